@@ -1,3 +1,96 @@
-import { defineConfig } from "vitest/config";
+// Four projects: `reference` has no GPU; `lavapipe` and `swiftshader` are Dawn in Node on one
+// software Vulkan driver each; `chromium` is headless Chromium on SwiftShader. A file's name says
+// where it runs:
+//
+//   *.test.ts          reference
+//   *.gpu.test.ts      lavapipe, swiftshader
+//   *.all.test.ts      reference, lavapipe, swiftshader
+//   *.browser.test.ts  chromium
+//
+// A project whose driver set-up did not find is left out here and reported as absent.
 
-export default defineConfig({ test: { name: "reference", include: ["test/**/*.test.ts"] } });
+import { availableParallelism } from "node:os";
+import { playwright } from "@vitest/browser-playwright";
+import type { TestProjectInlineConfiguration } from "vitest/config";
+import { defineConfig } from "vitest/config";
+import { driverEnvironment } from "./scripts/setup/state.mjs";
+import { setup } from "./scripts/setup.mjs";
+import { type AbsentProjects, SummaryReporter } from "./test/harness/summary-reporter.ts";
+
+const soak = process.env.WEFT_SOAK ?? "";
+const HOUR_MS = 3_600_000;
+const { drivers, chromium, missing } = await setup({ purpose: "test" });
+
+const absent: AbsentProjects = {};
+const projects: TestProjectInlineConfiguration[] = [
+  {
+    extends: true,
+    test: {
+      name: "reference",
+      include: ["test/**/*.test.ts"],
+      exclude: ["test/**/*.{gpu,browser}.test.ts", "test/fixtures/**"],
+      provide: { "weft-project": "reference", "weft-soak": soak },
+    },
+  },
+];
+
+for (const name of ["lavapipe", "swiftshader"] as const) {
+  const driver = drivers[name];
+  if (driver === null) {
+    absent[name] = missing[name] ?? "not found";
+    continue;
+  }
+  projects.push({
+    extends: true,
+    test: {
+      name,
+      include: ["test/**/*.{gpu,all}.test.ts"],
+      exclude: ["test/fixtures/**"],
+      setupFiles: ["test/harness/setup-file.ts"],
+      // In the environment of the forked process, where the Vulkan and dynamic loaders read it.
+      env: driverEnvironment(driver),
+      provide: { "weft-project": name, "weft-soak": soak },
+    },
+  });
+}
+
+if (chromium === null) absent.chromium = missing.chromium ?? "not found";
+else {
+  projects.push({
+    extends: true,
+    test: {
+      // The instance below bears the name `chromium`; vitest wants another here.
+      name: "browser",
+      include: ["test/**/*.browser.test.ts"],
+      exclude: ["test/fixtures/**"],
+      setupFiles: ["test/harness/setup-file.ts"],
+      provide: { "weft-project": "chromium", "weft-soak": soak },
+      browser: {
+        enabled: true,
+        headless: true,
+        screenshotFailures: false,
+        instances: [{ browser: "chromium", name: "chromium" }],
+        provider: playwright({
+          launchOptions: {
+            executablePath: chromium.path,
+            env: { ...process.env, ...chromium.env },
+            args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
+          },
+        }),
+      },
+    },
+  });
+}
+
+export default defineConfig({
+  test: {
+    projects,
+    pool: "forks",
+    // A software driver is multi-threaded itself: two files at a time fill two cores and more.
+    maxWorkers: Math.min(2, availableParallelism()),
+    testTimeout: soak ? HOUR_MS : 60_000,
+    hookTimeout: soak ? HOUR_MS : 60_000,
+    reporters: ["default", new SummaryReporter(absent)],
+    passWithNoTests: false,
+  },
+});

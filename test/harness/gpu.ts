@@ -1,0 +1,22 @@
+// The `GPU` object of the driver that a test file runs on: Dawn in Node, navigator.gpu in Chromium.
+
+import { project } from "./project.ts";
+
+const holder = globalThis as { weftGpu?: GPU };
+
+/**
+ * @returns The same object on every call. It is kept in a global: Dawn crashes when its `gpu` is
+ *   collected while an adapter or a device lives.
+ * @throws {Error} In project `reference`, which has no GPU.
+ */
+export async function gpu(): Promise<GPU> {
+  if (project() === "reference")
+    throw new Error("project reference has no GPU; name the file *.gpu.test.ts");
+  if (project() === "chromium") return navigator.gpu;
+  if (holder.weftGpu === undefined) {
+    const { create, globals } = await import("webgpu");
+    Object.assign(globalThis, globals);
+    holder.weftGpu = create([]);
+  }
+  return holder.weftGpu;
+}
