@@ -1,0 +1,91 @@
+"""Decides whether a fixture is worth testing against.
+
+Owns the four conditions: attention is peaked, plain float32 and plain f16 arithmetic keep well
+inside their tolerances, and every applicable mistake shows. Refuses a fixture by raising `FixtureRejected`.
+"""
+
+import dataclasses
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from float64 import attention_float64, logits_float64
+from golden import F16_MAX_TOLERANCE, F16_RMS_TOLERANCE, F32_TOLERANCE, Golden
+from mutations import MUTATIONS, mutated
+
+PEAKED_AT_LEAST = 0.5
+MUTATION_AT_LEAST = 10.0
+F32_NOISE_AT_MOST = 0.5
+F16_NOISE_AT_MOST = 0.7
+# Early positions see few keys and are peaked whatever the weights are.
+PEAKED_FROM_POSITION = 16
+
+
+class FixtureRejected(Exception):
+    """The figure that was missed, and its limit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Acceptance:
+    """Figures that were measured; maxima and RMS are in standard deviations of the logits."""
+
+    attention_peak: float
+    attention_peak_uniform: float
+    f32_max: float
+    f16_max: float
+    f16_rms: float
+    mutations: dict[str, tuple[float, float]]
+
+
+def _attention_peak(golden: Golden) -> tuple[float, float]:
+    """Mean of the largest attention probability, and what equal weights would give."""
+    layers = attention_float64(golden.model, max(golden.prompts, key=len))
+    probabilities = torch.stack(layers)[:, :, PEAKED_FROM_POSITION:]
+    seen = (probabilities > 0).sum(-1)
+    return float(probabilities.amax(-1).mean()), float((1 / seen).mean())
+
+
+def _logits_as_stored(golden: Golden, dtype: torch.dtype) -> list[torch.Tensor]:
+    """transformers as people run it: weights and activations of `dtype`, float32 islands."""
+    model = AutoModelForCausalLM.from_pretrained(
+        golden.folder, dtype=dtype, attn_implementation="eager", local_files_only=True
+    ).eval()
+    with torch.no_grad():
+        return [model(torch.tensor([ids]), use_cache=False).logits[0] for ids in golden.prompts]
+
+
+def _mutation_table(golden: Golden) -> dict[str, tuple[float, float]]:
+    table = {}
+    for mutation in MUTATIONS:
+        if mutation.applies(golden.model):
+            with mutated(golden.model, mutation) as model:
+                logits = [logits_float64(model, ids) for ids in golden.prompts]
+            table[mutation.name] = golden.difference(logits)
+    return table
+
+
+def measure(golden: Golden) -> Acceptance:
+    f32_max, _ = golden.difference(_logits_as_stored(golden, torch.float32))
+    f16_max, f16_rms = golden.difference(_logits_as_stored(golden, torch.float16))
+    return Acceptance(
+        *_attention_peak(golden), f32_max, f16_max, f16_rms, _mutation_table(golden)
+    )
+
+
+def require(golden: Golden, measured: Acceptance) -> None:
+    """@raises FixtureRejected naming the folder, the figure and the limit."""
+
+    def limit(ok: bool, what: str, value: float, bound: str) -> None:
+        if not ok:
+            raise FixtureRejected(f"{golden.name}: {what} is {value:.3g}, {bound} is required")
+
+    peak = measured.attention_peak
+    limit(peak >= PEAKED_AT_LEAST, "mean attention peak", peak, f">= {PEAKED_AT_LEAST}")
+    noise = measured.f32_max / F32_TOLERANCE
+    limit(noise <= F32_NOISE_AT_MOST, "float32 noise / tolerance", noise, f"<= {F32_NOISE_AT_MOST}")
+    noise = max(measured.f16_max / F16_MAX_TOLERANCE, measured.f16_rms / F16_RMS_TOLERANCE)
+    limit(noise <= F16_NOISE_AT_MOST, "f16 noise / tolerance", noise, f"<= {F16_NOISE_AT_MOST}")
+    for name, (moved, _) in measured.mutations.items():
+        ratio = moved / F32_TOLERANCE
+        what = f"mutation {name} / tolerance"
+        limit(ratio >= MUTATION_AT_LEAST, what, ratio, f">= {MUTATION_AT_LEAST}")

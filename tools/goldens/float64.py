@@ -1,0 +1,61 @@
+"""Runs Hugging Face transformers in true float64.
+
+Owns the one trick this needs. transformers pins float32 in three places even when the model is
+float64: RMSNorm, the attention softmax, and the rotary tables. `Float64` rewrites every request
+for float32 into float64 while it is active, so the arithmetic is still transformers' own code.
+Refuses to let a rounded value through: an operator that yields f32, f16 or bf16 raises.
+"""
+
+from pathlib import Path
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+_LOW = (torch.float32, torch.float16, torch.bfloat16)
+
+
+def _widen(value):
+    return torch.float64 if value is torch.float32 else value
+
+
+class Float64(TorchDispatchMode):
+    """While active, operators that ask for float32 get float64. With `strict`, none may round."""
+
+    def __init__(self, strict: bool):
+        super().__init__()
+        self.strict = strict
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*tree_map(_widen, args), **tree_map(_widen, kwargs or {}))
+        if self.strict:
+            for leaf in tree_leaves(out):
+                if isinstance(leaf, torch.Tensor) and leaf.dtype in _LOW:
+                    raise ArithmeticError(f"{func} gave {leaf.dtype} in a float64 forward pass")
+        return out
+
+
+def load_float64(folder: Path) -> PreTrainedModel:
+    """The model of a Hugging Face folder: stored weights widened exactly, eager attention."""
+    with Float64(strict=False), torch.no_grad():
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float64, attn_implementation="eager", local_files_only=True
+        )
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.is_floating_point() and tensor.dtype is not torch.float64:
+            raise ArithmeticError(f"{name} is {tensor.dtype}, float64 is required")
+    return model.eval()
+
+
+def logits_float64(model: PreTrainedModel, ids: list[int]) -> torch.Tensor:
+    """Logits [T,V] in float64 of one sequence, all positions computed at once, without a cache."""
+    with Float64(strict=True), torch.no_grad():
+        return model(torch.tensor([ids]), use_cache=False).logits[0]
+
+
+def attention_float64(model: PreTrainedModel, ids: list[int]) -> list[torch.Tensor]:
+    """Attention probabilities of each layer, [N,T,T] in float64."""
+    with Float64(strict=True), torch.no_grad():
+        out = model(torch.tensor([ids]), use_cache=False, output_attentions=True)
+    return [layer[0] for layer in out.attentions]

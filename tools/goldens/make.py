@@ -1,0 +1,162 @@
+"""Writes the golden fixtures of test/fixtures/goldens, or checks the ones that are there.
+
+    python tools/goldens/make.py            write the fixtures, the mutation table and docs
+    python tools/goldens/make.py --check    recompute everything from the committed files
+
+Owns the order of work and the comparison with what is committed. Refuses to replace anything
+unless every fixture was accepted (`acceptance.py`).
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+import transformers
+
+from acceptance import FixtureRejected, measure, require
+from fixtures import FIXTURES, PROMPT_LENGTHS
+from golden import F32_TOLERANCE, LOGITS_FILE, Golden, compute, read_logits, write_logits
+from index import index_entry, mutation_entry, write_index, write_mutations
+from report import generated_text, with_generated, write_report
+from weights import random_prompts, write_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDENS = ROOT / "test" / "fixtures" / "goldens"
+DOCS = ROOT / "docs" / "goldens.md"
+
+# Of the logits' standard deviation: float32 rounding of the stored file, and nothing more.
+STORED_LOGITS_TOLERANCE = 1e-6
+# Other CPUs and BLAS builds round float64 differently; the figures of a mistake hardly move.
+FIGURE_TOLERANCE = 0.02
+
+
+def _accepted(golden: Golden):
+    measured = measure(golden)
+    require(golden, measured)
+    weakest = min(measured.mutations, key=lambda name: measured.mutations[name][0])
+    moved = measured.mutations[weakest][0] / F32_TOLERANCE
+    print(
+        f"{golden.name:20} logit std {golden.std:6.3f}  attention peak "
+        f"{measured.attention_peak:.2f}  weakest mutation {weakest} = {moved:.0f} tolerances",
+        flush=True,
+    )
+    return measured
+
+
+def _write_fixtures(root: Path) -> None:
+    entries, mutations = [], {}
+    for fixture in FIXTURES:
+        prompts = random_prompts(fixture, PROMPT_LENGTHS)
+        for dtype in fixture.dtypes:
+            folder = root / fixture.name / dtype
+            write_folder(fixture, dtype, folder)
+            golden = compute(folder, prompts)
+            write_logits(golden)
+            measured = _accepted(golden)
+            entries.append(index_entry(fixture, dtype, golden, measured))
+            mutations[golden.name] = mutation_entry(measured)
+    write_index(root, entries)
+    write_mutations(root, mutations)
+
+
+def write() -> None:
+    GOLDENS.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=GOLDENS.parent) as scratch:
+        fresh = Path(scratch) / "goldens"
+        fresh.mkdir()
+        _write_fixtures(fresh)
+        shutil.rmtree(GOLDENS, ignore_errors=True)
+        fresh.rename(GOLDENS)
+    write_report(DOCS, *_committed_json())
+
+
+def _committed_json() -> tuple[dict, dict]:
+    return tuple(
+        json.loads((GOLDENS / file).read_text()) for file in ("index.json", "mutations.json")
+    )
+
+
+def _relative_files(root: Path) -> dict[str, Path]:
+    return {str(p.relative_to(root)): p for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def _check_weights() -> list[str]:
+    """The committed folders against folders made again from their seeds, byte for byte."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for fixture in FIXTURES:
+            for dtype in fixture.dtypes:
+                write_folder(fixture, dtype, Path(scratch) / fixture.name / dtype)
+        expected = {k: p.read_bytes() for k, p in _relative_files(Path(scratch)).items()}
+    found = {
+        name: path.read_bytes()
+        for name, path in _relative_files(GOLDENS).items()
+        if "/" in name and path.name != LOGITS_FILE
+    }
+    differing = {n for n in expected.keys() & found.keys() if expected[n] != found[n]}
+    return [
+        *(f"{name}: differs from what its seed gives" for name in sorted(differing)),
+        *(f"{name}: missing" for name in sorted(expected.keys() - found.keys())),
+        *(f"{name}: no fixture writes this file" for name in sorted(found.keys() - expected.keys())),
+    ]
+
+
+def _check_fixture(entry: dict, committed_mutations: dict) -> list[str]:
+    folder = GOLDENS / entry["folder"]
+    golden = compute(folder, entry["prompts"])
+    stored = read_logits(folder, entry["prompts"], entry["vocabSize"])
+    problems = []
+    largest, _ = golden.difference(stored)
+    if not largest <= STORED_LOGITS_TOLERANCE:
+        problems.append(f"{golden.name}: stored logits are off by {largest:.2g} std")
+    if abs(golden.std / entry["logitStd"] - 1) > 1e-6:
+        problems.append(f"{golden.name}: logitStd is {entry['logitStd']}, {golden.std} is required")
+    again = mutation_entry(_accepted(golden))
+    if again.keys() != committed_mutations.keys():
+        problems.append(f"{golden.name}: mutations.json lists other mutations than apply")
+    for name in again.keys() & committed_mutations.keys():
+        a, b = again[name]["tolerances"], committed_mutations[name]["tolerances"]
+        if abs(a / b - 1) > FIGURE_TOLERANCE:
+            problems.append(f"{golden.name}: mutations.json says {name} = {b}, it is {a}")
+    return problems
+
+
+def check() -> list[str]:
+    """What does not reproduce, one line each; empty when all does."""
+    index, mutations = _committed_json()
+    problems = _check_weights()
+    wanted = {f"{f.name}/{dtype}" for f in FIXTURES for dtype in f.dtypes}
+    listed = {entry["folder"] for entry in index["fixtures"]}
+    if wanted != listed:
+        problems.append(f"index.json: lists {sorted(listed ^ wanted)} too many or too few")
+    for entry in index["fixtures"]:
+        problems += _check_fixture(entry, mutations["fixtures"].get(entry["folder"], {}))
+    document = DOCS.read_text()
+    if with_generated(document, generated_text(index, mutations)) != document:
+        problems.append("docs/goldens.md: its tables are not those of the JSON files")
+    return problems
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="recompute and compare, write nothing")
+    arguments = parser.parse_args()
+    transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(1)
+    try:
+        problems = check() if arguments.check else write()
+    except FixtureRejected as rejection:
+        print(f"rejected: {rejection}", file=sys.stderr)
+        return 1
+    for problem in problems or []:
+        print(problem, file=sys.stderr)
+    if not problems:
+        print("all fixtures reproduce" if arguments.check else f"wrote {GOLDENS}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Random weights of a fixture, and its Hugging Face folder.
+
+Owns the scale of each tensor, chosen so that a mistake shows: attention is peaked, norm weights
+are not ones, biases are not zero. Refuses to depend on transformers' initialisers, whose draws
+change between versions: values come from numpy's PCG64 and the names and shapes from the model.
+"""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy
+import torch
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from fixtures import Fixture
+
+TORCH_DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
+CONFIG_DTYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
+
+# Each element of q and k has about this standard deviation, so that scores have its square: with
+# 100 keys the largest attention probability is then 0.6 on average instead of 0.01.
+QUERY_KEY_STD = 2.0
+
+
+def config_json(fixture: Fixture, dtype: str) -> dict:
+    """config.json as a checkpoint of this dtype carries it (new-style files call it `dtype`)."""
+    key = "dtype" if "rope_parameters" in fixture.config else "torch_dtype"
+    return fixture.config | {key: CONFIG_DTYPES[dtype]}
+
+
+def _values(name: str, shape: tuple[int, ...], qk_norm: bool, rng) -> numpy.ndarray:
+    module, kind = name.split(".")[-2:]
+    if module in ("q_norm", "k_norm"):
+        return rng.uniform(0.5 * QUERY_KEY_STD, 1.5 * QUERY_KEY_STD, shape)
+    if "norm" in module:
+        return rng.uniform(0.5, 1.5, shape)
+    normal = rng.standard_normal(shape)
+    if kind == "bias":
+        return 0.5 * normal
+    if module == "embed_tokens":
+        return normal
+    # A smaller share of the residual stream keeps f16 rounding inside its tolerance.
+    scale = {"o_proj": 0.5, "down_proj": 0.5, "gate_proj": 1.5, "up_proj": 1.5}.get(module, 1.0)
+    if module in ("q_proj", "k_proj") and not qk_norm:
+        scale = QUERY_KEY_STD
+    return scale / math.sqrt(shape[-1]) * normal
+
+
+def random_weights(fixture: Fixture) -> dict[str, torch.Tensor]:
+    """float32 tensors by checkpoint name; a tied head is left out, as checkpoints do."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**fixture.config))
+    # named_parameters lists a tied weight once, under the name of the embedding.
+    shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    rng = numpy.random.default_rng(fixture.seed)
+    qk_norm = any("q_norm" in name for name in shapes)
+    return {
+        name: torch.from_numpy(_values(name, shape, qk_norm, rng).astype(numpy.float32))
+        for name, shape in shapes.items()
+    }
+
+
+def _write_shards(tensors: dict[str, torch.Tensor], shards: int, folder: Path) -> None:
+    names = sorted(tensors)
+    per_shard = math.ceil(len(names) / shards)
+    weight_map = {}
+    for i in range(shards):
+        part = names[i * per_shard : (i + 1) * per_shard]
+        file = f"model-{i + 1:05d}-of-{shards:05d}.safetensors"
+        save_file({name: tensors[name] for name in part}, folder / file, {"format": "pt"})
+        weight_map |= dict.fromkeys(part, file)
+    total_size = sum(t.numel() * t.element_size() for t in tensors.values())
+    index = {"metadata": {"total_size": total_size}, "weight_map": weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def write_folder(fixture: Fixture, dtype: str, folder: Path) -> None:
+    """Writes config.json and the safetensors of one fixture in one storage type."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    config = json.dumps(config_json(fixture, dtype), indent=2)
+    (folder / "config.json").write_text(config + "\n")
+    tensors = {k: v.to(TORCH_DTYPES[dtype]) for k, v in random_weights(fixture).items()}
+    if fixture.shards == 1:
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    else:
+        _write_shards(tensors, fixture.shards, folder)
+
+
+def random_prompts(fixture: Fixture, lengths: tuple[int, ...]) -> list[list[int]]:
+    """One prompt of each length. The longest begins with the first and the last id."""
+    rng = numpy.random.default_rng(fixture.seed + 1)
+    vocab_size = fixture.config["vocab_size"]
+    prompts = [rng.integers(0, vocab_size, n).tolist() for n in lengths]
+    max(prompts, key=len)[:2] = [0, vocab_size - 1]
+    return prompts
