@@ -1,0 +1,89 @@
+/**
+ * RMS normalisation of each row, scaled by a learnt weight.
+ * Owns the norm alone; the residual add before it is the previous matrix kernel's epilogue.
+ */
+import { defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
+import { normal, uniform } from "./probe.ts";
+
+const LANES = 64;
+
+/**
+ *   x [T,D]  weight [D]  → out [T,D],  out = x · rsqrt(mean(x²) + eps) · weight
+ *
+ * One workgroup per row. x² is summed in chunks of 32, chunk sums ascending, so a row's bits
+ * depend on that row alone. D must be a multiple of 32 (rows of heads as well as hidden rows).
+ * Cost: 2·T·D reads (x twice) + T·D weight reads + T·D writes, about 4 flop per element: memory-bound.
+ * @see Zhang and Sennrich, arXiv:1910.07467.
+ */
+export const rmsNorm: Kernel = defineKernel({
+  name: "rms_norm",
+  numerics: "rms_norm/chunk32",
+  bindings: {
+    x: read("T,D", "vec4<f32>"),
+    weight: read("D", "vec4<f32>"),
+    out: write("T,D", "vec4<f32>"),
+  },
+  params: { T: "u32", D: "u32", eps: "f32" },
+  wgsl: wgsl`
+var<workgroup> chunk_sums: array<f32, ${LANES}>;
+var<workgroup> scale: f32;
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let row = wg.x;
+  let lane = lid.x;
+  let vectors = params.D / 4u;
+  let chunks = params.D / 32u;
+  var total = 0.0;
+  for (var base = 0u; base < chunks; base += ${LANES}u) {
+    let chunk = base + lane;
+    if (chunk < chunks) {
+      var sum = 0.0;
+      for (var i = 0u; i < 8u; i++) {
+        let v = load_x(row * vectors + chunk * 8u + i);
+        sum = fma(v.x, v.x, sum);
+        sum = fma(v.y, v.y, sum);
+        sum = fma(v.z, v.z, sum);
+        sum = fma(v.w, v.w, sum);
+      }
+      chunk_sums[lane] = sum;
+    }
+    workgroupBarrier();
+    if (lane == 0u) {
+      for (var i = 0u; i < min(${LANES}u, chunks - base); i++) { total += chunk_sums[i]; }
+    }
+    workgroupBarrier();
+  }
+  if (lane == 0u) { scale = inverseSqrt(total / f32(params.D) + params.eps); }
+  workgroupBarrier();
+  for (var i = lane; i < vectors; i += ${LANES}u) {
+    store_out(row * vectors + i, load_x(row * vectors + i) * scale * load_weight(i));
+  }
+}
+`,
+  workgroups: ({ T }) => [T, 1, 1],
+  cost: ({ T, D }) => ({
+    flops: 4 * T * D,
+    bytes: { x: 2 * 4 * T * D, weight: 4 * T * D, out: 4 * T * D },
+  }),
+  reference: ({ x, weight, out }, dims) => {
+    const { T, D, eps } = dims as { T: number; D: number; eps: number };
+    for (let t = 0; t < T; t++) {
+      let sum = 0;
+      for (let d = 0; d < D; d++) sum += x[t * D + d] ** 2;
+      const scale = 1 / Math.sqrt(sum / D + eps);
+      for (let d = 0; d < D; d++) out[t * D + d] = x[t * D + d] * scale * weight[d];
+    }
+  },
+  probes: [
+    { T: 1, D: 32, eps: 1e-6 },
+    { T: 3, D: 96, eps: 1e-2 },
+    { T: 2, D: 2080, eps: 1e-5 },
+  ].map((dims) => ({
+    dims,
+    inputs: (random) => ({
+      x: normal(dims.T * dims.D, random),
+      weight: uniform(dims.D, 0.5, 1.5, random),
+    }),
+  })),
+});

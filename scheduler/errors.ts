@@ -1,0 +1,16 @@
+/** Errors of the scheduler folder. The public door turns them into `WeftError` of the same code. */
+export type SchedulerErrorCode =
+  | "bad_request"
+  | "request_too_long"
+  | "unknown_sequence"
+  | "bad_config";
+
+export class SchedulerError extends Error {
+  override readonly name = "SchedulerError";
+  readonly code: SchedulerErrorCode;
+  /** @param message What, actual, required and cure. */
+  constructor(code: SchedulerErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}

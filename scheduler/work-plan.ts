@@ -1,0 +1,74 @@
+/**
+ * All that leaves the scheduler: one submission as plain data.
+ * Work is a rectangle, tokens × stages; there is no prefill mode and no decode mode.
+ */
+
+export type SequenceId = number;
+
+/** Tokens [from, to) of a sequence, prompt and output counted together. */
+export interface TokenRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Half-open over `embed, (attention, mlp) × L, head`: 2·L + 2 stages. */
+export interface StageRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Which sublayers run, by layer. `undefined` on a row means that all execute. */
+export type LayerOp = "execute" | "skip";
+export interface LayerPlan {
+  readonly attention: readonly LayerOp[];
+  readonly mlp: readonly LayerOp[];
+  /** Equal plans have equal hashes; part of the prefix-cache key. */
+  readonly hash: string;
+}
+
+export interface PlannedRow {
+  readonly sequenceId: SequenceId;
+  readonly tokens: TokenRange;
+  readonly stages: StageRange;
+  readonly layerPlan?: LayerPlan;
+  readonly kind: "compute" | "draft" | "verify";
+  /** Sample from the last token's logits. */
+  readonly sample: boolean;
+  /**
+   * One block table per KV group, long enough for `tokens.to`. Entry i holds tokens
+   * [i·blockTokens, (i+1)·blockTokens); 0 (the trash block) where a window has passed.
+   */
+  readonly blockTables: readonly (readonly number[])[];
+}
+
+/** Copy one block of a group before the rows run (fork of a shared partial tail). */
+export interface BlockCopy {
+  readonly group: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface WorkPlan {
+  /** Consecutive from 0; outcomes are committed in this order. */
+  readonly id: number;
+  readonly rows: readonly PlannedRow[];
+  readonly copies: readonly BlockCopy[];
+  readonly predictedMs: number;
+}
+
+/** What the runtime learnt when a plan's results were read back. */
+export interface PlanOutcome {
+  readonly planId: number;
+  readonly gpuMs: number;
+  /** One entry for each row with `sample`, in row order; `finished` ends the sequence there. */
+  readonly sampled: readonly { readonly sequenceId: SequenceId; readonly finished: boolean }[];
+}
+
+/** A KV group of the model: layers that share block tables. */
+export interface KvGroup {
+  readonly kind: "full" | "window";
+  /** Tokens a query sees, itself included; only for `window`. */
+  readonly window?: number;
+  /** Blocks in the group's pool, the trash block 0 included. */
+  readonly numBlocks: number;
+}
