@@ -1,0 +1,87 @@
+// Bundles the public doors and the command line into dist/ with esbuild: ESM, shared chunks,
+// packages left external.
+//
+//   npm run build    the bundles, and the type declarations for publishing
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ROOT, say } from "./setup/state.mjs";
+
+const DIST = join(ROOT, "dist");
+/** Written last: a build that was cut short is stale. */
+const STAMP = join(DIST, ".built");
+
+/** Bundle name -> source. The first four are the package's `exports`; `cli` is its `bin`. */
+const ENTRIES = {
+  index: "index.ts",
+  node: "node.ts",
+  kernels: "kernels/index.ts",
+  scheduler: "scheduler/index.ts",
+  cli: "apps/cli/main.ts",
+};
+const SOURCES = ["kernels", "scheduler", "models", "runtime", "apps", "index.ts", "node.ts"];
+
+/** Bundle unless dist/ is newer than every source. @throws esbuild's errors, already printed */
+export async function buildIfStale() {
+  const built = modified(STAMP);
+  const inputs = [...SOURCES, "package-lock.json", "scripts/build.mjs"].map((path) =>
+    join(ROOT, path),
+  );
+  if (Math.max(...inputs.map(newest)) >= built) await bundle();
+}
+
+async function bundle() {
+  const { build } = await import("esbuild");
+  rmSync(DIST, { recursive: true, force: true });
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: ENTRIES,
+    outdir: DIST,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    // Neither node nor browser: the same bundle runs in both, and node:* is imported only there.
+    platform: "neutral",
+    external: ["node:*"],
+    packages: "external",
+    target: "es2022",
+    chunkNames: "chunks/[name]-[hash]",
+    sourcemap: true,
+    logLevel: "warning",
+  });
+  mkdirSync(DIST, { recursive: true });
+  writeFileSync(STAMP, "");
+}
+
+/** Latest change of a file, or of anything in a folder; a folder's own time shows deletions. @param {string} path @returns {number} */
+function newest(path) {
+  const own = modified(path);
+  if (own === 0 || path.endsWith(".ts") || path.endsWith(".json") || path.endsWith(".mjs"))
+    return own;
+  const inside = readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() || entry.name.endsWith(".ts"))
+    .map((entry) => newest(join(path, entry.name)));
+  return Math.max(own, ...inside);
+}
+
+/** @param {string} path Milliseconds; 0 when there is no such file */
+function modified(path) {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    await bundle();
+    const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+    const types = spawnSync(process.execPath, [tsc, "-p", "tsconfig.types.json"], {
+      cwd: ROOT,
+      stdio: "inherit",
+    });
+    process.exitCode = types.status ?? 1;
+  } catch (error) {
+    say(`build: ${error instanceof Error ? error.message : error}`);
+    process.exitCode = 1;
+  }
+}

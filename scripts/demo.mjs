@@ -1,0 +1,31 @@
+// npm run demo -- --prompt "…"    set up, build, and stream an answer from the demo model.
+
+import { buildIfStale } from "./build.mjs";
+import { chooseDevice, launch } from "./launch.mjs";
+import { say } from "./setup/state.mjs";
+import { setup } from "./setup.mjs";
+
+const DEFAULT_PROMPT = "Tell me a short story.";
+
+try {
+  const args = process.argv.slice(2);
+  const state = await setup({ purpose: "demo" });
+  await buildIfStale();
+  const device = chooseDevice(state);
+  if (device.reference) say(`setup: lavapipe ${state.missing.lavapipe ?? "not found"}`);
+  say(`demo: on ${device.name}`);
+  const has = (/** @type {string} */ option) =>
+    args.some((arg) => arg === option || arg.startsWith(`${option}=`));
+  await launch(
+    [
+      ...["run", "--model", "demo", "--chat"],
+      ...(has("--prompt") ? [] : ["--prompt", DEFAULT_PROMPT]),
+      ...(device.reference && !has("--device") ? ["--device", "reference"] : []),
+      ...args,
+    ],
+    device.env,
+  );
+} catch (error) {
+  say(`demo: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+}
