@@ -1,17 +1,18 @@
 """Decides whether a fixture is worth testing against.
 
 Owns the four conditions: attention is peaked, plain float32 and plain f16 arithmetic keep well
-inside their tolerances, and every applicable mistake shows. Refuses a fixture by raising `FixtureRejected`.
+inside their tolerances, and every applicable mistake shows. Refuses a fixture by raising
+`FixtureRejected`.
 """
 
 import dataclasses
 
 import torch
-from transformers import AutoModelForCausalLM
 
-from float64 import attention_float64, logits_float64
+from float64 import attention_float64, load, logits_float64
 from golden import F16_MAX_TOLERANCE, F16_RMS_TOLERANCE, F32_TOLERANCE, Golden
-from mutations import MUTATIONS, mutated
+from mutation import mutated
+from mutations import MUTATIONS
 
 PEAKED_AT_LEAST = 0.5
 MUTATION_AT_LEAST = 10.0
@@ -47,9 +48,7 @@ def _attention_peak(golden: Golden) -> tuple[float, float]:
 
 def _logits_as_stored(golden: Golden, dtype: torch.dtype) -> list[torch.Tensor]:
     """transformers as people run it: weights and activations of `dtype`, float32 islands."""
-    model = AutoModelForCausalLM.from_pretrained(
-        golden.folder, dtype=dtype, attn_implementation="eager", local_files_only=True
-    ).eval()
+    model = load(golden.folder, dtype)
     with torch.no_grad():
         return [model(torch.tensor([ids]), use_cache=False).logits[0] for ids in golden.prompts]
 
@@ -67,9 +66,7 @@ def _mutation_table(golden: Golden) -> dict[str, tuple[float, float]]:
 def measure(golden: Golden) -> Acceptance:
     f32_max, _ = golden.difference(_logits_as_stored(golden, torch.float32))
     f16_max, f16_rms = golden.difference(_logits_as_stored(golden, torch.float16))
-    return Acceptance(
-        *_attention_peak(golden), f32_max, f16_max, f16_rms, _mutation_table(golden)
-    )
+    return Acceptance(*_attention_peak(golden), f32_max, f16_max, f16_rms, _mutation_table(golden))
 
 
 def require(golden: Golden, measured: Acceptance) -> None:
@@ -89,3 +86,5 @@ def require(golden: Golden, measured: Acceptance) -> None:
         ratio = moved / F32_TOLERANCE
         what = f"mutation {name} / tolerance"
         limit(ratio >= MUTATION_AT_LEAST, what, ratio, f">= {MUTATION_AT_LEAST}")
+        seen = moved / F16_MAX_TOLERANCE
+        limit(seen > 1, f"mutation {name} / f16 tolerance", seen, "> 1")

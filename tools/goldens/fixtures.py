@@ -80,7 +80,7 @@ FIXTURES = (
     ),
     Fixture(
         "llama-llama3",
-        "rope_scaling llama3 with all three bands, 4 query heads per KV head, one layer, two shards",
+        "rope_scaling llama3, all three bands, 4 query heads per KV head, one layer, two shards",
         _llama(
             num_attention_heads=8,
             num_hidden_layers=1,

@@ -36,16 +36,32 @@ class Float64(TorchDispatchMode):
         return out
 
 
+def load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """The model of a Hugging Face folder, weights converted to `dtype`, eager attention.
+
+    Raises ValueError if a tensor is missing: transformers alone would fill it with random values.
+    """
+    model, info = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=dtype,
+        attn_implementation="eager",
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    absent = sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]]))
+    if absent:
+        raise ValueError(f"{folder} lacks {', '.join(absent)}, or has them in another shape")
+    return model.eval()
+
+
 def load_float64(folder: Path) -> PreTrainedModel:
-    """The model of a Hugging Face folder: stored weights widened exactly, eager attention."""
+    """The model with its stored weights, which float64 holds exactly."""
     with Float64(strict=False), torch.no_grad():
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float64, attn_implementation="eager", local_files_only=True
-        )
+        model = load(folder, torch.float64)
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         if tensor.is_floating_point() and tensor.dtype is not torch.float64:
             raise ArithmeticError(f"{name} is {tensor.dtype}, float64 is required")
-    return model.eval()
+    return model
 
 
 def logits_float64(model: PreTrainedModel, ids: list[int]) -> torch.Tensor:

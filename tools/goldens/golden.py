@@ -41,7 +41,7 @@ class Golden:
 
     def difference(self, others: list[torch.Tensor]) -> tuple[float, float]:
         """Largest and root-mean-square difference over all prompts, in standard deviations."""
-        pairs = zip(self.logits, others)
+        pairs = zip(self.logits, others, strict=True)
         d = torch.cat([(x - y.double()).flatten() for x, y in pairs]) / self.std
         return float(d.abs().max()), float(d.square().mean().sqrt())
 

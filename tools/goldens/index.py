@@ -84,7 +84,8 @@ def write_mutations(root: Path, entries: dict[str, dict]) -> None:
     fields = [
         f'"schema": {SCHEMA}',
         f'"requiredTolerances": {MUTATION_AT_LEAST}',
-        '"mistakes": ' + _lines([f"{json.dumps(k)}: {json.dumps(v)}" for k, v in mistakes.items()], "{", "}"),
+        '"mistakes": '
+        + _lines([f"{json.dumps(k)}: {json.dumps(v)}" for k, v in mistakes.items()], "{", "}"),
         '"fixtures": ' + _lines(fixtures, "{", "}"),
     ]
     (root / "mutations.json").write_text("{\n  " + ",\n  ".join(fields) + "\n}\n")

@@ -100,7 +100,10 @@ def _check_weights() -> list[str]:
     return [
         *(f"{name}: differs from what its seed gives" for name in sorted(differing)),
         *(f"{name}: missing" for name in sorted(expected.keys() - found.keys())),
-        *(f"{name}: no fixture writes this file" for name in sorted(found.keys() - expected.keys())),
+        *(
+            f"{name}: no fixture writes this file"
+            for name in sorted(found.keys() - expected.keys())
+        ),
     ]
 
 

@@ -23,15 +23,17 @@ def _fixture_table(entries: list[dict]) -> str:
     for name in names:
         stored = [entry for entry in entries if entry["name"] == name]
         measured = [entry["measured"] for entry in stored]
-        rows.append([
-            f"`{name}`",
-            stored[0]["covers"],
-            ", ".join(entry["dtype"] for entry in stored),
-            f"{min(m['attentionPeak'] for m in measured):.2f}",
-            f"{max(m['transformersF32Max'] for m in measured):.1e}",
-            f"{max(m['transformersF16Max'] for m in measured):.1e}",
-            f"{max(m['transformersF16Rms'] for m in measured):.1e}",
-        ])
+        rows.append(
+            [
+                f"`{name}`",
+                stored[0]["covers"],
+                ", ".join(entry["dtype"] for entry in stored),
+                f"{min(m['attentionPeak'] for m in measured):.2f}",
+                f"{max(m['transformersF32Max'] for m in measured):.1e}",
+                f"{max(m['transformersF16Max'] for m in measured):.1e}",
+                f"{max(m['transformersF16Rms'] for m in measured):.1e}",
+            ]
+        )
     header = ["fixture", "covers", "stored as", "peak", "f32 max", "f16 max", "f16 RMS"]
     return _table(header, rows)
 
