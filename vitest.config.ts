@@ -13,13 +13,16 @@ import { availableParallelism } from "node:os";
 import { playwright } from "@vitest/browser-playwright";
 import type { TestProjectInlineConfiguration } from "vitest/config";
 import { defineConfig } from "vitest/config";
-import { driverEnvironment } from "./scripts/setup/state.mjs";
+import { driverEnvironment, readState } from "./scripts/setup/state.mjs";
 import { setup } from "./scripts/setup.mjs";
 import { type AbsentProjects, SummaryReporter } from "./test/harness/summary-reporter.ts";
 
 const soak = process.env.WEFT_SOAK ?? "";
 const HOUR_MS = 3_600_000;
-const { drivers, chromium, missing } = await setup({ purpose: "test" });
+// `npm test` has set up already; what it could not get is not tried for again.
+const known = readState();
+const state = known?.purpose === "test" ? known : await setup({ purpose: "test" });
+const { drivers, chromium, missing } = state;
 
 const absent: AbsentProjects = {};
 const projects: TestProjectInlineConfiguration[] = [

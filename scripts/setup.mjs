@@ -13,7 +13,7 @@ import { PLATFORM, readState, say, writeState } from "./setup/state.mjs";
 
 /**
  * @typedef {import("./setup/state.mjs").SetupState} SetupState
- * @typedef {"demo" | "test"} Purpose A demo needs one adapter; the tests need every driver
+ * @typedef {import("./setup/state.mjs").Purpose} Purpose
  */
 
 /**
@@ -28,7 +28,7 @@ export async function setup({ purpose, system = process.env.CI === "true", again
   const known = again ? null : readState();
   if (known !== null && lacks(known, purpose).length === 0) return known;
 
-  let state = await look();
+  let state = await look(purpose);
   const wanted = lacks(state, purpose);
   if (wanted.length > 0) {
     const failure = getDebianPackages({
@@ -36,15 +36,18 @@ export async function setup({ purpose, system = process.env.CI === "true", again
       chromium: wanted.includes("chromium") || wanted.includes("swiftshader"),
       system,
     });
-    state = await look();
+    state = await look(purpose);
     for (const name of lacks(state, purpose)) state.missing[name] = cure(name, failure);
   }
   writeState(state);
   return state;
 }
 
-/** @returns {Promise<SetupState>} What this machine and the cache hold now */
-async function look() {
+/**
+ * @param {Purpose} purpose
+ * @returns {Promise<SetupState>} What this machine and the cache hold now
+ */
+async function look(purpose) {
   const [own, lavapipe, swiftshader] = await Promise.all([
     probeAdapter({}),
     findDriver("lavapipe"),
@@ -52,6 +55,7 @@ async function look() {
   ]);
   return {
     platform: PLATFORM,
+    purpose,
     adapter: own !== null && !own.software ? own : null,
     drivers: { lavapipe, swiftshader },
     chromium: findChromium(),

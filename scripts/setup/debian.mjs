@@ -74,7 +74,7 @@ function unpackIntoCache(packages, extra) {
   say(`setup: unpacking ${packages.join(" ")} into .cache/ (no privilege needed)`);
   const apt = join(CACHE, "debian", "apt");
   const archives = join(apt, "cache", "archives");
-  rmSync(archives, { recursive: true, force: true });
+  rmSync(apt, { recursive: true, force: true });
   mkdirSync(join(archives, "partial"), { recursive: true });
   mkdirSync(join(apt, "state", "lists", "partial"), { recursive: true });
   const sources = [...configuredSources(), ...(extra ? [extra] : [])];
@@ -88,6 +88,8 @@ function unpackIntoCache(packages, extra) {
     "Debug::NoLocking": "true",
     "Acquire::Languages": "none",
     "Acquire::Retries": "1",
+    // By default apt-get calls an update that reached no mirror a success.
+    "APT::Update::Error-Mode": "any",
     "APT::Sandbox::User": "",
   };
   const flags = Object.entries(options).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
@@ -103,7 +105,7 @@ function unpackIntoCache(packages, extra) {
     const problem = run(["dpkg-deb", "--extract", join(archives, archive), UNPACKED]);
     if (problem !== null) return problem;
   }
-  rmSync(archives, { recursive: true, force: true });
+  rmSync(apt, { recursive: true, force: true });
   relocateManifests();
   return null;
 }
@@ -205,6 +207,8 @@ function run(command, { root = false, input } = {}) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C" };
   const result = spawnSync(program, args, { input, env, encoding: "utf8", maxBuffer: 1 << 26 });
   if (result.status === 0) return null;
+  const step = command.find((word) => /^(update|install|--extract)$/.test(word)) ?? "";
   const lines = `${result.stderr ?? result.error?.message ?? ""}`.trim().split("\n");
-  return `${command[0]} ${command.find((word) => /^(update|install|--extract)$/.test(word)) ?? ""} failed: ${lines.slice(-3).join(" ")}`;
+  const why = lines.find((line) => line.startsWith("E: ")) ?? lines.at(-1);
+  return `${command[0]} ${step} failed: ${why}`;
 }

@@ -10,10 +10,11 @@ import { fileURLToPath } from "node:url";
  * @typedef {{ icd: string, libraryPath: string[], adapter: Adapter }} Driver `icd`: Vulkan manifest;
  *   `libraryPath`: folders the dynamic linker must search, empty for a driver of the system
  * @typedef {{ path: string, env: Record<string, string>, version: string }} Browser
- * @typedef {{ what: string, cure: string }} Missing
  * @typedef {"lavapipe" | "swiftshader"} DriverName
+ * @typedef {"demo" | "test"} Purpose A demo needs one adapter; the tests need every driver
  * @typedef {object} SetupState
  * @property {string} platform
+ * @property {Purpose} purpose What set-up last looked for
  * @property {Adapter | null} adapter The machine's own GPU, as Dawn sees it
  * @property {Record<DriverName, Driver | null>} drivers
  * @property {Browser | null} chromium
@@ -25,7 +26,7 @@ export const CACHE = join(ROOT, ".cache");
 const STATE_FILE = join(CACHE, "setup.json");
 
 /** Changes whenever a state written by older scripts must not be trusted. */
-export const PLATFORM = `1-${process.platform}-${process.arch}`;
+export const PLATFORM = `2-${process.platform}-${process.arch}`;
 
 /**
  * The last set-up's result; null when there is none, or when something it names is gone.
