@@ -10,16 +10,23 @@ import { CACHE, ROOT } from "./setup/state.mjs";
 /**
  * @param {string[]} args
  * @param {Record<string, string>} env Added to the environment
+ * @param {number} [limitMinutes] A driver that hangs cannot be timed out from inside its process
  * @returns {TestSummary} One failure and nothing else when vitest ended without a summary
  */
-export function runVitest(args, env) {
+export function runVitest(args, env, limitMinutes) {
   mkdirSync(CACHE, { recursive: true });
   const file = join(CACHE, `test-summary-${process.pid}.json`);
   const result = spawnSync(
     process.execPath,
     [join(ROOT, "node_modules", "vitest", "vitest.mjs"), "run", ...args],
-    { cwd: ROOT, stdio: "inherit", env: { ...process.env, ...env, WEFT_TEST_SUMMARY: file } },
+    {
+      cwd: ROOT,
+      stdio: "inherit",
+      env: { ...process.env, ...env, WEFT_TEST_SUMMARY: file },
+      timeout: limitMinutes && limitMinutes * 60_000,
+    },
   );
+  if (result.error) console.log(`vitest was stopped: ${result.error.message}`);
   const none = { passed: 0, failed: 1, skipped: 0, absent: {}, pipelines: {}, soak: [] };
   if (!existsSync(file)) return none;
   /** @type {TestSummary} */

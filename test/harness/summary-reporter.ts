@@ -101,6 +101,6 @@ export class SummaryReporter implements Reporter {
     for (const [name, why] of Object.entries(summary.absent)) {
       lines.push(`ABSENT project ${name}, so none of its tests ran: ${why}`);
     }
-    this.#vitest.logger.log(`\n${lines.join("\n")}\n`);
+    if (lines.length > 0) this.#vitest.logger.log(`\n${lines.join("\n")}\n`);
   }
 }
