@@ -1,0 +1,87 @@
+/**
+ * Token ids to rows of the embedding matrix. Ids come from the step, or from the slot where the
+ * sampler left the last id of a sequence, so a decode step needs nothing from the host.
+ */
+import { ceilDiv, defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
+import { normal } from "./probe.ts";
+import { type WeightFormatName, weightBytes, weightFormats } from "./weight-format.ts";
+
+/** Set in an entry of `token_ids` whose low bits name a slot of `last_token`. */
+export const FROM_SLOT = 0x80000000;
+
+const LANES = 64;
+const built = new Map<string, Kernel>();
+
+/**
+ *   token_ids [T] u32  last_token [slots] u32  weight [V,D]  → out [T,D] f32
+ *
+ * `weight` may be a shard: rows [first_row, first_row + V) of the matrix; other ids are left alone.
+ * Cost: T·D weights read and 4·T·D bytes written: memory-bound.
+ */
+export function embedding(format: WeightFormatName): Kernel {
+  const known = built.get(format);
+  if (known) return known;
+  const weights = weightFormats[format];
+  const kernel = defineKernel({
+    name: `embedding[${format}]`,
+    numerics: "embedding/exact",
+    bindings: {
+      token_ids: read("T", "u32"),
+      last_token: read("slots", "u32"),
+      weight: read("V,D", weights.element, weights.storage),
+      out: write("T,D", "vec4<f32>"),
+    },
+    params: { D: "u32", V: "u32", first_row: "u32" },
+    features: weights.features,
+    wgsl: wgsl`
+${weights.wgsl}
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let column = wg.x * ${LANES}u + lid.x;
+  let vectors = params.D / 4u;
+  if (column >= vectors) { return; }
+  var id = load_token_ids(wg.y);
+  if ((id & ${FROM_SLOT}u) != 0u) { id = load_last_token(id & ${FROM_SLOT - 1}u); }
+  if (id < params.first_row || id - params.first_row >= params.V) { return; }
+  store_out(wg.y * vectors + column, weights4((id - params.first_row) * vectors + column));
+}
+`,
+    workgroups: ({ T, D }) => [ceilDiv(D / 4, LANES), T, 1],
+    // Exact when every id comes from the step and lies in the shard.
+    cost: ({ T, D }) => ({
+      flops: 0,
+      bytes: {
+        token_ids: 4 * T * (D / 4),
+        last_token: 0,
+        weight: weightBytes(weights) * T * D,
+        out: 4 * T * D,
+      },
+    }),
+    reference: ({ token_ids, last_token, weight, out }, { T, D, V, first_row }) => {
+      for (let t = 0; t < T; t++) {
+        const entry = token_ids[t];
+        const id = (entry >= FROM_SLOT ? last_token[entry - FROM_SLOT] : entry) - first_row;
+        if (id < 0 || id >= V) continue;
+        for (let d = 0; d < D; d++) out[t * D + d] = weight[id * D + d];
+      }
+    },
+    tolerance: 0,
+    probes: [
+      { T: 3, D: 64, V: 5, first_row: 0, slots: 2 },
+      { T: 4, D: 288, V: 7, first_row: 3, slots: 1 },
+    ].map((dims) => ({
+      dims,
+      inputs: (random) => ({
+        token_ids: Uint32Array.from(
+          { length: dims.T },
+          () => dims.first_row + Math.floor(random() * dims.V),
+        ),
+        last_token: new Uint32Array(dims.slots).fill(dims.first_row),
+        weight: normal(dims.V * dims.D, random),
+      }),
+    })),
+  });
+  built.set(format, kernel);
+  return kernel;
+}

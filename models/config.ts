@@ -1,0 +1,98 @@
+/**
+ * Typed reading of a raw config.json. Unknown keys are ignored, missing ones named, unsupported
+ * values refused; nothing is guessed silently.
+ */
+import type { Activation } from "../kernels/activation.ts";
+import type { RopeScaling, RopeSpec } from "../kernels/rope-tables.ts";
+import { ModelError } from "./errors.ts";
+
+export type RawConfig = Readonly<Record<string, unknown>>;
+
+/** @throws {ModelError} `bad_config` when absent or not a positive integer. */
+export function count(config: RawConfig, key: string, fallback?: number): number {
+  const value = config[key] ?? fallback;
+  if (typeof value === "number" && Number.isSafeInteger(value) && value > 0) return value;
+  throw badValue(key, value, "a positive integer");
+}
+
+export function positive(config: RawConfig, key: string, fallback?: number): number {
+  const value = config[key] ?? fallback;
+  if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
+  throw badValue(key, value, "a positive number");
+}
+
+export function flag(config: RawConfig, key: string, fallback: boolean): boolean {
+  const value = config[key] ?? fallback;
+  if (typeof value === "boolean") return value;
+  throw badValue(key, value, "true or false");
+}
+
+export function activation(config: RawConfig): Activation {
+  const name = config.hidden_act ?? "silu";
+  if (name === "silu" || name === "swish") return "silu";
+  if (name === "gelu_pytorch_tanh" || name === "gelu_new") return "gelu_tanh";
+  throw unsupported("hidden_act", name, "silu or gelu_pytorch_tanh");
+}
+
+/** head_dim where the config has it, else hidden_size / num_attention_heads. */
+export function headSize(config: RawConfig): number {
+  if (config.head_dim != null) return count(config, "head_dim");
+  const hidden = count(config, "hidden_size");
+  const heads = count(config, "num_attention_heads");
+  if (hidden % heads !== 0) {
+    throw unsupported("hidden_size", hidden, `a multiple of num_attention_heads (${heads})`);
+  }
+  return hidden / heads;
+}
+
+/**
+ * Rotary settings, from `rope_theta` with `rope_scaling`, or from the newer `rope_parameters`.
+ * @throws {ModelError} `unsupported_model` for a scaling that the tables do not compute.
+ */
+export function rope(config: RawConfig, headDim: number): RopeSpec {
+  const scaling = (config.rope_parameters ?? config.rope_scaling ?? {}) as RawConfig;
+  if (typeof scaling !== "object") throw badValue("rope_scaling", scaling, "an object");
+  const base = positive({ ...config, ...scaling }, "rope_theta", 10_000);
+  const rotaryFactor = positive({ ...config, ...scaling }, "partial_rotary_factor", 1);
+  return { headDim, base, rotaryFactor, scaling: ropeScaling(scaling, config) };
+}
+
+function ropeScaling(scaling: RawConfig, config: RawConfig): RopeScaling {
+  const type = scaling.rope_type ?? scaling.type ?? "default";
+  if (type === "default") return { type };
+  if (type === "linear") return { type, factor: positive(scaling, "factor") };
+  if (type === "llama3") {
+    const originalContext =
+      scaling.original_max_position_embeddings ?? config.max_position_embeddings;
+    return {
+      type,
+      factor: positive(scaling, "factor"),
+      lowFreqFactor: positive(scaling, "low_freq_factor"),
+      highFreqFactor: positive(scaling, "high_freq_factor"),
+      originalContext: count({ originalContext }, "originalContext"),
+    };
+  }
+  throw unsupported("rope_scaling.rope_type", type, "default, linear or llama3");
+}
+
+/** Refuses a key whose value would change the result in a way that no graph of ours computes. */
+export function requireValue(config: RawConfig, key: string, allowed: unknown): void {
+  const value = config[key] ?? allowed;
+  if (value !== allowed) throw unsupported(key, value, JSON.stringify(allowed));
+}
+
+export function unsupported(key: string, value: unknown, supported: string): ModelError {
+  return new ModelError(
+    "unsupported_model",
+    `config.json has ${key} = ${JSON.stringify(value)}, Weft computes ${supported}; ` +
+      "choose another checkpoint of this family",
+  );
+}
+
+function badValue(key: string, value: unknown, required: string): ModelError {
+  const actual = value === undefined ? "has no" : `has ${JSON.stringify(value)} as`;
+  return new ModelError(
+    "bad_config",
+    `config.json ${actual} ${key}, which must be ${required}; take config.json from the model's publisher`,
+  );
+}

@@ -1,0 +1,121 @@
+/**
+ * Which tensors of a checkpoint make which weights: fused matrices are rows of several tensors,
+ * one below the other. Names only; the runtime reads and places the bytes.
+ */
+import type { BufferSlice } from "../kernels/kernel.ts";
+import type { WeightFormatName } from "../kernels/weight-format.ts";
+import type { DecoderSpec } from "./decoder.ts";
+
+export interface WeightPart {
+  readonly tensor: string;
+  /** As the checkpoint must have it: [rows, columns], or [columns] for a vector. */
+  readonly shape: readonly number[];
+}
+
+export interface WeightSpec {
+  readonly name: string;
+  readonly rows: number;
+  readonly columns: number;
+  /** Stored as f32 whatever the checkpoint has: norms and biases, read by every row. */
+  readonly vector: boolean;
+  /** Other operators need the whole matrix in one binding; these are cut by rows where too large. */
+  readonly shardable: boolean;
+  readonly parts: readonly WeightPart[];
+}
+
+/** A run of rows of a matrix in one binding. */
+export interface WeightShard {
+  readonly slice: BufferSlice;
+  readonly firstRow: number;
+  readonly rows: number;
+}
+
+export interface Weight {
+  readonly format: WeightFormatName;
+  readonly rows: number;
+  readonly columns: number;
+  readonly shards: readonly WeightShard[];
+}
+
+export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
+  const { hiddenSize: D, ffnSize: F, numHeads: N, numKvHeads: K, headDim: H } = spec;
+  const weights: WeightSpec[] = [
+    matrix("embedding", D, [["model.embed_tokens", spec.vocabSize]], { shardable: true }),
+  ];
+  spec.layers.forEach((_, index) => {
+    const layer = `model.layers.${index}`;
+    const attention = `${layer}.self_attn`;
+    const mlp = `${layer}.mlp`;
+    const at = (name: string) => layerWeight(index, name);
+    const projections: [string, number][] = [
+      [`${attention}.q_proj`, N * H],
+      [`${attention}.k_proj`, K * H],
+      [`${attention}.v_proj`, K * H],
+    ];
+    const gates: [string, number][] = [
+      [`${mlp}.gate_proj`, F],
+      [`${mlp}.up_proj`, F],
+    ];
+    weights.push(
+      vector(at("attention_norm"), [[`${layer}.input_layernorm.weight`, D]]),
+      matrix(at("qkv"), D, projections),
+      matrix(at("attention_out"), N * H, [[`${attention}.o_proj`, D]]),
+      vector(at("mlp_norm"), [[`${layer}.post_attention_layernorm.weight`, D]]),
+      matrix(at("gate_up"), D, gates),
+      matrix(at("down"), F, [[`${mlp}.down_proj`, D]]),
+    );
+    if (spec.qkvBias) weights.push(vector(at("qkv_bias"), biases(projections)));
+    if (spec.outputBias) {
+      weights.push(vector(at("attention_out_bias"), biases([[`${attention}.o_proj`, D]])));
+    }
+    if (spec.mlpBias) {
+      weights.push(vector(at("gate_up_bias"), biases(gates)));
+      weights.push(vector(at("down_bias"), biases([[`${mlp}.down_proj`, D]])));
+    }
+    if (spec.qkNorm) {
+      const norms: [string, number][] = [
+        [`${attention}.q_norm.weight`, H],
+        [`${attention}.k_norm.weight`, H],
+      ];
+      weights.push(vector(at("qk_norm"), norms));
+    }
+  });
+  weights.push(vector("final_norm", [["model.norm.weight", D]]));
+  if (!spec.tiedEmbeddings) {
+    weights.push(matrix("lm_head", D, [["lm_head", spec.vocabSize]], { shardable: true }));
+  }
+  return weights;
+}
+
+export const layerWeight = (layer: number, name: string): string => `layers.${layer}.${name}`;
+
+function matrix(
+  name: string,
+  columns: number,
+  parts: readonly (readonly [string, number])[],
+  { shardable = false } = {},
+): WeightSpec {
+  return {
+    name,
+    columns,
+    rows: parts.reduce((sum, [, rows]) => sum + rows, 0),
+    vector: false,
+    shardable,
+    parts: parts.map(([tensor, rows]) => ({ tensor: `${tensor}.weight`, shape: [rows, columns] })),
+  };
+}
+
+function vector(name: string, parts: readonly (readonly [string, number])[]): WeightSpec {
+  const columns = parts.reduce((sum, [, size]) => sum + size, 0);
+  return {
+    name,
+    columns,
+    rows: 1,
+    vector: true,
+    shardable: false,
+    parts: parts.map(([tensor, size]) => ({ tensor, shape: [size] })),
+  };
+}
+
+const biases = (parts: readonly (readonly [string, number])[]): [string, number][] =>
+  parts.map(([tensor, size]) => [`${tensor}.bias`, size]);

@@ -1,0 +1,85 @@
+/**
+ * The Device contract: buffers, kernel calls and readback. `runtime/gpu` implements it over WebGPU
+ * and `runtime/reference` over the kernels' plain loops; one contract test holds both to it.
+ */
+import type { BufferSlice, Kernel, KernelCall } from "../kernels/kernel.ts";
+
+export interface DeviceBuffer {
+  readonly id: number;
+  readonly label: string;
+  readonly sizeBytes: number;
+}
+
+/** T0: no optional feature. T1: shader-f16. T2: shader-f16 and subgroups (kernels.md §4). */
+export type Tier = "T0" | "T1" | "T2" | "reference";
+
+export interface DeviceInfo {
+  readonly kind: "gpu" | "reference";
+  /** Human name, e.g. `llvmpipe (LLVM 15.0.6, 256 bits)`. */
+  readonly adapter: string;
+  readonly tier: Tier;
+  readonly features: readonly string[];
+  readonly limits: DeviceLimits;
+}
+
+export interface DeviceLimits {
+  readonly maxBindingBytes: number;
+  readonly maxBufferBytes: number;
+  readonly offsetAlignmentBytes: number;
+  readonly maxStorageBuffers: number;
+}
+
+export interface DeviceLoss {
+  readonly reason: "destroyed" | "unknown";
+  readonly message: string;
+}
+
+/** What the device was asked to do since it was made. Exact on any adapter. */
+export interface DeviceCounters {
+  dispatches: number;
+  submissions: number;
+  pipelines: number;
+  bindGroups: number;
+  writtenBytes: number;
+  readBytes: number;
+}
+
+/** A pipeline's identity: the kernel and its `override` values. */
+export interface PipelineSpec {
+  readonly kernel: Kernel;
+  readonly constants: Readonly<Record<string, number>>;
+}
+
+export interface Device {
+  readonly info: DeviceInfo;
+  readonly counters: DeviceCounters;
+  /** Resolves once; every later call on the device throws `device_lost`. */
+  readonly lost: Promise<DeviceLoss>;
+
+  /** Zeroed. @throws {WeftError} `out_of_memory`, `limit_exceeded`. */
+  createBuffer(label: string, sizeBytes: number): Promise<DeviceBuffer>;
+  destroyBuffer(buffer: DeviceBuffer): void;
+  /** Takes effect before anything submitted later; offset and length in multiples of 4. */
+  write(buffer: DeviceBuffer, offsetBytes: number, data: ArrayBufferView): void;
+  /** Compile ahead of use, a few at a time. @throws {WeftError} `kernel_rejected`. */
+  prepare(pipelines: readonly PipelineSpec[], onReady?: () => void): Promise<void>;
+  /** Append dispatches in order to the current submission. */
+  record(calls: Iterable<KernelCall>): void;
+  /** Append a copy to the current submission; resolves with the bytes after it has run. */
+  readback(slice: BufferSlice): Promise<Uint8Array>;
+  /** Hand the current submission to the queue. Never waits. */
+  submit(): void;
+  /** Resolves when all that was submitted so far has run. */
+  idle(): Promise<void>;
+  destroy(): void;
+}
+
+export const wholeBuffer = (buffer: DeviceBuffer): BufferSlice => ({
+  buffer,
+  offsetBytes: 0,
+  sizeBytes: buffer.sizeBytes,
+});
+
+/** Pads to the queue's write granularity. */
+export const alignUp = (value: number, alignment: number): number =>
+  Math.ceil(value / alignment) * alignment;

@@ -1,0 +1,66 @@
+/** Finds an adapter and asks for all that Weft can use of it. Names what is missing when there is none. */
+import type { DeviceLimits, Tier } from "../device.ts";
+import { WeftError } from "../errors.ts";
+
+const WANTED_FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
+const WANTED_LIMITS = [
+  "maxStorageBufferBindingSize",
+  "maxBufferSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+] as const;
+
+export interface AdapterOptions {
+  /** `baseline`: no features and default limits, what every WebGPU implementation has. */
+  readonly profile?: "full" | "baseline";
+}
+
+export interface OpenedAdapter {
+  readonly device: GPUDevice;
+  readonly name: string;
+  readonly tier: Tier;
+  readonly limits: DeviceLimits;
+}
+
+/** @throws {WeftError} `no_adapter`. */
+export async function openAdapter(gpu: GPU | undefined, options: AdapterOptions = {}) {
+  const cure =
+    "update the browser and its GPU driver, or choose device: 'reference' to run slowly on the CPU";
+  if (!gpu) {
+    throw new WeftError(
+      "no_adapter",
+      `this runtime has no WebGPU (navigator.gpu is missing); in Node import weft-llm/node, else ${cure}`,
+    );
+  }
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    throw new WeftError("no_adapter", `WebGPU is present but offers no adapter; ${cure}`);
+  }
+  const full = options.profile !== "baseline";
+  const requiredFeatures = full ? WANTED_FEATURES.filter((f) => adapter.features.has(f)) : [];
+  const requiredLimits = full
+    ? Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]))
+    : {};
+  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
+  const { limits } = device;
+  return {
+    device,
+    name: adapterName(adapter.info),
+    tier: tierOf(device.features),
+    limits: {
+      maxBindingBytes: limits.maxStorageBufferBindingSize,
+      maxBufferBytes: limits.maxBufferSize,
+      offsetAlignmentBytes: limits.minStorageBufferOffsetAlignment,
+      maxStorageBuffers: limits.maxStorageBuffersPerShaderStage,
+    },
+  } satisfies OpenedAdapter;
+}
+
+function tierOf(features: GPUSupportedFeatures): Tier {
+  if (!features.has("shader-f16")) return "T0";
+  return features.has("subgroups") ? "T2" : "T1";
+}
+
+function adapterName({ description, device, vendor, architecture }: GPUAdapterInfo): string {
+  return description || device || [vendor, architecture].filter(Boolean).join(" ") || "unnamed";
+}

@@ -1,0 +1,195 @@
+/**
+ * The Device over WebGPU, as browsers and Dawn give it. Owns every GPU object; the only folder that
+ * names them. Allocation errors and driver rejections surface as typed errors, never as gibberish.
+ */
+import type { BufferSlice, KernelCall } from "../../kernels/kernel.ts";
+import type {
+  Device,
+  DeviceBuffer,
+  DeviceCounters,
+  DeviceInfo,
+  DeviceLoss,
+  PipelineSpec,
+} from "../device.ts";
+import { WeftError } from "../errors.ts";
+import { type AdapterOptions, type OpenedAdapter, openAdapter } from "./adapter.ts";
+import { PipelineCache } from "./pipelines.ts";
+import { ReadbackPool } from "./readback.ts";
+import { Recorder } from "./recorder.ts";
+
+export interface GpuDeviceOptions extends AdapterOptions {
+  /** Test builds only: count the bytes that each binding moves. */
+  readonly countBytes?: boolean;
+}
+
+/** @throws {WeftError} `no_adapter`. */
+export async function openGpuDevice(
+  gpu: GPU | undefined,
+  options: GpuDeviceOptions = {},
+): Promise<GpuDevice> {
+  return new GpuDevice(await openAdapter(gpu, options), options);
+}
+
+export class GpuDevice implements Device {
+  readonly info: DeviceInfo;
+  readonly lost: Promise<DeviceLoss>;
+  readonly counters: DeviceCounters = {
+    dispatches: 0,
+    submissions: 0,
+    pipelines: 0,
+    bindGroups: 0,
+    writtenBytes: 0,
+    readBytes: 0,
+  };
+  /** Byte counters by binding index, only in test builds. */
+  readonly byteCounts: DeviceBuffer | undefined;
+  readonly #device: GPUDevice;
+  readonly #buffers = new Map<number, GPUBuffer>();
+  readonly #pipelines: PipelineCache;
+  readonly #readbacks: ReadbackPool;
+  readonly #recorder: Recorder;
+  #nextId = 1;
+  #failure: WeftError | undefined;
+
+  constructor(opened: OpenedAdapter, options: GpuDeviceOptions) {
+    const { device, name, tier, limits } = opened;
+    this.#device = device;
+    const features = [...device.features].sort();
+    this.info = { kind: "gpu", adapter: name, tier, features, limits };
+    this.lost = device.lost.then(({ reason, message }) => {
+      const loss = { reason: reason === "destroyed" ? reason : ("unknown" as const), message };
+      this.#failure = lostError(loss);
+      return loss;
+    });
+    device.addEventListener("uncapturederror", ({ error }) => {
+      this.#failure ??= new WeftError(
+        "device_error",
+        `the GPU reported: ${error.message}; report it with the output of \`weft info\``,
+      );
+    });
+    this.#pipelines = new PipelineCache(device, options);
+    this.#readbacks = new ReadbackPool(device);
+    if (options.countBytes) this.byteCounts = this.#allocate("byte_counts", 64);
+    this.#recorder = new Recorder(device, this.#pipelines, {
+      counters: this.counters,
+      gpuBuffer: (id) => this.#gpuBuffer(id),
+      byteCounts: this.byteCounts && this.#gpuBuffer(this.byteCounts.id),
+    });
+  }
+
+  async createBuffer(label: string, sizeBytes: number): Promise<DeviceBuffer> {
+    const { maxBufferBytes } = this.info.limits;
+    if (sizeBytes > maxBufferBytes) {
+      throw new WeftError(
+        "limit_exceeded",
+        `buffer ${label} needs ${sizeBytes} bytes, this adapter allows ${maxBufferBytes}; ` +
+          "choose a smaller model or memoryBudgetBytes",
+      );
+    }
+    this.#check();
+    this.#device.pushErrorScope("validation");
+    this.#device.pushErrorScope("out-of-memory");
+    const buffer = this.#allocate(label, sizeBytes);
+    const [outOfMemory, invalid] = await Promise.all([
+      this.#device.popErrorScope(),
+      this.#device.popErrorScope(),
+    ]);
+    const error = outOfMemory ?? invalid;
+    if (error) {
+      this.#buffers.delete(buffer.id);
+      throw new WeftError(
+        "out_of_memory",
+        `the GPU refused buffer ${label} of ${sizeBytes} bytes: ${error.message}; ` +
+          "lower memoryBudgetBytes or close other users of the GPU",
+      );
+    }
+    return buffer;
+  }
+
+  destroyBuffer(buffer: DeviceBuffer): void {
+    this.#buffers.get(buffer.id)?.destroy();
+    this.#buffers.delete(buffer.id);
+  }
+
+  write(buffer: DeviceBuffer, offsetBytes: number, data: ArrayBufferView): void {
+    this.#check();
+    const { buffer: bytes, byteOffset, byteLength } = data;
+    this.#device.queue.writeBuffer(
+      this.#gpuBuffer(buffer.id),
+      offsetBytes,
+      bytes as ArrayBuffer,
+      byteOffset,
+      byteLength,
+    );
+    this.counters.writtenBytes += byteLength;
+  }
+
+  async prepare(specs: readonly PipelineSpec[], onReady?: () => void): Promise<void> {
+    this.#check();
+    this.counters.pipelines += await this.#pipelines.prepare(specs, onReady);
+  }
+
+  record(calls: Iterable<KernelCall>): void {
+    this.#check();
+    for (const call of calls) this.#recorder.dispatch(call);
+  }
+
+  readback({ buffer, offsetBytes, sizeBytes }: BufferSlice): Promise<Uint8Array> {
+    this.#check();
+    const source = this.#gpuBuffer(buffer.id);
+    const bytes = this.#readbacks.copy(this.#recorder.encoder(), source, offsetBytes, sizeBytes);
+    this.counters.readBytes += sizeBytes;
+    return bytes.then(
+      (value) => {
+        this.#check();
+        return value;
+      },
+      (cause) => {
+        throw this.#failure ?? new WeftError("device_lost", `readback failed: ${cause}`, { cause });
+      },
+    );
+  }
+
+  submit(): void {
+    this.#check();
+    this.#recorder.submit();
+    this.#readbacks.map();
+  }
+
+  async idle(): Promise<void> {
+    await this.#device.queue.onSubmittedWorkDone();
+    this.#check();
+  }
+
+  destroy(): void {
+    this.#readbacks.destroy();
+    this.#recorder.destroy();
+    this.#device.destroy();
+  }
+
+  #allocate(label: string, sizeBytes: number): DeviceBuffer {
+    const size = Math.max(16, Math.ceil(sizeBytes / 4) * 4);
+    const { STORAGE, COPY_DST, COPY_SRC } = GPUBufferUsage;
+    const buffer = this.#device.createBuffer({ label, size, usage: STORAGE | COPY_DST | COPY_SRC });
+    const id = this.#nextId++;
+    this.#buffers.set(id, buffer);
+    return { id, label, sizeBytes: size };
+  }
+
+  #gpuBuffer(id: number): GPUBuffer {
+    const buffer = this.#buffers.get(id);
+    if (!buffer) throw new Error(`buffer ${id} was destroyed or belongs to another device`);
+    return buffer;
+  }
+
+  #check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+}
+
+function lostError({ reason, message }: DeviceLoss): WeftError {
+  return new WeftError(
+    "device_lost",
+    `the GPU device was lost (${reason}): ${message || "no message"}; create the engine again`,
+  );
+}
