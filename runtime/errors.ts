@@ -1,0 +1,115 @@
+/**
+ * The one error type of the public door and its codes. Leaves throw errors of the same shape, which
+ * `WeftError.from` turns into this one; nothing else crosses the door.
+ */
+import { KernelError, type KernelErrorCode } from "../kernels/errors.ts";
+import { SchedulerError, type SchedulerErrorCode } from "../scheduler/errors.ts";
+
+export type WeftErrorCode =
+  | KernelErrorCode
+  | SchedulerErrorCode
+  | DeviceErrorCode
+  | LoadErrorCode
+  | EngineErrorCode;
+
+type DeviceErrorCode =
+  /** No WebGPU here, or none of its adapters may be used. */
+  | "no_adapter"
+  /** The GPU went away; its buffers are gone. */
+  | "device_lost"
+  /** The device refused an operation that Weft had checked: a driver's fault or ours. */
+  | "device_error"
+  /** The driver refused to compile a kernel. */
+  | "kernel_rejected"
+  /** A size above what the device allows. */
+  | "limit_exceeded"
+  /** The device has no memory left. */
+  | "out_of_memory"
+  /** The memory budget cannot hold the weights and one sequence. */
+  | "memory_budget_too_small";
+
+type LoadErrorCode =
+  /** A file of the model is not there. */
+  | "file_not_found"
+  /** The file system or the network failed, after retries. */
+  | "read_failed"
+  /** A file is shorter than its header or the server said, or changed while it was read. */
+  | "file_truncated"
+  | "file_changed"
+  /** The server sends whole files only, and this one is large. */
+  | "ranges_unsupported"
+  /** A JSON or text file of the model is broken, too large, or has an unusable name. */
+  | "bad_file"
+  /** A safetensors header that contradicts itself or the file. */
+  | "bad_safetensors"
+  | "missing_tensor"
+  | "unsupported_dtype"
+  /** No model file of ours knows the `model_type`, or it has a setting we do not compute. */
+  | "unsupported_model"
+  | "bad_tokenizer"
+  /** The model has no chat template. */
+  | "no_chat_template"
+  /** The template does not parse, or refused these messages. */
+  | "chat_template_failed";
+
+type EngineErrorCode =
+  /** The caller's AbortSignal. */
+  | "aborted"
+  | "engine_closed"
+  /** A fault of Weft's own. */
+  | "internal";
+
+/** What crosses a port: structured-cloneable, read back by `WeftError.fromJSON`. */
+export interface WeftErrorData {
+  readonly name: "WeftError";
+  readonly code: WeftErrorCode;
+  readonly message: string;
+}
+
+export class WeftError extends Error {
+  override readonly name = "WeftError";
+  readonly code: WeftErrorCode;
+
+  /** @param message What, actual, required and cure. */
+  constructor(code: WeftErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+
+  toJSON(): WeftErrorData {
+    return { name: this.name, code: this.code, message: this.message };
+  }
+
+  static fromJSON(data: WeftErrorData): WeftError {
+    return new WeftError(data.code, data.message);
+  }
+
+  /** Any thrown value as a WeftError: leaves keep their code, an unknown error is `internal`. */
+  static from(error: unknown): WeftError {
+    if (error instanceof WeftError) return error;
+    if (error instanceof KernelError || error instanceof SchedulerError) {
+      return new WeftError(error.code, error.message, { cause: error });
+    }
+    const message = reasonOf(error);
+    if (error instanceof Error && error.name === "AbortError") {
+      return new WeftError("aborted", message, { cause: error });
+    }
+    return new WeftError("internal", `${message}; this is a fault of Weft, please report it`, {
+      cause: error,
+    });
+  }
+}
+
+/** @throws {WeftError} `aborted`, with the signal's reason as cause. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) {
+    throw new WeftError("aborted", `aborted by the caller: ${reasonOf(signal.reason)}`, {
+      cause: signal.reason,
+    });
+  }
+}
+
+/** The words of any thrown value. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

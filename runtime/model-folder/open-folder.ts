@@ -1,0 +1,39 @@
+/**
+ * From what the user gives as `model` to a folder: http(s) URL, `hf:org/name`, or a local path
+ * where the runtime has a file system.
+ */
+import { WeftError } from "../errors.ts";
+import { httpFolder } from "./http-folder.ts";
+import type { ModelFolder } from "./model-folder.ts";
+
+/** What the door of the runtime brings in; a browser has none. */
+export type OpenLocalFolder = (path: string) => ModelFolder;
+
+/** Opens nothing yet. @throws {WeftError} `bad_request` for a location nothing here can open. */
+export function openModelFolder(model: string, openLocal?: OpenLocalFolder): ModelFolder {
+  if (/^https?:\/\//i.test(model)) {
+    if (!URL.canParse(model)) throw badLocation(model, "is no valid URL");
+    return httpFolder(model);
+  }
+  if (model.startsWith("hf:")) return httpFolder(huggingFaceUrl(model));
+  // A drive letter is one character; a scheme has more.
+  if (/^[a-z][a-z0-9+.-]+:/i.test(model)) throw badLocation(model, "has an unknown scheme");
+  if (model === "") throw badLocation(model, "is empty");
+  if (!openLocal) throw badLocation(model, "is a local path, and this runtime has no file system");
+  return openLocal(model);
+}
+
+/** `hf:org/name` or `hf:org/name@revision`. */
+export function huggingFaceUrl(model: string): string {
+  const match = /^hf:([\w.-]+\/[\w.-]+)(?:@([\w.-]+))?$/.exec(model);
+  if (!match) throw badLocation(model, "does not read hf:org/name");
+  const [, repository, revision = "main"] = match;
+  return `https://huggingface.co/${repository}/resolve/${revision}/`;
+}
+
+function badLocation(model: string, why: string): WeftError {
+  return new WeftError(
+    "bad_request",
+    `model ${JSON.stringify(model)} ${why}; give an http(s) URL, hf:org/name or, in Node, a folder`,
+  );
+}

@@ -1,0 +1,93 @@
+/**
+ * A tensor's bytes in pieces, one piece ahead of the consumer. Owns the memory bound of loading: two
+ * pieces at a time, whatever the size of the tensor.
+ */
+import type { Bytes } from "./byte-source.ts";
+import type { WeightTensor } from "./checkpoint.ts";
+import { DTYPE_BYTES, toFloat32 } from "./dtype.ts";
+
+/** A multiple of every element size, so no element is cut in two. */
+export const PIECE_BYTES = 8 * 1024 * 1024;
+
+export interface StreamOptions {
+  /** Part of the tensor, in bytes from its start; all of it when left out. */
+  readonly from?: number;
+  readonly to?: number;
+  readonly signal?: AbortSignal;
+  readonly meter?: ProgressMeter;
+}
+
+export interface Piece {
+  /** From the start of the tensor. */
+  readonly offset: number;
+  readonly bytes: Bytes;
+}
+
+/**
+ * Pieces in order, at most `PIECE_BYTES` each. Leaving the loop early cancels the read ahead.
+ * @throws {WeftError} what `ByteSource.read` throws.
+ */
+export async function* streamTensor(
+  tensor: Pick<WeightTensor, "source" | "offset" | "byteLength">,
+  { from = 0, to = tensor.byteLength, signal, meter }: StreamOptions = {},
+): AsyncGenerator<Piece, void, undefined> {
+  const { source } = tensor;
+  const left = new AbortController();
+  const either = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
+  const read = (offset: number): Promise<Bytes> | undefined => {
+    if (offset >= to) return undefined;
+    const length = Math.min(PIECE_BYTES, to - offset);
+    const reading = source.read(tensor.offset + offset, length, either);
+    // Its failure is reported when the piece is taken; until then nobody awaits it.
+    reading.catch(() => {});
+    return reading;
+  };
+  try {
+    let next = read(from);
+    for (let offset = from; next; offset += PIECE_BYTES) {
+      const bytes = await next;
+      next = read(offset + PIECE_BYTES);
+      meter?.add(bytes.byteLength, source.name);
+      yield { offset, bytes };
+    }
+  } finally {
+    left.abort();
+  }
+}
+
+/** A whole tensor as float32, for small ones: norm weights and biases. */
+export async function readFloat32(
+  tensor: WeightTensor,
+  options: Omit<StreamOptions, "from" | "to"> = {},
+): Promise<Float32Array<ArrayBuffer>> {
+  const elementBytes = DTYPE_BYTES[tensor.dtype];
+  const values = new Float32Array(tensor.byteLength / elementBytes);
+  for await (const { offset, bytes } of streamTensor(tensor, options)) {
+    values.set(toFloat32(bytes, tensor.dtype), offset / elementBytes);
+  }
+  return values;
+}
+
+export interface LoadProgress {
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+  /** Name of the source that the last bytes came from. */
+  readonly file: string;
+}
+
+/** Adds up what streams have read. */
+export class ProgressMeter {
+  #loadedBytes = 0;
+  readonly #totalBytes: number;
+  readonly #onProgress: ((progress: LoadProgress) => void) | undefined;
+
+  constructor(totalBytes: number, onProgress?: (progress: LoadProgress) => void) {
+    this.#totalBytes = totalBytes;
+    this.#onProgress = onProgress;
+  }
+
+  add(bytes: number, file: string): void {
+    this.#loadedBytes += bytes;
+    this.#onProgress?.({ loadedBytes: this.#loadedBytes, totalBytes: this.#totalBytes, file });
+  }
+}
