@@ -1,0 +1,83 @@
+/**
+ * Cosines and sines of rotary position embedding, computed on the host in float64.
+ * Owns frequencies and their scaling; rotates nothing.
+ */
+import { KernelError } from "./errors.ts";
+
+export type RopeScaling =
+  | { readonly type: "default" }
+  /** No rotation at all: R = 0 (NoPE layers). */
+  | { readonly type: "none" }
+  /** Positions divided by `factor`. */
+  | { readonly type: "linear"; readonly factor: number }
+  /** Low frequencies divided by `factor`, high ones kept, a linear blend between. */
+  | {
+      readonly type: "llama3";
+      readonly factor: number;
+      readonly lowFreqFactor: number;
+      readonly highFreqFactor: number;
+      /** Positions the model was first trained on. */
+      readonly originalContext: number;
+    };
+
+export interface RopeSpec {
+  /** H: dims of one head. */
+  readonly headDim: number;
+  /** `rope_theta`. */
+  readonly base: number;
+  /** Share of the head's dims that rotate, from dim 0 on; 1 unless the config has `partial_rotary_factor`. */
+  readonly rotaryFactor?: number;
+  readonly scaling: RopeScaling;
+}
+
+/**
+ * R: dims of a head that rotate.
+ * @throws {KernelError} "bad_shape" when R is not a multiple of 8 (the kernels rotate four pairs at a time).
+ */
+export function rotaryDims({ headDim, rotaryFactor = 1, scaling }: RopeSpec): number {
+  if (scaling.type === "none") return 0;
+  const dims = Math.floor(headDim * rotaryFactor);
+  if (dims % 8 !== 0 || dims <= 0 || dims > headDim) {
+    throw new KernelError(
+      "bad_shape",
+      `rope would rotate ${dims} of ${headDim} dims, the kernels need a multiple of 8 up to the ` +
+        "head size; check partial_rotary_factor and head_dim",
+    );
+  }
+  return dims;
+}
+
+/** Radians per position of each pair, R/2 of them. */
+export function ropeFrequencies(spec: RopeSpec): Float64Array {
+  const R = rotaryDims(spec);
+  const plain = Float64Array.from({ length: R / 2 }, (_, i) => spec.base ** ((-2 * i) / R));
+  const { scaling } = spec;
+  if (scaling.type === "linear") return plain.map((frequency) => frequency / scaling.factor);
+  if (scaling.type !== "llama3") return plain;
+  const { factor, lowFreqFactor, highFreqFactor, originalContext } = scaling;
+  return plain.map((frequency) => {
+    const turns = (originalContext * frequency) / (2 * Math.PI);
+    // 0 where the first context held fewer than lowFreqFactor turns, 1 above highFreqFactor.
+    const kept = (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
+    const share = Math.max(0, Math.min(1, kept));
+    return frequency * (share + (1 - share) / factor);
+  });
+}
+
+/**
+ * `rope_table [C,R]`: for each position R/2 cosines, then R/2 sines. Empty when nothing rotates;
+ * bind any 16 bytes then.
+ */
+export function ropeTable(spec: RopeSpec, numPositions: number): Float32Array {
+  const frequencies = ropeFrequencies(spec);
+  const half = frequencies.length;
+  const table = new Float32Array(numPositions * 2 * half);
+  for (let position = 0; position < numPositions; position++) {
+    for (let i = 0; i < half; i++) {
+      const angle = position * frequencies[i];
+      table[position * 2 * half + i] = Math.cos(angle);
+      table[position * 2 * half + half + i] = Math.sin(angle);
+    }
+  }
+  return table;
+}
