@@ -1,6 +1,7 @@
 /** Errors of the scheduler folder. The public door turns them into `WeftError` of the same code. */
 export type SchedulerErrorCode =
   | "bad_request"
+  | "bad_outcome"
   | "request_too_long"
   | "unknown_sequence"
   | "bad_config";

@@ -1,0 +1,82 @@
+/** What a scheduler is built with. Owns defaults and checks; decides nothing. */
+import { SchedulerError } from "./errors.ts";
+import type { KvGroup } from "./work-plan.ts";
+
+/**
+ * Predicted GPU milliseconds of a plan; must not fall when either argument grows.
+ *
+ * @param numTokens Tokens of the plan, over all rows.
+ * @param numContextTokens Σ over those tokens of the tokens each attends to, itself included
+ *   (windows are not subtracted): decoding at position p adds p + 1.
+ */
+export type PredictMs = (numTokens: number, numContextTokens: number) => number;
+
+export interface SchedulerConfig {
+  /** L: every row covers the stages [0, 2·L + 2). */
+  readonly numLayers: number;
+  readonly kvGroups: readonly KvGroup[];
+  /** Tokens per KV block, the same in all groups. Default 32. */
+  readonly blockTokens?: 16 | 32;
+  /** Most tokens of one plan, over all rows; at least `maxRows`. Default 512. */
+  readonly maxTokensPerPlan?: number;
+  /** Most sequences running at once, hence most rows of a plan. Default 16, or `maxTokensPerPlan` if less. */
+  readonly maxRows?: number;
+  /** Most plans that wait for their outcome; 1 plans in lockstep. Default 8. */
+  readonly maxRunAhead?: number;
+  /** Predicted GPU time of a plan; may learn between calls. Default: every plan takes 0 ms. */
+  readonly predictMs?: PredictMs;
+  /** Bound on `predictMs` that prompt chunks are cut to. Default unbounded; needs `predictMs`. */
+  readonly quantumMs?: number;
+}
+
+export type ResolvedConfig = Required<SchedulerConfig>;
+
+/** @throws {SchedulerError} "bad_config". */
+export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
+  const { numLayers, kvGroups, blockTokens = 32, maxTokensPerPlan = 512, maxRunAhead = 8 } = config;
+  const { maxRows = Math.min(16, maxTokensPerPlan) } = config;
+  const { predictMs = () => 0, quantumMs = Number.POSITIVE_INFINITY } = config;
+
+  const positive = { numLayers, maxTokensPerPlan, maxRows, maxRunAhead };
+  for (const [name, value] of Object.entries(positive))
+    if (!isPositiveInteger(value)) refuse(`${name} is ${value}; it must be a positive integer`);
+  if (blockTokens !== 16 && blockTokens !== 32)
+    refuse(`blockTokens is ${blockTokens}; it must be 16 or 32`);
+  // Otherwise a decoding sequence could find its place in a plan taken.
+  if (maxTokensPerPlan < maxRows)
+    refuse(
+      `maxTokensPerPlan ${maxTokensPerPlan} is below maxRows ${maxRows}; ` +
+        `each row needs a token: set maxRows to at most ${maxTokensPerPlan}`,
+    );
+  checkQuantum(quantumMs);
+  if (quantumMs !== Number.POSITIVE_INFINITY && config.predictMs === undefined)
+    refuse(`quantumMs is ${quantumMs} without predictMs; give the cost function that it bounds`);
+  if (kvGroups.length === 0) refuse("kvGroups is empty; declare at least one KV group");
+  kvGroups.forEach(checkGroup);
+  return { ...positive, kvGroups, blockTokens, predictMs, quantumMs };
+}
+
+/** @throws {SchedulerError} "bad_config". */
+export function checkQuantum(quantumMs: number): void {
+  if (!(quantumMs > 0)) refuse(`quantumMs is ${quantumMs}; it must be above 0`);
+}
+
+export function isPositiveInteger(value: number): boolean {
+  return Number.isSafeInteger(value) && value > 0;
+}
+
+function checkGroup({ kind, window, numBlocks }: KvGroup, index: number): void {
+  if (!isPositiveInteger(numBlocks) || numBlocks < 2)
+    refuse(
+      `KV group ${index} has ${numBlocks} blocks; it needs at least 2, ` +
+        "since block 0 is the trash block: raise the KV memory budget",
+    );
+  if (kind === "window" && !isPositiveInteger(window ?? 0))
+    refuse(`KV group ${index} is "window" with window ${window}; it must be a positive integer`);
+  if (kind === "full" && window !== undefined)
+    refuse(`KV group ${index} is "full" with window ${window}; leave the window out`);
+}
+
+function refuse(message: string): never {
+  throw new SchedulerError("bad_config", message);
+}

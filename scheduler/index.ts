@@ -1,0 +1,18 @@
+/** `weft-llm/scheduler`: decisions without a GPU. Exports what a runtime or a test needs. */
+export type { PredictMs, SchedulerConfig } from "./config.ts";
+export { SchedulerError, type SchedulerErrorCode } from "./errors.ts";
+export type { SchedulerEvent } from "./event.ts";
+export { createScheduler, type Scheduler } from "./scheduler.ts";
+export type { SequenceRequest } from "./sequence.ts";
+export type {
+  BlockCopy,
+  KvGroup,
+  LayerOp,
+  LayerPlan,
+  PlannedRow,
+  PlanOutcome,
+  SequenceId,
+  StageRange,
+  TokenRange,
+  WorkPlan,
+} from "./work-plan.ts";

@@ -1,0 +1,150 @@
+/**
+ * Which tokens run next. There is no prefill and no decode: a sequence has tokens that are not
+ * computed yet, and a plan computes some. Pure: the clock is passed in; no randomness, no timer,
+ * no device, no token values.
+ */
+import { Admission } from "./admission.ts";
+import { PlanBudget } from "./budget.ts";
+import {
+  checkQuantum,
+  type ResolvedConfig,
+  resolveConfig,
+  type SchedulerConfig,
+} from "./config.ts";
+import { finishedEvent, type SchedulerEvent } from "./event.ts";
+import { InFlight } from "./in-flight.ts";
+import { KvBlocks } from "./kv-blocks.ts";
+import { SequenceQueue } from "./queue.ts";
+import { checkRequest, Sequence, type SequenceRequest } from "./sequence.ts";
+import type { PlannedRow, PlanOutcome, SequenceId, WorkPlan } from "./work-plan.ts";
+
+export class Scheduler {
+  readonly #config: ResolvedConfig;
+  readonly #blocks: KvBlocks;
+  readonly #admission: Admission;
+  readonly #queue: SequenceQueue;
+  readonly #inFlight = new InFlight();
+  #quantumMs: number;
+
+  /** @throws {SchedulerError} "bad_config". */
+  constructor(config: SchedulerConfig) {
+    this.#config = resolveConfig(config);
+    this.#blocks = new KvBlocks(this.#config.kvGroups, this.#config.blockTokens);
+    this.#admission = new Admission(this.#blocks, this.#config.maxTokensPerPlan);
+    this.#queue = new SequenceQueue(this.#admission);
+    this.#quantumMs = this.#config.quantumMs;
+  }
+
+  /** @throws {SchedulerError} "bad_request", or "request_too_long" for one that can never fit. */
+  add(request: SequenceRequest, nowMs: number): void {
+    checkRequest(request);
+    const worstCase = this.#admission.worstCase(request);
+    this.#queue.add(new Sequence(request, nowMs, worstCase, this.#blocks.newTables()));
+  }
+
+  /** Ends the sequence, without an event. One that has ended already, or never was, is let be. */
+  abort(id: SequenceId): void {
+    const sequence = this.#queue.find(id);
+    if (sequence !== undefined) this.#queue.end(sequence);
+  }
+
+  /** The next plan, before the outcomes of earlier ones; "idle" until an add, abort or commit. */
+  schedule(nowMs: number): WorkPlan | "idle" {
+    if (this.#inFlight.count >= this.#config.maxRunAhead) return "idle";
+    const budget = new PlanBudget(this.#config, this.#quantumMs);
+    const rows = [
+      ...this.#planTokens(budget),
+      ...this.#planChunks(budget),
+      ...this.#startWaiting(budget, nowMs),
+    ];
+    if (rows.length === 0) return "idle";
+    const sampling = rows
+      .filter((row) => row.sample)
+      .map((row) => this.#queue.find(row.sequenceId)!);
+    const id = this.#inFlight.push(sampling);
+    return { id, rows, copies: [], predictedMs: budget.predictedMs };
+  }
+
+  /**
+   * Plans are committed in the order they were made, whatever became of their sequences.
+   * @throws {SchedulerError} "bad_outcome" for another plan, or other rows than it sampled.
+   */
+  commit(outcome: PlanOutcome, nowMs: number): SchedulerEvent[] {
+    const events: SchedulerEvent[] = [];
+    for (const { sequence, finished } of this.#inFlight.settle(outcome)) {
+      // Aborted, or sampled past its end before the end was known: nobody wants the token.
+      if (sequence.state === "finished") continue;
+      const reason = sequence.read(finished);
+      if (reason === undefined) continue;
+      this.#queue.end(sequence);
+      events.push(finishedEvent(sequence, reason, nowMs));
+    }
+    return events;
+  }
+
+  /** Bound on the predicted time of all later plans, e.g. when a page is hidden or shown. */
+  setQuantum(quantumMs: number): void {
+    checkQuantum(quantumMs);
+    this.#quantumMs = quantumMs;
+  }
+
+  get numWaiting(): number {
+    return this.#queue.numWaiting;
+  }
+
+  get numRunning(): number {
+    return this.#queue.running.length;
+  }
+
+  /** Plans without an outcome yet. */
+  get numInFlight(): number {
+    return this.#inFlight.count;
+  }
+
+  /** Free blocks per KV group, the trash block not counted. */
+  get freeBlocks(): readonly number[] {
+    return this.#blocks.free;
+  }
+
+  /** Share of the blocks in use per KV group, 0 to 1. */
+  get usage(): readonly number[] {
+    return this.#blocks.usage;
+  }
+
+  /** Before all prompts: an answer under way never waits for another's prompt. */
+  *#planTokens(budget: PlanBudget): Iterable<PlannedRow> {
+    for (const sequence of this.#queue.running)
+      if (sequence.numReadyTokens === 1)
+        yield this.#planRow(sequence, budget.takeToken(sequence.numComputedTokens));
+  }
+
+  /** Prompts under way, the first started first, each cut to what is left. */
+  *#planChunks(budget: PlanBudget): Iterable<PlannedRow> {
+    for (const sequence of this.#queue.running) {
+      if (sequence.numReadyTokens <= 1) continue;
+      const count = budget.takeChunk(sequence.numComputedTokens, sequence.numReadyTokens);
+      if (count === 0) return;
+      yield this.#planRow(sequence, count);
+    }
+  }
+
+  *#startWaiting(budget: PlanBudget, nowMs: number): Iterable<PlannedRow> {
+    while (this.numRunning < this.#config.maxRows) {
+      const sequence = this.#queue.nextToStart();
+      const count = sequence ? budget.takeChunk(0, sequence.numReadyTokens) : 0;
+      if (sequence === undefined || count === 0) return;
+      this.#queue.start(sequence, nowMs);
+      yield this.#planRow(sequence, count);
+    }
+  }
+
+  #planRow(sequence: Sequence, count: number): PlannedRow {
+    const stages = { from: 0, to: 2 * this.#config.numLayers + 2 };
+    return { sequenceId: sequence.id, stages, kind: "compute", ...sequence.advance(count) };
+  }
+}
+
+/** @throws {SchedulerError} "bad_config". */
+export function createScheduler(config: SchedulerConfig): Scheduler {
+  return new Scheduler(config);
+}

@@ -1,0 +1,160 @@
+// Random schedules against a device whose memory is real: whatever the depth, the quantum, the
+// chunks, the neighbours and the aborts, each request yields the ids that it yields alone.
+
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { type SchedulerConfig, SchedulerError, type WorkPlan } from "../../scheduler/index.ts";
+import { report, scale } from "../harness/soak.ts";
+import { expectedIds, type FakeRequest } from "./fake-device.ts";
+import { Serving } from "./serving.ts";
+
+const window = fc.integer({ min: 1, max: 70 });
+const numBlocks = fc.integer({ min: 5, max: 24 });
+const group = fc.oneof(
+  fc.record({ kind: fc.constant("full" as const), numBlocks }),
+  fc.record({ kind: fc.constant("window" as const), window, numBlocks }),
+);
+
+const config: fc.Arbitrary<SchedulerConfig> = fc
+  .record({
+    numLayers: fc.integer({ min: 1, max: 3 }),
+    kvGroups: fc.array(group, { minLength: 1, maxLength: 3 }),
+    blockTokens: fc.constantFrom(16 as const, 32 as const),
+    maxTokensPerPlan: fc.integer({ min: 1, max: 120 }),
+    maxRows: fc.integer({ min: 1, max: 6 }),
+    maxRunAhead: fc.integer({ min: 1, max: 8 }),
+    msPerToken: fc.constantFrom(0, 0.1, 0.5, 3),
+    msPerContextToken: fc.constantFrom(0, 0.001, 0.02),
+    quantumMs: fc.constantFrom(1, 8, 50),
+  })
+  .map(({ msPerToken, msPerContextToken, maxRows, ...rest }) => ({
+    ...rest,
+    maxRows: Math.min(maxRows, rest.maxTokensPerPlan),
+    predictMs: (tokens: number, context: number) =>
+      0.5 + msPerToken * tokens + msPerContextToken * context,
+  }));
+
+const requests: fc.Arbitrary<FakeRequest[]> = fc
+  .array(
+    fc.record({
+      promptTokens: fc.array(fc.nat({ max: 1008 }), { minLength: 1, maxLength: 90, size: "max" }),
+      maxTokens: fc.integer({ min: 1, max: 24 }),
+      stopEvery: fc.constantFrom(5, 20, 1_000_003),
+      needsHost: fc.boolean(),
+    }),
+    { minLength: 1, maxLength: 9, size: "max" },
+  )
+  .map((list) => list.map((request, id) => ({ id, ...request })));
+
+/** One character an operation: add, schedule, commit, abort. fast-check prefers short lists unless told. */
+const operations = fc.array(
+  fc.record({ kind: fc.constantFrom(..."aasssssscccx"), pick: fc.nat({ max: 8 }) }),
+  { maxLength: 120, size: "max" },
+);
+
+/** Requests that the pools could never hold are refused, and the others are not affected. */
+function addAll(serving: Serving, list: readonly FakeRequest[]): FakeRequest[] {
+  return list.filter((request) => {
+    try {
+      serving.add(request);
+    } catch (error) {
+      if (!(error instanceof SchedulerError) || error.code !== "request_too_long") throw error;
+      return false;
+    }
+    return true;
+  });
+}
+
+/** A token of one answer beside a chunk of another's prompt. */
+function isMixed({ rows }: WorkPlan): boolean {
+  const isChunk = rows.map(({ tokens }) => tokens.to - tokens.from > 1);
+  return isChunk.includes(true) && isChunk.includes(false);
+}
+
+function expectOwnIds(serving: Serving, { kvGroups }: SchedulerConfig): void {
+  for (const { request, state, ids } of serving.progress.values()) {
+    const expected = expectedIds(request, kvGroups);
+    // An aborted request has a beginning of its answer, the others all of it.
+    expect(ids).toEqual(state === "aborted" ? expected.slice(0, ids.length) : expected);
+  }
+}
+
+test("random arrivals, depths, commits and aborts: invariants hold, ids are each one's own", () => {
+  const counts = { schedules: 0, plans: 0, mixedPlans: 0, finished: 0, aborted: 0 };
+  fc.assert(
+    fc.property(config, requests, operations, (configuration, list, script) => {
+      const serving = new Serving(configuration);
+      const toAdd = [...list];
+      for (const { kind, pick } of script) {
+        if (kind === "a") addAll(serving, toAdd.splice(0, 1));
+        else if (kind === "s") serving.schedule();
+        else if (kind === "c") serving.commit();
+        else serving.abort(pick % Math.max(1, serving.progress.size));
+      }
+      addAll(serving, toAdd);
+      serving.drain(configuration.maxRunAhead);
+      expect(serving.scheduler.freeBlocks).toEqual(
+        configuration.kvGroups.map(({ numBlocks }) => numBlocks - 1),
+      );
+      expectOwnIds(serving, configuration);
+      const ended = [...serving.progress.values()].filter(({ state }) => state === "finished");
+      expect(serving.events).toHaveLength(ended.length);
+      counts.schedules += 1;
+      counts.plans += serving.plans.length;
+      counts.mixedPlans += serving.plans.filter(isMixed).length;
+      counts.finished += ended.length;
+      counts.aborted += serving.progress.size - ended.length;
+    }),
+    { numRuns: scale("scheduler", 400, 40_000) },
+  );
+  report("scheduler", counts);
+  // Otherwise the generators have drifted to where nothing happens.
+  const { schedules, mixedPlans, finished, aborted } = counts;
+  expect(Math.min(mixedPlans, finished, aborted)).toBeGreaterThan(schedules / 10);
+});
+
+test("all finish within one plan per token, in order of arrival, each token computed once", () => {
+  fc.assert(
+    fc.property(config, requests, fc.integer({ min: 1, max: 8 }), (configuration, list, depth) => {
+      const serving = new Serving({ ...configuration, maxRunAhead: depth });
+      const admitted = addAll(serving, list);
+      serving.drain(depth);
+      let numScheduled = 0;
+      const started: number[] = [];
+      for (const { rows } of serving.plans)
+        for (const { sequenceId, tokens } of rows) {
+          numScheduled += tokens.to - tokens.from;
+          if (tokens.from === 0) started.push(sequenceId);
+        }
+      const progress = [...serving.progress.values()];
+      // Every sampled token but the last one is computed in its turn; surplus ones count.
+      const numOwed = progress.reduce(
+        (sum, { request, numSampled }) => sum + request.promptTokens.length + numSampled - 1,
+        0,
+      );
+      expect(numScheduled).toBe(numOwed);
+      expect(serving.plans.length).toBeLessThanOrEqual(numOwed);
+      expect(started).toEqual(admitted.map(({ id }) => id));
+      expect(progress.every(({ state }) => state === "finished")).toBe(true);
+      for (const { numSampled, ids } of progress) {
+        expect(numSampled).toBeGreaterThanOrEqual(ids.length);
+        expect(numSampled).toBeLessThan(ids.length + depth);
+      }
+      expectOwnIds(serving, configuration);
+    }),
+    { numRuns: scale("scheduler", 400, 40_000) },
+  );
+});
+
+test("at depth 1 nothing is computed in vain", () => {
+  fc.assert(
+    fc.property(config, requests, (configuration, list) => {
+      const serving = new Serving({ ...configuration, maxRunAhead: 1 });
+      addAll(serving, list);
+      serving.drain();
+      for (const { numSampled, ids } of serving.progress.values())
+        expect(numSampled).toBe(ids.length);
+    }),
+    { numRuns: 50 },
+  );
+});

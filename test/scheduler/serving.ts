@@ -1,0 +1,167 @@
+// Scheduler and fake device together, with the invariants checked after every step. Tests drive it
+// by hand or let it drain. Checks are plain asserts: a random test makes millions of them.
+
+import assert from "node:assert/strict";
+import {
+  createScheduler,
+  type PlanOutcome,
+  type Scheduler,
+  type SchedulerConfig,
+  type SchedulerEvent,
+  type WorkPlan,
+} from "../../scheduler/index.ts";
+import { FakeDevice, type FakeRequest, isStop } from "./fake-device.ts";
+
+interface Progress {
+  readonly request: FakeRequest;
+  /** Read back and wanted. */
+  readonly ids: number[];
+  /** What its rows covered; a gap or a repeat fails at once. */
+  numComputed: number;
+  numSampled: number;
+  state: "live" | "finished" | "aborted";
+  /** Blocks of its newest row, per group. */
+  blockTables: readonly (readonly number[])[];
+}
+
+export class Serving {
+  readonly scheduler: Scheduler;
+  readonly plans: WorkPlan[] = [];
+  readonly events: SchedulerEvent[] = [];
+  readonly progress = new Map<number, Progress>();
+  readonly #config: SchedulerConfig;
+  readonly #device: FakeDevice;
+  readonly #capacity: readonly number[];
+  readonly #unread: { readonly plan: WorkPlan; readonly ids: readonly number[] }[] = [];
+  nowMs = 0;
+
+  constructor(config: SchedulerConfig) {
+    this.#config = config;
+    this.#capacity = config.kvGroups.map(({ numBlocks }) => numBlocks - 1);
+    this.#device = new FakeDevice(config.kvGroups, config.blockTokens ?? 32);
+    this.scheduler = createScheduler(config);
+  }
+
+  add(request: FakeRequest): void {
+    const { id, promptTokens, maxTokens, needsHost } = request;
+    this.scheduler.add(
+      { id, numPromptTokens: promptTokens.length, maxTokens, needsHost },
+      this.nowMs,
+    );
+    this.#device.addPrompt(request);
+    this.progress.set(id, {
+      request,
+      ids: [],
+      numComputed: 0,
+      numSampled: 0,
+      state: "live",
+      blockTables: [],
+    });
+    this.#checkBlocks();
+  }
+
+  abort(id: number): void {
+    this.scheduler.abort(id);
+    const progress = this.progress.get(id);
+    if (progress?.state === "live") progress.state = "aborted";
+    this.#checkBlocks();
+  }
+
+  /** @returns The plan, which the device has run by now, or "idle". */
+  schedule(): WorkPlan | "idle" {
+    const plan = this.scheduler.schedule(this.nowMs++);
+    if (plan === "idle") {
+      // Nothing to do and nothing to wait for means that nobody is left.
+      if (this.#unread.length === 0)
+        assert.equal(this.scheduler.numWaiting + this.scheduler.numRunning, 0, "idle for ever");
+      return plan;
+    }
+    assert.equal(plan.id, this.plans.length);
+    this.plans.push(plan);
+    this.#checkBudget(plan);
+    this.#checkRows(plan);
+    this.#checkBlocks();
+    this.#unread.push({ plan, ids: this.#device.execute(plan) });
+    assert.equal(this.scheduler.numInFlight, this.#unread.length);
+    return plan;
+  }
+
+  /** Read back the oldest plan, if there is one. */
+  commit(): SchedulerEvent[] {
+    const read = this.#unread.shift();
+    if (read === undefined) return [];
+    const sampling = read.plan.rows.filter((row) => row.sample);
+    const sampled: PlanOutcome["sampled"][number][] = sampling.map(({ sequenceId }, i) => {
+      const { request, state, ids } = this.progress.get(sequenceId)!;
+      if (state === "live") ids.push(read.ids[i]);
+      return { sequenceId, finished: isStop(read.ids[i], request) };
+    });
+    const outcome = { planId: read.plan.id, gpuMs: 1, sampled };
+    const events = this.scheduler.commit(outcome, this.nowMs);
+    for (const { sequenceId } of events) this.progress.get(sequenceId)!.state = "finished";
+    this.events.push(...events);
+    this.#checkBlocks();
+    return events;
+  }
+
+  /** Until nothing is left; `runAhead` plans are made before the oldest is read. */
+  drain(runAhead = 1): void {
+    while (this.scheduler.numWaiting + this.scheduler.numRunning + this.#unread.length > 0) {
+      while (this.#unread.length < runAhead && this.schedule() !== "idle");
+      this.commit();
+    }
+  }
+
+  ids(id: number): readonly number[] {
+    return this.progress.get(id)!.ids;
+  }
+
+  #checkBudget({ rows, predictedMs }: WorkPlan): void {
+    const { maxTokensPerPlan = 512, maxRows = 16, blockTokens = 32, predictMs } = this.#config;
+    const numTokens = rows.reduce((sum, { tokens }) => sum + tokens.to - tokens.from, 0);
+    assert(rows.length > 0 && rows.length <= maxRows, `${rows.length} rows`);
+    assert(this.scheduler.numRunning <= maxRows, `${this.scheduler.numRunning} run`);
+    assert(numTokens <= maxTokensPerPlan, `${numTokens} tokens`);
+    if (predictMs === undefined) return;
+    let context = 0;
+    for (const { tokens } of rows) for (let p = tokens.from; p < tokens.to; p++) context += p + 1;
+    assert.equal(predictedMs, predictMs(numTokens, context));
+    // Past the quantum go only the reserved single tokens and one chunk of at most a block.
+    const chunks = rows.map(({ tokens }) => tokens.to - tokens.from).filter((count) => count > 1);
+    const { quantumMs = Number.POSITIVE_INFINITY } = this.#config;
+    if (predictedMs > quantumMs && chunks.length > 0)
+      assert(chunks.length === 1 && chunks[0] <= blockTokens, `chunks of ${chunks} tokens`);
+  }
+
+  #checkRows({ rows, copies }: WorkPlan): void {
+    const numStages = 2 * this.#config.numLayers + 2;
+    assert.equal(copies.length, 0);
+    assert.equal(new Set(rows.map((row) => row.sequenceId)).size, rows.length);
+    for (const { sequenceId, tokens, sample, stages, kind, blockTables } of rows) {
+      const progress = this.progress.get(sequenceId)!;
+      const { request } = progress;
+      const numTokens = request.promptTokens.length + progress.numSampled;
+      assert.equal(progress.state, "live");
+      assert.equal(tokens.from, progress.numComputed);
+      assert(tokens.to > tokens.from && tokens.to <= numTokens, `tokens up to ${tokens.to}`);
+      assert.equal(sample, tokens.to === numTokens);
+      assert(stages.from === 0 && stages.to === numStages && kind === "compute");
+      progress.numComputed = tokens.to;
+      progress.numSampled += sample ? 1 : 0;
+      progress.blockTables = blockTables;
+      assert(progress.numSampled <= request.maxTokens, `${progress.numSampled} samples`);
+    }
+  }
+
+  /** free + used = N; a block is in one table of one live sequence, or free. */
+  #checkBlocks(): void {
+    this.#capacity.forEach((capacity, group) => {
+      const live = [...this.progress.values()].filter(({ state }) => state === "live");
+      const held = live.flatMap(({ blockTables }) => blockTables[group] ?? []).filter(Boolean);
+      assert.equal(new Set(held).size, held.length, "a block is in two tables");
+      assert(Math.max(0, ...held) <= capacity);
+      assert.equal(this.scheduler.freeBlocks[group] + held.length, capacity);
+      assert.equal(this.scheduler.usage[group], held.length / capacity);
+    });
+  }
+}
