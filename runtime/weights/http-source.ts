@@ -191,7 +191,8 @@ class RangeClient {
     if (sizeBytes !== null) throw this.#changed("the server stopped honouring Range");
     const declared = Number(response.headers.get("content-length") ?? Number.NaN);
     // A compressed body is longer than its Content-Length, so that length is a hint only.
-    if (!(declared > WHOLE_FILE_BYTES)) {
+    if (declared > WHOLE_FILE_BYTES) await response.body?.cancel();
+    else {
       const bytes = await readBody(response, WHOLE_FILE_BYTES + 1, alive);
       const compressed = response.headers.get("content-encoding") !== null;
       if (!compressed && bytes.length < declared) {
@@ -199,7 +200,6 @@ class RangeClient {
       }
       if (bytes.length <= WHOLE_FILE_BYTES) return { bytes, sizeBytes: bytes.length };
     }
-    await response.body?.cancel();
     throw new WeftError(
       "ranges_unsupported",
       `${this.name}: the server ignored Range and sends the whole file, more than ` +
