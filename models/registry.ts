@@ -1,0 +1,26 @@
+/** config.json's `model_type` to the file that knows it. */
+import type { RawConfig } from "./config.ts";
+import type { DecoderSpec } from "./decoder.ts";
+import { ModelError } from "./errors.ts";
+import { llama } from "./llama.ts";
+import { mistral } from "./mistral.ts";
+import { qwen2 } from "./qwen2.ts";
+import { qwen3 } from "./qwen3.ts";
+import { smollm3 } from "./smollm3.ts";
+
+const readers: ReadonlyMap<string, (config: RawConfig) => DecoderSpec> = new Map(
+  Object.entries({ llama, mistral, qwen2, qwen3, smollm3 }),
+);
+
+/** @throws {ModelError} `unsupported_model`, `bad_config`. */
+export function readDecoderSpec(config: RawConfig): DecoderSpec {
+  const reader = readers.get(String(config.model_type));
+  if (!reader) {
+    throw new ModelError(
+      "unsupported_model",
+      `config.json has model_type ${JSON.stringify(config.model_type)}, Weft knows ` +
+        `${[...readers.keys()].join(", ")}; choose a model of one of these families`,
+    );
+  }
+  return reader(config);
+}
