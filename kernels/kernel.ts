@@ -21,13 +21,15 @@ export interface Binding {
   readonly storage: Storage;
   /** Dim names and products, e.g. `"T,N*H"`; counts scalars of `storage`. */
   readonly shape: string;
+  /** The reference gets a read-only 16-bit binding as raw bits: memory that other kernels write. */
+  readonly raw?: boolean;
 }
 
 export type View = Float32Array | Uint32Array | Uint16Array;
 
 /**
  * What the reference sees. `f32` and `u32` bindings are live views. Read-only `f16` and `bf16`
- * bindings arrive decoded as Float32Array; writable ones arrive as raw Uint16Array bits.
+ * bindings arrive decoded as Float32Array; writable and `raw` ones as live Uint16Array bits.
  */
 // biome-ignore lint/suspicious/noExplicitAny: each reference knows the view types of its bindings.
 export type Views = Record<string, any>;

@@ -41,8 +41,10 @@ const formats = {
 /** Bytes of one stored scalar. */
 export const kvBytes = (storage: KvStorage): number => formats[storage].bytes;
 
-export const kvPoolRead = (storage: KvStorage): Binding =>
-  read(POOL_SHAPE, formats[storage].element, storage);
+export const kvPoolRead = (storage: KvStorage): Binding => ({
+  ...read(POOL_SHAPE, formats[storage].element, storage),
+  raw: true,
+});
 export const kvPoolWrite = (storage: KvStorage): Binding =>
   write(POOL_SHAPE, formats[storage].element, storage);
 
@@ -82,11 +84,13 @@ function f16Values(): Float32Array {
   return halfTable;
 }
 
-/** Reads scalars of the pool for references, whether the view holds numbers or f16 bits. */
-export function kvReader(view: Float32Array | Uint16Array): (i: number) => number {
-  if (view instanceof Float32Array) return (i) => view[i];
+/** Scalars [from, to) of the pool for references, whether the view holds numbers or f16 bits. */
+export function kvRun(view: Float32Array | Uint16Array, from: number, to: number): Float32Array {
+  if (view instanceof Float32Array) return view.subarray(from, to);
   const values = f16Values();
-  return (i) => values[view[i]];
+  const run = new Float32Array(to - from);
+  for (let i = 0; i < run.length; i++) run[i] = values[view[from + i]];
+  return run;
 }
 
 /** Writes scalars of the pool as `store_kv_quad` does. */

@@ -22,8 +22,8 @@ export interface StepSizes {
 export interface GraphNode {
   /** Index into embed, (attention, mlp) × L, head. */
   readonly stage: number;
-  /** Every kernel that the node may call, to be compiled before the first step. */
-  readonly kernels: readonly Kernel[];
+  /** Every pipeline that the node may use, to be compiled before the first step. */
+  readonly pipelines: readonly { readonly kernel: Kernel; readonly constants: Dims }[];
   emit(step: StepSizes): KernelCall | undefined;
 }
 
@@ -39,17 +39,21 @@ export class GraphBuilder {
     this.#stage += 1;
   }
 
-  /** `dims` gives undefined for a step that does not need the call. */
+  /**
+   * @param dims Gives undefined for a step that does not need the call.
+   * @param constants The kernel's `override` values; `dims` must hold the same.
+   */
   add(
     kernel: Kernel,
     buffers: Readonly<Record<string, BufferSlice>>,
     dims: (step: StepSizes) => Dims | undefined,
+    constants: Dims = {},
   ): void {
     const emit = (step: StepSizes) => {
       const sizes = dims(step);
       return sizes && { kernel, buffers, dims: sizes };
     };
-    this.nodes.push({ stage: this.#stage, kernels: [kernel], emit });
+    this.nodes.push({ stage: this.#stage, pipelines: [{ kernel, constants }], emit });
   }
 
   /**
@@ -79,7 +83,8 @@ export class GraphBuilder {
         const dims = { T, N, K: weight.columns, out_stride, out_offset: shard.firstRow };
         return { kernel: variants.get(shapeForRows(T))!, buffers: bound, dims };
       };
-      this.nodes.push({ stage: this.#stage, kernels: [...variants.values()], emit });
+      const pipelines = [...variants.values()].map((kernel) => ({ kernel, constants: {} }));
+      this.nodes.push({ stage: this.#stage, pipelines, emit });
     }
   }
 }

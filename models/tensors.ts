@@ -7,40 +7,52 @@ import type { KvStorage } from "../kernels/kv-layout.ts";
 import type { DecoderSpec } from "./decoder.ts";
 import type { Weight } from "./weights.ts";
 
-/** f32 scalars per row of the step. */
-export const activationWidths = (spec: DecoderSpec): Record<ActivationName, number> => ({
+/** f32 scalars per token row. */
+export const activationWidths = (spec: DecoderSpec) => ({
   hidden: spec.hiddenSize,
   normed: spec.hiddenSize,
   qkv: (spec.numHeads + 2 * spec.numKvHeads) * spec.headDim,
   q: spec.numHeads * spec.headDim,
-  attention: spec.numHeads * spec.headDim,
+  attended: spec.numHeads * spec.headDim,
   gated: spec.ffnSize,
 });
 
-export type ActivationName = "hidden" | "normed" | "qkv" | "q" | "attention" | "gated";
-/** Per token row of the step, u32. */
-export type RowInput = "token_ids" | "positions" | "row_sequence";
-/** Per sampled row, f32. */
-export type HeadName = "sampled_hidden" | "sampled_normed" | "logits";
+/** f32 scalars per sampled row. */
+export const headWidths = (spec: DecoderSpec) => ({
+  sampled_hidden: spec.hiddenSize,
+  sampled_normed: spec.hiddenSize,
+  logits: spec.vocabSize,
+});
 
-/** Inputs that differ between KV groups. */
+export type ActivationName =
+  | keyof ReturnType<typeof activationWidths>
+  | keyof ReturnType<typeof headWidths>;
+
+/** Step inputs of one KV group. */
 export interface GroupTensors {
   readonly slot_mapping: BufferSlice;
   readonly block_table: BufferSlice;
+  readonly decode_tiles: BufferSlice;
+  readonly decode_rows: BufferSlice;
+  readonly query_tiles: BufferSlice;
 }
 
 export interface DecoderTensors {
   readonly kvStorage: KvStorage;
+  /** B: tokens per block. */
   readonly blockTokens: number;
-  /** Rotary table of the model, at least 16 bytes. */
-  readonly rope_table: BufferSlice;
-  readonly last_token: BufferSlice;
+  /** M: columns of a block table. */
+  readonly maxBlocks: number;
+  readonly token_ids: BufferSlice;
+  readonly positions: BufferSlice;
   readonly sampled_rows: BufferSlice;
-  /** Rows that go through the one-row attention kernel. */
-  readonly decode_rows: BufferSlice;
-  readonly query_tiles: BufferSlice;
-  readonly attention_partials: BufferSlice;
-  activation(name: ActivationName | HeadName | RowInput): BufferSlice;
+  readonly last_token: BufferSlice;
+  /** `[C,R]`; 16 bytes of anything when nothing rotates. */
+  readonly rope_table: BufferSlice;
+  /** Scratch of split decode: m, l and output of each KV tile. */
+  readonly partials: BufferSlice;
+  activation(name: ActivationName): BufferSlice;
+  /** @throws when the name is not among `decoderWeights(spec)`. */
   weight(name: string): Weight;
   kvPool(layer: number): BufferSlice;
   group(index: number): GroupTensors;

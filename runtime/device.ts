@@ -83,3 +83,6 @@ export const wholeBuffer = (buffer: DeviceBuffer): BufferSlice => ({
 /** Pads to the queue's write granularity. */
 export const alignUp = (value: number, alignment: number): number =>
   Math.ceil(value / alignment) * alignment;
+
+export const bytesToFloats = (bytes: Uint8Array): Float32Array =>
+  new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);

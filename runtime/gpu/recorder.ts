@@ -93,8 +93,8 @@ export class Recorder {
   }
 
   #bindGroup({ kernel, buffers }: KernelCall, pipeline: Pipeline): GPUBindGroup {
-    let groups = this.#bindGroups.get(buffers);
-    if (!groups) this.#bindGroups.set(buffers, (groups = new Map()));
+    const groups = this.#bindGroups.get(buffers) ?? new Map<GPUComputePipeline, GPUBindGroup>();
+    this.#bindGroups.set(buffers, groups);
     const known = groups.get(pipeline.pipeline);
     if (known) return known;
     const entries: GPUBindGroupEntry[] = Object.keys(kernel.bindings).map((name, i) => {

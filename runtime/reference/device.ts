@@ -172,5 +172,5 @@ export class ReferenceDevice implements Device {
   }
 }
 
-const decodes = ({ access, storage }: Binding): boolean =>
-  access === "read" && (storage === "f16" || storage === "bf16");
+const decodes = ({ access, storage, raw }: Binding): boolean =>
+  access === "read" && !raw && (storage === "f16" || storage === "bf16");

@@ -1,0 +1,183 @@
+/**
+ * A decoder as a graph of kernel calls: embedding, then attention and MLP per layer, then the head.
+ * Eleven dispatches per layer in a mixed step, ten when all rows decode. The residual stream is f32
+ * and is updated in place by the epilogues of the output projections.
+ */
+import { attentionDecode } from "../kernels/attention-decode.ts";
+import { attentionPrefill } from "../kernels/attention-prefill.ts";
+import { attentionReduce } from "../kernels/attention-reduce.ts";
+import { attentionShapeDims } from "../kernels/attention-work.ts";
+import { embedding } from "../kernels/embedding.ts";
+import type { BufferSlice } from "../kernels/kernel.ts";
+import { requireChunkedColumns } from "../kernels/matmul.ts";
+import { rmsNorm } from "../kernels/rms-norm.ts";
+import { ropeKvWrite } from "../kernels/rope-kv-write.ts";
+import { rotaryDims } from "../kernels/rope-tables.ts";
+import { rowGather } from "../kernels/row-gather.ts";
+import { type DecoderSpec, layerGroups } from "./decoder.ts";
+import { GraphBuilder, type GraphNode } from "./graph.ts";
+import type { DecoderTensors } from "./tensors.ts";
+import { layerWeight } from "./weights.ts";
+
+/** @throws {KernelError} `bad_shape` for sizes that no kernel computes. */
+export function decoderGraph(spec: DecoderSpec, tensors: DecoderTensors): GraphNode[] {
+  requireChunkedColumns("hidden_size", spec.hiddenSize);
+  requireChunkedColumns("intermediate_size", spec.ffnSize);
+  requireChunkedColumns("num_attention_heads × head_dim", spec.numHeads * spec.headDim);
+  const graph = new GraphBuilder();
+  const groups = layerGroups(spec);
+  graph.nextStage();
+  embed(graph, spec, tensors);
+  for (const layer of spec.layers.keys()) {
+    const group = groups.findIndex(({ layers }) => layers.includes(layer));
+    graph.nextStage();
+    attention(graph, spec, tensors, layer, group);
+    graph.nextStage();
+    mlp(graph, spec, tensors, layer);
+  }
+  graph.nextStage();
+  head(graph, spec, tensors);
+  return graph.nodes;
+}
+
+function embed(graph: GraphBuilder, { hiddenSize: D }: DecoderSpec, tensors: DecoderTensors): void {
+  const { token_ids, last_token } = tensors;
+  const weight = tensors.weight("embedding");
+  for (const { slice, firstRow, rows } of weight.shards) {
+    const buffers = { token_ids, last_token, weight: slice, out: tensors.activation("hidden") };
+    graph.add(embedding(weight.format), buffers, ({ T }) => ({
+      T,
+      D,
+      V: rows,
+      first_row: firstRow,
+    }));
+  }
+}
+
+function attention(
+  graph: GraphBuilder,
+  spec: DecoderSpec,
+  tensors: DecoderTensors,
+  layer: number,
+  group: number,
+): void {
+  const { numHeads: N, numKvHeads: K, headDim: H, qkNorm, normEps: eps } = spec;
+  const { kvStorage, blockTokens: B, maxBlocks: M, positions, rope_table, partials } = tensors;
+  const { slot_mapping, block_table, decode_tiles, decode_rows, query_tiles } =
+    tensors.group(group);
+  const weight = (name: string) => tensors.weight(layerWeight(layer, name));
+  const qkv = tensors.activation("qkv");
+  const q = tensors.activation("q");
+  const out = tensors.activation("attended");
+  const kv_pool = tensors.kvPool(layer);
+  const { rotary, window = 0 } = spec.layers[layer];
+  const R = rotary ? rotaryDims(spec.rope) : 0;
+  const shape = {
+    N,
+    K,
+    B,
+    H,
+    M,
+    window,
+    scale: 1 / Math.sqrt(H),
+    ...attentionShapeDims({ N, K, B, H }),
+  };
+
+  norm(graph, spec, tensors, weight("attention_norm").shards[0].slice);
+  graph.matmul(
+    weight("qkv"),
+    { bias: spec.qkvBias, tail: "store" },
+    {
+      x: tensors.activation("normed"),
+      out: qkv,
+      ...(spec.qkvBias && { bias: weight("qkv_bias").shards[0].slice }),
+    },
+  );
+  graph.add(
+    ropeKvWrite({ storage: kvStorage, qkNorm }),
+    {
+      qkv,
+      positions,
+      slot_mapping,
+      rope_table,
+      ...(qkNorm && { qk_norm: weight("qk_norm").shards[0].slice }),
+      q,
+      kv_pool,
+    },
+    ({ T }) => ({ T, N, K, B, H, R, eps }),
+  );
+  graph.add(
+    attentionDecode(kvStorage),
+    { q, kv_pool, block_table, decode_tiles, partials },
+    (step) => atLeastOne({ ...shape, ...step.attention[group], T: step.T }, "W"),
+    { H, B },
+  );
+  graph.add(attentionReduce, { partials, decode_rows, out }, (step) =>
+    atLeastOne({ ...shape, ...step.attention[group], T: step.T }, "U"),
+  );
+  graph.add(attentionPrefill(kvStorage), { q, kv_pool, block_table, query_tiles, out }, (step) =>
+    atLeastOne({ ...shape, ...step.attention[group], T: step.T }, "Q"),
+  );
+  graph.matmul(
+    weight("attention_out"),
+    { bias: spec.outputBias, tail: "residual" },
+    {
+      x: out,
+      out: tensors.activation("hidden"),
+      ...(spec.outputBias && { bias: weight("attention_out_bias").shards[0].slice }),
+    },
+  );
+}
+
+function mlp(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderTensors, layer: number): void {
+  const weight = (name: string) => tensors.weight(layerWeight(layer, name));
+  const gated = tensors.activation("gated");
+  norm(graph, spec, tensors, weight("mlp_norm").shards[0].slice);
+  graph.matmul(
+    weight("gate_up"),
+    { bias: spec.mlpBias, tail: spec.activation },
+    {
+      x: tensors.activation("normed"),
+      out: gated,
+      ...(spec.mlpBias && { bias: weight("gate_up_bias").shards[0].slice }),
+    },
+  );
+  graph.matmul(
+    weight("down"),
+    { bias: spec.mlpBias, tail: "residual" },
+    {
+      x: gated,
+      out: tensors.activation("hidden"),
+      ...(spec.mlpBias && { bias: weight("down_bias").shards[0].slice }),
+    },
+  );
+}
+
+function norm(
+  graph: GraphBuilder,
+  { hiddenSize: D, normEps: eps }: DecoderSpec,
+  tensors: DecoderTensors,
+  weight: BufferSlice,
+): void {
+  const buffers = { x: tensors.activation("hidden"), weight, out: tensors.activation("normed") };
+  graph.add(rmsNorm, buffers, ({ T }) => ({ T, D, eps }));
+}
+
+/** Only rows that are sampled pay for the final norm and the vocabulary. */
+function head(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderTensors): void {
+  const { hiddenSize: D, normEps: eps } = spec;
+  const hidden = tensors.activation("sampled_hidden");
+  const normed = tensors.activation("sampled_normed");
+  const gather = { x: tensors.activation("hidden"), rows: tensors.sampled_rows, out: hidden };
+  graph.add(rowGather, gather, ({ T, R }) => (R === 0 ? undefined : { T, R, D }));
+  const weight = tensors.weight("final_norm").shards[0].slice;
+  graph.add(rmsNorm, { x: hidden, weight, out: normed }, ({ R }) =>
+    R === 0 ? undefined : { T: R, D, eps },
+  );
+  const lmHead = tensors.weight(spec.tiedEmbeddings ? "embedding" : "lm_head");
+  const epilogue = { bias: false, tail: "store" } as const;
+  graph.matmul(lmHead, epilogue, { x: normed, out: tensors.activation("logits") }, "R");
+}
+
+const atLeastOne = <D extends Record<string, number>>(dims: D, name: keyof D & string) =>
+  dims[name] > 0 ? dims : undefined;

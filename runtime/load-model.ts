@@ -1,0 +1,152 @@
+/**
+ * From a model folder to a ModelRunner: config, header checks, memory plan, weights, in that order,
+ * so that what cannot work is refused before a byte of weights is read.
+ */
+import { attentionShapeDims } from "../kernels/attention-work.ts";
+import type { KvStorage } from "../kernels/kv-layout.ts";
+import type { RawConfig } from "../models/config.ts";
+import type { DecoderSpec } from "../models/decoder.ts";
+import { readDecoderSpec } from "../models/registry.ts";
+import { activationWidths, headWidths } from "../models/tensors.ts";
+import { decoderWeights } from "../models/weights.ts";
+import type { Device } from "./device.ts";
+import { WeftError } from "./errors.ts";
+import { type KvPlan, planKvCache } from "./kv-cache.ts";
+import { loadWeights, type PlacedWeight, placeWeights } from "./load-weights.ts";
+import { type ModelFolder, readText } from "./model-folder/model-folder.ts";
+import { parseJsonFile } from "./model-folder/strict-json.ts";
+import { ModelRunner } from "./model-runner.ts";
+import { openCheckpoint } from "./weights/checkpoint.ts";
+import type { LoadProgress } from "./weights/stream.ts";
+
+/** Without a budget the KV cache gets room for this much, and no more bytes than that. */
+const DEFAULT_TOKENS_PER_ROW = 2048;
+const DEFAULT_KV_BYTES = 2 ** 30;
+
+export interface LoadModelOptions {
+  /** Weights, activations and KV cache together. */
+  readonly memoryBudgetBytes?: number;
+  /** Default f16; f32 when the weights are f32. */
+  readonly kv?: KvStorage;
+  readonly blockTokens?: 16 | 32;
+  readonly maxTokensPerPlan?: number;
+  readonly maxRows?: number;
+  readonly maxLogitRows?: number;
+  readonly onProgress?: (progress: LoadProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What a model needs, from its headers alone. */
+export interface ModelPlan {
+  readonly spec: DecoderSpec;
+  readonly weights: readonly PlacedWeight[];
+  readonly weightBytes: number;
+  readonly activationBytes: number;
+  readonly kv: KvPlan;
+  /** Longest sequence: the model's own limit, or what the KV cache holds. */
+  readonly maxContext: number;
+  readonly maxTokensPerPlan: number;
+  readonly maxRows: number;
+  readonly maxLogitRows: number;
+  close(): Promise<void>;
+}
+
+/** Reads headers, not weights. @throws {WeftError} of every kind that loading can. */
+export async function planModel(
+  device: Device,
+  folder: ModelFolder,
+  options: LoadModelOptions = {},
+): Promise<ModelPlan> {
+  const config = parseJsonFile(
+    await readText(folder, "config.json", options.signal),
+    "config.json",
+  );
+  const spec = readDecoderSpec(config as RawConfig);
+  const checkpoint = await openCheckpoint(folder, options.signal);
+  try {
+    const weights = placeWeights(decoderWeights(spec), checkpoint);
+    const memory = planMemory(device, spec, weights, options);
+    return { spec, weights, ...memory, close: () => checkpoint.close() };
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+/** @throws {WeftError} as `planModel`, and `out_of_memory`. */
+export async function loadModel(
+  device: Device,
+  folder: ModelFolder,
+  options: LoadModelOptions = {},
+): Promise<{ readonly runner: ModelRunner; readonly plan: ModelPlan }> {
+  const plan = await planModel(device, folder, options);
+  try {
+    const weights = await loadWeights(device, plan.weights, options);
+    const runner = await ModelRunner.create({ ...plan, device, weights, kvPlan: plan.kv });
+    return { runner, plan };
+  } finally {
+    await plan.close();
+  }
+}
+
+function planMemory(
+  device: Device,
+  spec: DecoderSpec,
+  weights: readonly PlacedWeight[],
+  options: LoadModelOptions,
+) {
+  const { maxRows = 16, maxTokensPerPlan = 512, blockTokens = 32 } = options;
+  const { maxLogitRows = maxRows, memoryBudgetBytes } = options;
+  const storage = options.kv ?? (weights.some(isF32Matrix) ? "f32" : "f16");
+  const weightBytes = weights.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const activationBytes = activationSize(spec, maxTokensPerPlan, maxLogitRows);
+  const fixedBytes = weightBytes + activationBytes;
+  const bytesPerToken =
+    2 * spec.numKvHeads * spec.headDim * (storage === "f16" ? 2 : 4) * spec.layers.length;
+  if (memoryBudgetBytes !== undefined && memoryBudgetBytes <= fixedBytes) {
+    throw new WeftError(
+      "memory_budget_too_small",
+      `memoryBudgetBytes is ${memoryBudgetBytes}; weights need ${weightBytes}, activations ` +
+        `${activationBytes} and 1,000 tokens of KV cache ${1000 * bytesPerToken}: give at least ` +
+        `${fixedBytes + 1000 * bytesPerToken}`,
+    );
+  }
+  const defaultTokens = maxRows * Math.min(spec.maxPositions, DEFAULT_TOKENS_PER_ROW);
+  const kv = planKvCache(spec, {
+    storage,
+    blockTokens,
+    budgetBytes:
+      memoryBudgetBytes === undefined
+        ? Math.min((defaultTokens + blockTokens) * bytesPerToken, DEFAULT_KV_BYTES)
+        : memoryBudgetBytes - fixedBytes,
+    limits: device.info.limits,
+    maxTokensPerPlan,
+    maxRows,
+  });
+  const fullGroups = kv.groups.filter(({ kind }) => kind === "full");
+  const poolTokens = Math.min(
+    ...fullGroups.map(({ numBlocks }) => (numBlocks - 1) * blockTokens),
+    spec.maxPositions,
+  );
+  return {
+    weightBytes,
+    activationBytes,
+    kv,
+    maxContext: poolTokens,
+    maxTokensPerPlan,
+    maxRows,
+    maxLogitRows,
+  };
+}
+
+function activationSize(spec: DecoderSpec, tokens: number, logitRows: number): number {
+  const sum = (widths: Record<string, number>) =>
+    Object.values(widths).reduce((total, width) => total + width, 0);
+  const { numHeads: N, numKvHeads: K, headDim: H } = spec;
+  const { J, Z } = attentionShapeDims({ N, K, B: 32, H });
+  return (
+    4 * (sum(activationWidths(spec)) * tokens + sum(headWidths(spec)) * logitRows) + 16 * J * Z
+  );
+}
+
+const isF32Matrix = ({ spec, dtype }: PlacedWeight): boolean => !spec.vector && dtype === "f32";

@@ -1,0 +1,138 @@
+/**
+ * A loaded model on a device: weights, KV cache, activations, and the graph over them. Turns the
+ * rows of a plan into recorded kernel calls; knows no request, no sampling and no scheduling.
+ */
+import { attentionShapeDims } from "../kernels/attention-work.ts";
+import type { BufferSlice } from "../kernels/kernel.ts";
+import { ropeTable } from "../kernels/rope-tables.ts";
+import { decoderGraph } from "../models/blocks.ts";
+import { type DecoderSpec, layerGroups } from "../models/decoder.ts";
+import { emitCalls, type GraphNode, type StepSizes } from "../models/graph.ts";
+import { activationWidths, headWidths } from "../models/tensors.ts";
+import type { Weight } from "../models/weights.ts";
+import type { StageRange } from "../scheduler/work-plan.ts";
+import { type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
+import { createKvCache, type KvPlan } from "./kv-cache.ts";
+import { StepInputs, type StepLimits, type StepRow } from "./step-inputs.ts";
+
+/** Scratch of split decode is kept below this; rows beyond it run as prefill, with the same bits. */
+const MAX_PARTIALS_BYTES = 32 * 1024 * 1024;
+const TILE_TOKENS = 64;
+
+export interface ModelRunnerOptions {
+  readonly device: Device;
+  readonly spec: DecoderSpec;
+  readonly weights: ReadonlyMap<string, Weight>;
+  readonly kvPlan: KvPlan;
+  /** Longest sequence, in tokens. */
+  readonly maxContext: number;
+  readonly maxTokensPerPlan: number;
+  readonly maxRows: number;
+  /** Rows that may get logits in one step; at least `maxRows`. */
+  readonly maxLogitRows: number;
+}
+
+export class ModelRunner {
+  readonly spec: DecoderSpec;
+  readonly device: Device;
+  readonly logits: BufferSlice;
+  readonly lastToken: DeviceBuffer;
+  readonly kvPools: readonly BufferSlice[];
+  readonly #inputs: StepInputs;
+  readonly #nodes: readonly GraphNode[];
+
+  private constructor(
+    { device, spec }: ModelRunnerOptions,
+    parts: {
+      logits: BufferSlice;
+      lastToken: DeviceBuffer;
+      kvPools: readonly BufferSlice[];
+      inputs: StepInputs;
+      nodes: readonly GraphNode[];
+    },
+  ) {
+    this.device = device;
+    this.spec = spec;
+    this.logits = parts.logits;
+    this.lastToken = parts.lastToken;
+    this.kvPools = parts.kvPools;
+    this.#inputs = parts.inputs;
+    this.#nodes = parts.nodes;
+  }
+
+  /** @throws {WeftError} `out_of_memory`, `limit_exceeded`; {KernelError} `bad_shape`. */
+  static async create(options: ModelRunnerOptions): Promise<ModelRunner> {
+    const { device, spec, weights, kvPlan, maxContext } = options;
+    const { maxTokensPerPlan, maxRows, maxLogitRows } = options;
+    const groups = layerGroups(spec);
+    const { numHeads: N, numKvHeads: K, headDim: H } = spec;
+    const { J, Z } = attentionShapeDims({ N, K, B: kvPlan.blockTokens, H });
+    const tileBytes = 16 * J * Z;
+    const limits: StepLimits = {
+      maxTokens: maxTokensPerPlan,
+      maxRows,
+      maxLogitRows,
+      blockTokens: kvPlan.blockTokens,
+      maxBlocks: Math.ceil(maxContext / kvPlan.blockTokens),
+      maxDecodeTiles: Math.min(
+        // Every sequence may bring three rows and still decode (attention-work.ts).
+        3 * maxRows * Math.ceil(maxContext / TILE_TOKENS),
+        Math.floor(Math.min(MAX_PARTIALS_BYTES, device.info.limits.maxBindingBytes) / tileBytes),
+      ),
+    };
+    const inputs = await StepInputs.create(device, limits, groups);
+    const activations = new Map<string, BufferSlice>();
+    const allocate = async (name: string, sizeBytes: number) =>
+      wholeBuffer(await device.createBuffer(name, sizeBytes));
+    for (const [name, width] of Object.entries(activationWidths(spec))) {
+      activations.set(name, await allocate(name, 4 * width * maxTokensPerPlan));
+    }
+    for (const [name, width] of Object.entries(headWidths(spec))) {
+      activations.set(name, await allocate(name, 4 * width * maxLogitRows));
+    }
+    const table = ropeTable(spec.rope, maxContext);
+    const rope = await allocate("rope_table", Math.max(16, table.byteLength));
+    if (table.length > 0) device.write(rope.buffer as DeviceBuffer, 0, table);
+    const lastToken = await device.createBuffer("last_token", 4 * maxRows);
+    const kvPools = await createKvCache(device, spec, kvPlan);
+    const partials = await allocate("partials", tileBytes * limits.maxDecodeTiles);
+    const nodes = decoderGraph(spec, {
+      kvStorage: kvPlan.storage,
+      blockTokens: kvPlan.blockTokens,
+      maxBlocks: limits.maxBlocks,
+      token_ids: inputs.slice("token_ids"),
+      positions: inputs.slice("positions"),
+      sampled_rows: inputs.slice("sampled_rows"),
+      last_token: wholeBuffer(lastToken),
+      rope_table: rope,
+      partials,
+      activation: (name) => activations.get(name)!,
+      weight: (name) => weights.get(name)!,
+      kvPool: (layer) => kvPools[layer],
+      group: (index) => ({
+        slot_mapping: inputs.groupSlice("slot_mapping", index),
+        block_table: inputs.groupSlice("block_table", index),
+        decode_tiles: inputs.groupSlice("decode_tiles", index),
+        decode_rows: inputs.groupSlice("decode_rows", index),
+        query_tiles: inputs.groupSlice("query_tiles", index),
+      }),
+    });
+    const logits = activations.get("logits")!;
+    return new ModelRunner(options, { logits, lastToken, kvPools, inputs, nodes });
+  }
+
+  /** Every pipeline of the graph. */
+  get pipelines() {
+    return this.#nodes.flatMap(({ pipelines }) => pipelines);
+  }
+
+  /**
+   * Records one step. Logits of the sampled rows land in `logits` [R,V], in row order.
+   * @param logitRows Rows of the step that get logits instead; to look at every position.
+   */
+  record(rows: readonly StepRow[], stages: StageRange, logitRows?: readonly number[]): StepSizes {
+    const step = this.#inputs.write(rows, logitRows);
+    this.device.record(emitCalls(this.#nodes, step, stages));
+    return step;
+  }
+}

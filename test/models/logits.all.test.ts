@@ -1,0 +1,78 @@
+// Logits of every golden model against float64 transformers (docs/goldens.md), in units of the
+// standard deviation of the golden's logits. Activations are f32 everywhere, so with an f32 KV cache
+// 16-bit weights meet the f32 tolerance too: they decode exactly.
+
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Device } from "../../runtime/device.ts";
+import { openDevice, profiles } from "../harness/device.ts";
+import { project } from "../harness/project.ts";
+import { loadTiny, logitsOf } from "./sequence-runner.ts";
+
+interface Fixture {
+  readonly name: string;
+  readonly dtype: "f32" | "f16" | "bf16";
+  readonly folder: string;
+  readonly vocabSize: number;
+  readonly logitStd: number;
+  readonly logitsFile: string;
+  readonly prompts: readonly (readonly number[])[];
+}
+const root = fileURLToPath(new URL("../fixtures/goldens/", import.meta.url));
+const index = JSON.parse(readFileSync(`${root}index.json`, "utf8")) as {
+  tolerance: { f32: { max: number }; f16: { max: number; rms: number } };
+  fixtures: Fixture[];
+};
+
+// Each case compiles its own pipelines; SwiftShader takes seconds for one, so it runs a model per
+// mechanism: RoPE scaling, window, biases, QK-norm, NoPE.
+const onSwiftshader = [
+  "llama-llama3/f32",
+  "mistral/bf16",
+  "qwen2-window/f32",
+  "qwen3/f16",
+  "smollm3/f32",
+];
+const fixtures = index.fixtures.filter(
+  ({ folder }) => project() !== "swiftshader" || onSwiftshader.includes(folder),
+);
+
+describe.each(profiles())("device profile %s", (profile) => {
+  let device: Device;
+  beforeAll(async () => {
+    device = await openDevice(profile);
+  });
+  afterAll(() => device.destroy());
+
+  test.each(fixtures.map((fixture) => [fixture.folder, fixture] as const))(
+    "%s",
+    async (_, fixture) => {
+      for (const kv of ["f32", "f16"] as const) {
+        const { max, rms } = await difference(device, fixture, kv);
+        const tolerance = { rms: Number.POSITIVE_INFINITY, ...index.tolerance[kv] };
+        expect(max, `max with ${kv} KV`).toBeLessThanOrEqual(tolerance.max);
+        expect(rms, `rms with ${kv} KV`).toBeLessThanOrEqual(tolerance.rms);
+      }
+    },
+    120_000,
+  );
+});
+
+async function difference(device: Device, fixture: Fixture, kv: "f32" | "f16") {
+  const runner = await loadTiny(device, root + fixture.folder, { kv });
+  const bytes = readFileSync(root + fixture.logitsFile);
+  const golden = new Float32Array(bytes.buffer.slice(bytes.byteOffset), 0, bytes.byteLength / 4);
+  let max = 0;
+  let squares = 0;
+  let at = 0;
+  for (const prompt of fixture.prompts) {
+    for (const logit of await logitsOf(runner, prompt)) {
+      const error = Math.abs(logit - golden[at++]) / fixture.logitStd;
+      max = Math.max(max, Number.isNaN(error) ? Number.POSITIVE_INFINITY : error);
+      squares += error ** 2;
+    }
+  }
+  expect(at).toBe(golden.length);
+  return { max, rms: Math.sqrt(squares / at) };
+}

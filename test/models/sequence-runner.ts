@@ -1,0 +1,53 @@
+// Runs token ids through a ModelRunner without scheduler or sampler, in chunks of any size, and
+// gives the logits of every position: what golden and invariance tests compare.
+
+import { bytesToFloats, type Device } from "../../runtime/device.ts";
+import type { LoadModelOptions } from "../../runtime/load-model.ts";
+import { loadModel } from "../../runtime/load-model.ts";
+import { localFolder } from "../../runtime/model-folder/local-folder.ts";
+import type { ModelRunner } from "../../runtime/model-runner.ts";
+import type { PlannedRow } from "../../scheduler/work-plan.ts";
+
+export async function loadTiny(
+  device: Device,
+  path: string,
+  options: LoadModelOptions = {},
+): Promise<ModelRunner> {
+  const { runner } = await loadModel(device, localFolder(path), {
+    maxTokensPerPlan: 128,
+    maxLogitRows: 128,
+    ...options,
+  });
+  await device.prepare(runner.pipelines);
+  return runner;
+}
+
+/** One sequence that owns blocks 1, 2, … of every group (all blocks that it ever needs). */
+export async function logitsOf(
+  runner: ModelRunner,
+  ids: readonly number[],
+  chunk: number = ids.length,
+): Promise<Float32Array> {
+  const { device, spec } = runner;
+  const all = new Float32Array(ids.length * spec.vocabSize);
+  const blocks = Array.from({ length: Math.ceil(ids.length / 32) }, (_, i) => i + 1);
+  const stages = { from: 0, to: 2 * spec.layers.length + 2 };
+  for (let from = 0; from < ids.length; from += chunk) {
+    const to = Math.min(ids.length, from + chunk);
+    const planned: PlannedRow = {
+      sequenceId: 1,
+      tokens: { from, to },
+      stages,
+      kind: "compute",
+      sample: true,
+      blockTables: [blocks, blocks],
+    };
+    const logitRows = Array.from({ length: to - from }, (_, i) => i);
+    runner.record([{ planned, ids, slot: 0 }], stages, logitRows);
+    const sizeBytes = 4 * (to - from) * spec.vocabSize;
+    const bytes = device.readback({ ...runner.logits, sizeBytes });
+    device.submit();
+    all.set(bytesToFloats(await bytes), from * spec.vocabSize);
+  }
+  return all;
+}
