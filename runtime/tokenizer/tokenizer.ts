@@ -10,6 +10,8 @@ import { type ByteDecoder, byteDecoder } from "./token-bytes.ts";
 /** Far above any vocabulary; an id beyond it is a broken file, not a token. */
 const MAX_TOKEN_ID = 2 ** 24;
 
+const MODEL_TYPES = ["BPE", "Unigram", "WordPiece"];
+
 export interface TokenizerFiles {
   /** tokenizer.json, parsed. */
   readonly tokenizer: unknown;
@@ -63,7 +65,7 @@ export class Tokenizer implements DecodingVocabulary {
     if (unknown >= 0) {
       throw new WeftError(
         "bad_tokenizer",
-        `the vocabulary has no token for ${JSON.stringify(tokens[unknown])} and none for unknown ` +
+        `the vocabulary has no token ${JSON.stringify(tokens[unknown])} and none for unknown ` +
           `text; take tokenizer.json from the model's publisher`,
       );
     }
@@ -129,6 +131,10 @@ function checkTokenizer(tokenizer: unknown): { added: AddedToken[]; maxId: numbe
   if (!isObject(tokenizer)) throw bad("it is not an object");
   const { model, added_tokens } = tokenizer;
   if (!isObject(model)) throw bad("it has no model");
+  // The library takes an unknown type for a list of whole words.
+  if (model.type !== undefined && !MODEL_TYPES.includes(String(model.type))) {
+    throw bad(`model type ${shown(model.type)} is not one of ${MODEL_TYPES.join(", ")}`);
+  }
   const vocab: unknown = model.vocab;
   if (!isObject(vocab) && !Array.isArray(vocab)) throw bad("its model has no vocab");
   let maxId = -1;
