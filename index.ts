@@ -1,0 +1,30 @@
+/**
+ * The public door of `weft-llm` where the platform has WebGPU: browsers, workers, Electron renderers.
+ * In Node import `weft-llm/node`, which brings Dawn and local folders and has the same exports.
+ */
+import { type CreateEngineOptions, createEngineWith } from "./runtime/create-engine.ts";
+import type { Engine } from "./runtime/engine.ts";
+
+/**
+ * Loads a model and gets it ready to answer.
+ *
+ * @example
+ * const engine = await createEngine({ model: "https://example.org/Qwen3-0.6B" });
+ * const stream = await engine.chat.completions.create({
+ *   messages: [{ role: "user", content: "Hello" }],
+ *   stream: true,
+ * });
+ * for await (const chunk of stream) console.log(chunk.choices[0].delta.content ?? "");
+ *
+ * @throws {WeftError} `no_adapter`, `unsupported_model`, `out_of_memory`, …: the message has the cure.
+ */
+export function createEngine(options: CreateEngineOptions): Promise<Engine> {
+  return createEngineWith({ gpu: async () => navigator.gpu }, options);
+}
+
+export type * from "./runtime/chat.ts";
+export type { CreateEngineOptions } from "./runtime/create-engine.ts";
+export type { Device, DeviceInfo } from "./runtime/device.ts";
+export type { CallOptions, Engine } from "./runtime/engine.ts";
+export { WeftError, type WeftErrorCode, type WeftErrorData } from "./runtime/errors.ts";
+export type * from "./runtime/request.ts";

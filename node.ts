@@ -1,0 +1,70 @@
+/** The public door in Node: `weft-llm` with Dawn (npm `webgpu`), local folders and the demo model. */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type CreateEngineOptions, createEngineWith, openDevice } from "./runtime/create-engine.ts";
+import type { Device } from "./runtime/device.ts";
+import type { Engine } from "./runtime/engine.ts";
+import { reasonOf, WeftError } from "./runtime/errors.ts";
+import { type LoadModelOptions, type ModelPlan, planModel } from "./runtime/load-model.ts";
+import { localFolder } from "./runtime/model-folder/local-folder.ts";
+import { openModelFolder } from "./runtime/model-folder/open-folder.ts";
+
+export * from "./index.ts";
+export type { ModelPlan } from "./runtime/load-model.ts";
+export { selfTest } from "./runtime/self-test.ts";
+
+/** Dawn crashes the process when the object from `create` is collected: the one module global. */
+let dawn: unknown;
+
+const platform = { gpu: loadDawn as () => Promise<never>, openLocal: localFolder };
+
+/**
+ * Loads a model and gets it ready to answer. `demo` names the small model that comes with Weft.
+ * @throws {WeftError}
+ */
+export function createEngine(options: CreateEngineOptions): Promise<Engine> {
+  return createEngineWith(platform, { ...options, model: resolveModel(options.model) });
+}
+
+/** @throws {WeftError} `no_adapter`. */
+export const createDevice = (kind: "gpu" | "reference" = "gpu"): Promise<Device> =>
+  openDevice(platform, kind);
+
+/** What a model needs on a device, from its headers alone. Close it when done. @throws {WeftError} */
+export async function inspect(
+  device: Device,
+  model: string,
+  options: LoadModelOptions = {},
+): Promise<ModelPlan> {
+  try {
+    return await planModel(device, openModelFolder(resolveModel(model), localFolder), options);
+  } catch (error) {
+    throw WeftError.from(error);
+  }
+}
+
+function resolveModel<M>(model: M): M | string {
+  if (model !== "demo") return model;
+  // Beside this file in a checkout, one level up from dist/.
+  const places = ["./assets/demo", "../assets/demo"].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  );
+  return places.find((path) => existsSync(path)) ?? places[0];
+}
+
+async function loadDawn(): Promise<unknown> {
+  if (dawn) return dawn;
+  try {
+    const { create, globals } = await import("webgpu");
+    Object.assign(globalThis, globals);
+    dawn = create([]);
+    return dawn;
+  } catch (cause) {
+    throw new WeftError(
+      "no_adapter",
+      `Dawn could not be loaded: ${reasonOf(cause)}; install it with \`npm install webgpu\`, ` +
+        "or choose device: 'reference' to run slowly on the CPU",
+      { cause },
+    );
+  }
+}
