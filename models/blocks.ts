@@ -15,7 +15,7 @@ import { ropeKvWrite } from "../kernels/rope-kv-write.ts";
 import { rotaryDims } from "../kernels/rope-tables.ts";
 import { rowGather } from "../kernels/row-gather.ts";
 import { type DecoderSpec, layerGroups } from "./decoder.ts";
-import { GraphBuilder, type GraphNode } from "./graph.ts";
+import { GraphBuilder, type GraphNode, type StepSizes } from "./graph.ts";
 import type { DecoderTensors } from "./tensors.ts";
 import { layerWeight } from "./weights.ts";
 
@@ -106,17 +106,19 @@ function attention(
     },
     ({ T }) => ({ T, N, K, B, H, R, eps }),
   );
+  const work = (step: StepSizes) => ({ ...shape, ...step.attention[group], T: step.T });
   graph.add(
     attentionDecode(kvStorage),
     { q, kv_pool, block_table, decode_tiles, partials },
-    (step) => atLeastOne({ ...shape, ...step.attention[group], T: step.T }, "W"),
+    (step) => atLeastOne(work(step), "W"),
     { H, B },
   );
-  graph.add(attentionReduce, { partials, decode_rows, out }, (step) =>
-    atLeastOne({ ...shape, ...step.attention[group], T: step.T }, "U"),
-  );
-  graph.add(attentionPrefill(kvStorage), { q, kv_pool, block_table, query_tiles, out }, (step) =>
-    atLeastOne({ ...shape, ...step.attention[group], T: step.T }, "Q"),
+  graph.add(attentionReduce, { partials, decode_rows, out }, (step) => atLeastOne(work(step), "U"));
+  graph.add(
+    attentionPrefill(kvStorage),
+    { q, kv_pool, block_table, query_tiles, out },
+    (step) => atLeastOne(work(step), "Q"),
+    { H, B },
   );
   graph.matmul(
     weight("attention_out"),

@@ -3,10 +3,12 @@
  * `WeftError.from` turns into this one; nothing else crosses the door.
  */
 import { KernelError, type KernelErrorCode } from "../kernels/errors.ts";
+import { ModelError, type ModelErrorCode } from "../models/errors.ts";
 import { SchedulerError, type SchedulerErrorCode } from "../scheduler/errors.ts";
 
 export type WeftErrorCode =
   | KernelErrorCode
+  | ModelErrorCode
   | SchedulerErrorCode
   | DeviceErrorCode
   | LoadErrorCode
@@ -87,7 +89,11 @@ export class WeftError extends Error {
   /** Any thrown value as a WeftError: leaves keep their code, an unknown error is `internal`. */
   static from(error: unknown): WeftError {
     if (error instanceof WeftError) return error;
-    if (error instanceof KernelError || error instanceof SchedulerError) {
+    if (
+      error instanceof KernelError ||
+      error instanceof ModelError ||
+      error instanceof SchedulerError
+    ) {
       return new WeftError(error.code, error.message, { cause: error });
     }
     const message = reasonOf(error);
@@ -102,11 +108,11 @@ export class WeftError extends Error {
 
 /** @throws {WeftError} `aborted`, with the signal's reason as cause. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) {
-    throw new WeftError("aborted", `aborted by the caller: ${reasonOf(signal.reason)}`, {
-      cause: signal.reason,
-    });
-  }
+  if (signal?.aborted) throw abortError(signal.reason);
+}
+
+export function abortError(reason: unknown): WeftError {
+  return new WeftError("aborted", `aborted by the caller: ${reasonOf(reason)}`, { cause: reason });
 }
 
 /** The words of any thrown value. */

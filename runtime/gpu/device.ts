@@ -17,6 +17,9 @@ import { PipelineCache } from "./pipelines.ts";
 import { ReadbackPool } from "./readback.ts";
 import { Recorder } from "./recorder.ts";
 
+/** Where the platform's WebGPU comes from. */
+export type GpuSource = () => Promise<GPU | undefined>;
+
 export interface GpuDeviceOptions extends AdapterOptions {
   /** Test builds only: count the bytes that each binding moves. */
   readonly countBytes?: boolean;

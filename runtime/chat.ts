@@ -1,0 +1,217 @@
+/** OpenAI-shaped chat completions over `Engine.generate`, in process. Plain data in, plain data out. */
+import type { CallOptions, Engine } from "./engine.ts";
+import { WeftError } from "./errors.ts";
+import type { FinishReason, GenerateChunk, GenerateRequest, TokenLogprob } from "./request.ts";
+
+export interface ChatMessage {
+  readonly role: string;
+  readonly content?: string | null;
+  readonly [field: string]: unknown;
+}
+
+export interface ChatCompletionRequest {
+  readonly messages: readonly ChatMessage[];
+  readonly tools?: readonly object[];
+  readonly stream?: boolean;
+  readonly max_tokens?: number;
+  readonly max_completion_tokens?: number;
+  readonly temperature?: number;
+  readonly top_p?: number;
+  readonly top_k?: number;
+  readonly min_p?: number;
+  readonly seed?: number;
+  readonly stop?: string | readonly string[];
+  readonly repetition_penalty?: number;
+  readonly presence_penalty?: number;
+  readonly frequency_penalty?: number;
+  readonly logit_bias?: Readonly<Record<string, number>>;
+  readonly logprobs?: boolean;
+  readonly top_logprobs?: number;
+  /** More variables for the chat template, e.g. `{ enable_thinking: false }`. */
+  readonly chat_template_kwargs?: Readonly<Record<string, unknown>>;
+}
+
+export interface ChatCompletionUsage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+}
+
+export interface ChatTokenLogprob {
+  readonly token: string;
+  readonly logprob: number;
+  readonly bytes: readonly number[] | null;
+  readonly top_logprobs: readonly Omit<ChatTokenLogprob, "top_logprobs">[];
+}
+
+interface Logprobs {
+  readonly content: readonly ChatTokenLogprob[];
+}
+
+export interface ChatCompletionChunk {
+  readonly id: string;
+  readonly object: "chat.completion.chunk";
+  readonly created: number;
+  readonly model: string;
+  readonly choices: readonly [
+    {
+      readonly index: 0;
+      readonly delta: { readonly role?: "assistant"; readonly content?: string };
+      readonly logprobs: Logprobs | null;
+      readonly finish_reason: FinishReason | null;
+    },
+  ];
+  readonly usage?: ChatCompletionUsage;
+}
+
+export interface ChatCompletion {
+  readonly id: string;
+  readonly object: "chat.completion";
+  readonly created: number;
+  readonly model: string;
+  readonly choices: readonly [
+    {
+      readonly index: 0;
+      readonly message: { readonly role: "assistant"; readonly content: string };
+      readonly logprobs: Logprobs | null;
+      readonly finish_reason: FinishReason;
+    },
+  ];
+  readonly usage: ChatCompletionUsage;
+}
+
+type Streaming = ChatCompletionRequest & { readonly stream: true };
+
+export interface ChatApi {
+  readonly completions: {
+    create(request: Streaming, options?: CallOptions): Promise<AsyncIterable<ChatCompletionChunk>>;
+    create(request: ChatCompletionRequest, options?: CallOptions): Promise<ChatCompletion>;
+  };
+}
+
+export function chatApi(engine: Engine): ChatApi {
+  async function create(request: ChatCompletionRequest, options?: CallOptions) {
+    const chunks = streamChat(engine, request, options);
+    return request.stream ? started(chunks) : collect(chunks);
+  }
+  return { completions: { create: create as ChatApi["completions"]["create"] } };
+}
+
+/** The prompt that the chat template makes of the messages. @throws {WeftError} */
+export function renderChat(engine: Engine, request: ChatCompletionRequest): number[] {
+  const { messages, tools, chat_template_kwargs: variables } = request;
+  if (!Array.isArray(messages) || messages.length === 0) {
+    throw new WeftError(
+      "bad_request",
+      `messages is ${JSON.stringify(messages) ?? "missing"}, it must be a list with at least one ` +
+        "message; add { role: 'user', content: '…' }",
+    );
+  }
+  const { template, tokenizer } = engine.text;
+  const text = template.render({ messages, tools, variables });
+  return tokenizer.encode(text, { addSpecialTokens: false });
+}
+
+async function* streamChat(
+  engine: Engine,
+  request: ChatCompletionRequest,
+  options?: CallOptions,
+): AsyncGenerator<ChatCompletionChunk, void, undefined> {
+  const head = {
+    id: `chatcmpl-${crypto.randomUUID()}`,
+    object: "chat.completion.chunk",
+    created: Math.floor(Date.now() / 1000),
+    model: engine.plan.spec.modelType,
+  } as const;
+  let first = true;
+  for await (const chunk of engine.generate(tokenRequest(engine, request), options)) {
+    const { text, finishReason, usage } = chunk;
+    const logprobs = chunk.logprobs ? { content: chunk.logprobs.map(openAi(engine)) } : null;
+    if (!first && !finishReason && text === "" && !logprobs) continue;
+    const delta = { ...(first && { role: "assistant" as const }), ...(text && { content: text }) };
+    first = false;
+    yield {
+      ...head,
+      choices: [{ index: 0, delta, logprobs, finish_reason: finishReason ?? null }],
+      ...(usage && { usage: openAiUsage(usage) }),
+    };
+  }
+}
+
+function tokenRequest(engine: Engine, request: ChatCompletionRequest): GenerateRequest {
+  return {
+    prompt: renderChat(engine, request),
+    maxTokens: request.max_completion_tokens ?? request.max_tokens,
+    temperature: request.temperature,
+    topP: request.top_p,
+    topK: request.top_k,
+    minP: request.min_p,
+    seed: request.seed,
+    stop: request.stop,
+    repetitionPenalty: request.repetition_penalty,
+    presencePenalty: request.presence_penalty,
+    frequencyPenalty: request.frequency_penalty,
+    logitBias: request.logit_bias,
+    topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
+  };
+}
+
+/** Reports a refused request from `create` itself, not from the first turn of the reader's loop. */
+async function started(
+  chunks: AsyncGenerator<ChatCompletionChunk, void, undefined>,
+): Promise<AsyncIterable<ChatCompletionChunk>> {
+  const first = await chunks.next();
+  return (async function* () {
+    try {
+      if (!first.done) yield first.value;
+      yield* chunks;
+    } finally {
+      await chunks.return();
+    }
+  })();
+}
+
+async function collect(chunks: AsyncIterable<ChatCompletionChunk>): Promise<ChatCompletion> {
+  let content = "";
+  const tokens: ChatTokenLogprob[] = [];
+  let last: ChatCompletionChunk | undefined;
+  for await (const chunk of chunks) {
+    const [{ delta, logprobs }] = chunk.choices;
+    content += delta.content ?? "";
+    if (logprobs) tokens.push(...logprobs.content);
+    last = chunk;
+  }
+  const { id, created, model, choices, usage } = last!;
+  return {
+    id,
+    object: "chat.completion",
+    created,
+    model,
+    choices: [
+      {
+        index: 0,
+        message: { role: "assistant", content },
+        logprobs: tokens.length > 0 ? { content: tokens } : null,
+        finish_reason: choices[0].finish_reason!,
+      },
+    ],
+    usage: usage!,
+  };
+}
+
+const openAiUsage = ({ promptTokens, completionTokens }: NonNullable<GenerateChunk["usage"]>) => ({
+  prompt_tokens: promptTokens,
+  completion_tokens: completionTokens,
+  total_tokens: promptTokens + completionTokens,
+});
+
+const openAi =
+  ({ text: { tokenizer } }: Engine) =>
+  ([sampled, ...likeliest]: readonly TokenLogprob[]): ChatTokenLogprob => {
+    const entry = ({ tokenId, logprob }: TokenLogprob) => {
+      const bytes = tokenizer.idToBytes(tokenId);
+      const token = tokenizer.decode([tokenId], { skipSpecialTokens: false });
+      return { token, logprob, bytes: bytes ? [...bytes] : null };
+    };
+    return { ...entry(sampled), top_logprobs: likeliest.map(entry) };
+  };

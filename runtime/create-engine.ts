@@ -1,0 +1,52 @@
+/** Opens the device and the model's folder that the options name, and loads the engine on them. */
+import type { Device } from "./device.ts";
+import { Engine, type EngineOptions } from "./engine.ts";
+import { WeftError } from "./errors.ts";
+import { type GpuSource, openGpuDevice } from "./gpu/device.ts";
+import type { ModelFolder } from "./model-folder/model-folder.ts";
+import { type OpenLocalFolder, openModelFolder } from "./model-folder/open-folder.ts";
+import { ReferenceDevice } from "./reference/device.ts";
+
+export interface CreateEngineOptions extends EngineOptions {
+  /** Folder, http(s) URL, `hf:org/name`, or a folder object. */
+  readonly model: string | ModelFolder;
+  /** `gpu` by default. `reference` computes on the CPU: slow, correct, never chosen by itself. */
+  readonly device?: "gpu" | "reference";
+}
+
+/** What a platform brings: the only things that differ between browser and Node. */
+export interface Platform {
+  /** @throws {WeftError} `no_adapter` when there is no WebGPU implementation. */
+  gpu(): ReturnType<GpuSource>;
+  readonly openLocal?: OpenLocalFolder;
+}
+
+export async function createEngineWith(
+  platform: Platform,
+  options: CreateEngineOptions,
+): Promise<Engine> {
+  try {
+    const folder = modelFolder(platform, options.model);
+    const device = await openDevice(platform, options.device ?? "gpu");
+    try {
+      return await Engine.load(device, folder, options);
+    } catch (error) {
+      device.destroy();
+      throw error;
+    }
+  } catch (error) {
+    throw WeftError.from(error);
+  }
+}
+
+export async function openDevice(platform: Platform, kind: "gpu" | "reference"): Promise<Device> {
+  if (kind === "reference") return new ReferenceDevice();
+  if (kind === "gpu") return openGpuDevice(await platform.gpu());
+  throw new WeftError(
+    "bad_request",
+    `device is ${JSON.stringify(kind)}, it must be "gpu" or "reference"; change the option`,
+  );
+}
+
+export const modelFolder = (platform: Platform, model: string | ModelFolder): ModelFolder =>
+  typeof model === "string" ? openModelFolder(model, platform.openLocal) : model;

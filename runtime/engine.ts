@@ -1,0 +1,130 @@
+/**
+ * The main path. A request becomes ids, ids become a sequence, the step loop turns sequences into
+ * plans and plans into kernel calls, and what is sampled comes back as text.
+ *
+ *   request → chat template → tokenizer → scheduler → work plan → step inputs → graph → kernels
+ *           → sampler → readback → detokenizer → stream
+ */
+import { createScheduler } from "../scheduler/index.ts";
+import type { WorkPlan } from "../scheduler/work-plan.ts";
+import { Answer } from "./answer.ts";
+import { type ChatApi, chatApi } from "./chat.ts";
+import type { Device } from "./device.ts";
+import { abortError, throwIfAborted, WeftError } from "./errors.ts";
+import { type LoadModelOptions, loadModel, type ModelPlan } from "./load-model.ts";
+import type { ModelFolder } from "./model-folder/model-folder.ts";
+import { checkRequest, type GenerateChunk, type GenerateRequest } from "./request.ts";
+import { Sampler } from "./sampler.ts";
+import { type SelfTestReport, selfTest } from "./self-test.ts";
+import { StepLoop } from "./step-loop.ts";
+import { TextModel } from "./text-model.ts";
+
+export interface EngineOptions extends LoadModelOptions {
+  /** Plans that may wait for their readback. Default 8. */
+  readonly maxRunAhead?: number;
+  /** Sees every plan, for traces and tests. */
+  readonly onPlan?: (plan: WorkPlan) => void;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+}
+
+export class Engine {
+  readonly device: Device;
+  readonly plan: ModelPlan;
+  readonly text: TextModel;
+  /** What the load-time self-test found. */
+  readonly selfTest: SelfTestReport;
+  readonly chat: ChatApi = chatApi(this);
+  readonly loop: StepLoop;
+
+  private constructor(parts: Pick<Engine, "device" | "plan" | "text" | "selfTest" | "loop">) {
+    this.device = parts.device;
+    this.plan = parts.plan;
+    this.text = parts.text;
+    this.selfTest = parts.selfTest;
+    this.loop = parts.loop;
+    void this.device.lost.then(({ message }) => {
+      this.loop.stop(new WeftError("device_lost", `the device was lost: ${message}`));
+    });
+  }
+
+  /** @throws {WeftError} of every kind that loading can. */
+  static async load(device: Device, folder: ModelFolder, options: EngineOptions): Promise<Engine> {
+    const text = await TextModel.open(folder, options.signal);
+    const { runner, plan } = await loadModel(device, folder, options);
+    const sampler = await Sampler.create(runner, plan.maxRows, plan.maxContext);
+    const pipelines = [...runner.pipelines, ...sampler.pipelines];
+    await device.prepare(pipelines);
+    const report = await selfTest(device, pipelines);
+    const scheduler = createScheduler({
+      numLayers: plan.spec.layers.length,
+      kvGroups: plan.kv.groups,
+      blockTokens: plan.kv.blockTokens,
+      maxTokensPerPlan: plan.maxTokensPerPlan,
+      maxRows: plan.maxRows,
+      maxRunAhead: options.maxRunAhead,
+    });
+    const now = () => performance.now();
+    const loop = new StepLoop({ runner, sampler, scheduler, now, onPlan: options.onPlan });
+    return new Engine({ device, plan, text, selfTest: report, loop });
+  }
+
+  /**
+   * The answer to a prompt, piece by piece. Leaving the loop early or aborting frees all it holds.
+   * @throws {WeftError} `bad_request`, `request_too_long`, `aborted`, `device_lost`, `engine_closed`.
+   */
+  async *generate(
+    request: GenerateRequest,
+    { signal }: CallOptions = {},
+  ): AsyncGenerator<GenerateChunk, void, undefined> {
+    checkRequest(request);
+    throwIfAborted(signal);
+    const promptIds = this.text.encodePrompt(request.prompt, this.plan.spec.vocabSize);
+    const maxTokens = request.maxTokens ?? Math.max(1, this.plan.maxContext - promptIds.length);
+    let id: number | undefined;
+    const leave = () => id !== undefined && this.loop.abort(id);
+    const answer = new Answer(this.text.tokenizer, request, promptIds, leave);
+    const onAbort = () => {
+      leave();
+      answer.fail(abortError(signal?.reason));
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      if (maxTokens === 0) answer.finish("length");
+      else id = this.#start(request, promptIds, maxTokens, answer);
+      yield* answer;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Aborts what runs and frees the device. */
+  async close(): Promise<void> {
+    this.loop.stop(
+      new WeftError("engine_closed", "the engine was closed; create another to go on"),
+    );
+    this.device.destroy();
+  }
+
+  #start(
+    request: GenerateRequest,
+    promptIds: readonly number[],
+    maxTokens: number,
+    answer: Answer,
+  ): number {
+    try {
+      return this.loop.add({
+        promptIds,
+        maxTokens,
+        sampling: this.text.resolveSampling(request),
+        onToken: (token) => answer.push(token),
+        onFinish: (reason) => answer.finish(reason),
+        onError: (error) => answer.fail(error),
+      });
+    } catch (error) {
+      throw WeftError.from(error);
+    }
+  }
+}

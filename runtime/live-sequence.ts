@@ -1,0 +1,33 @@
+/** One sequence as the step loop sees it: ids, slot, sampling and where its tokens go. */
+import type { SequenceId } from "../scheduler/work-plan.ts";
+import type { ResolvedSampling, SampledToken } from "./sampler.ts";
+
+export interface SequenceStart {
+  readonly promptIds: readonly number[];
+  /** At least 1. */
+  readonly maxTokens: number;
+  readonly sampling: ResolvedSampling;
+  /** Takes each token in order; true ends the sequence with that token. */
+  onToken(token: SampledToken): boolean;
+  /** Called once, after the last token; not after an abort. */
+  onFinish(reason: "stop" | "length"): void;
+  /** Called once when the loop itself fails, e.g. the device is lost. */
+  onError(error: unknown): void;
+}
+
+export class LiveSequence {
+  readonly id: SequenceId;
+  readonly start: SequenceStart;
+  /** Prompt and the outputs that were read back. */
+  readonly ids: number[];
+  /** Outputs whose sampling has been recorded; runs ahead of `ids`. */
+  numSampled = 0;
+  /** Sampler slot while it runs. */
+  slot: number | undefined;
+
+  constructor(id: SequenceId, start: SequenceStart) {
+    this.id = id;
+    this.start = start;
+    this.ids = [...start.promptIds];
+  }
+}

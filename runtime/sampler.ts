@@ -1,0 +1,213 @@
+/**
+ * Sampling on the GPU: the settings table, penalties' history and biases per slot, and the calls
+ * after the forward pass. Owns slots; ids stay on the GPU for the next step and are read back late.
+ */
+import type { BufferSlice, Kernel, KernelCall } from "../kernels/kernel.ts";
+import { sampleArgmax } from "../kernels/sample-argmax.ts";
+import { sampleDraw } from "../kernels/sample-draw.ts";
+import { packHistory, sampleHistory } from "../kernels/sample-history.ts";
+import { MAX_TOP_LOGPROBS, sampleLogprobs } from "../kernels/sample-logprobs.ts";
+import { packBias, sampleScores, sampleTiles } from "../kernels/sample-scores.ts";
+import { packSettings, type SamplingSettings, SETTINGS_WORDS } from "../kernels/sample-settings.ts";
+import { bytesToFloats, type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
+import type { ModelRunner } from "./model-runner.ts";
+import { MAX_BIAS_ENTRIES, type SamplingOptions, type TokenLogprob } from "./request.ts";
+
+const KERNELS: readonly Kernel[] = [
+  sampleArgmax,
+  sampleScores,
+  sampleDraw,
+  sampleLogprobs,
+  sampleHistory,
+];
+const LOGPROB_ENTRIES = 1 + MAX_TOP_LOGPROBS;
+
+/** A request's settings, checked and complete. */
+export interface ResolvedSampling extends Required<Omit<SamplingOptions, "seed" | "topLogprobs">> {
+  readonly seed: bigint;
+  readonly topLogprobs: number | null;
+}
+
+export interface SampledToken {
+  readonly id: number;
+  /** The token itself, then the likeliest; only for a row that asked. */
+  readonly logprobs?: readonly TokenLogprob[];
+}
+
+export interface SampleRow {
+  readonly slot: number;
+  readonly sampling: ResolvedSampling;
+  /** Index of the token in the request's output: the counter of its random draw. */
+  readonly position: number;
+}
+
+export class Sampler {
+  readonly #device: Device;
+  readonly #vocabSize: number;
+  readonly #slices: Readonly<Record<string, BufferSlice>>;
+  readonly #freeSlots: number[];
+
+  private constructor(
+    device: Device,
+    vocabSize: number,
+    slices: Readonly<Record<string, BufferSlice>>,
+    numSlots: number,
+  ) {
+    this.#device = device;
+    this.#vocabSize = vocabSize;
+    this.#slices = slices;
+    this.#freeSlots = Array.from({ length: numSlots }, (_, slot) => slot);
+  }
+
+  static async create(runner: ModelRunner, numSlots: number, maxContext: number): Promise<Sampler> {
+    const { device, spec } = runner;
+    const V = spec.vocabSize;
+    const words = {
+      settings: numSlots * SETTINGS_WORDS,
+      bias: 2 * numSlots * MAX_BIAS_ENTRIES,
+      history: numSlots * V,
+      entries: 2 * Math.min(maxContext, V),
+      scores: numSlots * V,
+      tile_argmax: numSlots * sampleTiles(V),
+      picks: 2 * numSlots,
+      top_ids: LOGPROB_ENTRIES * numSlots,
+      top_logprobs: LOGPROB_ENTRIES * numSlots,
+    };
+    const slices: Record<string, BufferSlice> = {
+      logits: runner.logits,
+      last_token: wholeBuffer(runner.lastToken),
+    };
+    for (const [name, count] of Object.entries(words)) {
+      slices[name] = wholeBuffer(await device.createBuffer(name, 4 * count));
+    }
+    return new Sampler(device, V, slices, numSlots);
+  }
+
+  get pipelines() {
+    return KERNELS.map((kernel) => ({ kernel, constants: {} }));
+  }
+
+  /**
+   * A slot for one sequence; its id, biases and history live there.
+   * @param outputIds Sampled so far; none unless the sequence is resumed.
+   */
+  takeSlot(
+    sampling: ResolvedSampling,
+    promptIds: readonly number[],
+    outputIds: readonly number[] = [],
+  ): number {
+    const slot = this.#freeSlots.pop();
+    if (slot === undefined) throw new Error("more sequences run than there are sampler slots");
+    const biases = biasEntries(sampling);
+    if (biases.length > 0) {
+      this.#write("bias", packBias(biases), 8 * slot * MAX_BIAS_ENTRIES);
+    }
+    if (hasPenalties(sampling)) {
+      const entries = packHistory(promptIds, outputIds);
+      this.#write("entries", entries, 0);
+      const N = entries.length / 2;
+      this.#device.record([this.#call(sampleHistory, { V: this.#vocabSize, N, row: slot })]);
+      // `entries` is written again for the next sequence, so its reader goes ahead.
+      this.#device.submit();
+    }
+    return slot;
+  }
+
+  /** Plans in flight may still write to it: later submissions run after them. */
+  releaseSlot(slot: number): void {
+    this.#freeSlots.push(slot);
+  }
+
+  /** Records sampling of the step's logits, row by row. Resolves once the step has been read back. */
+  record(rows: readonly SampleRow[]): Promise<SampledToken[]> {
+    const R = rows.length;
+    if (R === 0) return this.#nothing();
+    const table = new Uint32Array(R * SETTINGS_WORDS);
+    for (const [row, sampled] of rows.entries()) packSettings(settingsOf(sampled), table, row);
+    this.#write("settings", table, 0);
+    this.#device.record(this.#calls(rows));
+    const picks = this.#read("picks", 2 * R);
+    const wantsLogprobs = rows.some(({ sampling }) => sampling.topLogprobs !== null);
+    const ids = wantsLogprobs ? this.#read("top_ids", LOGPROB_ENTRIES * R) : undefined;
+    const values = wantsLogprobs ? this.#read("top_logprobs", LOGPROB_ENTRIES * R) : undefined;
+    return Promise.all([picks, ids, values]).then(([picked, topIds, topValues]) => {
+      const words = new Uint32Array(picked.buffer, picked.byteOffset, 2 * R);
+      return rows.map(({ sampling }, row): SampledToken => {
+        const id = words[2 * row];
+        if (sampling.topLogprobs === null || !topIds || !topValues) return { id };
+        return { id, logprobs: logprobsOf(topIds, topValues, row, sampling.topLogprobs) };
+      });
+    });
+  }
+
+  #calls(rows: readonly SampleRow[]): KernelCall[] {
+    const R = rows.length;
+    const V = this.#vocabSize;
+    const samplings = rows.map(({ sampling }) => sampling);
+    const count = (test: (sampling: ResolvedSampling) => boolean) => samplings.filter(test).length;
+    const drawn = (test: (sampling: ResolvedSampling) => boolean) =>
+      count((sampling) => sampling.temperature > 0 && test(sampling));
+    const work = {
+      R,
+      V,
+      tiles: sampleTiles(V),
+      historyRows: count(hasPenalties),
+      biasEntries: samplings.reduce((sum, s) => sum + biasEntries(s).length, 0),
+      drawnRows: drawn(() => true),
+      topKRows: drawn(({ topK }) => topK > 0),
+      topPRows: drawn(({ topP }) => topP < 1),
+      logprobRows: count(({ topLogprobs }) => topLogprobs !== null),
+      topRows: count(({ topLogprobs }) => (topLogprobs ?? 0) > 0),
+    };
+    const plainGreedy = work.drawnRows + work.historyRows + work.biasEntries === 0;
+    const kernels = plainGreedy ? [sampleArgmax] : [sampleScores, sampleDraw];
+    if (work.logprobRows > 0) kernels.push(sampleLogprobs);
+    return kernels.map((kernel) => this.#call(kernel, work));
+  }
+
+  #call(kernel: Kernel, dims: Record<string, number>): KernelCall {
+    return { kernel, buffers: this.#slices, dims };
+  }
+
+  #read(name: string, words: number): Promise<Uint8Array> {
+    return this.#device.readback({ ...this.#slices[name], sizeBytes: 4 * words });
+  }
+
+  /** A step that samples nothing still reports when it has run. */
+  async #nothing(): Promise<SampledToken[]> {
+    await this.#read("picks", 1);
+    return [];
+  }
+
+  #write(name: string, values: Uint32Array, offsetBytes: number): void {
+    this.#device.write(this.#slices[name].buffer as DeviceBuffer, offsetBytes, values);
+  }
+}
+
+function settingsOf({ slot, sampling, position }: SampleRow): SamplingSettings {
+  return {
+    ...sampling,
+    slot,
+    position,
+    historyRow: hasPenalties(sampling) ? slot : null,
+    biasAt: slot * MAX_BIAS_ENTRIES,
+    biasCount: biasEntries(sampling).length,
+  };
+}
+
+const hasPenalties = (sampling: ResolvedSampling): boolean =>
+  sampling.repetitionPenalty !== 1 ||
+  sampling.presencePenalty !== 0 ||
+  sampling.frequencyPenalty !== 0;
+
+const biasEntries = ({ logitBias }: ResolvedSampling): [number, number][] =>
+  Object.entries(logitBias).map(([id, bias]) => [Number(id), bias]);
+
+function logprobsOf(ids: Uint8Array, values: Uint8Array, row: number, top: number): TokenLogprob[] {
+  const tokenIds = new Uint32Array(ids.buffer, ids.byteOffset, ids.byteLength / 4);
+  const logprobs = bytesToFloats(values);
+  return Array.from({ length: 1 + top }, (_, i) => ({
+    tokenId: tokenIds[row * LOGPROB_ENTRIES + i],
+    logprob: logprobs[row * LOGPROB_ENTRIES + i],
+  }));
+}

@@ -1,0 +1,146 @@
+/**
+ * The loop that keeps the GPU busy: plan, record, submit, and commit what comes back. It runs ahead
+ * of readback and never waits for a token to encode the next step.
+ */
+import { numStages } from "../models/decoder.ts";
+import type { Scheduler } from "../scheduler/index.ts";
+import type { PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
+import { WeftError } from "./errors.ts";
+import { LiveSequence, type SequenceStart } from "./live-sequence.ts";
+import type { ModelRunner } from "./model-runner.ts";
+import type { SampledToken, Sampler } from "./sampler.ts";
+import { nextTask } from "./task.ts";
+
+export interface StepLoopOptions {
+  readonly runner: ModelRunner;
+  readonly sampler: Sampler;
+  readonly scheduler: Scheduler;
+  readonly now: () => number;
+  /** Sees every plan, for traces and tests. */
+  readonly onPlan?: (plan: WorkPlan) => void;
+}
+
+export class StepLoop {
+  /** Times that a step was encoded with nothing left on the GPU though sequences were running. */
+  hostWaits = 0;
+  readonly #options: StepLoopOptions;
+  readonly #live = new Map<SequenceId, LiveSequence>();
+  #nextId = 1;
+  #wake: (() => void) | undefined;
+  #stopped: Error | undefined;
+
+  constructor(options: StepLoopOptions) {
+    this.#options = options;
+    void this.#run();
+  }
+
+  /** @returns Its id, for `abort`. @throws {SchedulerError} `request_too_long`, `bad_request`. */
+  add(start: SequenceStart): SequenceId {
+    if (this.#stopped) throw this.#stopped;
+    const sequence = new LiveSequence(this.#nextId++, start);
+    const { id } = sequence;
+    const numPromptTokens = start.promptIds.length;
+    const { scheduler, now } = this.#options;
+    scheduler.add({ id, numPromptTokens, maxTokens: start.maxTokens }, now());
+    this.#live.set(id, sequence);
+    this.#wake?.();
+    return id;
+  }
+
+  /** Frees all that the sequence holds; nothing more is delivered. */
+  abort(id: SequenceId): void {
+    this.#options.scheduler.abort(id);
+    this.#forget(id);
+    this.#wake?.();
+  }
+
+  /** Ends every sequence with the error; the loop does not start again. */
+  stop(error: Error): void {
+    if (this.#stopped) return;
+    this.#stopped = error;
+    for (const { id, start } of [...this.#live.values()]) {
+      this.#options.scheduler.abort(id);
+      this.#forget(id);
+      start.onError(error);
+    }
+    this.#wake?.();
+  }
+
+  async #run(): Promise<void> {
+    const { scheduler, now } = this.#options;
+    while (!this.#stopped) {
+      const plan = scheduler.schedule(now());
+      if (plan === "idle") {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        this.#wake = undefined;
+        continue;
+      }
+      try {
+        this.#step(plan);
+      } catch (error) {
+        this.stop(asError(error));
+      }
+      await nextTask();
+    }
+  }
+
+  #step(plan: WorkPlan): void {
+    const { runner, sampler, scheduler, onPlan } = this.#options;
+    const continues = plan.rows.some(({ tokens }) => tokens.from > 0);
+    if (continues && scheduler.numInFlight === 1) this.hostWaits += 1;
+    const rows = plan.rows.map((planned) => {
+      const { ids, slot } = this.#started(planned);
+      return { planned, ids, slot: slot! };
+    });
+    runner.record(rows, { from: 0, to: numStages(runner.spec) });
+    const sampled = plan.rows.filter(({ sample }) => sample);
+    const tokens = sampler.record(sampled.map((row) => this.#sampleRow(row)));
+    runner.device.submit();
+    onPlan?.(plan);
+    tokens.then(
+      (read) => this.#commit(plan, sampled, read),
+      (error) => this.stop(asError(error)),
+    );
+  }
+
+  #commit(plan: WorkPlan, sampled: readonly PlannedRow[], tokens: readonly SampledToken[]): void {
+    if (this.#stopped) return;
+    const { scheduler, now } = this.#options;
+    const outcome = sampled.map(({ sequenceId }, row) => {
+      const sequence = this.#live.get(sequenceId);
+      sequence?.ids.push(tokens[row].id);
+      return { sequenceId, finished: sequence?.start.onToken(tokens[row]) ?? false };
+    });
+    const committed = { planId: plan.id, gpuMs: 0, sampled: outcome };
+    for (const { sequenceId, reason } of scheduler.commit(committed, now())) {
+      const sequence = this.#live.get(sequenceId);
+      this.#forget(sequenceId);
+      sequence?.start.onFinish(reason);
+    }
+    this.#wake?.();
+  }
+
+  /** Gives a sequence its slot with its first row. */
+  #started({ sequenceId }: PlannedRow): LiveSequence {
+    const sequence = this.#live.get(sequenceId)!;
+    const { sampling, promptIds } = sequence.start;
+    sequence.slot ??= this.#options.sampler.takeSlot(sampling, promptIds);
+    return sequence;
+  }
+
+  #sampleRow({ sequenceId }: PlannedRow) {
+    const sequence = this.#live.get(sequenceId)!;
+    const position = sequence.numSampled++;
+    return { slot: sequence.slot!, sampling: sequence.start.sampling, position };
+  }
+
+  #forget(id: SequenceId): void {
+    const slot = this.#live.get(id)?.slot;
+    if (slot !== undefined) this.#options.sampler.releaseSlot(slot);
+    this.#live.delete(id);
+  }
+}
+
+const asError = (error: unknown): Error => WeftError.from(error);
