@@ -134,14 +134,9 @@ class Window {
 
   #settle(text: string): string {
     const piece = text.slice(this.#settledText.length);
-    const rest = this.#ids.slice(this.#settled);
-    const restText = this.#vocabulary.decodeWindow(rest);
-    // Without text in the window, the start of the next token would pass for the start of a text.
-    if (restText !== "") {
-      this.#ids = rest;
-      this.#settledText = restText;
-    } else this.#settledText = text;
+    this.#ids = this.#ids.slice(this.#settled);
     this.#settled = this.#ids.length;
+    this.#settledText = this.#vocabulary.decodeWindow(this.#ids);
     return piece;
   }
 }

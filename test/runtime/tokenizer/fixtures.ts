@@ -20,8 +20,11 @@ function tokenizerJson(parts: Parts): Record<string, unknown> {
   const added_tokens = [...SPECIAL, ...ADDED].map((content, i) => ({
     id: vocabSize + i,
     content,
-    special: i < SPECIAL.length,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
     normalized: false,
+    special: i < SPECIAL.length,
   }));
   return {
     version: "1.0",
@@ -66,17 +69,24 @@ export function byteLevelTokenizer(): Record<string, unknown> {
   return tokenizerJson({
     model: { type: "BPE", vocab: numbered(tokens), merges: BYTE_MERGES },
     vocabSize: tokens.length,
-    preTokenizer: { type: "ByteLevel", add_prefix_space: false, use_regex: true },
+    preTokenizer: {
+      type: "ByteLevel",
+      add_prefix_space: false,
+      trim_offsets: true,
+      use_regex: true,
+    },
     postProcessor: {
       type: "TemplateProcessing",
       single: [
         { SpecialToken: { id: "<|start|>", type_id: 0 } },
         { Sequence: { id: "A", type_id: 0 } },
       ],
-      pair: [],
-      special_tokens: {},
+      pair: [{ Sequence: { id: "A", type_id: 0 } }, { Sequence: { id: "B", type_id: 0 } }],
+      special_tokens: {
+        "<|start|>": { id: "<|start|>", ids: [tokens.length + 1], tokens: ["<|start|>"] },
+      },
     },
-    decoder: { type: "ByteLevel" },
+    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
   });
 }
 
