@@ -23,7 +23,7 @@ export const sampleArgmax: Kernel = defineKernel({
   },
   params: { V: "u32" },
   wgsl: wgsl`
-${bestWgsl}
+${bestWgsl(LANES)}
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let lane = lid.x;

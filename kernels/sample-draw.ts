@@ -54,7 +54,7 @@ export const sampleDraw: Kernel = defineKernel({
 ${settingsWgsl}
 ${philoxWgsl}
 ${massWgsl}
-${bestWgsl}
+${bestWgsl(LANES)}
 ${binsWgsl}
 ${orderKeyWgsl}
 const TOP_K = 0u;
@@ -92,9 +92,11 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
 // (id mod 256, id / 256 mod 256, id / 65536): lanes then fill bins of their own, and only one item
 // in 256 is left for the second digit. One loop, since compilers pay for every barrier they see.
 fn draw(lane: u32, row: u32, settings: Settings, top: Best) -> Drawn {
+  let id_digits = 1u + select(0u, 1u, params.V > 0x100u) + select(0u, 1u, params.V > 0x10000u);
   var floor_key = order_key(BANNED) + 1u;
   var id = 0u;
   var candidates = 0u;
+  var mass = vec2<u32>(0u);
   var pass_index = 0u;
   for (var search = TOP_K; search <= DRAW; search++) {
     if (search == TOP_K && settings.top_k == 0u) { continue; }
@@ -102,14 +104,14 @@ fn draw(lane: u32, row: u32, settings: Settings, top: Best) -> Drawn {
     if (search == DRAW) { floor_key = max(floor_key, order_key(top.score + settings.log_min_p)); }
     var key = 0u;
     var wanted = vec2<u32>(0u);
-    for (var digit = 0u; digit < select(4u, 3u, search == DRAW); digit++) {
+    for (var digit = 0u; digit < select(4u, id_digits, search == DRAW); digit++) {
       let key_shift = 24u - 8u * digit;
       let id_shift = select(0u, 8u * digit, search == DRAW);
       for (var base = 0u; base < params.V; base += ${LANES}u << id_shift) {
         let i = base + (lane << id_shift) + id;
         let item = order_key(load_scores(row * params.V + min(i, params.V - 1u)));
         if (i >= params.V || item < floor_key) { continue; }
-        var bin = lane;
+        var bin = (i >> id_shift) & 255u;
         if (search == DRAW) {
           if (digit == 0u) { candidates += 1u; }
         } else {
@@ -121,9 +123,12 @@ fn draw(lane: u32, row: u32, settings: Settings, top: Best) -> Drawn {
         add_to_bin(pass_index, bin, amount);
       }
       if (search == DRAW && digit == 0u) { atomicAdd(&num_candidates, candidates); }
-      let sums = sum_bins(pass_index, lane);
-      if (digit == 0u) { wanted = what_is_wanted(search, settings, sums.total); }
-      let found = find_bin(lane, sums, wanted);
+      let total = sum_bins(pass_index, lane);
+      if (digit == 0u) {
+        mass = total;
+        wanted = what_is_wanted(search, settings, total);
+      }
+      let found = find_bin(pass_index, wanted);
       wanted = sub64(wanted, found.before);
       if (search == DRAW) { id += found.bin << id_shift; }
       else { key = (key << 8u) | (255u - found.bin); }
@@ -131,8 +136,9 @@ fn draw(lane: u32, row: u32, settings: Settings, top: Best) -> Drawn {
     }
     floor_key = max(floor_key, key);
   }
-  candidates = atomicLoad(&num_candidates);
-  return Drawn(select(id, top.id, candidates == 0u), candidates);
+  // Every token banned, or no logit a number: an id that exists.
+  if (mass.x == 0u && mass.y == 0u) { return Drawn(top.id, 0u); }
+  return Drawn(id, atomicLoad(&num_candidates));
 }
 
 // How much of the order a search takes: at least one unit, at most all.
@@ -157,7 +163,8 @@ fn what_is_wanted(search: u32, settings: Settings, total: vec2<u32>) -> vec2<u32
     // Items that a pass reads when every lane takes one in 256^digit; past the end too.
     const items = (digit: number) => LANES * ceilDiv(V, LANES ** (digit + 1));
     const thresholdReads = 4 * items(0) * (topKRows + topPRows);
-    const drawReads = (items(0) + items(1) + items(2)) * drawnRows;
+    const drawReads =
+      (items(0) + (V > 0x100 ? items(1) : 0) + (V > 0x10000 ? items(2) : 0)) * drawnRows;
     return {
       flops: 20 * V * (topPRows + drawnRows),
       bytes: {

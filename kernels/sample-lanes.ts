@@ -8,13 +8,13 @@ export const LANES = 256;
 
 /**
  * `best_of(lane, score, id)`: the highest score of all lanes, the lowest id among equals.
- * Two levels of 16, so two barriers where a binary tree has eight. The loops start at a lane's own
+ * Two levels, so two barriers where a binary tree has eight. The loops start at a lane's own
  * place, so that no compiler unrolls them: unrolled, the draw takes llvmpipe twice as long to build.
  */
-export const bestWgsl: string = wgsl`
+export const bestWgsl = (lanes: 64 | 256): string => wgsl`
 struct Best { score: f32, id: u32 }
-var<workgroup> lane_best: array<Best, ${LANES}>;
-var<workgroup> group_best: array<Best, 16>;
+var<workgroup> lane_best: array<Best, ${lanes}>;
+var<workgroup> group_best: array<Best, ${lanes / 16}>;
 
 fn better(a: Best, b: Best) -> Best {
   if (b.score > a.score || (b.score == a.score && b.id < a.id)) { return b; }
@@ -24,36 +24,34 @@ fn better(a: Best, b: Best) -> Best {
 fn best_of(lane: u32, score: f32, id: u32) -> Best {
   lane_best[lane] = Best(score, id);
   workgroupBarrier();
-  if (lane < 16u) {
+  if (lane < ${lanes / 16}u) {
     var best = lane_best[lane * 16u];
     for (var i = lane * 16u; i < lane * 16u + 16u; i++) { best = better(best, lane_best[i]); }
     group_best[lane] = best;
   }
   workgroupBarrier();
   var best = group_best[0];
-  for (var i = lane; i < lane + 16u; i++) { best = better(best, group_best[i & 15u]); }
+  for (var i = lane; i < lane + ${lanes / 16}u; i++) { best = better(best, group_best[i % ${lanes / 16}u]); }
   return best;
 }
 `;
 
 /**
- * 256 bins of mass, one per lane, in which a search finds its next digit. Two sets, for even and
- * odd passes: while one is read, the other is emptied.
- *   add_to_bin(pass, bin, amount)   any lane, any bin: integers, so in any order
- *   sum_bins(pass, lane)            what this lane's bin holds, the bins before it, and all bins
- *   find_bin(lane, sums, wanted)    the first bin up to which all together hold what is wanted,
- *                                   which must be more than nothing and at most the total
+ * 256 bins of mass in which a search finds its next digit. Two sets, for even and odd passes: while
+ * one is read, the other is emptied.
+ *   add_to_bin(pass_index, bin, amount)  any lane, any bin: integers, so in any order
+ *   sum_bins(pass_index, lane)           what all bins hold
+ *   find_bin(pass_index, wanted)         the first bin up to which all together hold what is wanted,
+ *                                        more than nothing and at most the sum; and what lies before
  */
 export const binsWgsl: string = wgsl`
-struct BinSums { mine: vec2<u32>, before: vec2<u32>, total: vec2<u32> }
 struct FoundBin { bin: u32, before: vec2<u32> }
-var<workgroup> bin_low: array<atomic<u32>, ${2 * LANES}>;
-var<workgroup> bin_high: array<atomic<u32>, ${2 * LANES}>;
+var<workgroup> bin_low: array<atomic<u32>, 512>;
+var<workgroup> bin_high: array<atomic<u32>, 512>;
 var<workgroup> group_amounts: array<vec2<u32>, 16>;
-var<workgroup> found_bin: FoundBin;
 
 fn add_to_bin(pass_index: u32, bin: u32, amount: vec2<u32>) {
-  let b = (pass_index & 1u) * ${LANES}u + bin;
+  let b = (pass_index & 1u) * 256u + bin;
   let low = atomicAdd(&bin_low[b], amount.x);
   let high = amount.y + select(0u, 1u, low + amount.x < low);
   if (high != 0u) { atomicAdd(&bin_high[b], high); }
@@ -62,8 +60,8 @@ fn bin_amount(b: u32) -> vec2<u32> {
   return vec2<u32>(atomicLoad(&bin_low[b]), atomicLoad(&bin_high[b]));
 }
 
-fn sum_bins(pass_index: u32, lane: u32) -> BinSums {
-  let first = (pass_index & 1u) * ${LANES}u;
+fn sum_bins(pass_index: u32, lane: u32) -> vec2<u32> {
+  let first = (pass_index & 1u) * 256u;
   workgroupBarrier();
   if (lane < 16u) {
     let start = first + lane * 16u;
@@ -71,24 +69,31 @@ fn sum_bins(pass_index: u32, lane: u32) -> BinSums {
     for (var b = start; b < start + 16u; b++) { sum = add64(sum, bin_amount(b)); }
     group_amounts[lane] = sum;
   }
-  atomicStore(&bin_low[${LANES}u - first + lane], 0u);
-  atomicStore(&bin_high[${LANES}u - first + lane], 0u);
-  workgroupBarrier();
-  let group = lane / 16u;
-  var before = vec2<u32>(0u);
-  for (var g = 0u; g < group; g++) { before = add64(before, group_amounts[g]); }
-  var total = before;
-  for (var g = group; g < 16u; g++) { total = add64(total, group_amounts[g]); }
-  for (var b = group * 16u; b < lane; b++) { before = add64(before, bin_amount(first + b)); }
-  return BinSums(bin_amount(first + lane), before, total);
-}
-
-fn find_bin(lane: u32, sums: BinSums, wanted: vec2<u32>) -> FoundBin {
-  if (less64(sums.before, wanted) && !less64(add64(sums.before, sums.mine), wanted)) {
-    found_bin = FoundBin(lane, sums.before);
+  for (var b = lane; b < 256u; b += ${LANES}u) {
+    atomicStore(&bin_low[256u - first + b], 0u);
+    atomicStore(&bin_high[256u - first + b], 0u);
   }
   workgroupBarrier();
-  return found_bin;
+  var total = vec2<u32>(0u);
+  for (var i = lane; i < lane + 16u; i++) { total = add64(total, group_amounts[i & 15u]); }
+  return total;
+}
+
+// Every lane walks the same groups and bins: cheaper than a barrier to tell one lane's answer.
+fn find_bin(pass_index: u32, wanted: vec2<u32>) -> FoundBin {
+  var before = vec2<u32>(0u);
+  var group = 0u;
+  while (group < 15u && less64(add64(before, group_amounts[group]), wanted)) {
+    before = add64(before, group_amounts[group]);
+    group += 1u;
+  }
+  let first = (pass_index & 1u) * 256u;
+  var bin = group * 16u;
+  while (bin < group * 16u + 15u && less64(add64(before, bin_amount(first + bin)), wanted)) {
+    before = add64(before, bin_amount(first + bin));
+    bin += 1u;
+  }
+  return FoundBin(bin, before);
 }
 `;
 

@@ -46,7 +46,7 @@ export const sampleLogprobs: Kernel = defineKernel({
 ${settingsWgsl}
 ${philoxWgsl}
 ${massWgsl}
-${bestWgsl}
+${bestWgsl(LANES)}
 ${binsWgsl}
 ${orderKeyWgsl}
 const NO_TOKEN = ${NO_TOKEN}u;
@@ -92,12 +92,12 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       }
       add_to_bin(pass_index, bin, amount);
     }
-    let sums = sum_bins(pass_index, lane);
+    let total = sum_bins(pass_index, lane);
     if (pass_index == 0u) {
-      log_mass = log(f32(sums.total.y) / 256.0 + f32(sums.total.x) * 0x1p-40f);
+      log_mass = log(f32(total.y) / 256.0 + f32(total.x) * 0x1p-40f);
       continue;
     }
-    let next = find_bin(lane, sums, wanted);
+    let next = find_bin(pass_index, wanted);
     wanted = sub64(wanted, next.before);
     if (by_id) { last_id = (last_id << 8u) | next.bin; }
     else { last_key = (last_key << 8u) | (255u - next.bin); }

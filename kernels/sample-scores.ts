@@ -5,7 +5,7 @@
 import { ceilDiv, defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
 import { normal } from "./probe.ts";
 import { IN_PROMPT, OUTPUT_COUNT } from "./sample-history.ts";
-import { bestWgsl, LANES } from "./sample-lanes.ts";
+import { bestWgsl } from "./sample-lanes.ts";
 import {
   BAN_BIAS,
   BANNED,
@@ -19,6 +19,8 @@ import {
 } from "./sample-settings.ts";
 
 const TILE = 1024;
+// Not more: software drivers pay for each lane at each barrier.
+const LANES = 64;
 
 /** Workgroups per row, the dim `tiles`. */
 export const sampleTiles = (V: number): number => ceilDiv(V, TILE);
@@ -49,7 +51,7 @@ export const sampleScores: Kernel = defineKernel({
   params: { V: "u32", tiles: "u32" },
   wgsl: wgsl`
 ${settingsWgsl}
-${bestWgsl}
+${bestWgsl(LANES)}
 var<workgroup> tile: array<f32, ${TILE}>;
 
 @compute @workgroup_size(${LANES})
@@ -60,16 +62,18 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   let first = wg.x * ${TILE}u;
   let count = min(${TILE}u, params.V - first);
   for (var i = lane; i < count; i += ${LANES}u) { tile[i] = load_logits(row * params.V + first + i); }
-  workgroupBarrier();
-  for (var e = lane; e < settings.bias_count; e += ${LANES}u) {
-    let entry = load_bias(settings.bias_at + e);
-    let i = entry.x - first;
-    if (i < count) {
-      let bias = bitcast<f32>(entry.y);
-      tile[i] = select(tile[i] + bias, BANNED, bias <= ${BAN_BIAS}.0);
+  if (settings.bias_count > 0u) {
+    workgroupBarrier();
+    for (var e = lane; e < settings.bias_count; e += ${LANES}u) {
+      let entry = load_bias(settings.bias_at + e);
+      let i = entry.x - first;
+      if (i < count) {
+        let bias = bitcast<f32>(entry.y);
+        tile[i] = select(tile[i] + bias, BANNED, bias <= ${BAN_BIAS}.0);
+      }
     }
+    workgroupBarrier();
   }
-  workgroupBarrier();
   var scale = settings.inverse_temperature;
   if (scale == 0.0) { scale = 1.0; }
   var best = Best(-3.4e38, first);
