@@ -25,6 +25,6 @@ export function createEngine(options: CreateEngineOptions): Promise<Engine> {
 export type * from "./runtime/chat.ts";
 export type { CreateEngineOptions } from "./runtime/create-engine.ts";
 export type { Device, DeviceInfo } from "./runtime/device.ts";
-export type { CallOptions, Engine } from "./runtime/engine.ts";
+export type { Engine } from "./runtime/engine.ts";
 export { WeftError, type WeftErrorCode, type WeftErrorData } from "./runtime/errors.ts";
 export type * from "./runtime/request.ts";

@@ -29,7 +29,9 @@ export class Answer implements AsyncIterable<GenerateChunk> {
     onAbandon: () => void,
   ) {
     const { skipSpecialTokens = true, stopTokenIds = [], ignoreEos = false } = request;
-    this.#detokenizer = new Detokenizer(tokenizer, { skipSpecialTokens, after: promptIds });
+    // A text goes on where the prompt ended; after ids, which a chat template made, it begins anew.
+    const after = typeof request.prompt === "string" ? promptIds : undefined;
+    this.#detokenizer = new Detokenizer(tokenizer, { skipSpecialTokens, after });
     this.#stops = new StopMatcher(stopList(request));
     this.#stopIds = new Set([...stopTokenIds, ...(ignoreEos ? [] : tokenizer.eosTokenIds)]);
     this.#promptTokens = promptIds.length;

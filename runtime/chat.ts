@@ -1,7 +1,13 @@
 /** OpenAI-shaped chat completions over `Engine.generate`, in process. Plain data in, plain data out. */
-import type { CallOptions, Engine } from "./engine.ts";
 import { WeftError } from "./errors.ts";
-import type { FinishReason, GenerateChunk, GenerateRequest, TokenLogprob } from "./request.ts";
+import type {
+  CallOptions,
+  FinishReason,
+  GenerateChunk,
+  GenerateRequest,
+  TokenLogprob,
+} from "./request.ts";
+import type { TextModel } from "./text-model.ts";
 
 export interface ChatMessage {
   readonly role: string;
@@ -89,7 +95,14 @@ export interface ChatApi {
   };
 }
 
-export function chatApi(engine: Engine): ChatApi {
+/** What chat needs of an engine. */
+export interface ChatHost {
+  readonly text: TextModel;
+  readonly plan: { readonly spec: { readonly modelType: string } };
+  generate(request: GenerateRequest, options?: CallOptions): AsyncIterable<GenerateChunk>;
+}
+
+export function chatApi(engine: ChatHost): ChatApi {
   async function create(request: ChatCompletionRequest, options?: CallOptions) {
     const chunks = streamChat(engine, request, options);
     return request.stream ? started(chunks) : collect(chunks);
@@ -98,7 +111,7 @@ export function chatApi(engine: Engine): ChatApi {
 }
 
 /** The prompt that the chat template makes of the messages. @throws {WeftError} */
-export function renderChat(engine: Engine, request: ChatCompletionRequest): number[] {
+export function renderChat(engine: ChatHost, request: ChatCompletionRequest): number[] {
   const { messages, tools, chat_template_kwargs: variables } = request;
   if (!Array.isArray(messages) || messages.length === 0) {
     throw new WeftError(
@@ -113,7 +126,7 @@ export function renderChat(engine: Engine, request: ChatCompletionRequest): numb
 }
 
 async function* streamChat(
-  engine: Engine,
+  engine: ChatHost,
   request: ChatCompletionRequest,
   options?: CallOptions,
 ): AsyncGenerator<ChatCompletionChunk, void, undefined> {
@@ -138,7 +151,7 @@ async function* streamChat(
   }
 }
 
-function tokenRequest(engine: Engine, request: ChatCompletionRequest): GenerateRequest {
+function tokenRequest(engine: ChatHost, request: ChatCompletionRequest): GenerateRequest {
   return {
     prompt: renderChat(engine, request),
     maxTokens: request.max_completion_tokens ?? request.max_tokens,
@@ -206,7 +219,7 @@ const openAiUsage = ({ promptTokens, completionTokens }: NonNullable<GenerateChu
 });
 
 const openAi =
-  ({ text: { tokenizer } }: Engine) =>
+  ({ text: { tokenizer } }: ChatHost) =>
   ([sampled, ...likeliest]: readonly TokenLogprob[]): ChatTokenLogprob => {
     const entry = ({ tokenId, logprob }: TokenLogprob) => {
       const bytes = tokenizer.idToBytes(tokenId);

@@ -13,7 +13,12 @@ import type { Device } from "./device.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
 import { type LoadModelOptions, loadModel, type ModelPlan } from "./load-model.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
-import { checkRequest, type GenerateChunk, type GenerateRequest } from "./request.ts";
+import {
+  type CallOptions,
+  checkRequest,
+  type GenerateChunk,
+  type GenerateRequest,
+} from "./request.ts";
 import { Sampler } from "./sampler.ts";
 import { type SelfTestReport, selfTest } from "./self-test.ts";
 import { StepLoop } from "./step-loop.ts";
@@ -24,10 +29,6 @@ export interface EngineOptions extends LoadModelOptions {
   readonly maxRunAhead?: number;
   /** Sees every plan, for traces and tests. */
   readonly onPlan?: (plan: WorkPlan) => void;
-}
-
-export interface CallOptions {
-  readonly signal?: AbortSignal;
 }
 
 export class Engine {

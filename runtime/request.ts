@@ -4,6 +4,11 @@
  */
 import { WeftError } from "./errors.ts";
 
+/** What goes beside a request: it cannot be cloned, so a transport maps it. */
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+}
+
 /** How the next token is chosen. Left-out values come from generation_config.json, else are off. */
 export interface SamplingOptions {
   /** 0 is greedy. */
