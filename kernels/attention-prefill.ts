@@ -1,0 +1,163 @@
+/**
+ * Ragged prefill: up to 16 consecutive rows of one sequence per workgroup, KV tiles ascending,
+ * the running result in registers. Bit for bit what split decode gives for each row.
+ */
+import { attentionProbes } from "./attention-probes.ts";
+import { attendReference, attendWgsl, type CacheView, mergeWgsl } from "./attention-tile.ts";
+import { firstSeen, KV_TILE, QUERY_ROWS } from "./attention-work.ts";
+import { defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
+import { type KvStorage, kvBytes, kvPoolRead, kvStorages } from "./kv-layout.ts";
+
+/**
+ *   q [T,N*H]  kv_pool [P,2,K,B,H]  block_table [S,M] u32
+ *   query_tiles [Q,4] u32: first row, number of rows, sequence, first position (attention-work.ts)
+ *   → out [T,N*H], the rows of the tiles only
+ *
+ * One workgroup of H lanes per query tile and query head. K and V of the rows themselves must be in
+ * the pool already. 14.5 KiB of workgroup memory at every head size.
+ * Cost: 2·N·H bytes of the storage per position and query tile; 4·H flop per row, head and position.
+ * @see FlashAttention-2, arXiv:2307.08691; PagedAttention, arXiv:2309.06180 §4.1.
+ */
+export const attentionPrefill = (storage: KvStorage): Kernel => kernels[storage];
+
+const build = (storage: KvStorage): Kernel =>
+  defineKernel({
+    name: `attention_prefill[${storage}]`,
+    numerics: "attention/tile64",
+    bindings: {
+      q: read("T,N*H", "vec4<f32>"),
+      kv_pool: kvPoolRead(storage),
+      block_table: read("S,M", "u32"),
+      query_tiles: read("Q,4", "vec4<u32>"),
+      out: write("T,N*H", "vec4<f32>"),
+    },
+    params: { N: "u32", K: "u32", H: "u32", M: "u32", window: "u32", scale: "f32" },
+    constants: ["H", "B"],
+    wgsl: wgsl`
+${attendWgsl({ storage, lanes: "H", quads: QUERY_ROWS / 4 })}
+${mergeWgsl}
+
+var<workgroup> work: vec4<u32>;
+var<private> first_row: u32;
+var<private> num_rows: u32;
+var<private> first_position: u32;
+var<private> head: u32;
+
+fn query(column: u32, d4: u32) -> vec4<f32> {
+  if (column >= num_rows) { return vec4<f32>(); }
+  return load_q(((first_row + column) * params.N + head) * HEAD_QUADS + d4);
+}
+
+fn seen_from(position: u32) -> u32 {
+  return select(0u, position + 1u - params.window,
+    params.window > 0u && position + 1u > params.window);
+}
+
+/** Columns past the last row see what it sees, so that a short tile can still be whole. */
+fn sees(quad: u32, position: u32) -> vec4<bool> {
+  let column = min(vec4<u32>(quad * 4u) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(num_rows - 1u));
+  let own = vec4<u32>(first_position) + column;
+  let window = select(params.window, 0xffffffffu, params.window == 0u);
+  return (vec4<u32>(position) <= own) & (own - vec4<u32>(position) < vec4<u32>(window));
+}
+
+fn store_row(column: u32, d4: u32, v: vec4<f32>) {
+  if (column >= num_rows) { return; }
+  store_out(((first_row + column) * params.N + head) * HEAD_QUADS + d4, v);
+}
+
+@compute @workgroup_size(H)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  if (lid.x == 0u) { work = load_query_tiles(wg.x); }
+  let item = workgroupUniformLoad(&work);
+  first_row = item.x;
+  num_rows = item.y;
+  first_position = item.w;
+  head = wg.y;
+  let kv_head = wg.y / (params.N / params.K);
+  let last = item.w + item.y - 1u;
+  let low = seen_from(item.w);
+  let low_of_last = seen_from(last);
+
+  var m = vec4<f32>();
+  var l = vec4<f32>();
+  var o0 = vec4<f32>();
+  var o1 = vec4<f32>();
+  var o2 = vec4<f32>();
+  var o3 = vec4<f32>();
+  for (var tile = low / ${KV_TILE}u; tile <= last / ${KV_TILE}u; tile++) {
+    let start = tile * ${KV_TILE}u;
+    let begin = max(low, start);
+    let end = min(last + 1u, start + ${KV_TILE}u);
+    let whole = begin >= low_of_last && end <= item.w + 1u;
+    let part = attend(
+      lid.x,
+      Span(item.z * params.M, kv_head, tile, begin - start, end - start, whole),
+    );
+    let scales = merge_scales(m, l, part.m, part.l);
+    m = scales.m;
+    l = scales.l;
+    o0 = merge_output(o0, part.o0, scales);
+    o1 = merge_output(o1, part.o1, scales);
+    o2 = merge_output(o2, part.o2, scales);
+    o3 = merge_output(o3, part.o3, scales);
+  }
+  o0 = attention_output(o0, l);
+  o1 = attention_output(o1, l);
+  o2 = attention_output(o2, l);
+  o3 = attention_output(o3, l);
+  let column = lid.x / HEAD_QUADS * 4u;
+  let d4 = lid.x % HEAD_QUADS;
+  store_row(column, d4, vec4<f32>(o0.x, o1.x, o2.x, o3.x));
+  store_row(column + 1u, d4, vec4<f32>(o0.y, o1.y, o2.y, o3.y));
+  store_row(column + 2u, d4, vec4<f32>(o0.z, o1.z, o2.z, o3.z));
+  store_row(column + 3u, d4, vec4<f32>(o0.w, o1.w, o2.w, o3.w));
+}
+`,
+    workgroups: ({ Q, N }) => [Q, N, 1],
+    cost: (dims) => {
+      const { Q, N, H, prefill_rows, prefill_row_tiles, prefill_positions, prefill_blocks } = dims;
+      return {
+        flops: 4 * QUERY_ROWS * prefill_positions * N * H,
+        bytes: {
+          q: 4 * prefill_row_tiles * N * H,
+          kv_pool: 2 * kvBytes(storage) * prefill_positions * N * H,
+          block_table: 4 * prefill_blocks * N,
+          query_tiles: 16 * Q * N,
+          out: 4 * prefill_rows * N * H,
+        },
+      };
+    },
+    reference: ({ q, kv_pool, block_table, query_tiles, out }, dims) => {
+      const { Q, N, K, B, H, M, window, scale } = dims as Record<string, number>;
+      const cache: CacheView = { pool: kv_pool, table: block_table, M, K, B, H };
+      for (let i = 0; i < Q; i++) {
+        const [firstRow, numRows, sequence, first] = query_tiles.subarray(4 * i, 4 * i + 4);
+        for (let r = 0; r < numRows; r++) {
+          const position = first + r;
+          const low = firstSeen(position, window);
+          for (let n = 0; n < N; n++) {
+            const from = ((firstRow + r) * N + n) * H;
+            const kvHead = Math.floor((n * K) / N);
+            const partial = attendReference(
+              q,
+              from,
+              scale,
+              cache,
+              sequence,
+              kvHead,
+              low,
+              position + 1,
+            );
+            for (let d = 0; d < H; d++) out[from + d] = partial.o[d] / partial.l;
+          }
+        }
+      }
+    },
+    tolerance: 1e-5,
+    probes: attentionProbes("prefill"),
+  });
+
+const kernels = Object.fromEntries(
+  kvStorages.map((storage) => [storage, build(storage)]),
+) as Record<KvStorage, Kernel>;

@@ -1,0 +1,111 @@
+/**
+ * Merges the partial results of split decode, tiles ascending, and normalises.
+ * The merge itself is shared with prefill (attention-tile.ts).
+ */
+import { attentionProbes } from "./attention-probes.ts";
+import { mergeWgsl } from "./attention-tile.ts";
+import { HEAD_QUAD } from "./attention-work.ts";
+import { ceilDiv, defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
+
+const LANES = 64;
+
+/**
+ *   partials [W,J,Z,4]  decode_rows [U,3] u32: row, first tile, number of tiles  → out [T,N*H]
+ *
+ * One lane per dim of four query heads. Only the rows named are written.
+ * Cost: 48 bytes per tile, quad and dim: memory-bound, and small beside the decode itself.
+ * @see merging of (max, sum, output): Milakov and Gimelshein, arXiv:1805.02867.
+ */
+export const attentionReduce: Kernel = defineKernel({
+  name: "attention_reduce",
+  numerics: "attention/tile64",
+  bindings: {
+    partials: read("W,J,Z,4", "vec4<f32>"),
+    decode_rows: read("U,3", "u32"),
+    out: write("T,N*H"),
+  },
+  params: { N: "u32", K: "u32", H: "u32" },
+  wgsl: wgsl`
+${mergeWgsl}
+
+var<workgroup> work: vec3<u32>;
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  if (lid.x == 0u) {
+    let entry = wg.x * 3u;
+    work = vec3<u32>(
+      load_decode_rows(entry),
+      load_decode_rows(entry + 1u),
+      load_decode_rows(entry + 2u),
+    );
+  }
+  workgroupBarrier();
+  let d = wg.z * ${LANES}u + lid.x;
+  if (d >= params.H) { return; }
+  let group = params.N / params.K;
+  let group_quads = (group + 3u) / 4u;
+  let num_quads = params.K * group_quads;
+
+  var m = vec4<f32>();
+  var l = vec4<f32>();
+  var o = vec4<f32>();
+  for (var tile = work.y; tile < work.y + work.z; tile++) {
+    let at = (tile * num_quads + wg.y) * (params.H + 2u);
+    let scales = merge_scales(m, l, load_partials(at), load_partials(at + 1u));
+    o = merge_output(o, load_partials(at + 2u + d), scales);
+    m = scales.m;
+    l = scales.l;
+  }
+  let result = attention_output(o, l);
+
+  let first_head = wg.y % group_quads * 4u;
+  let head = wg.y / group_quads * group + first_head;
+  let at = (work.x * params.N + head) * params.H + d;
+  store_out(at, result.x);
+  if (first_head + 1u < group) { store_out(at + params.H, result.y); }
+  if (first_head + 2u < group) { store_out(at + 2u * params.H, result.z); }
+  if (first_head + 3u < group) { store_out(at + 3u * params.H, result.w); }
+}
+`,
+  workgroups: ({ U, J, H }) => [U, J, ceilDiv(H, LANES)],
+  cost: ({ U, W, N, J, H }) => ({
+    flops: 12 * W * J * H,
+    bytes: {
+      partials: 48 * W * J * H,
+      decode_rows: 12 * U * J * ceilDiv(H, LANES),
+      out: 4 * U * N * H,
+    },
+  }),
+  reference: ({ partials, decode_rows, out }, dims) => {
+    const { U, N, K, H, J } = dims as Record<string, number>;
+    const group = N / K;
+    const groupQuads = Math.ceil(group / HEAD_QUAD);
+    for (let u = 0; u < U; u++) {
+      const [row, firstTile, numTiles] = decode_rows.subarray(3 * u, 3 * u + 3);
+      for (let n = 0; n < N; n++) {
+        const quad = Math.floor(n / group) * groupQuads + Math.floor((n % group) / HEAD_QUAD);
+        const start = (tile: number) => (tile * J + quad) * (H + 2) * 4 + ((n % group) % HEAD_QUAD);
+        const end = firstTile + numTiles;
+        let m = Number.NEGATIVE_INFINITY;
+        for (let tile = firstTile; tile < end; tile++) m = Math.max(m, partials[start(tile)]);
+        const weights: number[] = [];
+        let l = 0;
+        for (let tile = firstTile; tile < end; tile++) {
+          const weight = Math.exp(partials[start(tile)] - m);
+          weights.push(weight);
+          l += weight * partials[start(tile) + 4];
+        }
+        for (let d = 0; d < H; d++) {
+          let sum = 0;
+          for (let i = 0; i < numTiles; i++) {
+            sum += weights[i] * partials[start(firstTile + i) + 4 * (d + 2)];
+          }
+          out[(row * N + n) * H + d] = sum / l;
+        }
+      }
+    }
+  },
+  tolerance: 1e-5,
+  probes: attentionProbes("decode"),
+});

@@ -1,0 +1,153 @@
+// Attention over the paged cache: every row has the same bits by split decode, by prefill of the
+// whole, in chunks, and in a mixed step; and those bits are near the float64 reference.
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { attentionDecode } from "../../kernels/attention-decode.ts";
+import { attentionPrefill } from "../../kernels/attention-prefill.ts";
+import { type AttentionBatch, attentionProbe, rangesOf } from "../../kernels/attention-probes.ts";
+import { attentionReduce } from "../../kernels/attention-reduce.ts";
+import { type AttentionRange, attentionWork } from "../../kernels/attention-work.ts";
+import { numberToF16 } from "../../kernels/half.ts";
+import type { BufferSlice, Dims } from "../../kernels/kernel.ts";
+import { type KvStorage, kvStorages } from "../../kernels/kv-layout.ts";
+import { seededRandom } from "../../kernels/probe.ts";
+import type { Device } from "../../runtime/device.ts";
+import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
+import { ReferenceDevice } from "../../runtime/reference/device.ts";
+import { gpu } from "../harness/gpu.ts";
+import { project } from "../harness/project.ts";
+import { scale } from "../harness/soak.ts";
+import { firstDifference, KernelMemory } from "./kernel-memory.ts";
+
+let device: GpuDevice;
+beforeAll(async () => {
+  device = await openGpuDevice(await gpu(), { profile: "baseline" });
+});
+afterAll(() => device.destroy());
+
+// Pipelines are seconds each on a software driver, so the gate pairs sizes and storages.
+const sizes: readonly (readonly [KvStorage, number])[] =
+  scale("attention", 0, 1) === 1
+    ? kvStorages.flatMap((storage) => [32, 64, 80, 96, 128, 256].map((H) => [storage, H] as const))
+    : project() === "swiftshader"
+      ? [["f16", 32] as const, ["f32", 80] as const]
+      : [
+          ["f16", 32],
+          ["f32", 64],
+          ["f16", 80],
+          ["f16", 128],
+          ["f32", 256],
+        ];
+
+describe.each(sizes)("KV in %s, head size %i", (storage, H) => {
+  const seeds = Array.from({ length: scale("attention", 4, 40) }, (_, i) => i);
+  test.each(seeds)("ragged batch %i", (seed) => sameBits(randomBatch(H, seed), storage));
+});
+
+const heads = [
+  { N: 4, K: 2 },
+  { N: 3, K: 3 },
+  { N: 16, K: 1 },
+  { N: 4, K: 1 },
+  { N: 10, K: 2 },
+];
+const contexts = [1, 2, 31, 32, 33, 63, 64, 65, 127, 128, 129, 191, 192, 193, 300];
+
+function randomBatch(H: number, seed: number): AttentionBatch {
+  const random = seededRandom(1000 * H + seed);
+  const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)];
+  return {
+    ...heads[seed % heads.length],
+    H,
+    B: H === 80 ? 16 : 32,
+    // In the first batches every row sees all.
+    window: seed % 2 === 0 ? 0 : pick([1, 31, 64, 65, 100]),
+    ranges: Array.from({ length: 4 }, () => {
+      const end = pick(contexts);
+      const numRows = Math.min(end, pick([1, 1, 3, 7, 16, 17]));
+      return { firstPosition: end - numRows, numRows };
+    }),
+  };
+}
+
+async function sameBits(batch: AttentionBatch, storage: KvStorage): Promise<void> {
+  const probe = attentionProbe(batch, "prefill");
+  const inputs = probe.inputs(seededRandom(7)) as Record<string, Float32Array | Uint32Array>;
+  const ranges = rangesOf(batch);
+  const run = (on: Device, cut: readonly AttentionRange[], maxDecodeTiles: number) =>
+    attend(on, probe.dims, inputs, storage, cut, maxDecodeTiles);
+
+  const whole = await run(device, ranges, 0);
+  expect(firstDifference(whole, await run(device, chunks(ranges, 1), 1e9)), "decode").toBe(-1);
+  expect(firstDifference(whole, await run(device, chunks(ranges, 5), 0)), "chunks").toBe(-1);
+  expect(firstDifference(whole, await run(device, ranges, 1e9)), "mixed").toBe(-1);
+
+  const reference = new ReferenceDevice();
+  const wanted = new Float32Array((await run(reference, ranges, 0)).buffer);
+  const split = new Float32Array((await run(reference, chunks(ranges, 1), 1e9)).buffer);
+  reference.destroy();
+  expect(distance(new Float32Array(whole.buffer), wanted)).toBeLessThan(
+    attentionPrefill(storage).tolerance,
+  );
+  expect(distance(split, wanted)).toBeLessThan(1e-6);
+}
+
+function chunks(ranges: readonly AttentionRange[], size: number): AttentionRange[] {
+  return ranges.flatMap(({ firstRow, numRows, sequence, firstPosition }) =>
+    Array.from({ length: Math.ceil(numRows / size) }, (_, i) => ({
+      firstRow: firstRow + i * size,
+      numRows: Math.min(size, numRows - i * size),
+      sequence,
+      firstPosition: firstPosition + i * size,
+    })),
+  );
+}
+
+/** One step of attention as the engine runs it; `out` starts as NaN. */
+async function attend(
+  on: Device,
+  shape: Dims,
+  inputs: Record<string, Float32Array | Uint32Array>,
+  storage: KvStorage,
+  ranges: readonly AttentionRange[],
+  maxDecodeTiles: number,
+): Promise<Uint32Array> {
+  const { B, window, T, N, H, J, Z } = shape as Record<string, number>;
+  const work = attentionWork(ranges, B, { window, maxDecodeTiles });
+  const dims = { ...shape, ...work.dims };
+  const memory = new KernelMemory(on);
+  const pool = inputs.kv_pool as Float32Array;
+  const buffers: Record<string, BufferSlice> = {
+    q: await memory.put("q", inputs.q),
+    kv_pool: await memory.put(
+      "kv_pool",
+      storage === "f16" ? Uint16Array.from(pool, numberToF16) : pool,
+    ),
+    block_table: await memory.put("block_table", inputs.block_table),
+    decode_tiles: await memory.put("decode_tiles", work.decodeTiles),
+    decode_rows: await memory.put("decode_rows", work.decodeRows),
+    query_tiles: await memory.put("query_tiles", work.queryTiles),
+    partials: await memory.poison("partials", 16 * Math.max(1, work.dims.W) * J * Z),
+    out: await memory.poison("out", 4 * T * N * H),
+  };
+  if (work.dims.W > 0) {
+    await memory.run(attentionDecode(storage), buffers, dims);
+    await memory.run(attentionReduce, buffers, dims);
+  }
+  if (work.dims.Q > 0) await memory.run(attentionPrefill(storage), buffers, dims);
+  const out = await memory.read(buffers.out);
+  memory.free();
+  return out;
+}
+
+/** Largest difference relative to the RMS of what was wanted; NaN anywhere counts as infinite. */
+function distance(got: Float32Array, wanted: Float32Array): number {
+  const rms = Math.sqrt(wanted.reduce((sum, x) => sum + x * x, 0) / wanted.length);
+  let largest = 0;
+  for (let i = 0; i < wanted.length; i++) {
+    const error = Math.abs(got[i] - wanted[i]) / rms;
+    if (Number.isNaN(error)) return Number.POSITIVE_INFINITY;
+    largest = Math.max(largest, error);
+  }
+  return largest;
+}
