@@ -24,7 +24,7 @@ export function decoderGraph(spec: DecoderSpec, tensors: DecoderTensors): GraphN
   requireChunkedColumns("hidden_size", spec.hiddenSize);
   requireChunkedColumns("intermediate_size", spec.ffnSize);
   requireChunkedColumns("num_attention_heads × head_dim", spec.numHeads * spec.headDim);
-  const graph = new GraphBuilder();
+  const graph = new GraphBuilder(tensors.shapesAgree);
   const groups = layerGroups(spec);
   graph.nextStage();
   embed(graph, spec, tensors);

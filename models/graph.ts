@@ -32,7 +32,13 @@ type RowCount = "T" | "R";
 
 export class GraphBuilder {
   readonly nodes: GraphNode[] = [];
+  readonly #shapes: readonly MatmulShape[];
   #stage = -1;
+
+  /** @param shapesAgree False where only one matrix shape may serve all row counts. */
+  constructor(shapesAgree: boolean) {
+    this.#shapes = shapesAgree ? Object.values(matmulShapes) : [matmulShapes.small_m];
+  }
 
   /** Nodes that follow belong to the next stage. */
   nextStage(): void {
@@ -68,7 +74,7 @@ export class GraphBuilder {
   ): void {
     const gated = epilogue.tail !== "store" && epilogue.tail !== "residual";
     const variants = new Map<MatmulShape, Kernel>(
-      Object.values(matmulShapes).map((shape) => [
+      this.#shapes.map((shape) => [
         shape,
         matmul({ format: weight.format, shape: shape.name, epilogue }),
       ]),
@@ -81,7 +87,8 @@ export class GraphBuilder {
         const T = step[rows];
         if (T === 0) return undefined;
         const dims = { T, N, K: weight.columns, out_stride, out_offset: shard.firstRow };
-        return { kernel: variants.get(shapeForRows(T))!, buffers: bound, dims };
+        const kernel = variants.get(shapeForRows(T)) ?? variants.get(matmulShapes.small_m)!;
+        return { kernel, buffers: bound, dims };
       };
       const pipelines = [...variants.values()].map((kernel) => ({ kernel, constants: {} }));
       this.nodes.push({ stage: this.#stage, pipelines, emit });

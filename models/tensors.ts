@@ -39,6 +39,8 @@ export interface GroupTensors {
 
 export interface DecoderTensors {
   readonly kvStorage: KvStorage;
+  /** Whether all matrix shapes give the same bits on this device. */
+  readonly shapesAgree: boolean;
   /** B: tokens per block. */
   readonly blockTokens: number;
   /** M: columns of a block table. */

@@ -20,7 +20,7 @@ import {
   type GenerateRequest,
 } from "./request.ts";
 import { Sampler } from "./sampler.ts";
-import { type SelfTestReport, selfTest } from "./self-test.ts";
+import { requireSound, type SelfTestReport, selfTest } from "./self-test.ts";
 import { StepLoop } from "./step-loop.ts";
 import { TextModel } from "./text-model.ts";
 
@@ -54,11 +54,12 @@ export class Engine {
   /** @throws {WeftError} of every kind that loading can. */
   static async load(device: Device, folder: ModelFolder, options: EngineOptions): Promise<Engine> {
     const text = await TextModel.open(folder, options.signal);
-    const { runner, plan } = await loadModel(device, folder, options);
+    const { runner, plan, choice } = await loadModel(device, folder, options);
     const sampler = await Sampler.create(runner, plan.maxRows, plan.maxContext);
     const pipelines = [...runner.pipelines, ...sampler.pipelines];
     await device.prepare(pipelines);
-    const report = await selfTest(device, pipelines);
+    const report = await selfTest(device, pipelines, choice);
+    requireSound(report);
     const scheduler = createScheduler({
       numLayers: plan.spec.layers.length,
       kvGroups: plan.kv.groups,

@@ -16,6 +16,7 @@ import { loadWeights, type PlacedWeight, placeWeights } from "./load-weights.ts"
 import { type ModelFolder, readText } from "./model-folder/model-folder.ts";
 import { parseJsonFile } from "./model-folder/strict-json.ts";
 import { ModelRunner } from "./model-runner.ts";
+import { type KernelChoice, selectKernels } from "./select-kernels.ts";
 import { openCheckpoint } from "./weights/checkpoint.ts";
 import type { LoadProgress } from "./weights/stream.ts";
 
@@ -73,17 +74,26 @@ export async function planModel(
   }
 }
 
+export interface LoadedModel {
+  readonly runner: ModelRunner;
+  readonly plan: ModelPlan;
+  readonly choice: KernelChoice;
+}
+
 /** @throws {WeftError} as `planModel`, and `out_of_memory`. */
 export async function loadModel(
   device: Device,
   folder: ModelFolder,
   options: LoadModelOptions = {},
-): Promise<{ readonly runner: ModelRunner; readonly plan: ModelPlan }> {
+): Promise<LoadedModel> {
   const plan = await planModel(device, folder, options);
   try {
-    const weights = await loadWeights(device, plan.weights, options);
-    const runner = await ModelRunner.create({ ...plan, device, weights, kvPlan: plan.kv });
-    return { runner, plan };
+    const matrices = plan.weights.filter(({ spec }) => !spec.vector);
+    const choice = await selectKernels(device, new Set(matrices.map(({ dtype }) => dtype)));
+    const { format, shapesAgree } = choice;
+    const weights = await loadWeights(device, plan.weights, { ...options, format });
+    const parts = { ...plan, device, weights, kvPlan: plan.kv, shapesAgree };
+    return { runner: await ModelRunner.create(parts), plan, choice };
   } finally {
     await plan.close();
   }

@@ -2,6 +2,7 @@
  * Places a checkpoint's tensors in device buffers, piece by piece: host memory holds two pieces at a
  * time, whatever the size of tensor or shard. Matrices keep their stored type; vectors become f32.
  */
+import type { WeightFormatName } from "../kernels/weight-format.ts";
 import type { Weight, WeightShard, WeightSpec } from "../models/weights.ts";
 import { alignUp, type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
 import { WeftError } from "./errors.ts";
@@ -32,6 +33,8 @@ export function placeWeights(specs: readonly WeightSpec[], checkpoint: Checkpoin
 }
 
 export interface LoadWeightsOptions {
+  /** How the kernels load a stored type. */
+  readonly format: (dtype: WeightDtype) => WeightFormatName;
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -40,7 +43,7 @@ export interface LoadWeightsOptions {
 export async function loadWeights(
   device: Device,
   placed: readonly PlacedWeight[],
-  { onProgress, signal }: LoadWeightsOptions = {},
+  { format, onProgress, signal }: LoadWeightsOptions,
 ): Promise<Map<string, Weight>> {
   const totalBytes = placed
     .flatMap(({ tensors }) => tensors)
@@ -49,7 +52,7 @@ export async function loadWeights(
   const weights = new Map<string, Weight>();
   let queuedBytes = 0;
   for (const weight of placed) {
-    const loaded = await allocate(device, weight);
+    const loaded = await allocate(device, weight, format(weight.dtype));
     let from = 0;
     for (const tensor of weight.tensors) {
       for await (const { offset, bytes } of streamTensor(tensor, { signal, meter })) {
@@ -70,7 +73,11 @@ export async function loadWeights(
   return weights;
 }
 
-async function allocate(device: Device, { spec, dtype }: PlacedWeight): Promise<Weight> {
+async function allocate(
+  device: Device,
+  { spec, dtype }: PlacedWeight,
+  format: WeightFormatName,
+): Promise<Weight> {
   const { name, rows, columns, shardable } = spec;
   const rowBytes = columns * DTYPE_BYTES[dtype];
   const { maxBindingBytes, maxBufferBytes } = device.info.limits;
@@ -88,7 +95,7 @@ async function allocate(device: Device, { spec, dtype }: PlacedWeight): Promise<
     const buffer = await device.createBuffer(`${name}#${shards.length}`, count * rowBytes);
     shards.push({ slice: wholeBuffer(buffer), firstRow, rows: count });
   }
-  return { format: dtype, rows, columns, shards };
+  return { format, rows, columns, shards };
 }
 
 /** `at` counts bytes from the start of the whole matrix. */

@@ -24,6 +24,7 @@ export interface ModelRunnerOptions {
   readonly spec: DecoderSpec;
   readonly weights: ReadonlyMap<string, Weight>;
   readonly kvPlan: KvPlan;
+  readonly shapesAgree: boolean;
   /** Longest sequence, in tokens. */
   readonly maxContext: number;
   readonly maxTokensPerPlan: number;
@@ -98,6 +99,7 @@ export class ModelRunner {
     const partials = await allocate("partials", tileBytes * limits.maxDecodeTiles);
     const nodes = decoderGraph(spec, {
       kvStorage: kvPlan.storage,
+      shapesAgree: options.shapesAgree,
       blockTokens: kvPlan.blockTokens,
       maxBlocks: limits.maxBlocks,
       token_ids: inputs.slice("token_ids"),

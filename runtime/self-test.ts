@@ -4,7 +4,9 @@
  */
 import type { Kernel, Probe } from "../kernels/kernel.ts";
 import type { Device, PipelineSpec } from "./device.ts";
+import { WeftError } from "./errors.ts";
 import { runProbe } from "./probe-runner.ts";
+import type { KernelChoice } from "./select-kernels.ts";
 
 export interface SelfTestResult {
   readonly name: string;
@@ -17,12 +19,17 @@ export interface SelfTestReport {
   readonly passed: number;
   readonly failed: number;
   readonly kernels: readonly SelfTestResult[];
+  /** Whether neighbours can never change a request's tokens on this device (docs/numerics.md). */
+  readonly invariant: boolean;
+  /** Variants that were given up at load, each with its reason. */
+  readonly demoted: readonly string[];
 }
 
 /** The reference device would only be compared with itself: it reports no kernels. */
 export async function selfTest(
   device: Device,
   pipelines: readonly PipelineSpec[],
+  { demoted }: Pick<KernelChoice, "demoted"> = { demoted: [] },
 ): Promise<SelfTestReport> {
   const results: SelfTestResult[] = [];
   if (device.info.kind === "gpu") {
@@ -33,7 +40,20 @@ export async function selfTest(
     }
   }
   const failed = results.filter(({ ok }) => !ok).length;
-  return { passed: results.length - failed, failed, kernels: results };
+  const passed = results.length - failed;
+  // With one shape for all row counts a row is computed the same way whatever is beside it.
+  return { passed, failed, kernels: results, invariant: failed === 0, demoted };
+}
+
+/** Wrong arithmetic would read as gibberish. @throws {WeftError} `kernel_rejected`. */
+export function requireSound({ kernels }: SelfTestReport): void {
+  const wrong = kernels.filter(({ ok }) => !ok);
+  if (wrong.length === 0) return;
+  throw new WeftError(
+    "kernel_rejected",
+    `the driver computes wrong results: ${wrong.map((k) => `${k.name} (${k.problem})`).join("; ")}; ` +
+      "update the GPU driver, or choose device: 'reference', and report the output of `weft info`",
+  );
 }
 
 /** A probe of the very pipeline where there is one, so that nothing more is compiled. */
