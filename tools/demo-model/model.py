@@ -1,0 +1,184 @@
+"""The demo model: Qwen3 in plain PyTorch, equal to transformers' Qwen3ForCausalLM.
+
+Owns the architecture and two ways to run it: over ragged rows for training and with a KV cache
+for greedy evaluation. Refuses everything the demo does not use (biases, windows, RoPE scaling).
+Shapes: N tokens, B rows, T tokens per row, H heads, D head size, E hidden size.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    vocab_size: int = 1024
+    hidden_size: int = 128
+    intermediate_size: int = 320
+    num_hidden_layers: int = 10
+    num_attention_heads: int = 4
+    num_key_value_heads: int = 2
+    head_dim: int = 32
+    max_position_embeddings: int = 16384
+    rms_norm_eps: float = 1e-6
+    rope_theta: float = 10000.0
+
+
+class Rows:
+    """Ragged rows laid end to end: `groups` holds (first token, row count, row length)."""
+
+    def __init__(self, groups: list[tuple[int, int, int]], positions: Tensor):
+        self.groups = groups
+        self.positions = positions
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * weight
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """RoPE in the half-split layout. x [..., H, D]; cos and sin [..., D / 2]."""
+    low, high = x.chunk(2, dim=-1)
+    cos, sin = cos.unsqueeze(-2), sin.unsqueeze(-2)
+    return torch.cat((low * cos - high * sin, high * cos + low * sin), dim=-1)
+
+
+def rope_table(config: ModelConfig, length: int) -> tuple[Tensor, Tensor]:
+    half = config.head_dim // 2
+    frequency = config.rope_theta ** (-torch.arange(half, dtype=torch.float64) / half)
+    angle = torch.arange(length, dtype=torch.float64)[:, None] * frequency
+    return angle.cos().float(), angle.sin().float()
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, size: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+
+
+class Attention(nn.Module):
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        query = config.num_attention_heads * config.head_dim
+        key = config.num_key_value_heads * config.head_dim
+        self.q_proj = nn.Linear(config.hidden_size, query, bias=False)
+        self.k_proj = nn.Linear(config.hidden_size, key, bias=False)
+        self.v_proj = nn.Linear(config.hidden_size, key, bias=False)
+        self.o_proj = nn.Linear(query, config.hidden_size, bias=False)
+        self.q_norm = RMSNorm(config.head_dim)
+        self.k_norm = RMSNorm(config.head_dim)
+
+
+class MLP(nn.Module):
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+
+class Layer(nn.Module):
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.self_attn = Attention(config)
+        self.mlp = MLP(config)
+        self.input_layernorm = RMSNorm(config.hidden_size)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size)
+
+    def heads(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x [..., E] -> queries [..., H, D], keys and values [..., KV heads, D]."""
+        config, attention = self.config, self.self_attn
+        x = rms_norm(x, self.input_layernorm.weight, config.rms_norm_eps)
+        query = attention.q_proj(x).unflatten(-1, (config.num_attention_heads, config.head_dim))
+        key = attention.k_proj(x).unflatten(-1, (config.num_key_value_heads, config.head_dim))
+        value = attention.v_proj(x).unflatten(-1, (config.num_key_value_heads, config.head_dim))
+        query = rms_norm(query, attention.q_norm.weight, config.rms_norm_eps)
+        key = rms_norm(key, attention.k_norm.weight, config.rms_norm_eps)
+        return rotate(query, cos, sin), rotate(key, cos, sin), value
+
+    def add_attention(self, x: Tensor, attended: Tensor) -> Tensor:
+        return x + self.self_attn.o_proj(attended)
+
+    def add_mlp(self, x: Tensor) -> Tensor:
+        y = rms_norm(x, self.post_attention_layernorm.weight, self.config.rms_norm_eps)
+        return x + self.mlp.down_proj(F.silu(self.mlp.gate_proj(y)) * self.mlp.up_proj(y))
+
+
+def attend_rows(query: Tensor, key: Tensor, value: Tensor, rows: Rows) -> Tensor:
+    """Causal attention inside each row. query [N, H, D] -> [N, H * D]."""
+    outputs = []
+    for start, count, length in rows.groups:
+        slices = (
+            x[start : start + count * length].unflatten(0, (count, length)).transpose(1, 2)
+            for x in (query, key, value)
+        )
+        out = F.scaled_dot_product_attention(*slices, is_causal=True, enable_gqa=True)
+        outputs.append(out.transpose(1, 2).reshape(count * length, -1))
+    return torch.cat(outputs)
+
+
+class Body(nn.Module):
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size)
+
+
+class DemoModel(nn.Module):
+    """Parameter names equal transformers', so that a state dict moves both ways."""
+
+    def __init__(self, config: ModelConfig = ModelConfig()):
+        super().__init__()
+        self.config = config
+        self.model = Body(config)
+        cos, sin = rope_table(config, 2048)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Small normal weights; matrices that write to the residual start smaller still."""
+        depth = (2 * self.config.num_hidden_layers) ** 0.5
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 2:
+                fan_in = parameter.shape[1]
+                scale = 0.02 if "embed" in name else fan_in**-0.5
+                if "o_proj" in name or "down_proj" in name:
+                    scale /= depth
+                nn.init.normal_(parameter, std=scale)
+
+    def head(self, x: Tensor) -> Tensor:
+        x = rms_norm(x, self.model.norm.weight, self.config.rms_norm_eps)
+        return F.linear(x, self.model.embed_tokens.weight)
+
+    def forward_rows(self, ids: Tensor, rows: Rows, keep: list[bool]) -> Tensor:
+        """ids [N] -> hidden states [N, E]. `keep` has one flag per sublayer, for layer dropout."""
+        x = self.model.embed_tokens(ids)
+        cos, sin = self.cos[rows.positions], self.sin[rows.positions]
+        for index, layer in enumerate(self.model.layers):
+            if keep[2 * index]:
+                attended = attend_rows(*layer.heads(x, cos, sin), rows)
+                x = layer.add_attention(x, attended)
+            if keep[2 * index + 1]:
+                x = layer.add_mlp(x)
+        return x
+
+    def forward_cached(self, ids: Tensor, positions: Tensor, mask: Tensor, cache: list) -> Tensor:
+        """One step with a KV cache: ids [B, T], mask [B, 1, T, keys] -> logits [B, vocab] of the
+        last token. `cache` holds one (keys, values) pair per layer and is extended in place."""
+        x = self.model.embed_tokens(ids)
+        cos, sin = self.cos[positions], self.sin[positions]
+        for index, layer in enumerate(self.model.layers):
+            query, key, value = (t.transpose(1, 2) for t in layer.heads(x, cos, sin))
+            if cache[index] is not None:
+                key = torch.cat((cache[index][0], key), dim=2)
+                value = torch.cat((cache[index][1], value), dim=2)
+            cache[index] = (key, value)
+            out = F.scaled_dot_product_attention(query, key, value, mask, enable_gqa=True)
+            x = layer.add_attention(x, out.transpose(1, 2).flatten(2))
+            x = layer.add_mlp(x)
+        return self.head(x[:, -1])
