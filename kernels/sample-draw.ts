@@ -211,41 +211,39 @@ function argmax(scores: Float32Array): number {
 }
 
 /** The lowest score that survives the filters; infinite when every token is banned. */
-export function candidateThreshold(
+function candidateThreshold(
   scores: Float32Array,
   filters: { topK: number; topP: number; logMinP: number },
 ): number {
-  const sorted = scores.filter((score) => score > BANNED).sort((a, b) => b - a);
+  const sorted = scores.filter((score) => score > BANNED).sort();
+  sorted.reverse();
   if (sorted.length === 0) return Number.POSITIVE_INFINITY;
-  let threshold = sorted[sorted.length - 1];
-  if (filters.topK > 0 && filters.topK < sorted.length) threshold = sorted[filters.topK - 1];
+  let last = sorted.length - 1;
+  if (filters.topK > 0 && filters.topK < sorted.length) {
+    last = filters.topK - 1;
+    while (sorted[last + 1] === sorted[last]) last++;
+  }
   if (filters.topP < 1) {
-    const weights = Float64Array.from(
-      sorted.filter((score) => score >= threshold),
-      (score) => Math.exp(score - sorted[0]),
-    );
+    const weights = Float64Array.from(sorted.subarray(0, last + 1), (x) => Math.exp(x - sorted[0]));
     const wanted = filters.topP * weights.reduce((sum, weight) => sum + weight, 0);
-    let last = 0;
+    last = 0;
     for (let above = weights[0]; last + 1 < weights.length && above < wanted; last++) {
       above += weights[last + 1];
     }
-    threshold = sorted[last];
   }
-  return Math.max(threshold, Math.fround(sorted[0] + filters.logMinP));
+  return Math.max(sorted[last], Math.fround(sorted[0] + filters.logMinP));
 }
 
 /** The token at fraction `u` of the mass of all scores from `threshold`, columns of 256 in turn. */
 function drawAt(scores: Float32Array, threshold: number, u: number): number {
   const top = scores[argmax(scores)];
-  const weight = (i: number) => (scores[i] >= threshold ? Math.exp(scores[i] - top) : 0);
-  let rest = 0;
-  for (let i = 0; i < scores.length; i++) rest += weight(i);
-  rest *= u;
+  const weights = Float64Array.from(scores, (x) => (x >= threshold ? Math.exp(x - top) : 0));
+  let rest = u * weights.reduce((sum, weight) => sum + weight, 0);
   let id = -1;
   for (let column = 0; column < LANES; column++) {
     for (let i = column; i < scores.length; i += LANES) {
-      if (weight(i) > 0 && rest >= 0) id = i;
-      rest -= weight(i);
+      if (weights[i] > 0 && rest >= 0) id = i;
+      rest -= weights[i];
     }
   }
   return id;

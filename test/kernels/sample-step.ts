@@ -11,7 +11,7 @@ import {
   type SamplingSettings,
   SETTINGS_WORDS,
 } from "../../kernels/sample-settings.ts";
-import { type Device, wholeBuffer } from "../../runtime/device.ts";
+import { type Device, type DeviceBuffer, wholeBuffer } from "../../runtime/device.ts";
 
 /** Greedy, nothing changed: a test names what it wants otherwise. */
 export const PLAIN: SamplingSettings = {
@@ -46,17 +46,21 @@ export class SampleStep {
   readonly R: number;
   readonly V: number;
   readonly #device: Device;
-  readonly #slices: Record<string, BufferSlice>;
+  readonly #buffers: Record<string, DeviceBuffer>;
+  readonly #slices = new Map<Kernel, Record<string, BufferSlice>>();
 
-  private constructor(device: Device, R: number, V: number, slices: Record<string, BufferSlice>) {
+  private constructor(device: Device, R: number, V: number, buffers: Record<string, DeviceBuffer>) {
     this.#device = device;
     this.R = R;
     this.V = V;
-    this.#slices = slices;
+    this.#buffers = buffers;
+    for (const kernel of KERNELS) {
+      const slices = Object.keys(kernel.bindings).map((name) => [name, this.#slice(name)]);
+      this.#slices.set(kernel, Object.fromEntries(slices));
+    }
   }
 
   static async create(device: Device, R: number, V: number): Promise<SampleStep> {
-    await device.prepare(KERNELS.map((kernel) => ({ kernel, constants: {} })));
     const words = {
       logits: R * V,
       scores: R * V,
@@ -70,20 +74,19 @@ export class SampleStep {
       top_ids: 21 * R,
       top_logprobs: 21 * R,
     };
-    const slices: Record<string, BufferSlice> = {};
+    const buffers: Record<string, DeviceBuffer> = {};
     for (const [name, count] of Object.entries(words)) {
-      slices[name] = wholeBuffer(await device.createBuffer(name, 4 * count));
+      buffers[name] = await device.createBuffer(name, 4 * count);
     }
-    return new SampleStep(device, R, V, slices);
+    return new SampleStep(device, R, V, buffers);
   }
 
-  write(name: string, values: Float32Array | Uint32Array): void {
-    const { buffer } = this.#slices[name]!;
-    this.#device.write(buffer as never, 0, values);
+  write(name: string, values: Float32Array | Uint32Array, at = 0): void {
+    this.#device.write(this.#buffers[name]!, 4 * at, values);
   }
 
   async read(name: string): Promise<Uint32Array> {
-    const bytes = this.#device.readback(this.#slices[name]!);
+    const bytes = this.#device.readback(this.#slice(name));
     this.#device.submit();
     return new Uint32Array((await bytes).slice().buffer);
   }
@@ -93,9 +96,9 @@ export class SampleStep {
   }
 
   /** Start a row of history from `packHistory`'s entries. */
-  setHistory(row: number, entries: Uint32Array): void {
+  async setHistory(row: number, entries: Uint32Array): Promise<void> {
     this.write("entries", entries);
-    this.#record(sampleHistory, { V: this.V, N: entries.length / 2, row });
+    await this.#record(sampleHistory, { V: this.V, N: entries.length / 2, row });
     this.#device.submit();
   }
 
@@ -105,27 +108,26 @@ export class SampleStep {
     for (const [r, row] of rows.entries()) packSettings({ ...row, slot: r }, table, r);
     this.write("settings", table);
     const dims = { R: rows.length, V: this.V, tiles: sampleTiles(this.V) };
-    if (greedy) this.#record(sampleArgmax, dims);
-    else {
-      this.#record(sampleScores, dims);
-      this.#record(sampleDraw, dims);
+    const logprobs = rows.some((row) => row.topLogprobs !== null);
+    const kernels = greedy ? [sampleArgmax] : [sampleScores, sampleDraw];
+    for (const kernel of logprobs ? [...kernels, sampleLogprobs] : kernels) {
+      await this.#record(kernel, dims);
     }
-    if (rows.some((row) => row.topLogprobs !== null)) this.#record(sampleLogprobs, dims);
     const picks = await this.read("picks");
     return rows.map((_, r) => ({ id: picks[2 * r]!, numCandidates: picks[2 * r + 1]! }));
   }
 
-  #record(kernel: Kernel, dims: Record<string, number>): void {
-    const buffers = Object.fromEntries(
-      Object.keys(kernel.bindings).map((name) => [name, this.#slices[name]!]),
-    );
+  async #record(kernel: Kernel, dims: Record<string, number>): Promise<void> {
+    await this.#device.prepare([{ kernel, constants: {} }]);
     const all = { ...dims, B, C, S: this.R };
-    this.#device.record([{ kernel, buffers, dims: all }]);
+    this.#device.record([{ kernel, buffers: this.#slices.get(kernel)!, dims: all }]);
+  }
+
+  #slice(name: string): BufferSlice {
+    return wholeBuffer(this.#buffers[name]!);
   }
 
   destroy(): void {
-    for (const { buffer } of Object.values(this.#slices)) {
-      this.#device.destroyBuffer(buffer as never);
-    }
+    for (const buffer of Object.values(this.#buffers)) this.#device.destroyBuffer(buffer);
   }
 }
