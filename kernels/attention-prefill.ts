@@ -154,7 +154,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
         }
       }
     },
-    tolerance: 1e-5,
+    tolerance: 3e-5,
     probes: attentionProbes("prefill"),
   });
 

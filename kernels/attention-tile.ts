@@ -93,7 +93,7 @@ fn attend(lane: u32, span: Span) -> Tile {
 
   let quad = lane / HEAD_QUADS;
   let d4 = lane % HEAD_QUADS;
-  var tile: Tile;
+  var tile = Tile();
   let rows = ${STAGE}u / HEAD_QUADS;
   for (var first = span.low; first < span.high; first += rows) {
     let end = min(first + rows, span.high);
@@ -252,47 +252,58 @@ export interface ReferencePartial {
 }
 
 let scores = new Float64Array(512);
-let sums = new Float64Array(256);
+const query = new Float64Array(256);
+const sums = new Float64Array(256);
 
 /** Softmax attention of the query at `q[from]` over positions [low, high), in float64. */
 export function attendReference(
   q: Float32Array,
   from: number,
   scale: number,
-  { pool, table, M, ...dims }: CacheView,
+  cache: CacheView,
   sequence: number,
   kvHead: number,
   low: number,
   high: number,
 ): ReferencePartial {
-  const { B, H } = dims;
+  const { H } = cache;
   if (scores.length < high - low) scores = new Float64Array(2 * (high - low));
-  if (sums.length < H) sums = new Float64Array(H);
+  for (let d = 0; d < H; d++) query[d] = q[from + d] * scale;
   let m = Number.NEGATIVE_INFINITY;
   for (let position = low; position < high; ) {
-    const end = Math.min(high, (Math.floor(position / B) + 1) * B);
-    const block = table[sequence * M + Math.floor(position / B)];
-    const start = kvRowStart(dims, block, 0, kvHead, position % B);
-    const keys = kvRun(pool, start, start + (end - position) * H);
-    for (let at = 0; position < end; position++) {
+    const keys = blockRun(cache, 0, sequence, kvHead, position, high);
+    for (let at = 0; at < keys.length; position++) {
       let dot = 0;
-      for (let d = 0; d < H; d++) dot += q[from + d] * keys[at++];
-      scores[position - low] = dot * scale;
-      if (dot * scale > m) m = dot * scale;
+      for (let d = 0; d < H; d++) dot += query[d] * keys[at++];
+      scores[position - low] = dot;
+      if (dot > m) m = dot;
     }
   }
   let l = 0;
   sums.fill(0, 0, H);
   for (let position = low; position < high; ) {
-    const end = Math.min(high, (Math.floor(position / B) + 1) * B);
-    const block = table[sequence * M + Math.floor(position / B)];
-    const start = kvRowStart(dims, block, 1, kvHead, position % B);
-    const values = kvRun(pool, start, start + (end - position) * H);
-    for (let at = 0; position < end; position++) {
+    const values = blockRun(cache, 1, sequence, kvHead, position, high);
+    for (let at = 0; at < values.length; position++) {
       const p = Math.exp(scores[position - low] - m);
       l += p;
       for (let d = 0; d < H; d++) sums[d] += p * values[at++];
     }
   }
   return { m, l, o: sums };
+}
+
+/** K or V of the positions from `position` to the end of its block, or to `high`. */
+function blockRun(
+  cache: CacheView,
+  plane: 0 | 1,
+  sequence: number,
+  kvHead: number,
+  position: number,
+  high: number,
+): Float32Array {
+  const { pool, table, M, B, H } = cache;
+  const block = table[sequence * M + Math.floor(position / B)];
+  const start = kvRowStart(cache, block, plane, kvHead, position % B);
+  const count = Math.min(high - position, B - (position % B));
+  return kvRun(pool, start, start + count * H);
 }

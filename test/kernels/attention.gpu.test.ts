@@ -9,7 +9,7 @@ import { attentionReduce } from "../../kernels/attention-reduce.ts";
 import { type AttentionRange, attentionWork } from "../../kernels/attention-work.ts";
 import { numberToF16 } from "../../kernels/half.ts";
 import type { BufferSlice, Dims } from "../../kernels/kernel.ts";
-import { type KvStorage, kvStorages } from "../../kernels/kv-layout.ts";
+import { type KvStorage, kvRowStart, kvStorages } from "../../kernels/kv-layout.ts";
 import { seededRandom } from "../../kernels/probe.ts";
 import type { Device } from "../../runtime/device.ts";
 import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
@@ -71,6 +71,7 @@ function randomBatch(H: number, seed: number): AttentionBatch {
 }
 
 async function sameBits(batch: AttentionBatch, storage: KvStorage): Promise<void> {
+  const { H } = batch;
   const probe = attentionProbe(batch, "prefill");
   const inputs = probe.inputs(seededRandom(7)) as Record<string, Float32Array | Uint32Array>;
   const ranges = rangesOf(batch);
@@ -82,6 +83,14 @@ async function sameBits(batch: AttentionBatch, storage: KvStorage): Promise<void
   expect(firstDifference(whole, await run(device, chunks(ranges, 5), 0)), "chunks").toBe(-1);
   expect(firstDifference(whole, await run(device, ranges, 1e9)), "mixed").toBe(-1);
 
+  const spoilt = { ...inputs, kv_pool: withoutLastRows(batch, probe.dims, inputs) };
+  const rest = await attend(device, probe.dims, spoilt, storage, ranges, 0);
+  for (const { firstRow, numRows } of ranges) {
+    const [from, to] = [firstRow, firstRow + numRows - 1].map((row) => row * batch.N * H);
+    const same = firstDifference(whole.slice(from, to), rest.slice(from, to));
+    expect(same, "a row's NaN reached earlier rows").toBe(-1);
+  }
+
   const reference = new ReferenceDevice();
   const wanted = new Float32Array((await run(reference, ranges, 0)).buffer);
   const split = new Float32Array((await run(reference, chunks(ranges, 1), 1e9)).buffer);
@@ -90,6 +99,26 @@ async function sameBits(batch: AttentionBatch, storage: KvStorage): Promise<void
     attentionPrefill(storage).tolerance,
   );
   expect(distance(split, wanted)).toBeLessThan(1e-6);
+}
+
+/** The pool with NaN for K and V of each sequence's last row. */
+function withoutLastRows(
+  batch: AttentionBatch,
+  { M }: Dims,
+  { kv_pool, block_table }: Record<string, Float32Array | Uint32Array>,
+): Float32Array {
+  const pool = Float32Array.from(kv_pool);
+  for (const { sequence, firstPosition, numRows } of rangesOf(batch)) {
+    const last = firstPosition + numRows - 1;
+    const block = block_table[sequence * M + Math.floor(last / batch.B)];
+    for (let head = 0; head < batch.K; head++) {
+      for (const plane of [0, 1] as const) {
+        const start = kvRowStart(batch, block, plane, head, last % batch.B);
+        pool.fill(Number.NaN, start, start + batch.H);
+      }
+    }
+  }
+  return pool;
 }
 
 function chunks(ranges: readonly AttentionRange[], size: number): AttentionRange[] {
