@@ -23,8 +23,10 @@ export function createEngine(options: CreateEngineOptions): Promise<Engine> {
 }
 
 export type * from "./runtime/chat.ts";
+export { renderChat } from "./runtime/chat.ts";
 export type { CreateEngineOptions } from "./runtime/create-engine.ts";
 export type { Device, DeviceInfo } from "./runtime/device.ts";
 export type { Engine } from "./runtime/engine.ts";
 export { WeftError, type WeftErrorCode, type WeftErrorData } from "./runtime/errors.ts";
+export type { LoadModelOptions } from "./runtime/load-model.ts";
 export type * from "./runtime/request.ts";

@@ -6,11 +6,13 @@ import type { Device } from "./runtime/device.ts";
 import type { Engine } from "./runtime/engine.ts";
 import { reasonOf, WeftError } from "./runtime/errors.ts";
 import { type LoadModelOptions, type ModelPlan, planModel } from "./runtime/load-model.ts";
+import { type LogitsOptions, modelLogits, type PositionLogits } from "./runtime/logits.ts";
 import { localFolder } from "./runtime/model-folder/local-folder.ts";
 import { openModelFolder } from "./runtime/model-folder/open-folder.ts";
 
 export * from "./index.ts";
 export type { ModelPlan } from "./runtime/load-model.ts";
+export type { LogitsOptions, PositionLogits } from "./runtime/logits.ts";
 export { selfTest } from "./runtime/self-test.ts";
 
 /** Dawn crashes the process when the object from `create` is collected: the one module global. */
@@ -38,6 +40,24 @@ export async function inspect(
 ): Promise<ModelPlan> {
   try {
     return await planModel(device, openModelFolder(resolveModel(model), localFolder), options);
+  } catch (error) {
+    throw WeftError.from(error);
+  }
+}
+
+/**
+ * Float32 logits of the ids, position by position: to compare with any other implementation.
+ * Loads the model for this alone; the device may be used again.
+ * @throws {WeftError} of every kind that loading can; `bad_request`, `request_too_long`.
+ */
+export async function* logits(
+  device: Device,
+  model: string,
+  ids: readonly number[],
+  options: LogitsOptions = {},
+): AsyncGenerator<PositionLogits, void, undefined> {
+  try {
+    yield* modelLogits(device, openModelFolder(resolveModel(model), localFolder), ids, options);
   } catch (error) {
     throw WeftError.from(error);
   }

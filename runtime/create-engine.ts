@@ -10,8 +10,11 @@ import { ReferenceDevice } from "./reference/device.ts";
 export interface CreateEngineOptions extends EngineOptions {
   /** Folder, http(s) URL, `hf:org/name`, or a folder object. */
   readonly model: string | ModelFolder;
-  /** `gpu` by default. `reference` computes on the CPU: slow, correct, never chosen by itself. */
-  readonly device?: "gpu" | "reference";
+  /**
+   * `gpu` by default. `reference` computes on the CPU: slow, correct, never chosen by itself. A
+   * device opened before belongs to the engine from now on.
+   */
+  readonly device?: "gpu" | "reference" | Device;
 }
 
 /** What a platform brings: the only things that differ between browser and Node. */
@@ -39,7 +42,11 @@ export async function createEngineWith(
   }
 }
 
-export async function openDevice(platform: Platform, kind: "gpu" | "reference"): Promise<Device> {
+export async function openDevice(
+  platform: Platform,
+  kind: "gpu" | "reference" | Device,
+): Promise<Device> {
+  if (typeof kind === "object") return kind;
   if (kind === "reference") return new ReferenceDevice();
   if (kind === "gpu") return openGpuDevice(await platform.gpu());
   throw new WeftError(

@@ -4,8 +4,8 @@
 //   npm run build    the bundles, and the type declarations for publishing
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT, say } from "./setup/state.mjs";
 
@@ -34,11 +34,11 @@ export async function buildIfStale() {
 
 async function bundle() {
   const { build } = await import("esbuild");
-  rmSync(DIST, { recursive: true, force: true });
-  await build({
+  const { outputFiles } = await build({
     absWorkingDir: ROOT,
     entryPoints: ENTRIES,
     outdir: DIST,
+    write: false,
     bundle: true,
     splitting: true,
     format: "esm",
@@ -51,8 +51,29 @@ async function bundle() {
     sourcemap: true,
     logLevel: "warning",
   });
-  mkdirSync(DIST, { recursive: true });
+  replaceFiles(outputFiles);
   writeFileSync(STAMP, "");
+}
+
+/**
+ * Each file is renamed into place and old ones go last: two builds, or a build and a start, may
+ * run at the same time.
+ * @param {{ path: string, contents: Uint8Array }[]} files
+ */
+function replaceFiles(files) {
+  for (const { path, contents } of files) {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(`${path}.${process.pid}`, contents);
+    renameSync(`${path}.${process.pid}`, path);
+  }
+  const current = new Set(files.map(({ path }) => path));
+  for (const folder of [DIST, join(DIST, "chunks")]) {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      const path = join(folder, entry.name);
+      if (entry.isFile() && /\.js(\.map)?$/.test(path) && !current.has(path))
+        rmSync(path, { force: true });
+    }
+  }
 }
 
 /** Latest change of a file, or of anything in a folder; a folder's own time shows deletions. @param {string} path @returns {number} */

@@ -1,0 +1,113 @@
+/** Options of every command that loads a model, and how a device and an engine are made of them. */
+import {
+  type CreateEngineOptions,
+  createDevice,
+  createEngine,
+  type Device,
+  type Engine,
+  type LoadModelOptions,
+  WeftError,
+} from "../../node.ts";
+import { log, type Terminal } from "./command.ts";
+import { type Option, type OptionValues, required, UsageError } from "./option.ts";
+import { bytes, choice, text } from "./option-types.ts";
+import { ProgressBar } from "./progress-bar.ts";
+
+/** Refuses values that the design names and this version does not have. */
+const withLater = <C extends string>(
+  option: Option<C>,
+  later: RegExp,
+  cure: string,
+): Option<C> => ({
+  ...option,
+  parse: (given, name) => {
+    if (!later.test(given)) return option.parse(given, name);
+    throw new UsageError(`${name} ${given} is not part of this version and comes later; ${cure}`);
+  },
+});
+
+export const deviceOptions = {
+  device: choice(
+    ["auto", "gpu", "reference"],
+    "auto: the GPU, else, with a warning, the slow reference device",
+  ),
+};
+
+export const modelOptions = {
+  model: withLater(
+    text("M", "a folder, an http(s) URL, hf:org/name, or demo"),
+    /^demo-moe$|\.gguf$/i,
+    "use --model demo, or a folder with safetensors",
+  ),
+  ...deviceOptions,
+  kv: withLater(
+    choice(["f16", "f32"], "storage of the KV cache; f16, or f32 where the weights are f32"),
+    /^i8$/,
+    "use --kv f16",
+  ),
+  memoryBudget: bytes("weights, activations and KV cache together, e.g. 1.5e9, 1500M or 1.5G"),
+  quant: withLater(
+    choice(["none"], "weights stay as they are stored"),
+    /^q[48]$/,
+    "leave --quant out",
+  ),
+};
+
+export type ModelValues = OptionValues<typeof modelOptions>;
+
+export const requiredModel = ({ model }: ModelValues): string => required(model, "--model", "demo");
+
+export const loadOptions = ({ kv, memoryBudget }: ModelValues, { signal }: Terminal) =>
+  ({ kv, memoryBudgetBytes: memoryBudget, signal }) satisfies LoadModelOptions;
+
+/** @throws {WeftError} `no_adapter` when a GPU was asked for by name. */
+export async function openDevice(
+  { device = "auto" }: Pick<ModelValues, "device">,
+  terminal: Terminal,
+): Promise<Device> {
+  if (device !== "auto") return createDevice(device);
+  try {
+    return await createDevice("gpu");
+  } catch (error) {
+    if (!(error instanceof WeftError) || error.code !== "no_adapter") throw error;
+    log(terminal, `weft: WARNING: no GPU: ${error.message}`);
+    log(terminal, "weft: WARNING: going on with the reference device, on the CPU and very slow");
+    return createDevice("reference");
+  }
+}
+
+export interface LoadedEngine {
+  readonly engine: Engine;
+  readonly loadMs: number;
+}
+
+/** The engine owns its device: close it when done. */
+export async function openEngine(
+  values: ModelValues,
+  terminal: Terminal,
+  more: Pick<CreateEngineOptions, "maxRows" | "onPlan"> & { readonly device?: Device } = {},
+): Promise<LoadedEngine> {
+  const model = requiredModel(values);
+  const progress = new ProgressBar(terminal);
+  const startedMs = performance.now();
+  const device = more.device ?? (await openDevice(values, terminal));
+  try {
+    const engine = await createEngine({
+      ...loadOptions(values, terminal),
+      ...more,
+      model,
+      device,
+      onProgress: progress.bytes,
+    });
+    warnOfFailedKernels(engine, terminal);
+    return { engine, loadMs: performance.now() - startedMs };
+  } finally {
+    progress.clear();
+  }
+}
+
+function warnOfFailedKernels({ selfTest }: Engine, terminal: Terminal): void {
+  for (const { name, problem } of selfTest.kernels.filter(({ ok }) => !ok)) {
+    log(terminal, `weft: WARNING: kernel ${name} failed its self-test on this adapter: ${problem}`);
+  }
+}

@@ -1,0 +1,73 @@
+/** One line on a terminal's stderr that says how far loading has come. Silent where there is none. */
+import type { Terminal } from "./command.ts";
+
+const BAR_CELLS = 24;
+const REDRAW_MS = 100;
+
+export interface ByteProgress {
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+}
+
+export class ProgressBar {
+  readonly #stderr: Terminal["stderr"];
+  readonly #startedMs = performance.now();
+  #drawnMs = Number.NEGATIVE_INFINITY;
+
+  constructor({ stderr }: Terminal) {
+    this.#stderr = stderr;
+  }
+
+  /** For `onProgress`. */
+  readonly bytes = ({ loadedBytes, totalBytes }: ByteProgress): void => {
+    const done = loadedBytes >= totalBytes;
+    if (!this.#due(done)) return;
+    const share = totalBytes === 0 ? 1 : loadedBytes / totalBytes;
+    const seconds = (performance.now() - this.#startedMs) / 1000;
+    this.#draw(
+      `${bar(share)} ${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)}, ` +
+        `${formatBytes(loadedBytes / Math.max(seconds, 1e-3))}/s`,
+    );
+    if (done) this.#draw("compiling kernels …");
+  };
+
+  count(what: string, done: number, total: number): void {
+    if (this.#due(done === total)) this.#draw(`${bar(done / total)} ${what} ${done} of ${total}`);
+  }
+
+  /** Leaves an empty line for what follows. */
+  clear(): void {
+    if (this.#stderr.isTTY) this.#stderr.write("\r\x1b[K");
+  }
+
+  #due(last: boolean): boolean {
+    if (!this.#stderr.isTTY) return false;
+    const nowMs = performance.now();
+    if (!last && nowMs - this.#drawnMs < REDRAW_MS) return false;
+    this.#drawnMs = nowMs;
+    return true;
+  }
+
+  #draw(line: string): void {
+    const { columns = 80 } = this.#stderr;
+    this.#stderr.write(`\r\x1b[K${line.slice(0, columns - 1)}`);
+  }
+}
+
+function bar(share: number): string {
+  const full = Math.floor(share * BAR_CELLS);
+  const percent = `${Math.floor(100 * share)}`.padStart(3);
+  return `${"█".repeat(full)}${"░".repeat(BAR_CELLS - full)} ${percent} %`;
+}
+
+/** In powers of 1,000, as `--memory-budget` reads them. */
+export function formatBytes(count: number): string {
+  for (const [unit, size] of [
+    ["GB", 1e9],
+    ["MB", 1e6],
+    ["kB", 1e3],
+  ] as const) {
+    if (count >= size) return `${(count / size).toFixed(1)} ${unit}`;
+  }
+  return `${Math.round(count)} B`;
+}
