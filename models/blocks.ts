@@ -20,22 +20,27 @@ import type { DecoderTensors } from "./tensors.ts";
 import { layerWeight } from "./weights.ts";
 
 /** @throws {KernelError} `bad_shape` for sizes that no kernel computes. */
+export function checkDecoderShape({ hiddenSize, ffnSize, numHeads, headDim }: DecoderSpec): void {
+  requireChunkedColumns("hidden_size", hiddenSize);
+  requireChunkedColumns("intermediate_size", ffnSize);
+  requireChunkedColumns("num_attention_heads × head_dim", numHeads * headDim);
+}
+
+/** @throws {KernelError} as `checkDecoderShape`. */
 export function decoderGraph(spec: DecoderSpec, tensors: DecoderTensors): GraphNode[] {
-  requireChunkedColumns("hidden_size", spec.hiddenSize);
-  requireChunkedColumns("intermediate_size", spec.ffnSize);
-  requireChunkedColumns("num_attention_heads × head_dim", spec.numHeads * spec.headDim);
+  checkDecoderShape(spec);
   const graph = new GraphBuilder(tensors.shapesAgree);
   const groups = layerGroups(spec);
-  graph.nextStage();
+  graph.nextStage("embed");
   embed(graph, spec, tensors);
   for (const layer of spec.layers.keys()) {
     const group = groups.findIndex(({ layers }) => layers.includes(layer));
-    graph.nextStage();
+    graph.nextStage(`layer ${layer} attention`);
     attention(graph, spec, tensors, layer, group);
-    graph.nextStage();
+    graph.nextStage(`layer ${layer} mlp`);
     mlp(graph, spec, tensors, layer);
   }
-  graph.nextStage();
+  graph.nextStage("head");
   head(graph, spec, tensors);
   return graph.nodes;
 }

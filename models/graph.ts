@@ -34,15 +34,17 @@ export class GraphBuilder {
   readonly nodes: GraphNode[] = [];
   readonly #shapes: readonly MatmulShape[];
   #stage = -1;
+  #label = "";
 
   /** @param shapesAgree False where only one matrix shape may serve all row counts. */
   constructor(shapesAgree: boolean) {
     this.#shapes = shapesAgree ? Object.values(matmulShapes) : [matmulShapes.small_m];
   }
 
-  /** Nodes that follow belong to the next stage. */
-  nextStage(): void {
+  /** Nodes that follow belong to the next stage; its name is the label of their calls. */
+  nextStage(label: string): void {
     this.#stage += 1;
+    this.#label = label;
   }
 
   /**
@@ -55,9 +57,10 @@ export class GraphBuilder {
     dims: (step: StepSizes) => Dims | undefined,
     constants: Dims = {},
   ): void {
+    const label = this.#label;
     const emit = (step: StepSizes) => {
       const sizes = dims(step);
-      return sizes && { kernel, buffers, dims: sizes };
+      return sizes && { kernel, buffers, dims: sizes, label };
     };
     this.nodes.push({ stage: this.#stage, pipelines: [{ kernel, constants }], emit });
   }
@@ -79,6 +82,7 @@ export class GraphBuilder {
         matmul({ format: weight.format, shape: shape.name, epilogue }),
       ]),
     );
+    const label = this.#label;
     for (const shard of weight.shards) {
       const bound = { ...buffers, weight: shard.slice };
       const N = gated ? shard.rows / 2 : shard.rows;
@@ -88,7 +92,7 @@ export class GraphBuilder {
         if (T === 0) return undefined;
         const dims = { T, N, K: weight.columns, out_stride, out_offset: shard.firstRow };
         const kernel = variants.get(shapeForRows(T)) ?? variants.get(matmulShapes.small_m)!;
-        return { kernel, buffers: bound, dims };
+        return { kernel, buffers: bound, dims, label };
       };
       const pipelines = [...variants.values()].map((kernel) => ({ kernel, constants: {} }));
       this.nodes.push({ stage: this.#stage, pipelines, emit });

@@ -4,6 +4,7 @@
  */
 import { attentionShapeDims } from "../kernels/attention-work.ts";
 import type { KvStorage } from "../kernels/kv-layout.ts";
+import { checkDecoderShape } from "../models/blocks.ts";
 import type { RawConfig } from "../models/config.ts";
 import type { DecoderSpec } from "../models/decoder.ts";
 import { readDecoderSpec } from "../models/registry.ts";
@@ -12,7 +13,7 @@ import { decoderWeights } from "../models/weights.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
 import { type KvPlan, planKvCache } from "./kv-cache.ts";
-import { loadWeights, type PlacedWeight, placeWeights } from "./load-weights.ts";
+import { loadWeights, maxShardRows, type PlacedWeight, placeWeights } from "./load-weights.ts";
 import { type ModelFolder, readText } from "./model-folder/model-folder.ts";
 import { parseJsonFile } from "./model-folder/strict-json.ts";
 import { ModelRunner } from "./model-runner.ts";
@@ -63,9 +64,11 @@ export async function planModel(
     "config.json",
   );
   const spec = readDecoderSpec(config as RawConfig);
+  checkDecoderShape(spec);
   const checkpoint = await openCheckpoint(folder, options.signal);
   try {
     const weights = placeWeights(decoderWeights(spec), checkpoint);
+    for (const weight of weights) maxShardRows(device, weight);
     const memory = planMemory(device, spec, weights, options);
     return { spec, weights, ...memory, close: () => checkpoint.close() };
   } catch (error) {

@@ -73,22 +73,29 @@ export async function loadWeights(
   return weights;
 }
 
-async function allocate(
-  device: Device,
-  { spec, dtype }: PlacedWeight,
-  format: WeightFormatName,
-): Promise<Weight> {
+/** Rows that one binding holds. @throws {WeftError} `limit_exceeded` where a weight must be whole. */
+export function maxShardRows(device: Device, { spec, dtype }: PlacedWeight): number {
   const { name, rows, columns, shardable } = spec;
   const rowBytes = columns * DTYPE_BYTES[dtype];
   const { maxBindingBytes, maxBufferBytes } = device.info.limits;
   const maxRows = Math.floor(Math.min(maxBindingBytes, maxBufferBytes) / rowBytes);
-  if (maxRows < rows && !shardable) {
-    throw new WeftError(
-      "limit_exceeded",
-      `weight ${name} is ${rows * rowBytes} bytes in one binding, this adapter allows ` +
-        `${maxBindingBytes}; use an adapter with larger bindings or a smaller model`,
-    );
-  }
+  if (maxRows >= (shardable ? 1 : rows)) return maxRows;
+  throw new WeftError(
+    "limit_exceeded",
+    `weight ${name} is ${rows * rowBytes} bytes in one binding, this adapter allows ` +
+      `${maxBindingBytes}; use an adapter with larger bindings or a smaller model`,
+  );
+}
+
+async function allocate(
+  device: Device,
+  weight: PlacedWeight,
+  format: WeightFormatName,
+): Promise<Weight> {
+  const { spec, dtype } = weight;
+  const { name, rows, columns } = spec;
+  const rowBytes = columns * DTYPE_BYTES[dtype];
+  const maxRows = maxShardRows(device, weight);
   const shards: WeightShard[] = [];
   for (let firstRow = 0; firstRow < rows; firstRow += maxRows) {
     const count = Math.min(maxRows, rows - firstRow);

@@ -1,0 +1,111 @@
+/**
+ * Counts what each plan costs: every kernel call, dispatch and submission between two plans. Wraps
+ * a device, so the engine that is measured is the engine that serves.
+ */
+import type { BufferSlice, KernelCall } from "../kernels/kernel.ts";
+import type { WorkPlan } from "../scheduler/work-plan.ts";
+import type { Device, DeviceBuffer, PipelineSpec } from "./device.ts";
+
+export interface MeteredStep {
+  readonly plan: WorkPlan;
+  /** Those with work, in order; `label` names the stage of the model's calls. */
+  readonly calls: readonly KernelCall[];
+  readonly dispatches: number;
+  readonly submissions: number;
+}
+
+export class StepMeter {
+  /** Give this to the engine, and `onPlan` too. */
+  readonly device: Device;
+  readonly #counted: Device["counters"];
+  readonly #steps: MeteredStep[] = [];
+  #calls: KernelCall[] = [];
+  #dispatches = 0;
+  #submissions = 0;
+
+  constructor(device: Device) {
+    this.#counted = device.counters;
+    this.device = new ObservedDevice(device, (call) => {
+      if (call.kernel.workgroups(call.dims).every((count) => count > 0)) this.#calls.push(call);
+    });
+  }
+
+  readonly onPlan = (plan: WorkPlan): void => {
+    const { dispatches, submissions } = this.#counted;
+    this.#steps.push({
+      plan,
+      calls: this.#calls,
+      dispatches: dispatches - this.#dispatches,
+      submissions: submissions - this.#submissions,
+    });
+    this.#begin();
+  };
+
+  /** Steps since the last call; what was recorded outside a plan is dropped. */
+  take(): MeteredStep[] {
+    this.#begin();
+    return this.#steps.splice(0);
+  }
+
+  #begin(): void {
+    this.#calls = [];
+    this.#dispatches = this.#counted.dispatches;
+    this.#submissions = this.#counted.submissions;
+  }
+}
+
+/** Bytes that the calls move, as their kernels predict: re-reads included, uniforms not. */
+export function predictedBytes(calls: readonly KernelCall[]): number {
+  let bytes = 0;
+  for (const { kernel, dims } of calls) {
+    for (const moved of Object.values(kernel.cost(dims).bytes)) bytes += moved;
+  }
+  return bytes;
+}
+
+class ObservedDevice implements Device {
+  readonly info;
+  readonly counters;
+  readonly lost;
+  readonly #device: Device;
+  readonly #onCall: (call: KernelCall) => void;
+
+  constructor(device: Device, onCall: (call: KernelCall) => void) {
+    this.info = device.info;
+    this.counters = device.counters;
+    this.lost = device.lost;
+    this.#device = device;
+    this.#onCall = onCall;
+  }
+
+  record(calls: Iterable<KernelCall>): void {
+    const list = [...calls];
+    list.forEach(this.#onCall);
+    this.#device.record(list);
+  }
+
+  createBuffer(label: string, sizeBytes: number): Promise<DeviceBuffer> {
+    return this.#device.createBuffer(label, sizeBytes);
+  }
+  destroyBuffer(buffer: DeviceBuffer): void {
+    this.#device.destroyBuffer(buffer);
+  }
+  write(buffer: DeviceBuffer, offsetBytes: number, data: ArrayBufferView): void {
+    this.#device.write(buffer, offsetBytes, data);
+  }
+  prepare(pipelines: readonly PipelineSpec[], onReady?: () => void): Promise<void> {
+    return this.#device.prepare(pipelines, onReady);
+  }
+  readback(slice: BufferSlice): Promise<Uint8Array> {
+    return this.#device.readback(slice);
+  }
+  submit(): void {
+    this.#device.submit();
+  }
+  idle(): Promise<void> {
+    return this.#device.idle();
+  }
+  destroy(): void {
+    this.#device.destroy();
+  }
+}
