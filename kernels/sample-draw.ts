@@ -7,9 +7,10 @@ import { philox, philoxWgsl } from "./philox.ts";
 import { normal } from "./probe.ts";
 import { bestWgsl, binsWgsl, LANES, orderKeyWgsl } from "./sample-lanes.ts";
 import { massWgsl } from "./sample-mass.ts";
-import { sampleTiles } from "./sample-scores.ts";
+import { sampleTiles, TILE } from "./sample-scores.ts";
 import {
   BANNED,
+  PLAIN,
   packSettings,
   type SamplingSettings,
   SETTINGS_BYTES,
@@ -258,16 +259,11 @@ function probe({ R, V }: { R: number; V: number }) {
     { historyRow: null, temperature: 1, topK: 0, topP: 1, minP: 0 },
   ];
   const rows: SamplingSettings[] = kinds.slice(0, R).map((kind, r) => ({
+    ...PLAIN,
     ...kind,
     slot: R - 1 - r,
-    biasAt: 0,
-    biasCount: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
     position: 7 * r,
     seed: 0x1234_5678_9abc_def0n + BigInt(V),
-    topLogprobs: null,
   }));
   const tiles = sampleTiles(V);
   const drawn = rows.filter((row) => row.temperature > 0);
@@ -290,9 +286,9 @@ function probe({ R, V }: { R: number; V: number }) {
       const tile_argmax = new Uint32Array(R * tiles);
       for (let r = 0; r < R; r++) {
         for (let t = 0; t < tiles; t++) {
-          const first = r * V + t * 1024;
-          const tile = scores.subarray(first, Math.min((r + 1) * V, first + 1024));
-          tile_argmax[r * tiles + t] = t * 1024 + argmax(tile);
+          const first = r * V + t * TILE;
+          const tile = scores.subarray(first, Math.min((r + 1) * V, first + TILE));
+          tile_argmax[r * tiles + t] = t * TILE + argmax(tile);
         }
       }
       return { scores, tile_argmax, settings, history: new Uint32Array(2 * V) };

@@ -8,6 +8,7 @@ import { normal } from "./probe.ts";
 import { bestWgsl, binsWgsl, LANES, orderKeyWgsl } from "./sample-lanes.ts";
 import { massWgsl } from "./sample-mass.ts";
 import {
+  PLAIN,
   packSettings,
   type SamplingSettings,
   SETTINGS_BYTES,
@@ -176,20 +177,9 @@ fn store_entry(row: u32, entry: u32, id: u32, logprob: f32) {
 // Rows that want 20, none but their own, and nothing; `step` rounds logits so that many are equal.
 function probe({ R, V, step }: { R: number; V: number; step: number }) {
   const rows: SamplingSettings[] = [20, 0, null].slice(0, R).map((topLogprobs, slot) => ({
+    ...PLAIN,
     topLogprobs,
     slot,
-    historyRow: null,
-    biasAt: 0,
-    biasCount: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    temperature: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    position: 0,
-    seed: 0n,
   }));
   return {
     dims: { R, V, logprobRows: Math.min(R, 2), topRows: 1 },

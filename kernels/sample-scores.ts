@@ -9,6 +9,7 @@ import { bestWgsl } from "./sample-lanes.ts";
 import {
   BAN_BIAS,
   BANNED,
+  PLAIN,
   packSettings,
   type SamplingSettings,
   SETTINGS_BYTES,
@@ -18,7 +19,8 @@ import {
   unpackSettings,
 } from "./sample-settings.ts";
 
-const TILE = 1024;
+/** Tokens per workgroup. */
+export const TILE = 1024;
 // Not more: software drivers pay for each lane at each barrier.
 const LANES = 64;
 
@@ -151,6 +153,7 @@ function probe({ R, V }: { R: number; V: number }) {
   const C = 2;
   const B = 7;
   const rows: SamplingSettings[] = Array.from({ length: R }, (_, r) => ({
+    ...PLAIN,
     slot: r,
     historyRow: r === 0 ? null : r - 1,
     biasAt: r,
@@ -159,12 +162,6 @@ function probe({ R, V }: { R: number; V: number }) {
     presencePenalty: 0.5,
     frequencyPenalty: 0.375,
     temperature: r === 2 ? 0 : 0.75,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    position: 0,
-    seed: 0n,
-    topLogprobs: null,
   }));
   const historyRows = rows.filter((row) => row.historyRow !== null).length;
   const biasEntries = rows.reduce((sum, row) => sum + row.biasCount, 0);

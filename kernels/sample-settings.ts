@@ -31,6 +31,24 @@ export interface SamplingSettings {
   readonly topLogprobs: number | null;
 }
 
+/** Greedy, and no score changed: what a request that asks for nothing gets. */
+export const PLAIN: SamplingSettings = {
+  slot: 0,
+  historyRow: null,
+  biasAt: 0,
+  biasCount: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  position: 0,
+  seed: 0n,
+  topLogprobs: null,
+};
+
 export const SETTINGS_WORDS = 16;
 
 /** A temperature below this is 0, as in vLLM; 1/temperature stays far from overflow. */

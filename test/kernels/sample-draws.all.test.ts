@@ -2,13 +2,13 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { normal, seededRandom } from "../../kernels/probe.ts";
-import type { SamplingSettings } from "../../kernels/sample-settings.ts";
+import { PLAIN, type SamplingSettings } from "../../kernels/sample-settings.ts";
 import type { Device } from "../../runtime/device.ts";
 import { openDevice } from "../harness/device.ts";
 import { project } from "../harness/project.ts";
 import { report, scale } from "../harness/soak.ts";
 import { chiSquare, gammaUpper } from "./sample-chi-square.ts";
-import { PLAIN, SampleStep } from "./sample-step.ts";
+import { SampleStep } from "./sample-step.ts";
 
 const LEAST_P = 1e-5;
 const flat = (V: number) => normal(V, seededRandom(21), 0.5);

@@ -3,12 +3,12 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { normal, seededRandom } from "../../kernels/probe.ts";
-import type { SamplingSettings } from "../../kernels/sample-settings.ts";
+import { PLAIN, type SamplingSettings } from "../../kernels/sample-settings.ts";
 import type { Device } from "../../runtime/device.ts";
 import { openDevice } from "../harness/device.ts";
 import { project } from "../harness/project.ts";
 import { report, scale } from "../harness/soak.ts";
-import { PLAIN, SampleStep } from "./sample-step.ts";
+import { SampleStep } from "./sample-step.ts";
 
 const SETTINGS: readonly Partial<SamplingSettings>[] = [
   {},

@@ -5,9 +5,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { normal, seededRandom } from "../../kernels/probe.ts";
 import { NO_TOKEN } from "../../kernels/sample-logprobs.ts";
 import { packBias } from "../../kernels/sample-scores.ts";
+import { PLAIN } from "../../kernels/sample-settings.ts";
 import type { Device } from "../../runtime/device.ts";
 import { openDevice } from "../harness/device.ts";
-import { PLAIN, SampleStep } from "./sample-step.ts";
+import { SampleStep } from "./sample-step.ts";
 
 const WANTED = [20, 0, 1, 7, null];
 

@@ -5,10 +5,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { normal, seededRandom } from "../../kernels/probe.ts";
 import { IN_PROMPT, packHistory } from "../../kernels/sample-history.ts";
 import { packBias } from "../../kernels/sample-scores.ts";
-import { BANNED, type SamplingSettings } from "../../kernels/sample-settings.ts";
+import { BANNED, PLAIN, type SamplingSettings } from "../../kernels/sample-settings.ts";
 import type { Device } from "../../runtime/device.ts";
 import { openDevice } from "../harness/device.ts";
-import { PLAIN, SampleStep } from "./sample-step.ts";
+import { SampleStep } from "./sample-step.ts";
 
 const V = 2500;
 

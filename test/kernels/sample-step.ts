@@ -13,24 +13,6 @@ import {
 } from "../../kernels/sample-settings.ts";
 import { type Device, type DeviceBuffer, wholeBuffer } from "../../runtime/device.ts";
 
-/** Greedy, nothing changed: a test names what it wants otherwise. */
-export const PLAIN: SamplingSettings = {
-  slot: 0,
-  historyRow: null,
-  biasAt: 0,
-  biasCount: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  position: 0,
-  seed: 0n,
-  topLogprobs: null,
-};
-
 export interface SampledRow {
   readonly id: number;
   readonly numCandidates: number;
