@@ -11,9 +11,11 @@ import { localFolder } from "./runtime/model-folder/local-folder.ts";
 import { openModelFolder } from "./runtime/model-folder/open-folder.ts";
 
 export * from "./index.ts";
+export { capacity } from "./runtime/capacity.ts";
 export type { ModelPlan } from "./runtime/load-model.ts";
 export type { LogitsOptions, PositionLogits } from "./runtime/logits.ts";
-export { selfTest } from "./runtime/self-test.ts";
+export { type SelfTestReport, selfTest } from "./runtime/self-test.ts";
+export { type MeteredStep, predictedBytes, StepMeter } from "./runtime/step-meter.ts";
 
 /** Dawn crashes the process when the object from `create` is collected: the one module global. */
 let dawn: unknown;

@@ -3,13 +3,16 @@
  * 130 after Ctrl-C, 1 for anything else. Errors are one line on stderr.
  */
 import { WeftError } from "../../node.ts";
+import { benchDecode } from "./bench-decode.ts";
+import { chat } from "./chat.ts";
 import { type Command, log, type Terminal } from "./command.ts";
 import { helpOf, overview } from "./help.ts";
+import { info } from "./info.ts";
 import { logits } from "./logits.ts";
 import { parseOptions, UsageError, unknown } from "./option.ts";
 import { run } from "./run.ts";
 
-const commands: readonly Command[] = [run, logits];
+const commands: readonly Command[] = [run, chat, logits, info, benchDecode];
 
 /** In the design, not in this version. */
 const LATER = ["serve", "simulate", "calibrate", "bench kernels", "bench serve"];

@@ -99,15 +99,13 @@ export async function openEngine(
       device,
       onProgress: progress.bytes,
     });
-    warnOfFailedKernels(engine, terminal);
+    warnOfDemotions(engine, terminal);
     return { engine, loadMs: performance.now() - startedMs };
   } finally {
     progress.clear();
   }
 }
 
-function warnOfFailedKernels({ selfTest }: Engine, terminal: Terminal): void {
-  for (const { name, problem } of selfTest.kernels.filter(({ ok }) => !ok)) {
-    log(terminal, `weft: WARNING: kernel ${name} failed its self-test on this adapter: ${problem}`);
-  }
+function warnOfDemotions({ selfTest }: Engine, terminal: Terminal): void {
+  for (const demoted of selfTest.demoted) log(terminal, `weft: WARNING: not used: ${demoted}`);
 }
