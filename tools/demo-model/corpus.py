@@ -1,7 +1,7 @@
 """Endless training batches: items to token ids, and rows of several lengths laid end to end.
 
 A batch has exactly `tokens` ids, so that compiled code sees one shape. Rows are padded to a
-multiple of 32 and grouped by length; causal attention stays inside a row.
+multiple of 8 and grouped by length; causal attention stays inside a row.
 """
 
 import random
@@ -17,9 +17,9 @@ from model import Rows
 from tokenizer import END_OF_TEXT, TURN_END, load
 from torch import Tensor
 
-ROW_STEP = 32
+ROW_STEP = 8
 LONGEST = 512
-SILENT_THINKING = {"arithmetic": 0.5}  # share of items asked with enable_thinking false
+SILENT_THINKING = {"arithmetic": 0.25}  # share of items asked with enable_thinking false
 SILENT_OTHERWISE = 0.2
 
 

@@ -1,13 +1,15 @@
 """Accuracy per task on held-out items, greedy, with 95 % Wilson intervals.
 
-Every second item asks for an answer without thinking.
-Usage: python evaluate.py FOLDER [--items 1000] [--json FILE] [--wrong N]
+Items are asked as the chat template asks by default, where the model thinks before arithmetic.
+Arithmetic is measured a second time with `enable_thinking` false.
+Usage: python evaluate.py FOLDER [--items 1000] [--json FILE] [--document FILE] [--wrong N]
 """
 
 import argparse
 import json
 import math
 from collections import defaultdict
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -32,23 +34,48 @@ def wilson(right: int, total: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def measure(model: DemoModel, tokenizer: Tokenizer, task: str, count: int, wrong: int) -> list:
-    """Rows of (name, right, total): the task, then its parts."""
+@dataclass
+class Measure:
+    """Accuracy of one task, or of one part of it."""
+
+    name: str
+    right: int
+    total: int
+
+    def row(self) -> str:
+        low, high = wilson(self.right, self.total)
+        share = self.right / self.total
+        return f"| {self.name} | {self.right} of {self.total} | {share:.1%} | {low:.1%} to {high:.1%} |"
+
+    def plain(self) -> dict:
+        low, high = wilson(self.right, self.total)
+        return asdict(self) | {"accuracy": self.right / self.total, "low": low, "high": high}
+
+
+def measure(
+    model: DemoModel, tokenizer: Tokenizer, task: str, thinking: bool, count: int, wrong: int
+) -> list[Measure]:
+    """The task as a whole, then its parts."""
     exercises = list(islice(items(task, HELD_OUT_SEED, held_out=True), count))
-    thinking = [at % 2 == 0 for at in range(count)]
-    prompts = [prompt_text(item, think) for item, think in zip(exercises, thinking)]
+    prompts = [prompt_text(item, thinking) for item in exercises]
     texts = generate_texts(model, tokenizer, prompts)
+    title = task if thinking else f"{task}, without thinking"
     parts: dict[str, list[bool]] = defaultdict(list)
-    for item, think, text in zip(exercises, thinking, texts):
+    for item, text in zip(exercises, texts, strict=True):
         right = TASKS[task].check(item.check, without_thinking(text))
-        if item.think:
-            item.tags.append("thinking" if think else "direct")
-        for name in [task, *(f"{task}: {tag}" for tag in item.tags)]:
+        for name in [title, *(f"{title}: {tag}" for tag in item.tags)]:
             parts[name].append(right)
         if not right and wrong > 0:
             wrong -= 1
             print(f"wrong {task}: {item.messages[-1]['content']!r}\n  {text!r}\n  {item.answer!r}")
-    return [(name, sum(marks), len(marks)) for name, marks in parts.items()]
+    return [Measure(name, sum(marks), len(marks)) for name, marks in parts.items()]
+
+
+def replace_table(document: Path, table: str) -> None:
+    """Put the table between the document's two accuracy marks."""
+    start, end = "<!-- accuracy -->\n", "<!-- /accuracy -->"
+    before, rest = document.read_text().split(start)
+    document.write_text(before + start + table + "\n" + end + rest.split(end)[1])
 
 
 def main() -> None:
@@ -58,6 +85,7 @@ def main() -> None:
     parser.add_argument("--average", action="store_true", help="its moving average")
     parser.add_argument("--items", type=int, default=1000)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--document", type=Path, help="whose table of accuracies is replaced")
     parser.add_argument("--wrong", type=int, default=0, help="wrong answers to print per task")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -67,19 +95,20 @@ def main() -> None:
     else:
         model = load_folder(args.folder)
     tokenizer = load(args.folder)
+    table = ["| held-out items | right | accuracy | 95 % interval |", "|---|---|---|---|"]
+    print("\n".join(table))
     report = []
-    print("| held-out items | right | of | accuracy | 95 % interval |\n|---|---|---|---|---|")
-    for task in TASKS:
-        for name, right, total in measure(model, tokenizer, task, args.items, args.wrong):
-            low, high = wilson(right, total)
-            print(f"| {name} | {right} | {total} | {right / total:.1%} | {low:.1%} to {high:.1%} |",
-                  flush=True)  # fmt: skip
-            report.append({"name": name, "right": right, "total": total,
-                           "accuracy": right / total, "low": low, "high": high})  # fmt: skip
+    for task, thinking in [*((task, True) for task in TASKS), ("arithmetic", False)]:
+        for part in measure(model, tokenizer, task, thinking, args.items, args.wrong):
+            print(part.row(), flush=True)
+            table.append(part.row())
+            report.append(part.plain())
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
-        content = {"model": str(args.folder), "seed": HELD_OUT_SEED, "tasks": report}
+        content = {"model": "assets/demo", "seed": HELD_OUT_SEED, "measures": report}
         args.json.write_text(json.dumps(content, indent=2) + "\n")
+    if args.document:
+        replace_table(args.document, "\n".join(table))
 
 
 if __name__ == "__main__":

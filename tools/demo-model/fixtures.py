@@ -98,8 +98,7 @@ def main(folder: Path, output: Path) -> None:
     lines = []
     for task in TASKS:
         held_out = islice(items(task, FIXTURE_SEED + 1, held_out=True), HELD_OUT_PER_TASK)
-        for at, item in enumerate(held_out):
-            lines.append(json.dumps(plain(item, at % 2 == 0) | {"answer": item.answer}))
+        lines += [json.dumps(plain(item, True) | {"answer": item.answer}) for item in held_out]
     (output / "heldout.jsonl").write_text("\n".join(lines) + "\n")
 
 

@@ -4,7 +4,7 @@ Prompts are padded on the left; a padded position sees only itself, so it distur
 """
 
 import torch
-from model import DemoModel
+from model import Cache, DemoModel
 from tokenizer import END_OF_TEXT, TURN_END
 from tokenizers import Tokenizer
 
@@ -24,7 +24,7 @@ def generate_ids(model: DemoModel, prompts: list[list[int]]) -> list[list[int]]:
     positions = (real[:, :longest].cumsum(1) - 1).clamp(min=0)
     causal = torch.ones(longest, longest, dtype=torch.bool).tril()
     mask = (causal & real[:, None, :longest]) | torch.eye(longest, dtype=torch.bool)
-    cache: list = [None] * model.config.num_hidden_layers
+    cache = Cache(model.config, len(prompts), longest + MAX_NEW_TOKENS)
     answers: list[list[int]] = [[] for _ in prompts]
     open_rows = set(range(len(prompts)))
     logits = model.forward_cached(ids, positions, mask[:, None], cache)

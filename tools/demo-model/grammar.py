@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from item import Item, assistant, is_held_out
 from tasks import SMALL_TALK, TASKS
 
-MIX = {"story": 7, "arithmetic": 26, "sorting": 22, "recall": 13, "json": 17, "tool": 15}
+MIX = {"story": 5, "arithmetic": 28, "sorting": 26, "recall": 13, "json": 16, "tool": 12}
 SYSTEM_PROMPTS = [
     "You are a helpful assistant.", "You are a helpful assistant.", "You are Weft.",
     "Answer in short sentences.", "You are a kind and clever assistant.",

@@ -167,18 +167,27 @@ class DemoModel(nn.Module):
                 x = layer.add_mlp(x)
         return x
 
-    def forward_cached(self, ids: Tensor, positions: Tensor, mask: Tensor, cache: list) -> Tensor:
-        """One step with a KV cache: ids [B, T], mask [B, 1, T, keys] -> logits [B, vocab] of the
-        last token. `cache` holds one (keys, values) pair per layer and is extended in place."""
+    def forward_cached(self, ids: Tensor, positions: Tensor, mask: Tensor, cache: "Cache") -> Tensor:
+        """One step with a KV cache: ids and positions [B, T], mask [B, 1, T, keys so far and these]
+        -> logits [B, vocab] of the last token. The cache is extended in place."""
         x = self.model.embed_tokens(ids)
         cos, sin = self.cos[positions], self.sin[positions]
-        for index, layer in enumerate(self.model.layers):
-            query, key, value = (t.transpose(1, 2) for t in layer.heads(x, cos, sin))
-            if cache[index] is not None:
-                key = torch.cat((cache[index][0], key), dim=2)
-                value = torch.cat((cache[index][1], value), dim=2)
-            cache[index] = (key, value)
-            out = F.scaled_dot_product_attention(query, key, value, mask, enable_gqa=True)
+        before, after = cache.length, cache.length + ids.shape[1]
+        for layer, (keys, values) in zip(self.model.layers, cache.layers, strict=True):
+            query, keys[:, before:after], values[:, before:after] = layer.heads(x, cos, sin)
+            heads = (t.transpose(1, 2) for t in (query, keys[:, :after], values[:, :after]))
+            out = F.scaled_dot_product_attention(*heads, mask, enable_gqa=True)
             x = layer.add_attention(x, out.transpose(1, 2).flatten(2))
             x = layer.add_mlp(x)
+        cache.length = after
         return self.head(x[:, -1])
+
+
+class Cache:
+    """Keys and values of B rows for up to `longest` tokens each; `length` of them are filled."""
+
+    def __init__(self, config: ModelConfig, rows: int, longest: int):
+        shape = (rows, longest, config.num_key_value_heads, config.head_dim)
+        layers = range(config.num_hidden_layers)
+        self.layers = [(torch.zeros(shape), torch.zeros(shape)) for _ in layers]
+        self.length = 0

@@ -34,7 +34,9 @@ def load_folder(folder: Path) -> DemoModel:
 
 def save_folder(model: DemoModel, folder: Path) -> None:
     tensors = {name: t.detach().bfloat16().contiguous() for name, t in model.state_dict().items()}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    path = folder / "model.safetensors"
+    save_file(tensors, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # save_file leaves it to its owner alone
     (folder / "config.json").write_text(json.dumps(config_json(model.config), indent=2) + "\n")
 
 
