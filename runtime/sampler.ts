@@ -45,6 +45,7 @@ export class Sampler {
   readonly #device: Device;
   readonly #vocabSize: number;
   readonly #slices: Readonly<Record<string, BufferSlice>>;
+  readonly #numSlots: number;
   readonly #freeSlots: number[];
 
   private constructor(
@@ -56,6 +57,7 @@ export class Sampler {
     this.#device = device;
     this.#vocabSize = vocabSize;
     this.#slices = slices;
+    this.#numSlots = numSlots;
     this.#freeSlots = Array.from({ length: numSlots }, (_, slot) => slot);
   }
 
@@ -85,6 +87,10 @@ export class Sampler {
 
   get pipelines() {
     return KERNELS.map((kernel) => ({ kernel, constants: {} }));
+  }
+
+  get numSlotsTaken(): number {
+    return this.#numSlots - this.#freeSlots.length;
   }
 
   /**

@@ -20,6 +20,17 @@ export interface StepLoopOptions {
   readonly onPlan?: (plan: WorkPlan) => void;
 }
 
+/** What a step loop holds at one moment; all zero when nothing is under way. */
+export interface LoopUsage {
+  /** Sequences that have not ended, waiting ones included. */
+  readonly sequences: number;
+  readonly slots: number;
+  /** Share of the blocks in use per KV group, 0 to 1. */
+  readonly kv: readonly number[];
+  /** Plans that were not read back yet. */
+  readonly plans: number;
+}
+
 export class StepLoop {
   /** Times that a step was encoded with nothing left on the GPU though sequences were running. */
   hostWaits = 0;
@@ -32,6 +43,16 @@ export class StepLoop {
   constructor(options: StepLoopOptions) {
     this.#options = options;
     void this.#run();
+  }
+
+  get usage(): LoopUsage {
+    const { scheduler, sampler } = this.#options;
+    return {
+      sequences: this.#live.size,
+      slots: sampler.numSlotsTaken,
+      kv: scheduler.usage,
+      plans: scheduler.numInFlight,
+    };
   }
 
   /** @returns Its id, for `abort`. @throws {SchedulerError} `request_too_long`, `bad_request`. */
@@ -67,26 +88,32 @@ export class StepLoop {
   }
 
   async #run(): Promise<void> {
-    const { scheduler, now } = this.#options;
     while (!this.#stopped) {
-      const plan = scheduler.schedule(now());
-      if (plan === "idle") {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        this.#wake = undefined;
+      if (this.#step()) {
+        await nextTask();
         continue;
       }
-      try {
-        this.#step(plan);
-      } catch (error) {
-        this.stop(asError(error));
-      }
-      await nextTask();
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = undefined;
     }
   }
 
-  #step(plan: WorkPlan): void {
+  /** @returns Whether there was anything to do. An error stops the loop, and is nobody else's. */
+  #step(): boolean {
+    const { scheduler, now } = this.#options;
+    try {
+      const plan = scheduler.schedule(now());
+      if (plan === "idle") return false;
+      this.#submit(plan);
+    } catch (error) {
+      this.stop(asError(error));
+    }
+    return true;
+  }
+
+  #submit(plan: WorkPlan): void {
     const { runner, sampler, scheduler, onPlan } = this.#options;
     const continues = plan.rows.some(({ tokens }) => tokens.from > 0);
     if (continues && scheduler.numInFlight === 1) this.hostWaits += 1;
@@ -97,12 +124,11 @@ export class StepLoop {
     runner.record(rows, { from: 0, to: numStages(runner.spec) });
     const sampled = plan.rows.filter(({ sample }) => sample);
     const tokens = sampler.record(sampled.map((row) => this.#sampleRow(row)));
+    tokens
+      .then((read) => this.#commit(plan, sampled, read))
+      .catch((error) => this.stop(asError(error)));
     runner.device.submit();
     onPlan?.(plan);
-    tokens.then(
-      (read) => this.#commit(plan, sampled, read),
-      (error) => this.stop(asError(error)),
-    );
   }
 
   #commit(plan: WorkPlan, sampled: readonly PlannedRow[], tokens: readonly SampledToken[]): void {
