@@ -1,11 +1,13 @@
 /** OpenAI-shaped chat completions over `Engine.generate`, in process. Plain data in, plain data out. */
 import { WeftError } from "./errors.ts";
-import type {
-  CallOptions,
-  FinishReason,
-  GenerateChunk,
-  GenerateRequest,
-  TokenLogprob,
+import {
+  type CallOptions,
+  checkRequest,
+  type FinishReason,
+  type GenerateChunk,
+  type GenerateRequest,
+  refuse,
+  type TokenLogprob,
 } from "./request.ts";
 import type { TextModel } from "./text-model.ts";
 
@@ -98,12 +100,13 @@ export interface ChatApi {
 /** What chat needs of an engine. */
 export interface ChatHost {
   readonly text: TextModel;
-  readonly plan: { readonly spec: { readonly modelType: string } };
+  readonly plan: { readonly spec: { readonly modelType: string; readonly vocabSize: number } };
   generate(request: GenerateRequest, options?: CallOptions): AsyncIterable<GenerateChunk>;
 }
 
 export function chatApi(engine: ChatHost): ChatApi {
   async function create(request: ChatCompletionRequest, options?: CallOptions) {
+    if (typeof request !== "object" || request === null) refuse("request", request, "an object");
     const chunks = streamChat(engine, request, options);
     return request.stream ? started(chunks) : collect(chunks);
   }
@@ -152,7 +155,12 @@ async function* streamChat(
 }
 
 function tokenRequest(engine: ChatHost, request: ChatCompletionRequest): GenerateRequest {
-  return {
+  refuseUnsupported(request);
+  const { top_logprobs: topLogprobs } = request;
+  if (topLogprobs && !request.logprobs) {
+    refuse("top_logprobs", topLogprobs, "left out unless logprobs is true");
+  }
+  const generate: GenerateRequest = {
     prompt: renderChat(engine, request),
     maxTokens: request.max_completion_tokens ?? request.max_tokens,
     temperature: request.temperature,
@@ -165,8 +173,25 @@ function tokenRequest(engine: ChatHost, request: ChatCompletionRequest): Generat
     presencePenalty: request.presence_penalty,
     frequencyPenalty: request.frequency_penalty,
     logitBias: request.logit_bias,
-    topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
+    topLogprobs: request.logprobs ? (topLogprobs ?? 0) : undefined,
   };
+  // OpenAI's clients write null for what is left out.
+  const given = Object.entries(generate).map(([field, value]) => [field, value ?? undefined]);
+  const complete: GenerateRequest = Object.fromEntries(given);
+  checkRequest(complete, engine.plan.spec.vocabSize, (field) =>
+    field === "maxTokens" && request.max_completion_tokens != null
+      ? "max_completion_tokens"
+      : field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+  );
+  return complete;
+}
+
+/** Fields of OpenAI's that would change the answer. Others that we do not know change nothing. */
+function refuseUnsupported(request: ChatCompletionRequest): void {
+  const { n, response_format: format } = request as { n?: unknown; response_format?: unknown };
+  if ((n ?? 1) !== 1) refuse("n", n, "1, since a request gives one answer");
+  const type = (format as { type?: unknown } | null | undefined)?.type ?? "text";
+  if (type !== "text") refuse("response_format", format, '{ type: "text" }');
 }
 
 /** Reports a refused request from `create` itself, not from the first turn of the reader's loop. */

@@ -15,6 +15,7 @@ import { type LoadModelOptions, loadModel, type ModelPlan } from "./load-model.t
 import type { ModelFolder } from "./model-folder/model-folder.ts";
 import {
   type CallOptions,
+  checkLength,
   checkRequest,
   type GenerateChunk,
   type GenerateRequest,
@@ -47,7 +48,9 @@ export class Engine {
     this.selfTest = parts.selfTest;
     this.loop = parts.loop;
     void this.device.lost.then(({ message }) => {
-      this.loop.stop(new WeftError("device_lost", `the device was lost: ${message}`));
+      this.loop.stop(
+        new WeftError("device_lost", `the device was lost: ${message}; create the engine again`),
+      );
     });
   }
 
@@ -81,9 +84,10 @@ export class Engine {
     request: GenerateRequest,
     { signal }: CallOptions = {},
   ): AsyncGenerator<GenerateChunk, void, undefined> {
-    checkRequest(request);
+    const { vocabSize } = this.plan.spec;
+    checkRequest(request, vocabSize);
     throwIfAborted(signal);
-    const promptIds = this.text.encodePrompt(request.prompt, this.plan.spec.vocabSize);
+    const promptIds = this.text.encodePrompt(request.prompt, vocabSize);
     const maxTokens = request.maxTokens ?? Math.max(1, this.plan.maxContext - promptIds.length);
     let id: number | undefined;
     const leave = () => id !== undefined && this.loop.abort(id);
@@ -116,6 +120,7 @@ export class Engine {
     maxTokens: number,
     answer: Answer,
   ): number {
+    checkLength(promptIds.length, maxTokens, this.plan.maxContext);
     try {
       return this.loop.add({
         promptIds,

@@ -72,65 +72,123 @@ export interface GenerateChunk {
 const MAX_STOPS = 16;
 export const MAX_BIAS_ENTRIES = 300;
 
-/** @throws {WeftError} `bad_request` that names the value. */
-export function checkRequest(request: GenerateRequest): void {
-  const { prompt, maxTokens, topK, seed, topLogprobs, logitBias, stopTokenIds } = request;
-  if (typeof prompt !== "string" && !isIdList(prompt)) {
-    refuse("prompt", prompt, "a text or a list of token ids");
+interface Problem {
+  readonly name: string;
+  readonly actual: unknown;
+  readonly required: string;
+}
+
+/**
+ * @param nameOf What the caller calls a field of `GenerateRequest`.
+ * @throws {WeftError} `bad_request` that names the value.
+ */
+export function checkRequest(
+  request: GenerateRequest,
+  vocabSize: number,
+  nameOf: (field: string) => string = (field) => field,
+): void {
+  if (typeof request !== "object" || request === null) refuse("request", request, "an object");
+  for (const { name, actual, required } of problems(request, vocabSize)) {
+    refuse(nameOf(name), actual, required);
   }
-  within("maxTokens", maxTokens, 0, Number.MAX_SAFE_INTEGER, true);
-  within("temperature", request.temperature, 0, 100);
-  within("topK", topK, 0, 2 ** 31, true);
-  within("topP", request.topP, Number.MIN_VALUE, 1);
-  within("minP", request.minP, 0, 1);
-  within("seed", seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, true);
-  within("repetitionPenalty", request.repetitionPenalty, 0.01, 100);
-  within("presencePenalty", request.presencePenalty, -2, 2);
-  within("frequencyPenalty", request.frequencyPenalty, -2, 2);
-  within("topLogprobs", topLogprobs, 0, 20, true);
-  const stops = stopList(request);
-  if (!stops.every((stop) => typeof stop === "string" && stop !== "")) {
-    refuse("stop", request.stop, "a text or texts that are not empty");
-  }
-  if (stops.length > MAX_STOPS) refuse("stop", `${stops.length} texts`, `at most ${MAX_STOPS}`);
-  if (stopTokenIds !== undefined && !isIdList(stopTokenIds)) {
-    refuse("stopTokenIds", stopTokenIds, "a list of token ids");
-  }
-  if (logitBias !== undefined) checkBias(logitBias);
+}
+
+/**
+ * The last token is sampled and never computed, so it takes no place in the context.
+ * @param maxContext Longest sequence, in tokens.
+ * @throws {WeftError} `request_too_long`.
+ */
+export function checkLength(numPromptTokens: number, maxTokens: number, maxContext: number): void {
+  const room = maxContext - numPromptTokens + 1;
+  if (maxTokens <= room) return;
+  const cure = room > 0 ? `ask for at most ${room} new tokens` : "shorten the prompt";
+  throw new WeftError(
+    "request_too_long",
+    `request of ${numPromptTokens} prompt tokens and up to ${maxTokens} new ones exceeds the ` +
+      `context of ${maxContext} tokens; ${cure}`,
+  );
 }
 
 export const stopList = ({ stop }: GenerateRequest): readonly string[] =>
   stop === undefined ? [] : typeof stop === "string" ? [stop] : stop;
 
-function checkBias(logitBias: Readonly<Record<string, number>>): void {
-  if (typeof logitBias !== "object" || logitBias === null) {
-    refuse("logitBias", logitBias, "an object from token id to number");
-  }
-  const entries = Object.entries(logitBias);
-  if (entries.length > MAX_BIAS_ENTRIES) {
-    refuse("logitBias", `${entries.length} entries`, `at most ${MAX_BIAS_ENTRIES}`);
-  }
-  for (const [id, bias] of entries) {
-    if (!/^\d+$/.test(id)) refuse("logitBias", id, "token ids as keys");
-    within(`logitBias[${id}]`, bias, -100, 100);
-  }
-}
-
-function within(name: string, value: unknown, low: number, high: number, integer = false): void {
-  if (value === undefined) return;
-  const fits = typeof value === "number" && value >= low && value <= high;
-  if (fits && (!integer || Number.isSafeInteger(value))) return;
-  refuse(name, value, `${integer ? "an integer" : "a number"} from ${low} to ${high}`);
-}
-
-const isIdList = (value: unknown): value is readonly number[] =>
-  (Array.isArray(value) || value instanceof Uint32Array) &&
-  value.every((id) => Number.isSafeInteger(id) && id >= 0);
-
-function refuse(name: string, actual: unknown, required: string): never {
+/** @throws {WeftError} `bad_request`. */
+export function refuse(name: string, actual: unknown, required: string): never {
   const shown = typeof actual === "string" ? actual : (JSON.stringify(actual) ?? String(actual));
   throw new WeftError(
     "bad_request",
     `${name} is ${shown.slice(0, 80)}, it must be ${required}; change the request`,
   );
 }
+
+function* problems(request: GenerateRequest, vocabSize: number): Iterable<Problem> {
+  const { prompt, stop, stopTokenIds, logitBias } = request;
+  if (typeof prompt !== "string" && !isIdList(prompt)) {
+    yield { name: "prompt", actual: prompt, required: "a text or a list of token ids" };
+  }
+  yield* within("maxTokens", request.maxTokens, 0, Number.MAX_SAFE_INTEGER, true);
+  yield* within("temperature", request.temperature, 0, 100);
+  yield* within("topK", request.topK, 0, 2 ** 31, true);
+  yield* within("topP", request.topP, Number.MIN_VALUE, 1);
+  yield* within("minP", request.minP, 0, 1);
+  yield* within("seed", request.seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, true);
+  yield* within("repetitionPenalty", request.repetitionPenalty, 0.01, 100);
+  yield* within("presencePenalty", request.presencePenalty, -2, 2);
+  yield* within("frequencyPenalty", request.frequencyPenalty, -2, 2);
+  yield* within("topLogprobs", request.topLogprobs, 0, 20, true);
+  yield* flag("ignoreEos", request.ignoreEos);
+  yield* flag("skipSpecialTokens", request.skipSpecialTokens);
+  const stops: unknown = stopList(request);
+  const isText = (text: unknown) => typeof text === "string" && text !== "";
+  if (!Array.isArray(stops) || !stops.every(isText)) {
+    yield { name: "stop", actual: stop, required: "a text or texts that are not empty" };
+  } else if (stops.length > MAX_STOPS) {
+    yield { name: "stop", actual: `${stops.length} texts`, required: `at most ${MAX_STOPS}` };
+  }
+  if (stopTokenIds !== undefined && !isIdList(stopTokenIds)) {
+    yield { name: "stopTokenIds", actual: stopTokenIds, required: "a list of token ids" };
+  }
+  if (logitBias !== undefined) yield* biasProblems(logitBias, vocabSize);
+}
+
+function* biasProblems(
+  logitBias: Readonly<Record<string, number>>,
+  vocabSize: number,
+): Iterable<Problem> {
+  const name = "logitBias";
+  if (typeof logitBias !== "object" || logitBias === null) {
+    yield { name, actual: logitBias, required: "an object from token id to number" };
+  }
+  const entries = Object.entries(logitBias);
+  if (entries.length > MAX_BIAS_ENTRIES) {
+    yield { name, actual: `${entries.length} entries`, required: `at most ${MAX_BIAS_ENTRIES}` };
+  }
+  for (const [id, bias] of entries) {
+    if (!/^(0|[1-9]\d*)$/.test(id) || Number(id) >= vocabSize) {
+      yield { name, actual: id, required: `a token id below ${vocabSize} in each key` };
+    }
+    yield* within(`${name}[${id}]`, bias, -100, 100);
+  }
+}
+
+function* within(
+  name: string,
+  actual: unknown,
+  low: number,
+  high: number,
+  integer = false,
+): Iterable<Problem> {
+  if (actual === undefined) return;
+  const fits = typeof actual === "number" && actual >= low && actual <= high;
+  if (fits && (!integer || Number.isSafeInteger(actual))) return;
+  yield { name, actual, required: `${integer ? "an integer" : "a number"} from ${low} to ${high}` };
+}
+
+function* flag(name: string, actual: unknown): Iterable<Problem> {
+  if (actual === undefined || typeof actual === "boolean") return;
+  yield { name, actual, required: "true or false" };
+}
+
+const isIdList = (value: unknown): value is readonly number[] =>
+  (Array.isArray(value) || value instanceof Uint32Array) &&
+  value.every((id) => Number.isSafeInteger(id) && id >= 0);
