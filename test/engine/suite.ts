@@ -1,0 +1,73 @@
+// The engine suite: what a user may rely on, through any door to an engine. One function, so that
+// Node, Chromium and a MessageChannel run the very same cases.
+
+import { afterAll, afterEach, beforeAll, describe } from "vitest";
+import { settled } from "./ask.ts";
+import { aborting } from "./cases/aborting.ts";
+import { answers } from "./cases/answers.ts";
+import { batching } from "./cases/batching.ts";
+import { ending } from "./cases/ending.ts";
+import { refusals } from "./cases/refusals.ts";
+import { sampling } from "./cases/sampling.ts";
+import { stopping } from "./cases/stopping.ts";
+import {
+  MAX_ROWS,
+  MAX_TOKENS_PER_PLAN,
+  type OpenEngine,
+  SMALL_BLOCKS,
+  type Subject,
+  type Subjects,
+} from "./subject.ts";
+
+export const groups = {
+  answers,
+  sampling,
+  stopping,
+  refusals,
+  aborting,
+  batching,
+  /** Last: it closes the engines. */
+  ending,
+} as const;
+
+const OPEN_TIMEOUT_MS = 300_000;
+
+export function engineSuite(
+  openEngine: OpenEngine,
+  names = Object.keys(groups) as readonly (keyof typeof groups)[],
+): void {
+  let opened: { main: Subject; wide: Subject; small: Subject };
+
+  beforeAll(async () => {
+    const sizes = { maxTokensPerPlan: MAX_TOKENS_PER_PLAN, maxRows: MAX_ROWS };
+    const main = await openEngine({ ...sizes, kv: "f16" });
+    const { device, plan } = main.engine;
+    const blockBytes = plan.kv.blockBytes * plan.spec.layers.length;
+    // One block more: the trash block.
+    const memoryBudgetBytes =
+      plan.weightBytes + plan.activationBytes + (SMALL_BLOCKS + 1) * blockBytes;
+    opened = {
+      main,
+      wide: await openEngine({ ...sizes, kv: "f32" }, device),
+      small: await openEngine({ ...sizes, kv: "f16", memoryBudgetBytes }, device),
+    };
+  }, OPEN_TIMEOUT_MS);
+
+  afterAll(async () => {
+    for (const { door } of Object.values(opened ?? {})) await door.close();
+  });
+
+  const subjects: Subjects = {
+    main: () => opened.main,
+    wide: () => opened.wide,
+    small: () => opened.small,
+  };
+  describe.each(names)("%s", (name) => {
+    // Whatever a case did, it leaves nothing behind.
+    afterEach(async () => {
+      if (name === "ending") return;
+      for (const subject of Object.values(opened)) await settled(subject);
+    });
+    groups[name](subjects);
+  });
+}
