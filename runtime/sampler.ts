@@ -8,7 +8,12 @@ import { sampleDraw } from "../kernels/sample-draw.ts";
 import { packHistory, sampleHistory } from "../kernels/sample-history.ts";
 import { MAX_TOP_LOGPROBS, sampleLogprobs } from "../kernels/sample-logprobs.ts";
 import { packBias, sampleScores, sampleTiles } from "../kernels/sample-scores.ts";
-import { packSettings, type SamplingSettings, SETTINGS_WORDS } from "../kernels/sample-settings.ts";
+import {
+  GREEDY_BELOW,
+  packSettings,
+  type SamplingSettings,
+  SETTINGS_WORDS,
+} from "../kernels/sample-settings.ts";
 import { bytesToFloats, type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import { MAX_BIAS_ENTRIES, type SamplingOptions, type TokenLogprob } from "./request.ts";
@@ -152,7 +157,7 @@ export class Sampler {
     const samplings = rows.map(({ sampling }) => sampling);
     const count = (test: (sampling: ResolvedSampling) => boolean) => samplings.filter(test).length;
     const drawn = (test: (sampling: ResolvedSampling) => boolean) =>
-      count((sampling) => sampling.temperature > 0 && test(sampling));
+      count((sampling) => sampling.temperature >= GREEDY_BELOW && test(sampling));
     const work = {
       R,
       V,
