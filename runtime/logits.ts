@@ -11,6 +11,7 @@ import { throwIfAborted, WeftError } from "./errors.ts";
 import { type LoadModelOptions, loadModel, type ModelPlan } from "./load-model.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
 import type { ModelRunner } from "./model-runner.ts";
+import { checkLength } from "./request.ts";
 
 /** Positions that get logits in one step: 32 rows of 256 Ki ids are 32 MiB. */
 const LOGIT_ROWS = 32;
@@ -41,6 +42,7 @@ export async function* modelLogits(
     maxLogitRows: LOGIT_ROWS,
   });
   checkIds(ids, plan.spec.vocabSize);
+  checkLength(ids.length, 1, plan.maxContext);
   await device.prepare(runner.pipelines);
   for (const row of planChunks(plan, ids.length)) {
     throwIfAborted(options.signal);

@@ -83,7 +83,7 @@ async function measure(engine: Engine, meter: StepMeter, load: Load, signal: Abo
 }
 
 /** Counted over the plans in which every request decodes one token. */
-function costPerToken(steps: readonly MeteredStep[], load: Load, numLayers: number) {
+export function costPerToken(steps: readonly MeteredStep[], load: Load, numLayers: number) {
   const { concurrency, promptTokens, genTokens } = load;
   const decodes = steps.filter(
     ({ plan: { rows } }) =>

@@ -1,7 +1,10 @@
 /** The process around the command line: its streams, Ctrl-C, and a reader that stops reading. */
+import { setMaxListeners } from "node:events";
 import { cli } from "./cli.ts";
 
 const controller = new AbortController();
+// Every request listens to it; sixteen at once are no leak.
+setMaxListeners(0, controller.signal);
 let interrupt: (() => void) | undefined;
 
 process.on("SIGINT", () => {

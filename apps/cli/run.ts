@@ -27,6 +27,7 @@ export const run = defineCommand({
       throw new UsageError("--system is given without --chat; add --chat, or leave it out");
     }
     const { engine, loadMs } = await openEngine(values, terminal);
+    let shown = "";
     try {
       const promptTokenIds = chat
         ? renderChat(engine, { messages: conversation(prompt, system) })
@@ -37,8 +38,14 @@ export const run = defineCommand({
       };
       const startedMs = performance.now();
       const chunks = engine.generate(request, { signal: terminal.signal });
-      const answer = await follow(chunks, (piece) => {
-        if (!json) terminal.stdout.write(piece);
+      const show = (piece: string) => {
+        if (json) return;
+        terminal.stdout.write(piece);
+        shown = piece;
+      };
+      const answer = await follow(chunks, show).finally(() => {
+        // Also after an answer that was cut short: the shell's prompt follows.
+        if (shown !== "" && !shown.endsWith("\n")) terminal.stdout.write("\n");
       });
       const { adapter, kind: device } = engine.device.info;
       const timing = timingOf(answer, startedMs, loadMs, promptTokenIds.length);
@@ -47,7 +54,6 @@ export const run = defineCommand({
         const result = { promptTokenIds, tokenIds, text, finishReason, usage, timing };
         printJson(terminal, { ...result, adapter, device });
       } else {
-        if (!text.endsWith("\n")) terminal.stdout.write("\n");
         log(terminal, figures(engine, tokenIds.length, timing));
       }
       return 0;

@@ -1,0 +1,98 @@
+// Wrong arguments: exit status 2 before any work, nothing on stdout, and a message that says what,
+// actual, allowed and cure.
+
+import { PassThrough } from "node:stream";
+import { describe, expect, test } from "vitest";
+import { cli } from "../../apps/cli/cli.ts";
+
+async function run(...args: string[]) {
+  const streams = {
+    stdin: new PassThrough(),
+    stdout: new PassThrough(),
+    stderr: new PassThrough(),
+  };
+  const { signal } = new AbortController();
+  const status = await cli(args, { ...streams, signal, onInterrupt: () => {} });
+  const read = (stream: PassThrough) => stream.read()?.toString() ?? "";
+  return { status, stdout: read(streams.stdout), stderr: read(streams.stderr) };
+}
+
+const RUN = ["run", "--model", "demo", "--prompt", "x"];
+
+describe("refused", () => {
+  test.each<[string[], RegExp]>([
+    [[], /a command is missing; give one of run, chat/],
+    [["rum"], /unknown command rum; did you mean run\?/],
+    [["xyzzy"], /unknown command xyzzy; Known: run, chat/],
+    [["bench"], /unknown command bench; .*bench decode/],
+    [["bench", "decoed"], /unknown command bench decoed; did you mean bench decode\?/],
+    [["serve", "--port", "1"], /serve is not part of this version and comes later/],
+    [["simulate"], /simulate is not part of this version/],
+    [["calibrate"], /calibrate is not part of this version/],
+    [["bench", "kernels", "--tune"], /bench kernels is not part of this version/],
+    [["bench", "serve"], /bench serve is not part of this version/],
+    [["run", "--prompt", "x"], /--model is missing; add it, for example --model demo/],
+    [["run", "--model", "demo"], /--prompt is missing; add it/],
+    [["chat"], /--model is missing/],
+    [["logits", "--model", "demo"], /--ids is missing; add it, for example --ids 1,5,9/],
+    [[...RUN, "--promt", "y"], /unknown option --promt; did you mean --prompt\?/],
+    [[...RUN, "--frobnicate"], /unknown option --frobnicate; Known: --model/],
+    [["chat", "--json"], /unknown option --json/],
+    [[...RUN, "stray"], /unexpected argument "stray"/],
+    [[...RUN, "--prompt", "y"], /--prompt is given twice/],
+    [["run", "--model", "demo", "--prompt"], /--prompt has no value; write --prompt T/],
+    [["run", "--model", "demo", "--prompt", "--json"], /--json is an option.*--prompt=--json/],
+    [[...RUN, "--json=yes"], /--json is a switch and takes no value, got yes/],
+    [[...RUN, "--system", "y"], /--system is given without --chat/],
+    [[...RUN, "--max-tokens", "ten"], /--max-tokens is "ten", it must be an integer of 0 or more/],
+    [[...RUN, "--max-tokens", "-1"], /--max-tokens is "-1"/],
+    [[...RUN, "--max-tokens", "1.5"], /--max-tokens is "1.5"/],
+    [[...RUN, "--temperature", "-1"], /--temperature is "-1", it must be a number from 0 to 100/],
+    [[...RUN, "--temperature", ""], /--temperature is ""/],
+    [[...RUN, "--top-k", "x"], /--top-k is "x"/],
+    [[...RUN, "--top-p", "0"], /--top-p is "0"/],
+    [[...RUN, "--top-p", "1.1"], /--top-p is "1.1"/],
+    [[...RUN, "--min-p", "NaN"], /--min-p is "NaN"/],
+    [[...RUN, "--seed", "a"], /--seed is "a"/],
+    [[...RUN, "--device", "cpu"], /--device is "cpu", it must be one of auto, gpu, reference/],
+    [[...RUN, "--kv", "i8"], /--kv i8 is not part of this version and comes later; use --kv f16/],
+    [[...RUN, "--kv", "f64"], /--kv is "f64", it must be one of f16, f32/],
+    [[...RUN, "--quant", "q4"], /--quant q4 is not part of this version.*leave --quant out/],
+    [[...RUN, "--quant", "q8"], /--quant q8 is not part of this version/],
+    [[...RUN, "--quant", "int4"], /--quant is "int4", it must be one of none/],
+    [[...RUN, "--layer-plan", "{}"], /--layer-plan is not part of this version/],
+    [["run", "--model", "demo-moe", "--prompt", "x"], /demo-moe is not part of this version/],
+    [["run", "--model", "a.gguf", "--prompt", "x"], /a.gguf is not part of this version/],
+    [[...RUN, "--memory-budget", "lots"], /--memory-budget is "lots".*1\.5e9, 1500M or 1\.5G/],
+    [[...RUN, "--memory-budget", "0"], /--memory-budget is "0"/],
+    [[...RUN, "--memory-budget", "-5"], /--memory-budget is "-5"/],
+    [["logits", "--model", "demo", "--ids", ""], /--ids is ""/],
+    [["logits", "--model", "demo", "--ids", "1,,2"], /--ids is ""/],
+    [["logits", "--model", "demo", "--ids", "1,b"], /--ids is "b"/],
+    [["logits", "--model", "demo", "--ids", "1", "--positions", "some"], /one of all, last/],
+    [["bench", "decode", "--concurrency", "0"], /--concurrency is "0", .*from 1 to 256/],
+    [["bench", "decode", "--gen-tokens", "1"], /--gen-tokens is "1"/],
+  ])("weft %j", async (args, message) => {
+    const { status, stdout, stderr } = await run(...args);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/--help lists what there is\n$/);
+  });
+});
+
+describe("help", () => {
+  test("lists the commands", async () => {
+    const { status, stdout, stderr } = await run("--help");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    for (const name of ["run", "chat", "logits", "info", "bench decode"]) {
+      expect(stdout).toContain(`weft ${name} `);
+    }
+  });
+
+  test("lists the options of a command", async () => {
+    const { status, stdout } = await run("run", "--help");
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/--device auto\|gpu\|reference/);
+    expect(stdout).toMatch(/--max-tokens N/);
+  });
+});
