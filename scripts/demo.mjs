@@ -18,7 +18,9 @@ try {
     args.some((arg) => arg === option || arg.startsWith(`${option}=`));
   await launch(
     [
-      ...["run", "--model", "demo", "--chat"],
+      "run",
+      ...(has("--model") ? [] : ["--model", "demo"]),
+      ...(has("--chat") ? [] : ["--chat"]),
       ...(has("--prompt") ? [] : ["--prompt", DEFAULT_PROMPT]),
       ...(device.reference && !has("--device") ? ["--device", "reference"] : []),
       ...args,

@@ -49,7 +49,8 @@ export class ProgressBar {
   }
 
   #draw(line: string): void {
-    const { columns = 80 } = this.#stderr;
+    // Some pseudo terminals have 0 columns.
+    const columns = this.#stderr.columns || 80;
     this.#stderr.write(`\r\x1b[K${line.slice(0, columns - 1)}`);
   }
 }
