@@ -32,7 +32,10 @@ export interface LoopUsage {
 }
 
 export class StepLoop {
-  /** Times that a step was encoded with nothing left on the GPU though sequences were running. */
+  /**
+   * Times that a running sequence could only go on once the host had read its last token, though
+   * the queue had room for another plan.
+   */
   hostWaits = 0;
   readonly #options: StepLoopOptions;
   readonly #live = new Map<SequenceId, LiveSequence>();
@@ -93,11 +96,18 @@ export class StepLoop {
         await nextTask();
         continue;
       }
+      if (this.#waitsForToken()) this.hostWaits += 1;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
       this.#wake = undefined;
     }
+  }
+
+  #waitsForToken(): boolean {
+    if (this.#options.scheduler.isFull) return false;
+    const started = [...this.#live.values()].filter(({ slot }) => slot !== undefined);
+    return started.some(({ numSampled, start }) => numSampled < start.maxTokens);
   }
 
   /** @returns Whether there was anything to do. An error stops the loop, and is nobody else's. */
@@ -114,9 +124,7 @@ export class StepLoop {
   }
 
   #submit(plan: WorkPlan): void {
-    const { runner, sampler, scheduler, onPlan } = this.#options;
-    const continues = plan.rows.some(({ tokens }) => tokens.from > 0);
-    if (continues && scheduler.numInFlight === 1) this.hostWaits += 1;
+    const { runner, sampler, onPlan } = this.#options;
     const rows = plan.rows.map((planned) => {
       const { ids, slot } = this.#started(planned);
       return { planned, ids, slot: slot! };

@@ -50,7 +50,7 @@ export class Scheduler {
 
   /** The next plan, before the outcomes of earlier ones; "idle" until an add, abort or commit. */
   schedule(nowMs: number): WorkPlan | "idle" {
-    if (this.#inFlight.count >= this.#config.maxRunAhead) return "idle";
+    if (this.isFull) return "idle";
     const budget = new PlanBudget(this.#config, this.#quantumMs);
     const rows = [
       ...this.#planTokens(budget),
@@ -99,6 +99,11 @@ export class Scheduler {
   /** Plans without an outcome yet. */
   get numInFlight(): number {
     return this.#inFlight.count;
+  }
+
+  /** As many plans wait for their outcome as may. */
+  get isFull(): boolean {
+    return this.#inFlight.count >= this.#config.maxRunAhead;
   }
 
   /** Free blocks per KV group, the trash block not counted. */
