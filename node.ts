@@ -67,8 +67,8 @@ export async function* logits(
 
 function resolveModel<M>(model: M): M | string {
   if (model !== "demo") return model;
-  // Beside this file in a checkout, one level up from dist/.
-  const places = ["./assets/demo", "../assets/demo"].map((path) =>
+  // Beside this file in a checkout; above dist/ or dist/chunks/ once bundled.
+  const places = ["./assets/demo", "../assets/demo", "../../assets/demo"].map((path) =>
     fileURLToPath(new URL(path, import.meta.url)),
   );
   return places.find((path) => existsSync(path)) ?? places[0];
