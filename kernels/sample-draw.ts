@@ -69,6 +69,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   let lane = lid.x;
   let row = wg.x;
   let settings = row_settings(row);
+  // best_of has the barrier that this needs.
+  empty_bins(lane);
+  if (lane == 0u) { atomicStore(&num_candidates, 0u); }
   var top = Best(-3.4e38, 0u);
   for (var t = lane; t < params.tiles; t += ${LANES}u) {
     let id = load_tile_argmax(row * params.tiles + t);

@@ -39,6 +39,7 @@ fn best_of(lane: u32, score: f32, id: u32) -> Best {
 /**
  * 256 bins of mass in which a search finds its next digit. Two sets, for even and odd passes: while
  * one is read, the other is emptied.
+ *   empty_bins(lane)                     both sets, a barrier before the first pass
  *   add_to_bin(pass_index, bin, amount)  any lane, any bin: integers, so in any order
  *   sum_bins(pass_index, lane)           what all bins hold
  *   find_bin(pass_index, wanted)         the first bin up to which all together hold what is wanted,
@@ -50,6 +51,12 @@ var<workgroup> bin_low: array<atomic<u32>, 512>;
 var<workgroup> bin_high: array<atomic<u32>, 512>;
 var<workgroup> group_amounts: array<vec2<u32>, 16>;
 
+fn empty_bins(lane: u32) {
+  for (var b = lane; b < 512u; b += ${LANES}u) {
+    atomicStore(&bin_low[b], 0u);
+    atomicStore(&bin_high[b], 0u);
+  }
+}
 fn add_to_bin(pass_index: u32, bin: u32, amount: vec2<u32>) {
   let b = (pass_index & 1u) * 256u + bin;
   let low = atomicAdd(&bin_low[b], amount.x);

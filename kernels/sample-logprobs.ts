@@ -63,6 +63,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     if (lane < ${ENTRIES}u) { store_entry(row, lane, NO_TOKEN, 0.0); }
     return;
   }
+  // best_of has the barrier that this needs.
+  empty_bins(lane);
+  if (lane == 0u) { atomicStore(&num_found, 0u); }
   var top = Best(-3.4e38, 0u);
   for (var i = lane; i < params.V; i += ${LANES}u) { top = better(top, Best(logit(row, i), i)); }
   top = best_of(lane, top.score, top.id);
