@@ -1,11 +1,23 @@
 /** Every kernel that models use: what the tests, the lab and `weft-llm/kernels` iterate over. */
 import { gatedActivation } from "./activation.ts";
+import { attentionDecode } from "./attention-decode.ts";
+import { attentionPrefill } from "./attention-prefill.ts";
+import { attentionReduce } from "./attention-reduce.ts";
 import { embedding } from "./embedding.ts";
 import type { Epilogue } from "./epilogue.ts";
 import type { Kernel } from "./kernel.ts";
+import { kvStorages } from "./kv-layout.ts";
+import { kvWrite } from "./kv-write.ts";
 import { matmul } from "./matmul.ts";
 import { rmsNorm } from "./rms-norm.ts";
+import { rope } from "./rope.ts";
+import { ropeKvWrite } from "./rope-kv-write.ts";
 import { rowGather } from "./row-gather.ts";
+import { sampleArgmax } from "./sample-argmax.ts";
+import { sampleDraw } from "./sample-draw.ts";
+import { sampleHistory } from "./sample-history.ts";
+import { sampleLogprobs } from "./sample-logprobs.ts";
+import { sampleScores } from "./sample-scores.ts";
 import type { WeightFormatName } from "./weight-format.ts";
 
 export * from "./errors.ts";
@@ -24,6 +36,26 @@ export const matmulKernels: readonly Kernel[] = formats.flatMap((format) =>
   shapes.flatMap((shape) => epilogues.map((epilogue) => matmul({ format, shape, epilogue }))),
 );
 
+export const attentionKernels: readonly Kernel[] = [
+  ...kvStorages.flatMap((storage) => [
+    kvWrite(storage),
+    ropeKvWrite({ storage, qkNorm: false }),
+    ropeKvWrite({ storage, qkNorm: true }),
+    attentionDecode(storage),
+    attentionPrefill(storage),
+  ]),
+  attentionReduce,
+  rope,
+];
+
+export const samplingKernels: readonly Kernel[] = [
+  sampleScores,
+  sampleDraw,
+  sampleArgmax,
+  sampleLogprobs,
+  sampleHistory,
+];
+
 export const allKernels: readonly Kernel[] = [
   ...formats.map(embedding),
   rmsNorm,
@@ -31,4 +63,6 @@ export const allKernels: readonly Kernel[] = [
   gatedActivation("gelu_tanh"),
   rowGather,
   ...matmulKernels,
+  ...attentionKernels,
+  ...samplingKernels,
 ];

@@ -1,0 +1,73 @@
+// Bytes that the WGSL itself counts, at each load and store, equal what `cost` says per binding,
+// exactly. The counting build must also still compute the right thing.
+
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { allKernels } from "../../kernels/index.ts";
+import type { Kernel, Probe } from "../../kernels/kernel.ts";
+import { wholeBuffer } from "../../runtime/device.ts";
+import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
+import { runProbe } from "../../runtime/probe-runner.ts";
+import { gpu } from "../harness/gpu.ts";
+import { project } from "../harness/project.ts";
+import { scale } from "../harness/soak.ts";
+import { edgeShapes } from "./edge-shapes.ts";
+
+let device: GpuDevice;
+beforeAll(async () => {
+  // The counters take one binding more, so the default limit of eight is too low for some kernels.
+  device = await openGpuDevice(await gpu(), { profile: "full", countBytes: true });
+});
+afterAll(() => device.destroy());
+
+const kernels = allKernels.filter(countedHere);
+
+test.each(kernels.map((kernel) => [kernel.name, kernel] as const))("%s", async (_, kernel) => {
+  const shapes = countedShapes(kernel);
+  expect(shapes.length).toBeGreaterThanOrEqual(3);
+  for (const probe of shapes) {
+    const label = JSON.stringify(probe.dims);
+    expect(await countBytes(kernel, probe), label).toEqual(kernel.cost(probe.dims).bytes);
+  }
+});
+
+/**
+ * Bytes of a matrix kernel are a product of format, shape and epilogue: each value of each list is
+ * taken once. Which bytes move is a property of the WGSL: a second driver only shows that counting
+ * works there.
+ */
+function countedHere(kernel: Kernel): boolean {
+  if (project() === "swiftshader") {
+    return ["rms_norm", "row_gather", "embedding[bf16]"].includes(kernel.name);
+  }
+  if (!kernel.name.startsWith("matmul") || scale("kernels", 0, 1) === 1) return true;
+  return [
+    "matmul.gemv[f32].bias_store",
+    "matmul.gemv[bf16].silu",
+    "matmul.small_m[f16].bias_residual",
+    "matmul.small_m[bf16].bias_gelu_tanh",
+    "matmul.tile[f16].store",
+    "matmul.tile[bf16].bias_silu",
+    "matmul.tile[f16_native].residual",
+    "matmul.small_m[f32].gelu_tanh",
+  ].includes(kernel.name);
+}
+
+/** The kernel's probes and edge shapes that need one pipeline only; three where there are more. */
+function countedShapes(kernel: Kernel): Probe[] {
+  const all = [...kernel.probes, ...edgeShapes(kernel)];
+  const same = all.filter(({ dims }) =>
+    kernel.constants.every((name) => dims[name] === all[0]!.dims[name]),
+  );
+  return same.slice(0, Math.max(3, kernel.probes.length));
+}
+
+async function countBytes(kernel: Kernel, probe: Probe): Promise<Record<string, number>> {
+  const counters = device.byteCounts!;
+  device.write(counters, 0, new Uint32Array(counters.sizeBytes / 4));
+  const { problem } = await runProbe(device, kernel, probe);
+  expect(problem, JSON.stringify(probe.dims)).toBe("");
+  const bytes = device.readback(wholeBuffer(counters));
+  device.submit();
+  const counts = new Uint32Array((await bytes).slice().buffer);
+  return Object.fromEntries(Object.keys(kernel.bindings).map((name, i) => [name, counts[i]!]));
+}

@@ -1,0 +1,179 @@
+// Known-answer inputs beyond a kernel's own probes: sizes off by one round each tile, padded and
+// offset outputs, activations near f16's limit, zeros. Kernels whose own tests choose sizes
+// (attention, sampling) get only what the byte count needs.
+
+import { attentionProbe } from "../../kernels/attention-probes.ts";
+import { FROM_SLOT } from "../../kernels/embedding.ts";
+import { type Dims, type Kernel, type Probe, scalarCount } from "../../kernels/kernel.ts";
+import { probeSlots } from "../../kernels/kv-write.ts";
+import { normal, uniform } from "../../kernels/probe.ts";
+import { probeTable } from "../../kernels/rope.ts";
+
+type Random = () => number;
+type Inputs = Record<string, Float32Array | Uint32Array>;
+type Activations = "normal" | "large" | "zeros";
+
+/** The first is as plain as the kernel's own, so that `cost` is exact for it. */
+export function edgeShapes(kernel: Kernel): readonly Probe[] {
+  const [family, shape] = kernel.name.split(/[.[\]]/);
+  return families[family!]?.(kernel, shape!) ?? [];
+}
+
+const families: Record<string, (kernel: Kernel, shape: string) => readonly Probe[]> = {
+  matmul: matmulShapes,
+  rms_norm: (kernel) => [
+    ...[64, 992, 1024, 1056, 2016, 2048, 2080].map((D) => plain(kernel, { T: 2, D, eps: 1e-5 })),
+    plain(kernel, { T: 3, D: 96, eps: 1e-6 }, "large"),
+    plain(kernel, { T: 3, D: 96, eps: 1e-6 }, "zeros"),
+  ],
+  gated_activation: (kernel) => [
+    ...[1, 63, 64, 65, 127, 128, 129].map((F) => plain(kernel, { T: 3, F })),
+    plain(kernel, { T: 2, F: 100 }, "large"),
+    plain(kernel, { T: 2, F: 100 }, "zeros"),
+  ],
+  row_gather: (kernel) =>
+    [252, 256, 260, 508, 512, 516].map((D) =>
+      plain(kernel, { T: 5, R: 4, D }, "large", (random) => ({
+        rows: Uint32Array.from({ length: 4 }, () => Math.floor(random() * 5)),
+      })),
+    ),
+  embedding: (kernel) => [
+    ...[252, 256, 260, 516].map((D) =>
+      embedded(kernel, D, ({ first_row, V }) => [first_row, first_row + V - 1]),
+    ),
+    // From the sampler's slots, and outside the shard on both sides.
+    embedded(kernel, 64, () => [FROM_SLOT, FROM_SLOT + 2, 4, FROM_SLOT + 1]),
+    embedded(kernel, 64, ({ first_row, V }) => [first_row - 1, first_row, first_row + V, 0]),
+  ],
+  rope: (kernel) =>
+    [
+      { T: 3, N: 2, H: 124, R: 120 },
+      { T: 2, N: 3, H: 128, R: 64 },
+      { T: 2, N: 1, H: 132, R: 128 },
+    ].map((sizes) => {
+      const dims = { ...sizes, C: 40 };
+      return plain(kernel, dims, "normal", (random) => rotation(dims, random));
+    }),
+  kv_write: (kernel) =>
+    [
+      { T: 1, K: 1, H: 252 },
+      { T: 4, K: 2, H: 128 },
+      { T: 3, K: 5, H: 52 },
+    ].flatMap((dims) =>
+      (["normal", "large", "zeros"] as const).map((activations) =>
+        slotted(kernel, { ...dims, P: 4, B: 16 }, activations),
+      ),
+    ),
+  rope_kv_write: (kernel) =>
+    [
+      { T: 2, N: 4, K: 2, H: 124, R: 120 },
+      { T: 3, N: 3, K: 1, H: 128, R: 64 },
+      { T: 2, N: 2, K: 2, H: 132, R: 128 },
+    ].flatMap((dims) =>
+      (["normal", "large", "zeros"] as const).map((activations) =>
+        slotted(
+          kernel,
+          { ...dims, P: 3, B: 32, C: 40, eps: 1e-5, qkv_heads: dims.N + 2 * dims.K },
+          activations,
+        ),
+      ),
+    ),
+  attention_decode: () => attended("decode"),
+  attention_reduce: () => attended("decode"),
+  attention_prefill: () => attended("prefill"),
+};
+
+/** Rows round 4, 16 and 32, columns round 8, 32 and 64, sums round 1,024. */
+function matmulShapes(kernel: Kernel, shape: string): Probe[] {
+  const rows = { gemv: [1], small_m: [1, 3, 4, 5, 15, 16], tile: [1, 4, 16, 31, 32, 33] }[shape]!;
+  const columns = [7, 8, 9, 31, 32, 33, 65, 1];
+  const depths = [64, 992, 1024, 1056, 2048, 32];
+  const sizes = columns.map((N, i) => ({
+    T: rows[i % rows.length]!,
+    N,
+    K: depths[i % depths.length]!,
+    // A part of a wider matrix, as fused projections store it.
+    out_stride: i % 2 === 0 ? N : N + 5,
+    out_offset: i % 2 === 0 ? 0 : 3,
+  }));
+  const [last] = rows.slice(-1);
+  const extreme = { T: last!, N: 35, K: 96, out_stride: 35, out_offset: 0 };
+  return [
+    ...sizes.map((dims) => multiplied(kernel, dims, "normal")),
+    multiplied(kernel, extreme, "large"),
+    multiplied(kernel, extreme, "zeros"),
+  ];
+}
+
+const multiplied = (kernel: Kernel, dims: Dims, activations: Activations): Probe =>
+  plain(kernel, dims, activations, (random) => ({
+    weight: normal(scalarCount(kernel.bindings.weight!.shape, dims), random, dims.K! ** -0.5),
+  }));
+
+function embedded(
+  kernel: Kernel,
+  D: number,
+  ids: (dims: Dims & { first_row: number; V: number }) => number[],
+): Probe {
+  const shard = { D, V: 6, first_row: 3, slots: 3 };
+  const token_ids = Uint32Array.from(ids(shard));
+  return plain(kernel, { ...shard, T: token_ids.length }, "normal", () => ({
+    token_ids,
+    last_token: Uint32Array.of(5, 3, 8),
+  }));
+}
+
+const rotation = ({ T, C, H, R }: Dims, random: Random): Inputs => ({
+  positions: Uint32Array.from({ length: T! }, () => Math.floor(random() * C!)),
+  rope_table: probeTable(H!, R!, C!),
+});
+
+const slotted = (kernel: Kernel, dims: Dims, activations: Activations): Probe =>
+  plain(kernel, dims, activations, (random) => ({
+    slot_mapping: probeSlots(dims as { T: number; P: number; B: number }),
+    ...(dims.C && rotation(dims, random)),
+  }));
+
+/** Of the head and block size of the kernels' first probe, so that no pipeline more is compiled. */
+const attended = (mode: "decode" | "prefill"): Probe[] =>
+  [
+    { N: 6, K: 1, window: 40, ranges: [30, 127] },
+    { N: 3, K: 3, window: 0, ranges: [60, 0, 31] },
+  ].map(({ ranges, ...heads }) =>
+    attentionProbe(
+      {
+        ...heads,
+        ...{ H: 32, B: 32 },
+        ranges: ranges.map((firstPosition, i) => ({ firstPosition, numRows: 2 + 3 * i })),
+      },
+      mode,
+    ),
+  );
+
+/** Activations in every float binding that is read, but weights and biases round 1; then `special`. */
+function plain(
+  kernel: Kernel,
+  dims: Dims,
+  activations: Activations = "normal",
+  special: (random: Random) => Inputs = () => ({}),
+): Probe {
+  const inputs = (random: Random): Inputs => {
+    const filled: Inputs = {};
+    for (const [name, { access, storage, shape }] of Object.entries(kernel.bindings)) {
+      if (access === "write" || storage === "u32") continue;
+      const count = scalarCount(shape, dims);
+      const learnt = ["weight", "bias", "qk_norm"].includes(name);
+      filled[name] = learnt
+        ? uniform(count, 0.5, 1.5, random)
+        : activation(count, activations, random);
+    }
+    return { ...filled, ...special(random) };
+  };
+  return { dims, inputs };
+}
+
+function activation(count: number, kind: Activations, random: Random): Float32Array {
+  if (kind === "zeros") return new Float32Array(count);
+  // Near the largest f16: what the first tokens of a sequence reach in real models.
+  return kind === "large" ? uniform(count, -6e4, 6e4, random) : normal(count, random);
+}
