@@ -1,0 +1,187 @@
+// Matrix kernels are one numeric class. The gemv of one row alone with a plain store is the slow twin
+// of them all: any shape with any number of rows, any format of the same weights, and any epilogue
+// (followed in the twin by a separate kernel) gives its bits.
+
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { gatedActivation } from "../../kernels/activation.ts";
+import { type Epilogue, epilogueName, rowsPerOutput } from "../../kernels/epilogue.ts";
+import { bf16ToNumber, numberToBf16, numberToF16 } from "../../kernels/half.ts";
+import { matmulKernels } from "../../kernels/index.ts";
+import type { BufferSlice, Kernel, KernelCall } from "../../kernels/kernel.ts";
+import { matmul } from "../../kernels/matmul.ts";
+import { normal, seededRandom } from "../../kernels/probe.ts";
+import { alignUp } from "../../runtime/device.ts";
+import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
+import { gpu } from "../harness/gpu.ts";
+import { KernelMemory } from "./kernel-memory.ts";
+import { sampled } from "./sampled.ts";
+
+/** Two tiles of rows and of columns, and a rest. */
+const MAX_ROWS = 40;
+const COLUMNS = 37;
+const DEPTHS = [32, 96, 1056, 2048];
+const ALIGNMENT = 256;
+
+let device: GpuDevice;
+let memory: KernelMemory;
+beforeAll(async () => {
+  device = await openGpuDevice(await gpu());
+  memory = new KernelMemory(device);
+});
+afterEach(() => memory.free());
+afterAll(() => device.destroy());
+
+const kernels = matmulKernels.filter(sampled);
+test.each(kernels.map((kernel) => [kernel.name, kernel] as const))("%s", async (_, kernel) => {
+  for (const K of DEPTHS) {
+    const given = operands(K);
+    const wanted = await twin(given, epilogueOf(kernel));
+    for (const { rows, bits } of await ranges(kernel, given, COLUMNS, rangesOf(kernel))) {
+      const from = rows.first * COLUMNS;
+      const differs = bits.findIndex((word, i) => word !== wanted[from + i]);
+      expect(differs, `K ${K}, rows ${rows.first} to ${rows.first + rows.count}`).toBe(-1);
+    }
+  }
+});
+
+test("sums in another order would have other bits", async () => {
+  const given = operands(1056);
+  const reversed = {
+    ...given,
+    x: reverseRows(given.x, 1056),
+    weight: reverseRows(given.weight, 1056),
+  };
+  const plain: Epilogue = { bias: false, tail: "store" };
+  const forward = await twin(given, plain);
+  const backward = await twin(reversed, plain);
+  const same = forward.filter((word, i) => word === backward[i]).length;
+  expect(same).toBeLessThan(forward.length / 2);
+});
+
+interface Operands {
+  readonly K: number;
+  readonly x: Float32Array;
+  /** Twice COLUMNS rows, for gated epilogues. */
+  readonly weight: Float32Array;
+  readonly bias: Float32Array;
+  readonly residual: Float32Array;
+}
+
+function operands(K: number): Operands {
+  const random = seededRandom(K);
+  // Numbers that f32, f16 and bf16 all hold, so that one twin serves the three.
+  const stored = (w: number) => (Math.abs(w) < 2 ** -14 ? 0 : bf16ToNumber(numberToBf16(w)));
+  return {
+    K,
+    x: normal(MAX_ROWS * K, random),
+    weight: normal(2 * COLUMNS * K, random, K ** -0.5).map(stored),
+    bias: normal(2 * COLUMNS, random),
+    residual: normal(MAX_ROWS * COLUMNS, random),
+  };
+}
+
+interface Rows {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Gemv: each row alone. The others: the first row, the first two, and so on. */
+function rangesOf({ name }: Kernel): Rows[] {
+  if (name.includes("gemv")) return eachRow;
+  return Array.from({ length: MAX_ROWS }, (_, i) => ({ first: 0, count: i + 1 }));
+}
+const eachRow = Array.from({ length: MAX_ROWS }, (_, first) => ({ first, count: 1 }));
+
+const twins = new Map<string, Promise<Uint32Array>>();
+
+/** Bits of [MAX_ROWS, COLUMNS]: f32 gemv of each row with a plain store, then what the epilogue does. */
+async function unfused(given: Operands, epilogue: Epilogue): Promise<Uint32Array> {
+  const { bias, tail } = epilogue;
+  const numColumns = rowsPerOutput(epilogue) * COLUMNS;
+  const store = matmul({ format: "f32", shape: "gemv", epilogue: { bias, tail: "store" } });
+  const rows = await ranges(store, given, numColumns, eachRow);
+  const sums = Uint32Array.from(rows.flatMap(({ bits }) => [...bits]));
+  if (tail === "store") return sums;
+  if (tail === "residual") {
+    const added = new Float32Array(sums.buffer).map((sum, i) => given.residual[i]! + sum);
+    return new Uint32Array(added.buffer);
+  }
+  const gate_up = await memory.put("gate_up", sums);
+  const out = await memory.poison("out", 4 * MAX_ROWS * COLUMNS);
+  await memory.run(gatedActivation(tail), { gate_up, out }, { T: MAX_ROWS, F: COLUMNS });
+  return memory.read(out);
+}
+
+function twin(given: Operands, epilogue: Epilogue): Promise<Uint32Array> {
+  const key = `${epilogueName(epilogue)} ${given.K} ${given.x[0]}`;
+  const known = twins.get(key) ?? unfused(given, epilogue);
+  twins.set(key, known);
+  return known;
+}
+
+function epilogueOf({ name }: Kernel): Epilogue {
+  const known = [false, true].flatMap((bias) =>
+    (["store", "residual", "silu", "gelu_tanh"] as const).map((tail) => ({ bias, tail })),
+  );
+  return known.find((epilogue) => name.endsWith(`].${epilogueName(epilogue)}`))!;
+}
+
+/** One dispatch for each range of rows, all in one submission; outputs start poisoned. */
+async function ranges(kernel: Kernel, given: Operands, N: number, wanted: readonly Rows[]) {
+  const { K, x, weight, bias, residual } = given;
+  const { storage } = kernel.bindings.weight!;
+  const isGated = kernel.bindings.weight!.shape.startsWith("2*");
+  const weights = weight.subarray(0, (isGated ? 2 : 1) * N * K);
+  const half = storage === "f16" ? numberToF16 : storage === "bf16" ? numberToBf16 : undefined;
+  const shared = {
+    weight: await memory.put("weight", half ? Uint16Array.from(weights, half) : weights),
+    bias: await memory.put("bias", bias.subarray(0, (isGated ? 2 : 1) * N)),
+  };
+  // Rows apart far enough to bind each.
+  const rowBytes = alignUp(4 * K, ALIGNMENT);
+  const apart = new Float32Array((MAX_ROWS * rowBytes) / 4);
+  for (let t = 0; t < MAX_ROWS; t++) apart.set(x.subarray(t * K, (t + 1) * K), (t * rowBytes) / 4);
+  const single = await memory.put("x", apart);
+  const together = await memory.put("x", x);
+
+  const offsets: number[] = [];
+  let outBytes = 0;
+  for (const { count } of wanted) {
+    offsets.push(outBytes);
+    outBytes += alignUp(4 * count * N, ALIGNMENT);
+  }
+  const initial = new Uint32Array(outBytes / 4).fill(0x7fff7fff);
+  if (kernel.bindings.out!.access === "read_write") {
+    const bits = new Uint32Array(residual.buffer);
+    for (const [i, { first, count }] of wanted.entries()) {
+      initial.set(bits.subarray(first * N, (first + count) * N), offsets[i]! / 4);
+    }
+  }
+  const out = await memory.put("out", initial);
+
+  const calls = wanted.map(({ first, count }, i): KernelCall => {
+    const own = {
+      x: count === 1 ? part(single, first * rowBytes, 4 * K) : part(together, 0, 4 * count * K),
+      out: part(out, offsets[i]!, 4 * count * N),
+    };
+    const dims = { T: count, N, K, out_stride: N, out_offset: 0 };
+    return { kernel, buffers: { ...shared, ...own }, dims };
+  });
+  await device.prepare([{ kernel, constants: {} }]);
+  device.record(calls);
+  const words = await memory.read(out);
+  return wanted.map((rows, i) => {
+    const from = offsets[i]! / 4;
+    return { rows, bits: words.subarray(from, from + rows.count * N) };
+  });
+}
+
+const part = ({ buffer, offsetBytes }: BufferSlice, from: number, sizeBytes: number) => ({
+  buffer,
+  offsetBytes: offsetBytes + from,
+  sizeBytes,
+});
+
+function reverseRows(matrix: Float32Array, K: number): Float32Array {
+  return matrix.map((_, i) => matrix[i - (i % K) + K - 1 - (i % K)]!);
+}
