@@ -22,7 +22,9 @@ export function edgeShapes(kernel: Kernel): readonly Probe[] {
 const families: Record<string, (kernel: Kernel, shape: string) => readonly Probe[]> = {
   matmul: matmulShapes,
   rms_norm: (kernel) => [
-    ...[64, 992, 1024, 1056, 2016, 2048, 2080].map((D) => plain(kernel, { T: 2, D, eps: 1e-5 })),
+    ...[4, 28, 36, 992, 1024, 1056, 2016, 2048, 2052, 2080].map((D) =>
+      plain(kernel, { T: 2, D, eps: 1e-5 }),
+    ),
     plain(kernel, { T: 3, D: 96, eps: 1e-6 }, "large"),
     plain(kernel, { T: 3, D: 96, eps: 1e-6 }, "zeros"),
   ],
