@@ -148,7 +148,8 @@ export class GpuDevice implements Device {
         return value;
       },
       (cause) => {
-        throw this.#failure ?? new WeftError("device_lost", `readback failed: ${cause}`, { cause });
+        // A browser rejects the mapping before it says that the device is lost.
+        throw this.#failure ?? lostError({ reason: "unknown", message: `readback: ${cause}` });
       },
     );
   }
