@@ -1,6 +1,5 @@
 // Where the engine suite's model lies in Node, and Node's platform.
 
-import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Platform } from "../../runtime/create-engine.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
@@ -8,7 +7,6 @@ import { gpu } from "../harness/gpu.ts";
 
 const demo = fileURLToPath(new URL("../../assets/demo", import.meta.url));
 
-export const demoFolder = () =>
-  localFolder(existsSync(`${demo}/model.safetensors`) ? demo : "/tmp/demo-tmp");
+export const demoFolder = () => localFolder(demo);
 
 export const nodePlatform: Platform = { gpu, openLocal: localFolder };

@@ -3,7 +3,7 @@
 
 import { expect, test } from "vitest";
 import type { GenerateRequest } from "../../../runtime/request.ts";
-import { ask, randomIds } from "../ask.ts";
+import { type Answered, ask, randomIds } from "../ask.ts";
 import { MAX_ROWS, type Step, type Subject, type Subjects } from "../subject.ts";
 
 /** Prompt lengths; the last six join while the first ten are answering. */
@@ -27,7 +27,7 @@ export function batching({ main, wide }: Subjects): void {
     ["f32", wide],
   ])("sixteen requests at once give what each gives alone, KV cache in %s", async (_, subject) => {
     const { door, steps } = subject();
-    const alone = [];
+    const alone: Answered[] = [];
     for (const request of requests) alone.push(await ask(door, request));
     const numSteps = steps.length;
     const together = await askInTwoWaves(subject());
@@ -35,7 +35,7 @@ export function batching({ main, wide }: Subjects): void {
     expect(together.map(({ text }) => text)).toEqual(alone.map(({ text }) => text));
     // Bits, not only choices. The reference device sums its prefill and its decode differently.
     if (subject().engine.device.info.kind === "gpu") {
-      const floats = (answers: typeof alone) => answers.map(({ logprobs }) => logprobs);
+      const floats = (answers: readonly Answered[]) => answers.map(({ logprobs }) => logprobs);
       expect(floats(together)).toEqual(floats(alone));
     }
     expectMixedPlans(steps.slice(numSteps));

@@ -1,0 +1,18 @@
+// The engine suite in headless Chromium, the model read by range requests from the test server.
+// SwiftShader takes seconds to compile a pipeline and, as browsers clear workgroup memory, a second
+// for 16 rows through all layers: the suite shares one device, and two layers are enough for it.
+
+import { httpFolder } from "../../runtime/model-folder/http-folder.ts";
+import { shallowFolder } from "../engine/shallow-folder.ts";
+import { opener } from "../engine/subject.ts";
+import { engineSuite } from "../engine/suite.ts";
+
+const model = new URL("/assets/demo/", location.href).href;
+
+engineSuite(
+  opener({
+    platform: { gpu: async () => navigator.gpu },
+    folder: shallowFolder(httpFolder(model), 2),
+    device: "gpu",
+  }),
+);
