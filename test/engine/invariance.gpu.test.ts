@@ -1,0 +1,170 @@
+// Neighbours never change your tokens (docs/numerics.md): logits and KV cache of every position have
+// the same bits whether the token came by decode, by prefill of the whole, in chunks of any size, or
+// beside 15 other sequences.
+
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { seededRandom } from "../../kernels/probe.ts";
+import type { Device } from "../../runtime/device.ts";
+import { type LoadedModel, loadModel } from "../../runtime/load-model.ts";
+import { localFolder } from "../../runtime/model-folder/local-folder.ts";
+import { openDevice, profiles } from "../harness/device.ts";
+import { project } from "../harness/project.ts";
+import { report, scale } from "../harness/soak.ts";
+import { demoFolder } from "./node-model.ts";
+import { shallowFolder } from "./shallow-folder.ts";
+import { type Placed, type PlacedRange, type TokenBits, tokenBits } from "./token-bits.ts";
+
+const MAX_TOKENS = 320;
+const MAX_ROWS = 16;
+const BLOCK_TOKENS = 32;
+
+const golden = (name: string) =>
+  localFolder(fileURLToPath(new URL(`../fixtures/goldens/${name}`, import.meta.url)));
+
+/** Sliding window beside full attention and biases; QK-norm and f16; QK-norm, bf16, more columns. */
+const models = {
+  "qwen2-window/f32": golden("qwen2-window/f32"),
+  "qwen3/f16": golden("qwen3/f16"),
+  demo: shallowFolder(demoFolder(), 3),
+};
+
+interface Case {
+  readonly model: keyof typeof models;
+  readonly kv: "f32" | "f16";
+  readonly lengths: readonly number[];
+}
+
+/** In the gate one prompt per model on lavapipe, one in all on SwiftShader and in `baseline`. */
+function cases(profile: string): Case[] {
+  const some = project() === "swiftshader" || profile === "baseline";
+  const names = Object.keys(models) as Case["model"][];
+  const numPrompts = scale("invariance", 1, 20);
+  return names.slice(0, some ? 1 : names.length).flatMap((model, m) => {
+    const random = seededRandom(60 + m);
+    const draw = () => 96 + Math.floor(204 * random());
+    const gate = some ? 96 : [300, 131, 200][m];
+    const lengths = Array.from({ length: numPrompts }, (_, i) => (i === 0 ? gate : draw()));
+    return (["f32", "f16"] as const).map((kv) => ({ model, kv, lengths }));
+  });
+}
+
+describe.each(profiles())("device profile %s", (profile) => {
+  let device: Device;
+  beforeAll(async () => {
+    device = await openDevice(profile);
+  });
+  afterAll(() => device.destroy());
+
+  test.each(cases(profile).map((each) => [`${each.model}, KV cache in ${each.kv}`, each] as const))(
+    "%s",
+    async (_, { model, kv, lengths }) => {
+      const sizes = { maxTokensPerPlan: MAX_TOKENS, maxLogitRows: MAX_TOKENS, maxRows: MAX_ROWS };
+      const loaded = await loadModel(device, models[model], { ...sizes, kv });
+      await device.prepare(loaded.runner.pipelines);
+      for (const [i, length] of lengths.entries()) await expectInvariant(loaded, length, i);
+      report("invariance", { model, kv, profile, lengths });
+    },
+    300_000,
+  );
+});
+
+async function expectInvariant(model: LoadedModel, length: number, seed: number): Promise<void> {
+  const random = seededRandom(1000 + seed);
+  const ids = randomIds(model, length, random);
+  const alone = async (chunk: number) => {
+    const [sequence] = place(model, [ids], random);
+    const steps = chunks(sequence, () => chunk).map((range) => [range]);
+    return tokenBits(model, sequence, steps);
+  };
+  const whole = await alone(length);
+  // What is compared must be there: not NaN, and not what the pool held before.
+  expect(firstDifference(whole, await alone(length))).toBeNull();
+  const changed = [...ids.slice(0, 70), (ids[70] + 1) % model.plan.spec.vocabSize];
+  const [other] = place(model, [changed], random);
+  const beginning = await tokenBits(model, other, [[all(other)]]);
+  expect(firstDifference(whole.slice(0, 71), beginning)).toBe(70);
+
+  for (const chunk of [1, 7, 32, 64, 100]) {
+    expect(firstDifference(whole, await alone(chunk)), `in chunks of ${chunk}`).toBeNull();
+  }
+  expect(firstDifference(whole, await amongOthers(model, ids, random)), "in a batch").toBeNull();
+}
+
+/** Rows of 15 other sequences, in another order and of other lengths in every step. */
+async function amongOthers(
+  model: LoadedModel,
+  ids: readonly number[],
+  random: () => number,
+): Promise<TokenBits> {
+  const upTo = (most: number) => 1 + Math.floor(most * random());
+  const neighbours = Array.from({ length: MAX_ROWS - 1 }, () =>
+    randomIds(model, 40 + upTo(40), random),
+  );
+  const [sequence, ...others] = place(model, [ids, ...neighbours], random);
+  const sizes = [1, 1, 2, 3, 5, 17, 33];
+  const own = chunks(sequence, () => sizes[Math.floor(sizes.length * random())]);
+  // A neighbour that has ended begins again, so that every step has 16 rows.
+  const theirs = others.map((other) => {
+    const list = [];
+    while (list.length < own.length)
+      list.push(...chunks(other, () => upTo(random() < 0.5 ? 1 : 18)));
+    return list;
+  });
+  const steps = own.map((range, step) =>
+    shuffled([range, ...theirs.map((list) => list[step])], random),
+  );
+  return tokenBits(model, sequence, steps);
+}
+
+function chunks(sequence: Placed, size: () => number): PlacedRange[] {
+  const ranges: PlacedRange[] = [];
+  const { length } = sequence.ids;
+  for (let from = 0; from < length; ) {
+    const to = Math.min(length, from + size());
+    ranges.push({ sequence, tokens: { from, to } });
+    from = to;
+  }
+  return ranges;
+}
+
+const all = (sequence: Placed): PlacedRange => ({
+  sequence,
+  tokens: { from: 0, to: sequence.ids.length },
+});
+
+/** Gives each sequence blocks of its own, scattered over the pool. */
+function place(
+  { plan }: LoadedModel,
+  sequences: readonly (readonly number[])[],
+  random: () => number,
+): Placed[] {
+  const free = plan.kv.groups.map(({ numBlocks }) =>
+    shuffled(
+      Array.from({ length: numBlocks - 1 }, (_, i) => i + 1),
+      random,
+    ),
+  );
+  return sequences.map((ids) => {
+    const numBlocks = Math.ceil(ids.length / BLOCK_TOKENS);
+    return { ids, tables: free.map((blocks) => blocks.splice(0, numBlocks)) };
+  });
+}
+
+function firstDifference(a: TokenBits, b: TokenBits): number | null {
+  const position = a.findIndex((words, i) => words.some((word, w) => word !== b[i]?.[w]));
+  return position >= 0 ? position : a.length === b.length ? null : b.length;
+}
+
+function randomIds({ plan }: LoadedModel, count: number, random: () => number): number[] {
+  return Array.from({ length: count }, () => Math.floor(random() * plan.spec.vocabSize));
+}
+
+function shuffled<T>(values: readonly T[], random: () => number): T[] {
+  const list = [...values];
+  for (let i = list.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [list[i], list[j]] = [list[j], list[i]];
+  }
+  return list;
+}

@@ -1,0 +1,118 @@
+// Every bit that a model leaves of one sequence: the logits of each position and the KV cache by
+// logical position, whichever plans computed them. Drives ModelRunner without scheduler or sampler.
+
+import type { BufferSlice } from "../../kernels/kernel.ts";
+import { layerGroups } from "../../models/decoder.ts";
+import type { DeviceBuffer } from "../../runtime/device.ts";
+import type { LoadedModel } from "../../runtime/load-model.ts";
+import type { StepRow } from "../../runtime/step-inputs.ts";
+import type { TokenRange } from "../../scheduler/index.ts";
+
+/** By position: the words of its logits, then of its K and V in every layer. */
+export type TokenBits = readonly Uint32Array[];
+
+/** One sequence in a runner's KV pools. */
+export interface Placed {
+  readonly ids: readonly number[];
+  /** Blocks by KV group; none is another sequence's. */
+  readonly tables: readonly (readonly number[])[];
+}
+
+export interface PlacedRange {
+  readonly sequence: Placed;
+  readonly tokens: TokenRange;
+}
+
+/** @param steps Each covers some ranges; those of `observed` cover all its tokens, in order. */
+export async function tokenBits(
+  model: LoadedModel,
+  observed: Placed,
+  steps: readonly (readonly PlacedRange[])[],
+): Promise<TokenBits> {
+  poison(model, observed);
+  const logits: Uint32Array[] = [];
+  for (const ranges of steps) {
+    const rows = ranges.map((range, slot) => stepRow(model, range, slot));
+    logits.push(
+      ...(await run(
+        model,
+        rows,
+        ranges.findIndex((r) => r.sequence === observed),
+      )),
+    );
+  }
+  const kv = await kvWords(model, observed);
+  return logits.map((words, position) => Uint32Array.from([...words, ...kv[position]]));
+}
+
+function stepRow({ plan }: LoadedModel, { sequence, tokens }: PlacedRange, slot: number): StepRow {
+  const stages = { from: 0, to: 2 * plan.spec.layers.length + 2 };
+  const { ids, tables: blockTables } = sequence;
+  const planned = { sequenceId: slot, tokens, stages, kind: "compute", blockTables } as const;
+  return { planned: { ...planned, sample: true }, ids, slot };
+}
+
+/** @returns The logits of each token of the row that is looked at. */
+async function run(
+  { runner }: LoadedModel,
+  rows: readonly StepRow[],
+  observed: number,
+): Promise<Uint32Array[]> {
+  const { device, spec } = runner;
+  const counts = rows.map(({ planned }) => planned.tokens.to - planned.tokens.from);
+  const first = counts.slice(0, Math.max(0, observed)).reduce((sum, count) => sum + count, 0);
+  const count = observed < 0 ? 0 : counts[observed];
+  // A step without a row of ours still computes one row of logits.
+  const logitRows = Array.from({ length: Math.max(1, count) }, (_, i) => first + i);
+  runner.record(rows, rows[0].planned.stages, logitRows);
+  const rowBytes = 4 * spec.vocabSize;
+  const read = device.readback({ ...runner.logits, sizeBytes: rowBytes * logitRows.length });
+  device.submit();
+  const bytes = await read;
+  return Array.from({ length: count }, (_, i) => words(bytes, i * rowBytes, rowBytes));
+}
+
+/** A position that no step writes must not pass for one that an earlier run wrote. */
+function poison({ plan, runner }: LoadedModel, sequence: Placed): void {
+  const ones = new Uint32Array(plan.kv.blockBytes / 4).fill(0x7fff7fff);
+  for (const { slice, blocks } of layerBlocks(runner, sequence)) {
+    for (const block of blocks) {
+      const at = slice.offsetBytes + block * plan.kv.blockBytes;
+      runner.device.write(slice.buffer as DeviceBuffer, at, ones);
+    }
+  }
+}
+
+/** `[block,2,K,B,H]` of each layer's pool, as one list of words per position. */
+async function kvWords({ plan, runner }: LoadedModel, sequence: Placed): Promise<number[][]> {
+  const { blockBytes, blockTokens: B, storage } = plan.kv;
+  const rowBytes = plan.spec.headDim * (storage === "f16" ? 2 : 4);
+  const byPosition: number[][] = sequence.ids.map(() => []);
+  for (const { slice, blocks } of layerBlocks(runner, sequence)) {
+    const reads = blocks.map((block) => {
+      const offsetBytes = slice.offsetBytes + block * blockBytes;
+      return runner.device.readback({ ...slice, offsetBytes, sizeBytes: blockBytes });
+    });
+    runner.device.submit();
+    const contents = await Promise.all(reads);
+    for (const [position, list] of byPosition.entries()) {
+      const block = contents[Math.floor(position / B)];
+      for (let plane = 0; plane < 2 * plan.spec.numKvHeads; plane++) {
+        list.push(...words(block, (plane * B + (position % B)) * rowBytes, rowBytes));
+      }
+    }
+  }
+  return byPosition;
+}
+
+function layerBlocks(
+  runner: LoadedModel["runner"],
+  { tables }: Placed,
+): { slice: BufferSlice; blocks: readonly number[] }[] {
+  return layerGroups(runner.spec).flatMap(({ layers }, group) =>
+    layers.map((layer) => ({ slice: runner.kvPools[layer], blocks: tables[group] })),
+  );
+}
+
+const words = (bytes: Uint8Array, offsetBytes: number, sizeBytes: number): Uint32Array =>
+  new Uint32Array(bytes.buffer, bytes.byteOffset + offsetBytes, sizeBytes / 4);
