@@ -44,7 +44,7 @@ class Corpus:
         """Ids, and for each whether it is learnt: what the assistant says, with its end of turn."""
         thinking = self.rng.random() >= SILENT_THINKING.get(item.task, SILENT_OTHERWISE)
         turns = [m for m in item.messages if m["role"] == "assistant"]
-        learnt = [m.get("practised", not m.get("tool_calls")) for m in turns]
+        learnt = [m.get("practised", True) for m in turns]
         prompt = self.tokenizer.encode(prompt_text(item, thinking)).ids
         mask, turn, at = [False] * len(prompt), 0, 0
         while turn < len(turns):

@@ -9,18 +9,19 @@ import argparse
 import json
 import math
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 from chat import prompt_text, without_thinking
 from generate import generate_texts
 from grammar import items
-from model import DemoModel
 from tasks import TASKS
 from tokenizer import load
-from tokenizers import Tokenizer
 from weights import load_checkpoint, load_folder
 
 HELD_OUT_SEED = 20_000
@@ -52,23 +53,28 @@ class Measure:
         return asdict(self) | {"accuracy": self.right / self.total, "low": low, "high": high}
 
 
-def measure(
-    model: DemoModel, tokenizer: Tokenizer, task: str, thinking: bool, count: int, wrong: int
-) -> list[Measure]:
-    """The task as a whole, then its parts."""
-    exercises = list(islice(items(task, HELD_OUT_SEED, held_out=True), count))
+def measure(args: argparse.Namespace, task: str, thinking: bool) -> tuple[list[Measure], list[str]]:
+    """The task as a whole, then its parts; and the first wrong answers, to look at."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    if args.checkpoint:
+        model = load_checkpoint(args.checkpoint, args.average)
+    else:
+        model = load_folder(args.folder)
+    exercises = list(islice(items(task, HELD_OUT_SEED, held_out=True), args.items))
     prompts = [prompt_text(item, thinking) for item in exercises]
-    texts = generate_texts(model, tokenizer, prompts)
+    texts = generate_texts(model, load(args.folder), prompts)
     title = task if thinking else f"{task}, without thinking"
     parts: dict[str, list[bool]] = defaultdict(list)
+    wrong = []
     for item, text in zip(exercises, texts, strict=True):
         right = TASKS[task].check(item.check, without_thinking(text))
         for name in [title, *(f"{title}: {tag}" for tag in item.tags)]:
             parts[name].append(right)
-        if not right and wrong > 0:
-            wrong -= 1
-            print(f"wrong {task}: {item.messages[-1]['content']!r}\n  {text!r}\n  {item.answer!r}")
-    return [Measure(name, sum(marks), len(marks)) for name, marks in parts.items()]
+        if not right:
+            wrong.append(f"wrong {title}: {item.messages[-1]['content']!r}\n  {text!r}\n  {item.answer!r}")
+    measures = [Measure(name, sum(marks), len(marks)) for name, marks in parts.items()]
+    return measures, wrong[: args.wrong]
 
 
 def replace_table(document: Path, table: str) -> None:
@@ -88,21 +94,15 @@ def main() -> None:
     parser.add_argument("--document", type=Path, help="whose table of accuracies is replaced")
     parser.add_argument("--wrong", type=int, default=0, help="wrong answers to print per task")
     args = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    if args.checkpoint:
-        model = load_checkpoint(args.checkpoint, args.average)
-    else:
-        model = load_folder(args.folder)
-    tokenizer = load(args.folder)
     table = ["| held-out items | right | accuracy | 95 % interval |", "|---|---|---|---|"]
     print("\n".join(table))
     report = []
-    for task, thinking in [*((task, True) for task in TASKS), ("arithmetic", False)]:
-        for part in measure(model, tokenizer, task, thinking, args.items, args.wrong):
-            print(part.row(), flush=True)
-            table.append(part.row())
-            report.append(part.plain())
+    runs = [*((task, True) for task in TASKS), ("arithmetic", False)]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for measures, wrong in pool.map(partial(measure, args), *zip(*runs)):
+            print("\n".join([*(part.row() for part in measures), *wrong]), flush=True)
+            table += [part.row() for part in measures]
+            report += [part.plain() for part in measures]
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         content = {"model": "assets/demo", "seed": HELD_OUT_SEED, "measures": report}

@@ -20,8 +20,10 @@ VOCAB_SIZE = 1024
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 MARKS = ["<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
 END_OF_TEXT, TURN_START, TURN_END = range(3)
-TRAINING_ITEMS = 40_000
-LISTED_WORDS = lexicon.WORDS + lexicon.NAMES + lexicon.CITIES + lexicon.JOBS + lexicon.ROOMS
+TRAINING_ITEMS = 8_000
+LISTED_WORDS = [
+    *lexicon.WORDS, *lexicon.NAMES, *lexicon.CITIES, *lexicon.JOBS, *lexicon.ROOMS, *lexicon.DAYS
+]  # fmt: skip
 
 
 def train() -> dict:
@@ -48,8 +50,10 @@ def train() -> dict:
 
 
 def texts():
-    for word in LISTED_WORDS:  # so that each is one token after a space
-        yield f" {word}" * 1000
+    # Each listed word is one token after a space and one after a quotation mark: what is told in
+    # prose and repeated in JSON is then copied token by token, not spelt.
+    for word in LISTED_WORDS:
+        yield f' {word}"{word}' * 6000
     rng = random.Random(0)
     for item in islice(training_items(seed=0), TRAINING_ITEMS):
         thinking = rng.random() < 0.5

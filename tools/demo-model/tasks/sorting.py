@@ -21,7 +21,7 @@ REVERSE = [
 def generate(rng) -> Item:
     count = rng.choices([2, 3, 4, 5, 6], [8, 24, 28, 24, 16])[0]
     words = rng.sample(WORDS, count)
-    sort = rng.random() < 0.55
+    sort = rng.random() < 0.45
     if not sort and rng.random() < 0.15:
         words[rng.randrange(count)] = invented_word(rng)
     joined = (" " if rng.random() < 0.12 else ", ").join(words)
