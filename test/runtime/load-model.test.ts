@@ -1,0 +1,120 @@
+// What loading refuses, with which words, before it allocates; and matrices cut by rows.
+
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import type { Device, DeviceLimits } from "../../runtime/device.ts";
+import { WeftError } from "../../runtime/errors.ts";
+import { type LoadModelOptions, planModel } from "../../runtime/load-model.ts";
+import { localFolder } from "../../runtime/model-folder/local-folder.ts";
+import { blobFolder, type ModelFolder } from "../../runtime/model-folder/model-folder.ts";
+import { ReferenceDevice } from "../../runtime/reference/device.ts";
+import { loadTiny, logitsOf } from "../models/sequence-runner.ts";
+
+const goldens = fileURLToPath(new URL("../fixtures/goldens/", import.meta.url));
+
+const demo = fileURLToPath(new URL("../../assets/demo/", import.meta.url));
+
+/** A golden model with other values in its config.json. */
+function withConfig(name: string, changes: Record<string, unknown>): ModelFolder {
+  const config = JSON.parse(readFileSync(`${goldens}${name}/config.json`, "utf8"));
+  const weights = readFileSync(`${goldens}${name}/model.safetensors`);
+  return blobFolder(
+    new Map([
+      ["config.json", new Blob([JSON.stringify({ ...config, ...changes })])],
+      ["model.safetensors", new Blob([weights])],
+    ]),
+    name,
+  );
+}
+
+function withLimits(limits: Partial<DeviceLimits>): Device {
+  const device = new ReferenceDevice();
+  const info = { ...device.info, limits: { ...device.info.limits, ...limits } };
+  return Object.defineProperty(device, "info", { value: info });
+}
+
+async function refusal(
+  folder: ModelFolder,
+  options?: LoadModelOptions,
+  device: Device = new ReferenceDevice(),
+): Promise<WeftError> {
+  try {
+    await (await planModel(device, folder, options)).close();
+  } catch (error) {
+    return WeftError.from(error);
+  }
+  throw new Error("the model was accepted");
+}
+
+test("an unknown model_type is named, with those that are known", async () => {
+  const error = await refusal(withConfig("llama/f32", { model_type: "rwkv" }));
+  expect(error.code).toBe("unsupported_model");
+  expect(error.message).toMatch(/"rwkv".*llama, mistral, qwen2, qwen3, smollm3/);
+});
+
+test.each([
+  ["hidden_size", undefined, "bad_config"],
+  ["num_hidden_layers", "two", "bad_config"],
+  ["hidden_act", "relu", "unsupported_model"],
+  ["rope_scaling", { rope_type: "yarn", factor: 4 }, "unsupported_model"],
+  ["vocab_size", 7, "bad_safetensors"],
+])("config.json with %s = %j is refused", async (key, value, code) => {
+  const error = await refusal(withConfig("llama/f32", { [key]: value }));
+  expect(error.code).toBe(code);
+  if (code !== "bad_safetensors") expect(error.message).toContain(key);
+});
+
+test("unknown keys of config.json are ignored", async () => {
+  const folder = withConfig("llama/f32", { some_new_key: { deep: true } });
+  const plan = await planModel(new ReferenceDevice(), folder);
+  expect(plan.spec.modelType).toBe("llama");
+  await plan.close();
+});
+
+test("a missing tensor is named", async () => {
+  const error = await refusal(withConfig("llama/f32", { num_hidden_layers: 9 }));
+  expect(error.code).toBe("missing_tensor");
+  expect(error.message).toMatch(/model\.layers\.\d\./);
+});
+
+test("a memory budget below the weights says what is needed", async () => {
+  const error = await refusal(localFolder(`${goldens}llama/f32`), { memoryBudgetBytes: 1000 });
+  expect(error.code).toBe("memory_budget_too_small");
+  const needed = Number(/give at least (\d+)/.exec(error.message)?.[1]);
+  const device = new ReferenceDevice();
+  const plan = await planModel(device, localFolder(`${goldens}llama/f32`), {
+    memoryBudgetBytes: needed,
+  });
+  expect(plan.weightBytes + plan.activationBytes + plan.kv.totalBytes).toBeLessThanOrEqual(needed);
+  expect(plan.maxContext).toBeGreaterThanOrEqual(96);
+  await plan.close();
+});
+
+test("a budget that leaves no block of KV cache is refused", async () => {
+  const folder = localFolder(`${goldens}llama/f32`);
+  const plan = await planModel(new ReferenceDevice(), folder);
+  const memoryBudgetBytes = plan.weightBytes + plan.activationBytes + 64;
+  await plan.close();
+  const error = await refusal(folder, { memoryBudgetBytes });
+  expect(error.code).toBe("memory_budget_too_small");
+});
+
+test("an embedding above the binding limit is cut by rows, with the same logits", async () => {
+  const ids = [3, 1000, 64, 65, 1, 700, 127];
+  const whole = await loadTiny(new ReferenceDevice(), demo);
+  const { hiddenSize, ffnSize, vocabSize } = whole.spec;
+  // Gate and up are one matrix, the largest that needs a binding of its own.
+  expect(vocabSize).toBeGreaterThan(2 * ffnSize);
+  const device = withLimits({ maxBindingBytes: 2 * ffnSize * hiddenSize * 2 });
+  const cut = await loadTiny(device, demo, { memoryBudgetBytes: 16e6 });
+  expect(await logitsOf(cut, ids)).toEqual(await logitsOf(whole, ids));
+  expect(cut.pipelines.length).toBeGreaterThan(whole.pipelines.length);
+});
+
+test("a matrix that cannot be cut and exceeds the binding limit is refused", async () => {
+  const device = withLimits({ maxBindingBytes: 150_000 });
+  await expect(loadTiny(device, demo, { memoryBudgetBytes: 16e6 })).rejects.toMatchObject({
+    code: "limit_exceeded",
+  });
+});
