@@ -59,6 +59,8 @@ async function run(
   { dims }: Probe,
   inputs: Record<string, Float32Array | Uint32Array>,
 ) {
+  // First, so that a rejected kernel leaves no buffer behind.
+  await device.prepare([{ kernel, constants: dims }]);
   const alignment = Math.max(16, device.info.limits.offsetAlignmentBytes);
   const buffers: Record<string, BufferSlice> = {};
   const owned: DeviceBuffer[] = [];
@@ -74,7 +76,6 @@ async function run(
     owned.push(buffer);
     buffers[name] = { buffer, offsetBytes: alignment, sizeBytes };
   }
-  await device.prepare([{ kernel, constants: dims }]);
   device.record([{ kernel, buffers, dims }]);
   const written = Object.entries(kernel.bindings).filter(([, b]) => b.access !== "read");
   const images = written.map(async ([name, binding]) => {

@@ -1,6 +1,6 @@
 /** Finds an adapter and asks for all that Weft can use of it. Names what is missing when there is none. */
 import type { DeviceLimits, Tier } from "../device.ts";
-import { WeftError } from "../errors.ts";
+import { reasonOf, WeftError } from "../errors.ts";
 
 const WANTED_FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
 const WANTED_LIMITS = [
@@ -32,7 +32,12 @@ export async function openAdapter(gpu: GPU | undefined, options: AdapterOptions 
       `this runtime has no WebGPU (navigator.gpu is missing); in Node import weft-llm/node, else ${cure}`,
     );
   }
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  const refused = (cause: unknown): never => {
+    throw new WeftError("no_adapter", `the GPU gave no device: ${reasonOf(cause)}; ${cure}`, {
+      cause,
+    });
+  };
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" }).catch(refused);
   if (!adapter) {
     throw new WeftError("no_adapter", `WebGPU is present but offers no adapter; ${cure}`);
   }
@@ -41,7 +46,7 @@ export async function openAdapter(gpu: GPU | undefined, options: AdapterOptions 
   const requiredLimits = full
     ? Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]))
     : {};
-  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
+  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits }).catch(refused);
   const { limits } = device;
   return {
     device,

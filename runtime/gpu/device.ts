@@ -137,21 +137,17 @@ export class GpuDevice implements Device {
     for (const call of calls) this.#recorder.dispatch(call);
   }
 
-  readback({ buffer, offsetBytes, sizeBytes }: BufferSlice): Promise<Uint8Array> {
+  async readback({ buffer, offsetBytes, sizeBytes }: BufferSlice): Promise<Uint8Array> {
     this.#check();
     const source = this.#gpuBuffer(buffer.id);
     const bytes = this.#readbacks.copy(this.#recorder.encoder(), source, offsetBytes, sizeBytes);
     this.counters.readBytes += sizeBytes;
-    return bytes.then(
-      (value) => {
-        this.#check();
-        return value;
-      },
-      (cause) => {
-        // A browser rejects the mapping before it says that the device is lost.
-        throw this.#failure ?? lostError({ reason: "unknown", message: `readback: ${cause}` });
-      },
-    );
+    const value = await bytes.catch((cause) => {
+      // A browser rejects the mapping before it says that the device is lost.
+      throw this.#failure ?? lostError({ reason: "unknown", message: `readback: ${cause}` });
+    });
+    this.#check();
+    return value;
   }
 
   submit(): void {
@@ -161,11 +157,14 @@ export class GpuDevice implements Device {
   }
 
   async idle(): Promise<void> {
+    this.#check();
     await this.#device.queue.onSubmittedWorkDone();
     this.#check();
   }
 
   destroy(): void {
+    // `lost` resolves later; no call may pass in between.
+    this.#failure = lostError({ reason: "destroyed", message: "destroy() was called" });
     this.#readbacks.destroy();
     this.#recorder.destroy();
     this.#device.destroy();

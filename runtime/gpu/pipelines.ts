@@ -50,15 +50,19 @@ export class PipelineCache {
   async #compile({ kernel, constants }: PipelineSpec): Promise<void> {
     const device = this.#device;
     const code = moduleSource(kernel, this.#options);
+    // What is wrong with a module is reported below; uncaptured, it would fail the device.
+    device.pushErrorScope("validation");
     const layout = device.createBindGroupLayout({
       label: kernel.name,
       entries: layoutEntries(kernel, this.#options),
     });
     const module = device.createShaderModule({ label: kernel.name, code });
+    const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
+    const invalid = device.popErrorScope().catch(() => null);
     try {
       const pipeline = await device.createComputePipelineAsync({
         label: kernel.name,
-        layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        layout: pipelineLayout,
         compute: {
           module,
           entryPoint: "main",
@@ -75,9 +79,10 @@ export class PipelineCache {
     } catch (cause) {
       const { messages } = await module.getCompilationInfo();
       const details = messages.map((m) => `${m.type} at line ${m.lineNum}: ${m.message}`);
+      const words = details.join("; ") || (await invalid)?.message || String(cause);
       throw new WeftError(
         "kernel_rejected",
-        `kernel ${kernel.name} was rejected by the driver: ${details.join("; ") || String(cause)}; ` +
+        `kernel ${kernel.name} was rejected by the driver: ${words}; ` +
           "report it with the output of `weft info`",
         { cause },
       );

@@ -1,10 +1,24 @@
 /**
- * The Device without a GPU: runs each kernel's reference at once, on typed arrays. Slow and correct.
- * Weights are decoded once; nothing is compiled. Never chosen silently.
+ * The Device without a GPU: runs each kernel's reference on typed arrays, in the order that a queue
+ * would. Slow and correct. Weights are decoded once; nothing is compiled. Never chosen silently.
  */
 import { bf16ToNumber, f16ToNumber } from "../../kernels/half.ts";
-import type { Binding, BufferSlice, KernelCall, View, Views } from "../../kernels/kernel.ts";
-import type { Device, DeviceBuffer, DeviceCounters, DeviceInfo, DeviceLoss } from "../device.ts";
+import type {
+  Binding,
+  BufferSlice,
+  Kernel,
+  KernelCall,
+  View,
+  Views,
+} from "../../kernels/kernel.ts";
+import type {
+  Device,
+  DeviceBuffer,
+  DeviceCounters,
+  DeviceInfo,
+  DeviceLoss,
+  PipelineSpec,
+} from "../device.ts";
 import { WeftError } from "../errors.ts";
 
 export class ReferenceDevice implements Device {
@@ -33,7 +47,11 @@ export class ReferenceDevice implements Device {
   /** Decoded f16 and bf16 slices, dropped when their buffer is written. */
   readonly #decoded = new Map<number, Map<string, Float32Array>>();
   readonly #views = new WeakMap<object, Map<KernelCall["kernel"], Views>>();
-  #recorded = false;
+  readonly #prepared = new Map<Kernel, Set<string>>();
+  /** The current submission. Nothing runs before `submit`: a write may still come before it. */
+  #recorded: (() => void)[] = [];
+  /** Of readbacks that were asked for and have not come. */
+  readonly #refusals = new Set<(error: WeftError) => void>();
   #nextId = 1;
   #destroy: (loss: DeviceLoss) => void = () => {};
   #destroyed = false;
@@ -80,34 +98,61 @@ export class ReferenceDevice implements Device {
     this.counters.writtenBytes += bytes.byteLength;
   }
 
-  async prepare(specs: readonly unknown[], onReady?: () => void): Promise<void> {
+  async prepare(specs: readonly PipelineSpec[], onReady?: () => void): Promise<void> {
     this.#check();
-    for (const _ of specs) onReady?.();
+    for (const { kernel, constants } of specs) {
+      const known = this.#prepared.get(kernel) ?? new Set();
+      this.#prepared.set(kernel, known);
+      const key = constantsKey(kernel, constants);
+      if (known.has(key)) continue;
+      known.add(key);
+      this.counters.pipelines += 1;
+      onReady?.();
+    }
   }
 
   record(calls: Iterable<KernelCall>): void {
     this.#check();
-    for (const call of calls) {
-      call.kernel.reference(this.#viewsOf(call), call.dims);
+    for (const { kernel, buffers, dims } of calls) {
+      if (!this.#prepared.get(kernel)?.has(constantsKey(kernel, dims))) {
+        throw new Error(`${kernel.name} was recorded before it was prepared`);
+      }
+      for (const name of Object.keys(kernel.bindings)) {
+        const slice = buffers[name];
+        if (!slice) throw new Error(`${kernel.name} was called without its binding ${name}`);
+        this.#bytes(slice.buffer.id);
+      }
+      if (kernel.workgroups(dims).includes(0)) continue;
+      const call = { kernel, buffers, dims: { ...dims } };
+      this.#recorded.push(() => kernel.reference(this.#viewsOf(call), call.dims));
       this.counters.dispatches += 1;
-      this.#recorded = true;
     }
   }
 
   async readback({ buffer, offsetBytes, sizeBytes }: BufferSlice): Promise<Uint8Array> {
     this.#check();
-    this.#recorded = true;
+    this.#bytes(buffer.id);
     this.counters.readBytes += sizeBytes;
-    const bytes = new Uint8Array(this.#bytes(buffer.id), offsetBytes, sizeBytes).slice();
-    // As on a GPU, the bytes come in a later task, so callers may rely on that order.
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    return bytes;
+    return new Promise((resolve, reject) => {
+      this.#refusals.add(reject);
+      this.#recorded.push(() => {
+        const bytes = new Uint8Array(this.#bytes(buffer.id), offsetBytes, sizeBytes).slice();
+        // As on a GPU, the bytes come in a later task, so callers may rely on that order.
+        setTimeout(() => {
+          this.#refusals.delete(reject);
+          resolve(bytes);
+        }, 0);
+      });
+    });
   }
 
   submit(): void {
     this.#check();
-    if (this.#recorded) this.counters.submissions += 1;
-    this.#recorded = false;
+    const recorded = this.#recorded;
+    if (recorded.length === 0) return;
+    this.#recorded = [];
+    this.counters.submissions += 1;
+    for (const run of recorded) run();
   }
 
   async idle(): Promise<void> {
@@ -118,6 +163,9 @@ export class ReferenceDevice implements Device {
     this.#destroyed = true;
     this.#memory.clear();
     this.#decoded.clear();
+    this.#recorded = [];
+    for (const refuse of this.#refusals) refuse(lostError());
+    this.#refusals.clear();
     this.#destroy({ reason: "destroyed", message: "destroy() was called" });
   }
 
@@ -127,8 +175,7 @@ export class ReferenceDevice implements Device {
     if (cached) return cached;
     const views: Views = {};
     for (const [name, binding] of Object.entries(kernel.bindings)) {
-      const slice = buffers[name];
-      if (!slice) throw new Error(`${kernel.name} was called without its binding ${name}`);
+      const slice = buffers[name]!;
       views[name] = decodes(binding) ? this.#decode(binding, slice) : this.#live(binding, slice);
     }
     if (half) return views;
@@ -164,12 +211,19 @@ export class ReferenceDevice implements Device {
   }
 
   #check(): void {
-    if (!this.#destroyed) return;
-    throw new WeftError(
-      "device_lost",
-      "the reference device was destroyed (engine closed); create the engine again",
-    );
+    if (this.#destroyed) throw lostError();
   }
+}
+
+function lostError(): WeftError {
+  return new WeftError(
+    "device_lost",
+    "the reference device was destroyed (engine closed); create the engine again",
+  );
+}
+
+function constantsKey(kernel: Kernel, constants: Readonly<Record<string, number>>): string {
+  return kernel.constants.map((name) => constants[name]).join();
 }
 
 const decodes = ({ access, storage, raw }: Binding): boolean =>
