@@ -2,6 +2,7 @@
 // Chromium runs the whole suite there (test/browser): here it runs what depends on the driver.
 
 import { project } from "../harness/project.ts";
+import { scale } from "../harness/soak.ts";
 import { demoFolder, nodePlatform } from "./node-model.ts";
 import { shallowFolder } from "./shallow-folder.ts";
 import { opener } from "./subject.ts";
@@ -15,5 +16,8 @@ engineSuite(
     folder: slow ? shallowFolder(demoFolder(), 2) : demoFolder(),
     device: project() === "reference" ? "reference" : "gpu",
   }),
-  slow ? ["batching", "ending"] : undefined,
+  {
+    names: slow ? ["batching", "ending"] : undefined,
+    abortRuns: scale("aborts", 3, 300),
+  },
 );

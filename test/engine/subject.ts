@@ -30,6 +30,8 @@ export interface Subjects {
   readonly wide: () => Subject;
   /** Room for `SMALL_BLOCKS` blocks of 32 tokens, and no more. */
   readonly small: () => Subject;
+  /** Random runs of requests and aborts. */
+  readonly abortRuns: number;
 }
 
 export const SMALL_BLOCKS = 5;

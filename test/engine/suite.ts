@@ -32,10 +32,13 @@ export const groups = {
 
 const OPEN_TIMEOUT_MS = 300_000;
 
-export function engineSuite(
-  openEngine: OpenEngine,
-  names = Object.keys(groups) as readonly (keyof typeof groups)[],
-): void {
+interface SuiteOptions {
+  readonly names?: readonly (keyof typeof groups)[];
+  readonly abortRuns?: number;
+}
+
+export function engineSuite(openEngine: OpenEngine, options: SuiteOptions = {}): void {
+  const { names = Object.keys(groups) as (keyof typeof groups)[], abortRuns = 3 } = options;
   let opened: { main: Subject; wide: Subject; small: Subject };
 
   beforeAll(async () => {
@@ -61,6 +64,7 @@ export function engineSuite(
     main: () => opened.main,
     wide: () => opened.wide,
     small: () => opened.small,
+    abortRuns,
   };
   describe.each(names)("%s", (name) => {
     // Whatever a case did, it leaves nothing behind.

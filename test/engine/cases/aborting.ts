@@ -2,11 +2,10 @@
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { scale } from "../../harness/soak.ts";
 import { all, ask, randomIds, refused, settled } from "../ask.ts";
 import { MAX_ROWS, type Subject, type Subjects } from "../subject.ts";
 
-export function aborting({ main }: Subjects): void {
+export function aborting({ main, abortRuns }: Subjects): void {
   const request = { prompt: randomIds(5, 41), maxTokens: 200, ignoreEos: true };
   const messages = [{ role: "user", content: "Tell me a story." }];
 
@@ -126,7 +125,7 @@ export function aborting({ main }: Subjects): void {
     const run = fc.asyncProperty(fc.array(visit, { minLength: 1, maxLength: 8 }), (visits) =>
       serve(main(), visits),
     );
-    await fc.assert(run, { numRuns: scale("aborts", 3, 300), seed: 7 });
+    await fc.assert(run, { numRuns: abortRuns, seed: 7 });
   });
 }
 

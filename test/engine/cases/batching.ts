@@ -25,21 +25,25 @@ export function batching({ main, wide }: Subjects): void {
   test.each([
     ["f16", main],
     ["f32", wide],
-  ])("sixteen requests at once give what each gives alone, KV cache in %s", async (_, subject) => {
-    const { door, steps } = subject();
-    const alone: Answered[] = [];
-    for (const request of requests) alone.push(await ask(door, request));
-    const numSteps = steps.length;
-    const together = await askInTwoWaves(subject());
-    expect(together.map(({ ids }) => ids)).toEqual(alone.map(({ ids }) => ids));
-    expect(together.map(({ text }) => text)).toEqual(alone.map(({ text }) => text));
-    // Bits, not only choices. The reference device sums its prefill and its decode differently.
-    if (subject().engine.device.info.kind === "gpu") {
-      const floats = (answers: readonly Answered[]) => answers.map(({ logprobs }) => logprobs);
-      expect(floats(together)).toEqual(floats(alone));
-    }
-    expectMixedPlans(steps.slice(numSteps));
-  });
+  ])(
+    "sixteen requests at once give what each gives alone, KV cache in %s",
+    async (_, subject) => {
+      const { door, steps } = subject();
+      const alone: Answered[] = [];
+      for (const request of requests) alone.push(await ask(door, request));
+      const numSteps = steps.length;
+      const together = await askInTwoWaves(subject());
+      expect(together.map(({ ids }) => ids)).toEqual(alone.map(({ ids }) => ids));
+      expect(together.map(({ text }) => text)).toEqual(alone.map(({ text }) => text));
+      // Bits, not only choices. The reference device sums its prefill and its decode differently.
+      if (subject().engine.device.info.kind === "gpu") {
+        const floats = (answers: readonly Answered[]) => answers.map(({ logprobs }) => logprobs);
+        expect(floats(together)).toEqual(floats(alone));
+      }
+      expectMixedPlans(steps.slice(numSteps));
+    },
+    180_000,
+  );
 
   test("a step takes as many dispatches for 16 rows as for 1", async () => {
     const { door, steps } = main();
@@ -113,9 +117,8 @@ function expectMixedPlans(steps: readonly Step[]): void {
   // Some join after others have begun to answer, some leave while others go on.
   const ids = (plan: (typeof plans)[number]) => plan.rows.map(({ sequenceId }) => sequenceId);
   const before = new Set(plans.slice(0, mixed).flatMap(ids));
-  const after = new Set(plans.slice(mixed + 1).flatMap(ids));
   expect(ids(plans[mixed]).some((id) => !before.has(id))).toBe(true);
-  expect([...before].some((id) => !after.has(id) || !ids(plans.at(-1)!).includes(id))).toBe(true);
+  expect([...before].some((id) => !ids(plans.at(-1)!).includes(id))).toBe(true);
 }
 
 const isDecode = (rows: Step["plan"]["rows"], numRows: number): boolean =>
