@@ -11,10 +11,7 @@ export interface DemoCheck {
 
 /** @param text The whole answer; only what follows the thinking block is judged. */
 export function isRight(check: DemoCheck, text: string): boolean {
-  const answer = text
-    .slice(text.lastIndexOf("</think>") + 1)
-    .replace(/^\/think>/, "")
-    .trim();
+  const answer = text.split("</think>").at(-1)!.trim();
   if (check.exact !== undefined) return answer === check.exact;
   if (check.json !== undefined) return sameJson(answer, check.json);
   if (check.toolCall !== undefined) {
