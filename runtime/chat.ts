@@ -194,19 +194,20 @@ function refuseUnsupported(request: ChatCompletionRequest): void {
   if (type !== "text") refuse("response_format", format, '{ type: "text" }');
 }
 
-/** Reports a refused request from `create` itself, not from the first turn of the reader's loop. */
+/**
+ * Reports a refused request from `create` itself, not from the first turn of the reader's loop. A
+ * reader that leaves, even before its first turn, aborts the request.
+ */
 async function started(
   chunks: AsyncGenerator<ChatCompletionChunk, void, undefined>,
 ): Promise<AsyncIterable<ChatCompletionChunk>> {
-  const first = await chunks.next();
-  return (async function* () {
-    try {
-      if (!first.done) yield first.value;
-      yield* chunks;
-    } finally {
-      await chunks.return();
-    }
-  })();
+  let first: IteratorResult<ChatCompletionChunk, void> | undefined = await chunks.next();
+  const next = () => {
+    const result = first ? Promise.resolve(first) : chunks.next();
+    first = undefined;
+    return result;
+  };
+  return { [Symbol.asyncIterator]: () => ({ next, return: () => chunks.return() }) };
 }
 
 async function collect(chunks: AsyncIterable<ChatCompletionChunk>): Promise<ChatCompletion> {

@@ -17,6 +17,7 @@ import {
   type CallOptions,
   checkLength,
   checkRequest,
+  checkSignal,
   type GenerateChunk,
   type GenerateRequest,
 } from "./request.ts";
@@ -86,6 +87,7 @@ export class Engine {
   ): AsyncGenerator<GenerateChunk, void, undefined> {
     const { vocabSize } = this.plan.spec;
     checkRequest(request, vocabSize);
+    checkSignal(signal);
     throwIfAborted(signal);
     const promptIds = this.text.encodePrompt(request.prompt, vocabSize);
     const maxTokens = request.maxTokens ?? Math.max(1, this.plan.maxContext - promptIds.length);

@@ -93,6 +93,12 @@ export function checkRequest(
   }
 }
 
+/** @throws {WeftError} `bad_request`. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined || typeof signal?.addEventListener === "function") return;
+  refuse("signal", signal, "an AbortSignal, as AbortController makes it");
+}
+
 /**
  * The last token is sampled and never computed, so it takes no place in the context.
  * @param maxContext Longest sequence, in tokens.
