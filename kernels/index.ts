@@ -8,7 +8,7 @@ import type { Epilogue } from "./epilogue.ts";
 import type { Kernel } from "./kernel.ts";
 import { kvStorages } from "./kv-layout.ts";
 import { kvWrite } from "./kv-write.ts";
-import { matmul } from "./matmul.ts";
+import { matmul, matmulShapes } from "./matmul.ts";
 import { rmsNorm } from "./rms-norm.ts";
 import { rope } from "./rope.ts";
 import { ropeKvWrite } from "./rope-kv-write.ts";
@@ -25,15 +25,21 @@ export * from "./kernel.ts";
 export { moduleSource } from "./source.ts";
 
 const formats: readonly WeightFormatName[] = ["f32", "f16", "bf16", "f16_native"];
-const shapes = ["gemv", "small_m", "tile"] as const;
 const tails = ["store", "residual", "silu", "gelu_tanh"] as const;
 /** The epilogues that models use. */
 const epilogues: readonly Epilogue[] = [false, true].flatMap((bias) =>
   tails.map((tail) => ({ bias, tail })),
 );
 
+/** All but a norm before a residual add, which no model has. */
 export const matmulKernels: readonly Kernel[] = formats.flatMap((format) =>
-  shapes.flatMap((shape) => epilogues.map((epilogue) => matmul({ format, shape, epilogue }))),
+  Object.values(matmulShapes).flatMap(({ name: shape, prologues }) =>
+    prologues.flatMap((prologue) =>
+      epilogues
+        .filter(({ tail }) => prologue === "none" || tail !== "residual")
+        .map((epilogue) => matmul({ format, shape, prologue, epilogue })),
+    ),
+  ),
 );
 
 export const attentionKernels: readonly Kernel[] = [

@@ -31,6 +31,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   let chunks = params.K / 32u;
   let vectors = params.K / 4u;
   if (lid.x < SUMS) { totals[lid.x] = 0.0; }
+  prepare(lid.x, first_row, num_rows);
 
   for (var base = 0u; base < chunks; base += ${CHUNK_LANES}u) {
     let chunk = base + chunk_lane;
@@ -40,20 +41,20 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       // processor time to build the gemv, as it stands 1.4 s.
       for (var column = chunk * 8u; column < chunk * 8u + 8u; column++) {
         var x = array<vec4<f32>, ${rowsPerGroup}>();
-        for (var m = 0u; m < num_rows; m++) { x[m] = load_x((first_row + m) * vectors + column); }
+        for (var m = 0u; m < num_rows; m++) { x[m] = x4(first_row, m, column); }
         for (var r = 0u; r < ${weightRows}u; r++) {
           let output = first_output + r % ${OUTPUTS_PER_LANE}u;
+          var w = vec4<f32>();
           if (output < params.N) {
-            let weight_row = output + (r / ${OUTPUTS_PER_LANE}u) * params.N;
-            let w = weights4(weight_row * vectors + column);
-            for (var m = 0u; m < ROWS; m++) {
-              var sum = sums[r * ROWS + m];
-              sum = fma(w.x, x[m].x, sum);
-              sum = fma(w.y, x[m].y, sum);
-              sum = fma(w.z, x[m].z, sum);
-              sum = fma(w.w, x[m].w, sum);
-              sums[r * ROWS + m] = sum;
-            }
+            w = weights4((output + (r / ${OUTPUTS_PER_LANE}u) * params.N) * vectors + column);
+          }
+          for (var m = 0u; m < ROWS; m++) {
+            var sum = sums[r * ROWS + m];
+            sum = fma(w.x, x[m].x, sum);
+            sum = fma(w.y, x[m].y, sum);
+            sum = fma(w.z, x[m].z, sum);
+            sum = fma(w.w, x[m].w, sum);
+            sums[r * ROWS + m] = sum;
           }
         }
       }
@@ -64,9 +65,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     workgroupBarrier();
     if (lid.x < SUMS) {
       var total = totals[lid.x];
-      for (var c = 0u; c < min(${CHUNK_LANES}u, chunks - base); c++) {
-        total += chunk_sums[lid.x * ${CHUNK_LANES}u + c];
-      }
+      let first = lid.x * ${CHUNK_LANES}u;
+      for (var c = first; c < first + min(${CHUNK_LANES}u, chunks - base); c++) { total += chunk_sums[c]; }
       totals[lid.x] = total;
     }
     workgroupBarrier();
@@ -91,6 +91,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
 const fewRows = (name: "gemv" | "small_m", rowsPerGroup: number, maxRows: number): MatmulShape => ({
   name,
   maxRows,
+  rowsPerGroup,
+  prologues: ["none", "norm"],
+  features: [],
   wgsl: (perOutput) => source(rowsPerGroup, perOutput),
   workgroups: ({ T, N }) => [ceilDiv(N, OUTPUTS), ceilDiv(T, rowsPerGroup), 1],
   loads: ({ T, N, K }, perOutput) => ({

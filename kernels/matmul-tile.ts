@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       let line = i / 8u;
       let column = i % 8u;
       var v = vec4<f32>();
-      if (first_row + line < params.T) { v = load_x((first_row + line) * vectors + chunk * 8u + column); }
+      if (first_row + line < params.T) { v = x4(first_row, line, chunk * 8u + column); }
       for (var k = 0u; k < 4u; k++) { x_tile[(column * 4u + k) * ${STRIDE}u + line] = v[k]; }
       ${each(
         (p, index) => `var w_${p} = vec4<f32>();
@@ -77,6 +77,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
 export const tileShape: MatmulShape = {
   name: "tile",
   maxRows: Number.POSITIVE_INFINITY,
+  rowsPerGroup: TILE,
+  prologues: ["none"],
+  features: [],
   wgsl: source,
   workgroups: ({ T, N }) => [ceilDiv(N, TILE), ceilDiv(T, TILE), 1],
   loads: ({ T, N, K }, perOutput) => ({

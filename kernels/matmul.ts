@@ -1,6 +1,6 @@
 /**
- * Matrix kernels: out = x · weightᵀ with an epilogue, composed from format × shape × epilogue.
- * All shapes and formats are one numeric class, so a row's bits never depend on the batch around it.
+ * Matrix kernels: out = x · weightᵀ, composed from format × shape × prologue × epilogue. All shapes
+ * and formats are one numeric class, so a row's bits never depend on the batch around it.
  */
 import {
   type Epilogue,
@@ -12,54 +12,84 @@ import {
   rowsPerOutput,
 } from "./epilogue.ts";
 import { KernelError } from "./errors.ts";
-import { defineKernel, type Kernel, read } from "./kernel.ts";
+import { defineKernel, type Kernel, type Probe, read } from "./kernel.ts";
 import { matvecShape, smallMShape } from "./matmul-few-rows.ts";
 import type { MatmulShape } from "./matmul-shape.ts";
+import { subgroupMatvecShape } from "./matmul-subgroup.ts";
 import { tileShape } from "./matmul-tile.ts";
-import { normal } from "./probe.ts";
+import { normal, uniform } from "./probe.ts";
+import {
+  type Prologue,
+  prologueBindings,
+  prologueBytes,
+  prologueParams,
+  prologueReference,
+  prologueWgsl,
+} from "./prologue.ts";
 import { type WeightFormatName, weightBytes, weightFormats } from "./weight-format.ts";
 
-export const matmulShapes = { gemv: matvecShape, small_m: smallMShape, tile: tileShape } as const;
-
-/** The shape for T rows. Any of them gives the same bits; this one is the fastest. */
-export function shapeForRows(T: number): MatmulShape {
-  if (T <= matvecShape.maxRows) return matvecShape;
-  return T <= smallMShape.maxRows ? smallMShape : tileShape;
-}
+export const matmulShapes = {
+  gemv: matvecShape,
+  gemv_subgroup8: subgroupMatvecShape(8),
+  gemv_subgroup16: subgroupMatvecShape(16),
+  gemv_subgroup32: subgroupMatvecShape(32),
+  gemv_subgroup64: subgroupMatvecShape(64),
+  small_m: smallMShape,
+  tile: tileShape,
+} as const satisfies Record<MatmulShape["name"], MatmulShape>;
 
 export interface MatmulVariant {
   readonly format: WeightFormatName;
   readonly shape: MatmulShape["name"];
+  /** Default `none`. */
+  readonly prologue?: Prologue;
   readonly epilogue: Epilogue;
 }
 
 const built = new Map<string, Kernel>();
 
 /**
- *   x [T,K]  weight [rows,K]  bias? → out [T,out_stride] at column out_offset
+ *   x [T,K]  weight [rows,K]  norm_weight? [K]  bias? → out [T,out_stride] at column out_offset
  *
  * rows = N, or 2·N when the epilogue gates. Sums: K in chunks of 32, fma ascending inside a chunk,
  * chunk sums added ascending. K must be a multiple of 32.
  * Cost: rows·K weights once per row block, so one row of f16 is about 1 flop per byte.
+ * @throws {KernelError} `bad_kernel`: a shape that cannot have the prologue.
  */
-export function matmul({ format, shape, epilogue }: MatmulVariant): Kernel {
-  const name = `matmul.${shape}[${format}].${epilogueName(epilogue)}`;
+export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVariant): Kernel {
+  const operands = prologue === "none" ? format : `${format},${prologue}`;
+  const name = `matmul.${shape}[${operands}].${epilogueName(epilogue)}`;
   const known = built.get(name);
   if (known) return known;
   const weights = weightFormats[format];
-  const cut = matmulShapes[shape];
+  const cut: MatmulShape = matmulShapes[shape];
+  if (!cut.prologues.includes(prologue)) {
+    throw new KernelError(
+      "bad_kernel",
+      `${name}: this shape has the prologues ${cut.prologues.join(", ")}; run ${prologue} before it`,
+    );
+  }
   const perOutput = rowsPerOutput(epilogue);
   const kernel = defineKernel({
     name,
-    numerics: `matmul/chunk32/${epilogueName(epilogue)}`,
+    numerics: `matmul/chunk32/${prologue}/${epilogueName(epilogue)}`,
     bindings: {
       x: read("T,K", "vec4<f32>"),
       weight: read(`${perOutput}*N,K`, weights.element, weights.storage),
+      ...prologueBindings(prologue),
       ...epilogueBindings(epilogue),
     },
-    params: { T: "u32", N: "u32", K: "u32", out_stride: "u32", out_offset: "u32" },
-    features: weights.features,
-    wgsl: `${weights.wgsl}\n${epilogueWgsl(epilogue)}\n${cut.wgsl(perOutput)}`,
+    params: {
+      ...{ T: "u32", N: "u32", K: "u32", out_stride: "u32", out_offset: "u32" },
+      ...prologueParams(prologue),
+    },
+    features: [...weights.features, ...cut.features],
+    wgsl: [
+      weights.wgsl,
+      prologueWgsl(prologue, cut.rowsPerGroup),
+      epilogueWgsl(epilogue),
+      cut.wgsl(perOutput),
+    ].join("\n"),
     workgroups: cut.workgroups,
     cost: (dims) => {
       const { T, N, K } = dims;
@@ -67,14 +97,16 @@ export function matmul({ format, shape, epilogue }: MatmulVariant): Kernel {
       return {
         flops: 2 * perOutput * T * N * K,
         bytes: {
-          x: 4 * loads.x,
+          ...prologueBytes(prologue, loads.x, cut.workgroups(dims)[0], { T, K }),
           weight: weightBytes(weights) * loads.weights,
           ...epilogueBytes(epilogue, T, N),
         },
       };
     },
-    reference: ({ x, weight, bias, out }, dims) => {
-      const { T, N, K, out_stride, out_offset } = dims;
+    reference: (io, dims) => {
+      const { weight, bias, out } = io;
+      const { T, N, K, out_stride, out_offset, eps } = dims;
+      const x = prologueReference(prologue, io as never, { T, K, eps });
       for (let t = 0; t < T; t++) {
         for (let n = 0; n < N; n++) {
           const sum = dot(x, t * K, weight, n * K, K);
@@ -86,7 +118,7 @@ export function matmul({ format, shape, epilogue }: MatmulVariant): Kernel {
     },
     // f32 sums of K products against float64 sums; the measured worst is below 1e-6.
     tolerance: 4e-6,
-    probes: matmulProbes(cut, perOutput, epilogue),
+    probes: matmulProbes(cut, perOutput, prologue, epilogue),
   });
   built.set(name, kernel);
   return kernel;
@@ -115,19 +147,25 @@ function dot(x: Float32Array, xAt: number, w: Float32Array, wAt: number, K: numb
   return a + b + (c + d);
 }
 
-function matmulProbes(shape: MatmulShape, perOutput: 1 | 2, { bias, tail }: Epilogue) {
+function matmulProbes(
+  shape: MatmulShape,
+  perOutput: 1 | 2,
+  prologue: Prologue,
+  { bias, tail }: Epilogue,
+): Probe[] {
   const T = Math.min(shape.maxRows, shape.name === "tile" ? 33 : 5);
   return [
     { T: 1, N: 8, K: 32, out_stride: 8, out_offset: 0 },
     { T, N: 35, K: 96, out_stride: 35, out_offset: 0 },
     { T, N: 17, K: 1056, out_stride: 17, out_offset: 0 },
-  ].map((dims) => ({
-    dims,
-    inputs: (random: () => number) => ({
-      x: normal(dims.T * dims.K, random),
-      weight: normal(perOutput * dims.N * dims.K, random, 1 / Math.sqrt(dims.K)),
-      ...(bias && { bias: normal(perOutput * dims.N, random) }),
-      ...(tail === "residual" && { out: normal(dims.T * dims.N, random) }),
+  ].map((sizes) => ({
+    dims: { ...sizes, ...(prologue === "norm" && { eps: 1e-5 }) },
+    inputs: (random) => ({
+      x: normal(sizes.T * sizes.K, random),
+      weight: normal(perOutput * sizes.N * sizes.K, random, 1 / Math.sqrt(sizes.K)),
+      ...(prologue === "norm" && { norm_weight: uniform(sizes.K, 0.5, 1.5, random) }),
+      ...(bias && { bias: normal(perOutput * sizes.N, random) }),
+      ...(tail === "residual" && { out: normal(sizes.T * sizes.N, random) }),
     }),
   }));
 }

@@ -1,6 +1,6 @@
 /**
- * RMS normalisation of each row, scaled by a learnt weight.
- * Owns the norm alone; the residual add before it is the previous matrix kernel's epilogue.
+ * RMS normalisation of each row, scaled by a learnt weight. Few rows are normalised in the prologue
+ * of a matrix kernel instead; the residual add before it is the previous matrix kernel's epilogue.
  */
 import { defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
 import { normal, uniform } from "./probe.ts";
@@ -8,32 +8,16 @@ import { normal, uniform } from "./probe.ts";
 const LANES = 64;
 
 /**
- *   x [T,D]  weight [D]  → out [T,D],  out = x · rsqrt(mean(x²) + eps) · weight
- *
- * One workgroup per row. x² is summed in chunks of 32, chunk sums ascending, so a row's bits
- * depend on that row alone. D must be a multiple of 4; the last chunk may be short (heads of 80).
- * Cost: 2·T·D reads (x twice) + T·D weight reads + T·D writes, about 4 flop per element: memory-bound.
- * @see Zhang and Sennrich, arXiv:1910.07467.
+ * `fn inverse_rms(lane, row, size, eps)`: 1 / sqrt(mean(x²) + eps) of one row of x, right in lane 0.
+ * All 64 lanes call it together. x² is summed in chunks of 32, chunk sums ascending, so a row's bits
+ * depend on that row alone; the last chunk may be short (heads of 80).
  */
-export const rmsNorm: Kernel = defineKernel({
-  name: "rms_norm",
-  numerics: "rms_norm/chunk32",
-  bindings: {
-    x: read("T,D", "vec4<f32>"),
-    weight: read("D", "vec4<f32>"),
-    out: write("T,D", "vec4<f32>"),
-  },
-  params: { T: "u32", D: "u32", eps: "f32" },
-  wgsl: wgsl`
-var<workgroup> chunk_sums: array<f32, ${LANES}>;
-var<workgroup> scale: f32;
+export const inverseRmsWgsl = wgsl`
+var<workgroup> chunk_squares: array<f32, ${LANES}>;
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let row = wg.x;
-  let lane = lid.x;
-  let vectors = params.D / 4u;
-  let chunks = (params.D + 31u) / 32u;
+fn inverse_rms(lane: u32, row: u32, size: u32, eps: f32) -> f32 {
+  let vectors = size / 4u;
+  let chunks = (size + 31u) / 32u;
   var total = 0.0;
   for (var base = 0u; base < chunks; base += ${LANES}u) {
     let chunk = base + lane;
@@ -48,15 +32,43 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
         sum = fma(v.z, v.z, sum);
         sum = fma(v.w, v.w, sum);
       }
-      chunk_sums[lane] = sum;
+      chunk_squares[lane] = sum;
     }
     workgroupBarrier();
     if (lane == 0u) {
-      for (var i = 0u; i < min(${LANES}u, chunks - base); i++) { total += chunk_sums[i]; }
+      for (var i = 0u; i < min(${LANES}u, chunks - base); i++) { total += chunk_squares[i]; }
     }
     workgroupBarrier();
   }
-  if (lane == 0u) { scale = inverseSqrt(total / f32(params.D) + params.eps); }
+  return inverseSqrt(total / f32(size) + eps);
+}`;
+
+/**
+ *   x [T,D]  weight [D]  → out [T,D],  out = x · rsqrt(mean(x²) + eps) · weight
+ *
+ * One workgroup per row. D must be a multiple of 4.
+ * Cost: 2·T·D reads (x twice) + T·D weight reads + T·D writes, about 4 flop per element: memory-bound.
+ * @see Zhang and Sennrich, arXiv:1910.07467.
+ */
+export const rmsNorm: Kernel = defineKernel({
+  name: "rms_norm",
+  numerics: "rms_norm/chunk32",
+  bindings: {
+    x: read("T,D", "vec4<f32>"),
+    weight: read("D", "vec4<f32>"),
+    out: write("T,D", "vec4<f32>"),
+  },
+  params: { T: "u32", D: "u32", eps: "f32" },
+  wgsl: wgsl`${inverseRmsWgsl}
+var<workgroup> scale: f32;
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let row = wg.x;
+  let lane = lid.x;
+  let vectors = params.D / 4u;
+  let inverse = inverse_rms(lane, row, params.D, params.eps);
+  if (lane == 0u) { scale = inverse; }
   workgroupBarrier();
   for (var i = lane; i < vectors; i += ${LANES}u) {
     store_out(row * vectors + i, load_x(row * vectors + i) * scale * load_weight(i));

@@ -1,6 +1,7 @@
 /**
  * A decoder as a graph of kernel calls: embedding, then attention and MLP per layer, then the head.
- * Eleven dispatches per layer in a mixed step, ten when all rows decode. The residual stream is f32
+ * Seven dispatches per layer when at most 16 rows decode; ten in a mixed step, whose many rows are
+ * normalised and attended to by kernels of their own. The residual stream is f32
  * and is updated in place by the epilogues of the output projections.
  */
 import { attentionDecode } from "../kernels/attention-decode.ts";
@@ -8,16 +9,14 @@ import { attentionPrefill } from "../kernels/attention-prefill.ts";
 import { attentionReduce } from "../kernels/attention-reduce.ts";
 import { attentionShapeDims } from "../kernels/attention-work.ts";
 import { embedding } from "../kernels/embedding.ts";
-import type { BufferSlice } from "../kernels/kernel.ts";
 import { requireChunkedColumns } from "../kernels/matmul.ts";
-import { rmsNorm } from "../kernels/rms-norm.ts";
 import { ropeKvWrite } from "../kernels/rope-kv-write.ts";
 import { rotaryDims } from "../kernels/rope-tables.ts";
 import { rowGather } from "../kernels/row-gather.ts";
 import { type DecoderSpec, layerGroups } from "./decoder.ts";
-import { GraphBuilder, type GraphNode, type StepSizes } from "./graph.ts";
+import { GraphBuilder, type GraphNode, type InputNorm, type StepSizes } from "./graph.ts";
 import type { DecoderTensors } from "./tensors.ts";
-import { layerWeight } from "./weights.ts";
+import { layerWeight, type Weight } from "./weights.ts";
 
 /** @throws {KernelError} `bad_shape` for sizes that no kernel computes. */
 export function checkDecoderShape({ hiddenSize, ffnSize, numHeads, headDim }: DecoderSpec): void {
@@ -29,7 +28,7 @@ export function checkDecoderShape({ hiddenSize, ffnSize, numHeads, headDim }: De
 /** @throws {KernelError} as `checkDecoderShape`. */
 export function decoderGraph(spec: DecoderSpec, tensors: DecoderTensors): GraphNode[] {
   checkDecoderShape(spec);
-  const graph = new GraphBuilder(tensors.shapesAgree);
+  const graph = new GraphBuilder(tensors.matmul);
   const groups = layerGroups(spec);
   graph.nextStage("embed");
   embed(graph, spec, tensors);
@@ -88,15 +87,15 @@ function attention(
     ...attentionShapeDims({ N, K, B, H }),
   };
 
-  norm(graph, spec, tensors, weight("attention_norm").shards[0].slice);
   graph.matmul(
     weight("qkv"),
     { bias: spec.qkvBias, tail: "store" },
     {
-      x: tensors.activation("normed"),
+      x: tensors.activation("hidden"),
       out: qkv,
       ...(spec.qkvBias && { bias: weight("qkv_bias").shards[0].slice }),
     },
+    { norm: inputNorm(spec, tensors, weight("attention_norm")) },
   );
   graph.add(
     ropeKvWrite({ storage: kvStorage, qkNorm }),
@@ -139,15 +138,15 @@ function attention(
 function mlp(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderTensors, layer: number): void {
   const weight = (name: string) => tensors.weight(layerWeight(layer, name));
   const gated = tensors.activation("gated");
-  norm(graph, spec, tensors, weight("mlp_norm").shards[0].slice);
   graph.matmul(
     weight("gate_up"),
     { bias: spec.mlpBias, tail: spec.activation },
     {
-      x: tensors.activation("normed"),
+      x: tensors.activation("hidden"),
       out: gated,
       ...(spec.mlpBias && { bias: weight("gate_up_bias").shards[0].slice }),
     },
+    { norm: inputNorm(spec, tensors, weight("mlp_norm")) },
   );
   graph.matmul(
     weight("down"),
@@ -160,30 +159,27 @@ function mlp(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderTensors, la
   );
 }
 
-function norm(
-  graph: GraphBuilder,
-  { hiddenSize: D, normEps: eps }: DecoderSpec,
+const inputNorm = (
+  { normEps: eps }: DecoderSpec,
   tensors: DecoderTensors,
-  weight: BufferSlice,
-): void {
-  const buffers = { x: tensors.activation("hidden"), weight, out: tensors.activation("normed") };
-  graph.add(rmsNorm, buffers, ({ T }) => ({ T, D, eps }));
-}
+  { shards }: Weight,
+): InputNorm => ({ weight: shards[0].slice, eps, out: tensors.activation("normed") });
 
 /** Only rows that are sampled pay for the final norm and the vocabulary. */
 function head(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderTensors): void {
   const { hiddenSize: D, normEps: eps } = spec;
   const hidden = tensors.activation("sampled_hidden");
-  const normed = tensors.activation("sampled_normed");
   const gather = { x: tensors.activation("hidden"), rows: tensors.sampled_rows, out: hidden };
   graph.add(rowGather, gather, ({ T, R }) => (R === 0 ? undefined : { T, R, D }));
-  const weight = tensors.weight("final_norm").shards[0].slice;
-  graph.add(rmsNorm, { x: hidden, weight, out: normed }, ({ R }) =>
-    R === 0 ? undefined : { T: R, D, eps },
-  );
+  const norm = {
+    weight: tensors.weight("final_norm").shards[0].slice,
+    eps,
+    out: tensors.activation("sampled_normed"),
+  };
   const lmHead = tensors.weight(spec.tiedEmbeddings ? "embedding" : "lm_head");
   const epilogue = { bias: false, tail: "store" } as const;
-  graph.matmul(lmHead, epilogue, { x: normed, out: tensors.activation("logits") }, "R");
+  const logits = tensors.activation("logits");
+  graph.matmul(lmHead, epilogue, { x: hidden, out: logits }, { rows: "R", norm });
 }
 
 const atLeastOne = <D extends Record<string, number>>(dims: D, name: keyof D & string) =>

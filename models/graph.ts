@@ -3,11 +3,20 @@
  * Built once per model: the buffers of a node never change, only its sizes do.
  */
 import type { AttentionWorkDims } from "../kernels/attention-work.ts";
-import type { Epilogue } from "../kernels/epilogue.ts";
+import { type Epilogue, isGated } from "../kernels/epilogue.ts";
 import type { BufferSlice, Dims, Kernel, KernelCall } from "../kernels/kernel.ts";
-import { matmul, matmulShapes, shapeForRows } from "../kernels/matmul.ts";
+import { matmul } from "../kernels/matmul.ts";
 import type { MatmulShape } from "../kernels/matmul-shape.ts";
+import { rmsNorm } from "../kernels/rms-norm.ts";
 import type { Weight } from "./weights.ts";
+
+/** Which matrix kernels a graph may use; any of them gives a row the same bits. */
+export interface MatmulChoice {
+  /** By rising `maxRows`; the last one serves all that are too many for the others. */
+  readonly shapes: readonly MatmulShape[];
+  /** Whether RMSNorm may run in the prologue of the shapes that have it. */
+  readonly fusesNorm: boolean;
+}
 
 /** Sizes of one step. */
 export interface StepSizes {
@@ -30,15 +39,22 @@ export interface GraphNode {
 /** Rows a matrix node works on. */
 type RowCount = "T" | "R";
 
+/** RMSNorm of a matrix's input. */
+export interface InputNorm {
+  readonly weight: BufferSlice;
+  readonly eps: number;
+  /** Takes the normalised rows where the norm is a kernel of its own. */
+  readonly out: BufferSlice;
+}
+
 export class GraphBuilder {
   readonly nodes: GraphNode[] = [];
-  readonly #shapes: readonly MatmulShape[];
+  readonly #choice: MatmulChoice;
   #stage = -1;
   #label = "";
 
-  /** @param shapesAgree False where only one matrix shape may serve all row counts. */
-  constructor(shapesAgree: boolean) {
-    this.#shapes = shapesAgree ? Object.values(matmulShapes) : [matmulShapes.small_m];
+  constructor(choice: MatmulChoice) {
+    this.#choice = choice;
   }
 
   /** Nodes that follow belong to the next stage; its name is the label of their calls. */
@@ -67,36 +83,61 @@ export class GraphBuilder {
 
   /**
    * out = x · weightᵀ with an epilogue; one call per shard of the weight. The grid's shape follows
-   * the number of rows, which changes no bit of the result.
+   * the number of rows, and so does whether the norm is fused; neither changes a bit of the result.
    */
   matmul(
     weight: Weight,
     epilogue: Epilogue,
     buffers: Readonly<Record<"x" | "out", BufferSlice>> & { readonly bias?: BufferSlice },
-    rows: RowCount = "T",
+    { rows = "T", norm }: { rows?: RowCount; norm?: InputNorm } = {},
   ): void {
-    const gated = epilogue.tail !== "store" && epilogue.tail !== "residual";
+    const { shapes, fusesNorm } = this.#choice;
+    const shapeFor = (T: number) => shapes.find(({ maxRows }) => T <= maxRows) ?? shapes.at(-1)!;
+    const fuses = (shape: MatmulShape) =>
+      norm !== undefined && fusesNorm && shape.prologues.includes("norm");
+    if (norm)
+      this.#separateNorm(norm, buffers.x, weight.columns, (step) => {
+        const T = step[rows];
+        return fuses(shapeFor(T)) ? 0 : T;
+      });
     const variants = new Map<MatmulShape, Kernel>(
-      this.#shapes.map((shape) => [
-        shape,
-        matmul({ format: weight.format, shape: shape.name, epilogue }),
-      ]),
+      shapes.map((shape) => {
+        const prologue = fuses(shape) ? "norm" : "none";
+        return [shape, matmul({ format: weight.format, shape: shape.name, prologue, epilogue })];
+      }),
     );
+    const gated = isGated(epilogue);
     const label = this.#label;
     for (const shard of weight.shards) {
-      const bound = { ...buffers, weight: shard.slice };
+      const unfused = { ...buffers, x: norm?.out ?? buffers.x, weight: shard.slice };
+      const fused = norm && { ...buffers, norm_weight: norm.weight, weight: shard.slice };
       const N = gated ? shard.rows / 2 : shard.rows;
       const out_stride = gated ? weight.rows / 2 : weight.rows;
+      const sizes = { N, K: weight.columns, out_stride, out_offset: shard.firstRow };
       const emit = (step: StepSizes): KernelCall | undefined => {
         const T = step[rows];
         if (T === 0) return undefined;
-        const dims = { T, N, K: weight.columns, out_stride, out_offset: shard.firstRow };
-        const kernel = variants.get(shapeForRows(T)) ?? variants.get(matmulShapes.small_m)!;
-        return { kernel, buffers: bound, dims, label };
+        const shape = shapeFor(T);
+        const kernel = variants.get(shape)!;
+        if (!fused || !fuses(shape))
+          return { kernel, buffers: unfused, dims: { T, ...sizes }, label };
+        return { kernel, buffers: fused, dims: { T, ...sizes, eps: norm.eps }, label };
       };
       const pipelines = [...variants.values()].map((kernel) => ({ kernel, constants: {} }));
       this.nodes.push({ stage: this.#stage, pipelines, emit });
     }
+  }
+
+  #separateNorm(
+    { weight, eps, out }: InputNorm,
+    x: BufferSlice,
+    D: number,
+    rows: (step: StepSizes) => number,
+  ): void {
+    this.add(rmsNorm, { x, weight, out }, (step) => {
+      const T = rows(step);
+      return T === 0 ? undefined : { T, D, eps };
+    });
   }
 }
 

@@ -5,6 +5,7 @@
 import type { BufferSlice } from "../kernels/kernel.ts";
 import type { KvStorage } from "../kernels/kv-layout.ts";
 import type { DecoderSpec } from "./decoder.ts";
+import type { MatmulChoice } from "./graph.ts";
 import type { Weight } from "./weights.ts";
 
 /** f32 scalars per token row. */
@@ -39,8 +40,7 @@ export interface GroupTensors {
 
 export interface DecoderTensors {
   readonly kvStorage: KvStorage;
-  /** Whether all matrix shapes give the same bits on this device. */
-  readonly shapesAgree: boolean;
+  readonly matmul: MatmulChoice;
   /** B: tokens per block. */
   readonly blockTokens: number;
   /** M: columns of a block table. */

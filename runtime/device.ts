@@ -20,6 +20,8 @@ export interface DeviceInfo {
   readonly tier: Tier;
   readonly features: readonly string[];
   readonly limits: DeviceLimits;
+  /** Lanes of every subgroup; undefined without subgroups, or where the driver varies the size. */
+  readonly subgroupSize?: number;
 }
 
 export interface DeviceLimits {

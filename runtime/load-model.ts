@@ -93,9 +93,9 @@ export async function loadModel(
   try {
     const matrices = plan.weights.filter(({ spec }) => !spec.vector);
     const choice = await selectKernels(device, new Set(matrices.map(({ dtype }) => dtype)));
-    const { format, shapesAgree } = choice;
+    const { format, matmul } = choice;
     const weights = await loadWeights(device, plan.weights, { ...options, format });
-    const parts = { ...plan, device, weights, kvPlan: plan.kv, shapesAgree };
+    const parts = { ...plan, device, weights, kvPlan: plan.kv, matmul };
     return { runner: await ModelRunner.create(parts), plan, choice };
   } finally {
     await plan.close();

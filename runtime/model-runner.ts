@@ -7,7 +7,7 @@ import type { BufferSlice } from "../kernels/kernel.ts";
 import { ropeTable } from "../kernels/rope-tables.ts";
 import { decoderGraph } from "../models/blocks.ts";
 import { type DecoderSpec, layerGroups } from "../models/decoder.ts";
-import { emitCalls, type GraphNode, type StepSizes } from "../models/graph.ts";
+import { emitCalls, type GraphNode, type MatmulChoice, type StepSizes } from "../models/graph.ts";
 import { activationWidths, headWidths } from "../models/tensors.ts";
 import type { Weight } from "../models/weights.ts";
 import type { StageRange } from "../scheduler/work-plan.ts";
@@ -24,7 +24,7 @@ export interface ModelRunnerOptions {
   readonly spec: DecoderSpec;
   readonly weights: ReadonlyMap<string, Weight>;
   readonly kvPlan: KvPlan;
-  readonly shapesAgree: boolean;
+  readonly matmul: MatmulChoice;
   /** Longest sequence, in tokens. */
   readonly maxContext: number;
   readonly maxTokensPerPlan: number;
@@ -99,7 +99,7 @@ export class ModelRunner {
     const partials = await allocate("partials", tileBytes * limits.maxDecodeTiles);
     const nodes = decoderGraph(spec, {
       kvStorage: kvPlan.storage,
-      shapesAgree: options.shapesAgree,
+      matmul: options.matmul,
       blockTokens: kvPlan.blockTokens,
       maxBlocks: limits.maxBlocks,
       token_ids: inputs.slice("token_ids"),

@@ -1,24 +1,29 @@
 /**
  * Chooses between kernel variants by what the device proves at load: native f16 only where it gives
- * the right answer, several matrix shapes only where they agree bit for bit. Reports every demotion.
+ * the right answer, several matrix shapes only where they agree bit for bit, subgroups only where
+ * both hold. Reports every demotion.
  */
 import type { Kernel } from "../kernels/kernel.ts";
 import { matmul, matmulShapes } from "../kernels/matmul.ts";
-import { normal } from "../kernels/probe.ts";
+import type { MatmulShape } from "../kernels/matmul-shape.ts";
+import { normal, seededRandom, uniform } from "../kernels/probe.ts";
+import { rmsNorm } from "../kernels/rms-norm.ts";
 import type { WeightFormatName } from "../kernels/weight-format.ts";
-import type { Device } from "./device.ts";
+import type { MatmulChoice } from "../models/graph.ts";
+import { bytesToFloats, type Device } from "./device.ts";
+import { reasonOf } from "./errors.ts";
 import { runProbe } from "./probe-runner.ts";
 import type { WeightDtype } from "./weights/dtype.ts";
 
 export interface KernelChoice {
   format(dtype: WeightDtype): WeightFormatName;
-  /** False: the driver reorders sums between pipelines, so `small_m` serves every row count. */
-  readonly shapesAgree: boolean;
+  readonly matmul: MatmulChoice;
   /** Variants that were tried and given up, each with its reason. */
   readonly demoted: readonly string[];
 }
 
 const STORE = { bias: false, tail: "store" } as const;
+const { gemv, small_m, tile } = matmulShapes;
 
 export async function selectKernels(
   device: Device,
@@ -28,13 +33,13 @@ export async function selectKernels(
   const native = dtypes.has("f16") && (await nativeF16Works(device, demoted));
   const format = (dtype: WeightDtype) => (dtype === "f16" && native ? "f16_native" : dtype);
   const [dtype = "f32"] = dtypes;
-  const shapesAgree = await compareShapes(device, format(dtype), demoted);
-  return { format, shapesAgree, demoted };
+  const matmul = await agreeingShapes(device, format(dtype), demoted);
+  return { format, matmul, demoted };
 }
 
 async function nativeF16Works(device: Device, demoted: string[]): Promise<boolean> {
   if (!device.info.features.includes("shader-f16")) return false;
-  const kernel = matmul({ format: "f16_native", shape: "gemv", epilogue: STORE });
+  const kernel = normed("f16_native", small_m);
   const problem = await firstProblem(device, kernel);
   if (problem) demoted.push(`${kernel.name}: ${problem}`);
   return problem === "";
@@ -48,39 +53,96 @@ async function firstProblem(device: Device, kernel: Kernel): Promise<string> {
     }
     return "";
   } catch (error) {
-    return String(error);
+    return reasonOf(error);
   }
 }
 
-/** One matrix through all three shapes: the same rows must have the same bits. */
-async function compareShapes(
+const normed = (format: WeightFormatName, shape: MatmulShape): Kernel =>
+  matmul({ format, shape: shape.name, prologue: "norm", epilogue: STORE });
+
+/**
+ * The shapes that give the same rows the same bits, norm fused or not. Where the tile is the odd one
+ * out, one kernel serves all row counts; where only a kernel for one row is, the next best does.
+ */
+async function agreeingShapes(
   device: Device,
   format: WeightFormatName,
   demoted: string[],
-): Promise<boolean> {
-  if (device.info.kind === "reference") return true;
-  const [N, K] = [40, 1056];
-  const rows: Uint8Array[][] = [];
-  for (const shape of Object.values(matmulShapes)) {
-    const kernel = matmul({ format, shape: shape.name, epilogue: STORE });
-    const T = shape.name === "gemv" ? 1 : 7;
-    const dims = { T, N, K, out_stride: N, out_offset: 0 };
-    const { outputs } = await runProbe(device, kernel, {
-      dims,
-      inputs: (random) => ({
-        weight: normal(N * K, random, 1 / Math.sqrt(K)),
-        x: normal(T * K, random),
-      }),
-    });
-    rows.push(
-      Array.from({ length: T }, (_, t) => outputs.out.subarray(4 * N * t, 4 * N * (t + 1))),
-    );
+): Promise<MatmulChoice> {
+  if (device.info.kind === "reference") return { shapes: [gemv, small_m, tile], fusesNorm: true };
+  const compared = new Comparison(device, format);
+  if (!(await compared.agrees(small_m))) {
+    demoted.push("matmul.tile: other bits than rms_norm before matmul.small_m");
+    return { shapes: [small_m], fusesNorm: false };
   }
-  const [gemv, smallM, tile] = rows;
-  const agree =
-    sameBytes(gemv[0], tile[0]) && smallM.every((row, index) => sameBytes(row, tile[index]));
-  if (!agree) demoted.push("matmul.gemv and matmul.tile: other bits than matmul.small_m");
-  return agree;
+  for (const shape of matvecShapes(device)) {
+    try {
+      if (await compared.agrees(shape)) {
+        return { shapes: [shape, small_m, tile], fusesNorm: true };
+      }
+      demoted.push(`matmul.${shape.name}: other bits than matmul.small_m and matmul.tile`);
+    } catch (error) {
+      demoted.push(`matmul.${shape.name}: ${reasonOf(error)}`);
+    }
+  }
+  return { shapes: [small_m, tile], fusesNorm: true };
+}
+
+/** Kernels for one row, the best first. */
+function matvecShapes({ info }: Device): MatmulShape[] {
+  const bySubgroup = Object.values<MatmulShape>(matmulShapes).filter(
+    ({ name }) => name === `gemv_subgroup${info.subgroupSize}`,
+  );
+  return [...bySubgroup, gemv];
+}
+
+/** One normalised matrix product by any shape, against `rms_norm` followed by the tile. */
+class Comparison {
+  readonly #device: Device;
+  readonly #format: WeightFormatName;
+  #expected: Promise<Uint8Array> | undefined;
+
+  constructor(device: Device, format: WeightFormatName) {
+    this.#device = device;
+    this.#format = format;
+  }
+
+  async agrees(shape: MatmulShape): Promise<boolean> {
+    this.#expected ??= this.#unfused();
+    const T = Math.min(shape.maxRows, MOST_ROWS);
+    const { x, weight, norm_weight } = operands(T);
+    const dims = { ...SIZES, T, eps: EPS };
+    const inputs = () => ({ x, weight, norm_weight });
+    const probed = await runProbe(this.#device, normed(this.#format, shape), { dims, inputs });
+    return sameBytes(probed.outputs.out, (await this.#expected).subarray(0, 4 * T * SIZES.N));
+  }
+
+  async #unfused(): Promise<Uint8Array> {
+    const { x, weight, norm_weight } = operands(MOST_ROWS);
+    const norm = await runProbe(this.#device, rmsNorm, {
+      dims: { T: MOST_ROWS, D: SIZES.K, eps: EPS },
+      inputs: () => ({ x, weight: norm_weight }),
+    });
+    const kernel = matmul({ format: this.#format, shape: "tile", epilogue: STORE });
+    const product = await runProbe(this.#device, kernel, {
+      dims: { ...SIZES, T: MOST_ROWS },
+      inputs: () => ({ x: bytesToFloats(norm.outputs.out), weight }),
+    });
+    return product.outputs.out;
+  }
+}
+
+const EPS = 1e-5;
+const MOST_ROWS = 7;
+const SIZES = { N: 40, K: 1056, out_stride: 40, out_offset: 0 } as const;
+
+/** The same first rows for any T. */
+function operands(T: number) {
+  const random = seededRandom(1);
+  const { N, K } = SIZES;
+  const weight = normal(N * K, random, 1 / Math.sqrt(K));
+  const norm_weight = uniform(K, 0.5, 1.5, random);
+  return { x: normal(T * K, random), weight, norm_weight };
 }
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>

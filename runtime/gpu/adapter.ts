@@ -20,6 +20,7 @@ export interface OpenedAdapter {
   readonly name: string;
   readonly tier: Tier;
   readonly limits: DeviceLimits;
+  readonly subgroupSize?: number;
 }
 
 /** @throws {WeftError} `no_adapter`. */
@@ -52,6 +53,7 @@ export async function openAdapter(gpu: GPU | undefined, options: AdapterOptions 
     device,
     name: adapterName(adapter.info),
     tier: tierOf(device.features),
+    ...(device.features.has("subgroups") && fixedSubgroupSize(adapter.info)),
     limits: {
       maxBindingBytes: limits.maxStorageBufferBindingSize,
       maxBufferBytes: limits.maxBufferSize,
@@ -59,6 +61,11 @@ export async function openAdapter(gpu: GPU | undefined, options: AdapterOptions 
       maxStorageBuffers: limits.maxStorageBuffersPerShaderStage,
     },
   } satisfies OpenedAdapter;
+}
+
+/** Some drivers choose the size per pipeline, out of a range: kernels cannot count on it there. */
+function fixedSubgroupSize({ subgroupMinSize, subgroupMaxSize }: GPUAdapterInfo) {
+  return subgroupMinSize === subgroupMaxSize ? { subgroupSize: subgroupMinSize } : {};
 }
 
 function tierOf(features: GPUSupportedFeatures): Tier {

@@ -55,10 +55,10 @@ export class GpuDevice implements Device {
   #failure: WeftError | undefined;
 
   constructor(opened: OpenedAdapter, options: GpuDeviceOptions) {
-    const { device, name, tier, limits } = opened;
+    const { device, name, tier, limits, subgroupSize } = opened;
     this.#device = device;
     const features = [...device.features].sort();
-    this.info = { kind: "gpu", adapter: name, tier, features, limits };
+    this.info = { kind: "gpu", adapter: name, tier, features, limits, subgroupSize };
     this.lost = device.lost.then(({ reason, message }) => {
       const loss = { reason: reason === "destroyed" ? reason : ("unknown" as const), message };
       this.#failure = lostError(loss);

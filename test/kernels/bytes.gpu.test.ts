@@ -7,10 +7,12 @@ import type { Kernel, Probe } from "../../kernels/kernel.ts";
 import { wholeBuffer } from "../../runtime/device.ts";
 import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
 import { runProbe } from "../../runtime/probe-runner.ts";
+import { deviceInfo } from "../harness/device.ts";
 import { gpu } from "../harness/gpu.ts";
 import { project } from "../harness/project.ts";
 import { scale } from "../harness/soak.ts";
 import { edgeShapes } from "./edge-shapes.ts";
+import { sampled } from "./sampled.ts";
 
 let device: GpuDevice;
 beforeAll(async () => {
@@ -19,6 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => device.destroy());
 
+const info = await deviceInfo();
 const kernels = allKernels.filter(countedHere);
 
 test.each(kernels.map((kernel) => [kernel.name, kernel] as const))("%s", async (_, kernel) => {
@@ -39,12 +42,15 @@ function countedHere(kernel: Kernel): boolean {
   if (project() === "swiftshader") {
     return ["rms_norm", "row_gather", "embedding[bf16]"].includes(kernel.name);
   }
-  if (!kernel.name.startsWith("matmul") || scale("kernels", 0, 1) === 1) return true;
+  if (!kernel.name.startsWith("matmul")) return true;
+  if (scale("kernels", 0, 1) === 1) return sampled(kernel, info);
   return [
     "matmul.gemv[f32].bias_store",
-    "matmul.gemv[bf16].silu",
+    "matmul.gemv[bf16,norm].silu",
+    `matmul.gemv_subgroup${info.subgroupSize}[bf16,norm].bias_silu`,
+    `matmul.gemv_subgroup${info.subgroupSize}[f16_native].residual`,
     "matmul.small_m[f16].bias_residual",
-    "matmul.small_m[bf16].bias_gelu_tanh",
+    "matmul.small_m[bf16,norm].bias_gelu_tanh",
     "matmul.tile[f16].store",
     "matmul.tile[bf16].bias_silu",
     "matmul.tile[f16_native].residual",

@@ -87,19 +87,20 @@ const families: Record<string, (kernel: Kernel, shape: string) => readonly Probe
 
 /** Rows round 4, 16 and 32, columns round 8, 32 and 64, sums round 1,024. */
 function matmulShapes(kernel: Kernel, shape: string): Probe[] {
-  const rows = { gemv: [1], small_m: [1, 3, 4, 5, 15, 16], tile: [1, 4, 16, 31, 32, 33] }[shape]!;
+  const rows = { small_m: [1, 3, 4, 5, 15, 16], tile: [1, 4, 16, 31, 32, 33] }[shape] ?? [1];
   const columns = [7, 8, 9, 31, 32, 33, 65, 1];
   const depths = [64, 992, 1024, 1056, 2048, 32];
   const sizes = columns.map((N, i) => ({
     T: rows[i % rows.length]!,
     N,
     K: depths[i % depths.length]!,
+    ...(kernel.params.eps && { eps: 1e-5 }),
     // A part of a wider matrix, as fused projections store it.
     out_stride: i % 2 === 0 ? N : N + 5,
     out_offset: i % 2 === 0 ? 0 : 3,
   }));
   const [last] = rows.slice(-1);
-  const extreme = { T: last!, N: 35, K: 96, out_stride: 35, out_offset: 0 };
+  const extreme = { T: last!, N: 35, K: 96, out_stride: 35, out_offset: 0, eps: 1e-5 };
   return [
     ...sizes.map((dims) => multiplied(kernel, dims, "normal")),
     multiplied(kernel, extreme, "large"),
@@ -164,7 +165,7 @@ function plain(
     for (const [name, { access, storage, shape }] of Object.entries(kernel.bindings)) {
       if (access === "write" || storage === "u32") continue;
       const count = scalarCount(shape, dims);
-      const learnt = ["weight", "bias", "qk_norm"].includes(name);
+      const learnt = ["weight", "bias", "qk_norm", "norm_weight"].includes(name);
       filled[name] = learnt
         ? uniform(count, 0.5, 1.5, random)
         : activation(count, activations, random);

@@ -4,23 +4,28 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { allKernels } from "../../kernels/index.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
+import type { DeviceInfo } from "../../runtime/device.ts";
 import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
 import { runProbe } from "../../runtime/probe-runner.ts";
-import { type Profile, profiles } from "../harness/device.ts";
+import { deviceInfo, type Profile, profiles } from "../harness/device.ts";
 import { gpu } from "../harness/gpu.ts";
 import { project } from "../harness/project.ts";
 import { scale } from "../harness/soak.ts";
 import { edgeShapes } from "./edge-shapes.ts";
 import { sampled } from "./sampled.ts";
 
-describe.each(profiles())("device profile %s", (profile) => {
+const kinds = await Promise.all(
+  profiles().map(async (profile) => [profile, await deviceInfo(profile)] as const),
+);
+
+describe.each(kinds)("device profile %s", (profile, info) => {
   let device: GpuDevice;
   beforeAll(async () => {
     device = await openGpuDevice(await gpu(), { profile });
   });
   afterAll(() => device.destroy());
 
-  const kernels = allKernels.filter((kernel) => runsHere(kernel, profile));
+  const kernels = allKernels.filter((kernel) => runsHere(kernel, profile, info));
   test.each(kernels.map((kernel) => [kernel.name, kernel] as const))("%s", async (_, kernel) => {
     for (const probe of [...kernel.probes, ...edgeShapes(kernel)]) {
       const { problem } = await runProbe(device, kernel, probe);
@@ -29,10 +34,10 @@ describe.each(profiles())("device profile %s", (profile) => {
   });
 });
 
-function runsHere(kernel: Kernel, profile: Profile): boolean {
-  if (kernel.features.length > 0 && profile === "baseline") return false;
-  if (scale("kernels", 0, 1) === 1 || project() === "lavapipe") return sampled(kernel);
+function runsHere(kernel: Kernel, profile: Profile, info: DeviceInfo): boolean {
+  if (scale("kernels", 0, 1) === 1 || project() === "lavapipe") return sampled(kernel, info);
   // SwiftShader offers no feature that a kernel uses, so both profiles run the same code there, and
   // attention.gpu.test.ts builds its long shaders already.
-  return profile === "full" && !/^attention_(decode|prefill)/.test(kernel.name) && sampled(kernel);
+  const isLong = /^attention_(decode|prefill)/.test(kernel.name);
+  return profile === "full" && !isLong && sampled(kernel, info);
 }

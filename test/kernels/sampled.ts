@@ -2,19 +2,25 @@
 // product format × shape × epilogue the gate takes a sample; `npm run soak -- kernels` takes all.
 
 import type { Kernel } from "../../kernels/kernel.ts";
+import type { DeviceInfo } from "../../runtime/device.ts";
 import { project } from "../harness/project.ts";
 import { scale } from "../harness/soak.ts";
 
-/** Each format with each shape, and each shape with each kind of epilogue. */
+/** Each format with each shape, and each shape with each prologue and kind of epilogue. */
 const ON_LAVAPIPE =
-  /\.store$|^matmul\.\w+\[bf16\]\.(residual|silu|bias_gelu_tanh)$|gemv\[f16\]\.bias/;
-/** Each format, shape and epilogue. */
+  /(gemv|small_m|tile)\[\w+\]\.store$|(gemv|small_m|tile)\[bf16\]\.(residual|bias_gelu_tanh)$|gemv_subgroup\d+\[(f16_native\]\.store|bf16,norm\]\.silu|f16\]\.bias_residual)$|(gemv|small_m)\[bf16,norm\]\.(store|silu)$/;
+/** Each format, shape, prologue and epilogue. */
 const ON_SWIFTSHADER =
-  /gemv\[(f32\]\.store|bf16\]\.bias_gelu_tanh|f16\]\.bias_store)$|small_m\[(f16\]\.bias_residual|f32\]\.bias_silu)$|tile\[(bf16\]\.silu|f16\]\.residual)$/;
+  /gemv\[(f32\]\.store|bf16\]\.bias_gelu_tanh|f16,norm\]\.bias_store)$|small_m\[(f16\]\.bias_residual|f32,norm\]\.bias_silu)$|tile\[(bf16\]\.silu|f16\]\.residual)$/;
 
-/** Kernels that are no matrix kernels are all taken, where the driver has their features. */
-export function sampled({ name, features }: Kernel): boolean {
-  if (features.length > 0 && project() !== "lavapipe") return false;
+/**
+ * Kernels that are no matrix kernels are all taken, where the driver has their features; those for
+ * subgroups where it has their size.
+ */
+export function sampled({ name, features }: Kernel, info: DeviceInfo): boolean {
+  if (!features.every((feature) => info.features.includes(feature))) return false;
+  const subgroup = /_subgroup(\d+)/.exec(name);
+  if (subgroup && Number(subgroup[1]) !== info.subgroupSize) return false;
   if (!name.startsWith("matmul") || scale("kernels", 0, 1) === 1) return true;
   return (project() === "lavapipe" ? ON_LAVAPIPE : ON_SWIFTSHADER).test(name);
 }

@@ -6,13 +6,14 @@ import type { Kernel, KernelCall } from "../../kernels/kernel.ts";
 import { rmsNorm } from "../../kernels/rms-norm.ts";
 import type { Device, DeviceInfo, PipelineSpec } from "../../runtime/device.ts";
 import { ReferenceDevice } from "../../runtime/reference/device.ts";
-import { selectKernels } from "../../runtime/select-kernels.ts";
+import { type KernelChoice, selectKernels } from "../../runtime/select-kernels.ts";
 import { requireSound, selfTest } from "../../runtime/self-test.ts";
 
 /** Adds `error` to the first output of every kernel whose name matches. */
-function faulty(pattern: RegExp, error: number): Device {
+function faulty(pattern: RegExp, error: number, subgroupSize?: number): Device {
   const device = new ReferenceDevice();
-  const info: DeviceInfo = { ...device.info, kind: "gpu", features: ["shader-f16"] };
+  const features = ["shader-f16", "subgroups"];
+  const info: DeviceInfo = { ...device.info, kind: "gpu", features, subgroupSize };
   const spoiled = new Map<Kernel, Kernel>();
   const spoil = (kernel: Kernel): Kernel => {
     if (!pattern.test(kernel.name)) return kernel;
@@ -43,40 +44,63 @@ function faulty(pattern: RegExp, error: number): Device {
   });
 }
 
+const shape = (name: string) => new RegExp(`\\.${name}\\[`);
+const shapesOf = ({ matmul }: KernelChoice) => matmul.shapes.map(({ name }) => name);
+
 test("a sound device keeps native f16 and all matrix shapes", async () => {
-  const choice = await selectKernels(faulty(/nothing/, 0), new Set(["f16"]));
+  const choice = await selectKernels(faulty(/nothing/, 0, 32), new Set(["f16"]));
   expect(choice.format("f16")).toBe("f16_native");
   expect(choice.format("bf16")).toBe("bf16");
-  expect(choice.shapesAgree).toBe(true);
+  expect(shapesOf(choice)).toEqual(["gemv_subgroup32", "small_m", "tile"]);
+  expect(choice.matmul.fusesNorm).toBe(true);
   expect(choice.demoted).toEqual([]);
 });
 
 test("native f16 that computes wrong results is demoted to packed f16, and said so", async () => {
-  const choice = await selectKernels(faulty(/f16_native/, 1), new Set(["f16"]));
+  const choice = await selectKernels(faulty(/f16_native/, 1, 32), new Set(["f16"]));
   expect(choice.format("f16")).toBe("f16");
-  expect(choice.shapesAgree).toBe(true);
-  expect(choice.demoted).toEqual([expect.stringMatching(/^matmul\.gemv\[f16_native\].*element 0/)]);
+  expect(shapesOf(choice)).toEqual(["gemv_subgroup32", "small_m", "tile"]);
+  expect(choice.demoted).toEqual([
+    expect.stringMatching(/^matmul\.small_m\[f16_native,norm\].*element 0/),
+  ]);
 });
 
-test.each(["gemv", "tile"])(
-  "a %s whose bits differ leaves one shape for all rows",
-  async (shape) => {
-    const choice = await selectKernels(
-      faulty(new RegExp(`\\.${shape}\\[`), 1e-6),
-      new Set(["f32"]),
-    );
-    expect(choice.shapesAgree).toBe(false);
+test.each([
+  ["gemv_subgroup32", ["gemv", "small_m", "tile"]],
+  ["gemv(_subgroup32)?", ["small_m", "tile"]],
+])("a %s whose bits differ leaves one row to the next best", async (name, left) => {
+  const choice = await selectKernels(faulty(shape(name), 1e-6, 32), new Set(["f32"]));
+  expect(shapesOf(choice)).toEqual(left);
+  expect(choice.matmul.fusesNorm).toBe(true);
+  expect(choice.demoted[0]).toMatch(/gemv_subgroup32: other bits/);
+});
+
+test.each(["small_m", "tile"])(
+  "a %s whose bits differ leaves one shape for all rows, and the norm apart",
+  async (name) => {
+    const choice = await selectKernels(faulty(shape(name), 1e-6, 32), new Set(["f32"]));
+    expect(shapesOf(choice)).toEqual(["small_m"]);
+    expect(choice.matmul.fusesNorm).toBe(false);
     expect(choice.demoted).toEqual([expect.stringContaining("other bits")]);
   },
 );
 
+test("a device whose subgroups vary in size gets the kernel that needs none", async () => {
+  const device = faulty(/nothing/, 0);
+  expect(shapesOf(await selectKernels(device, new Set(["f32"])))).toEqual([
+    "gemv",
+    "small_m",
+    "tile",
+  ]);
+});
+
 test("a kernel that computes wrong results stops the load, with its name and the cure", async () => {
   const pipelines = [{ kernel: rmsNorm, constants: {} }];
-  const sound = await selfTest(faulty(/nothing/, 0), pipelines);
+  const sound = await selfTest(faulty(/nothing/, 0, 32), pipelines);
   expect(sound).toMatchObject({ passed: 1, failed: 0, invariant: true });
   requireSound(sound);
 
-  const wrong = await selfTest(faulty(/rms_norm/, 1), pipelines);
+  const wrong = await selfTest(faulty(/rms_norm/, 1, 32), pipelines);
   expect(wrong).toMatchObject({ passed: 0, failed: 1, invariant: false });
   expect(() => requireSound(wrong)).toThrow(/rms_norm.*update the GPU driver/);
 });

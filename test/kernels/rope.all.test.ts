@@ -8,13 +8,13 @@ import { normal, seededRandom, uniform } from "../../kernels/probe.ts";
 import { rmsNorm } from "../../kernels/rms-norm.ts";
 import { probeTable, rope } from "../../kernels/rope.ts";
 import { ropeKvWrite } from "../../kernels/rope-kv-write.ts";
-import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
-import { gpu } from "../harness/gpu.ts";
+import type { Device } from "../../runtime/device.ts";
+import { openDevice } from "../harness/device.ts";
 import { firstDifference, KernelMemory } from "./kernel-memory.ts";
 
-let device: GpuDevice;
+let device: Device;
 beforeAll(async () => {
-  device = await openGpuDevice(await gpu(), { profile: "baseline" });
+  device = await openDevice("baseline");
 });
 afterAll(() => device.destroy());
 
