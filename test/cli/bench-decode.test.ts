@@ -18,11 +18,11 @@ test("gives every field for each number of requests", async () => {
   for (const [index, concurrency] of [1, 3].entries()) {
     const run = runs[index];
     expect(run).toMatchObject({ concurrency, promptTokens: 4, genTokens: 12 });
-    // Norm, QKV, RoPE and cache, attention in two, out; norm, gate and up, down.
+    // QKV, RoPE and cache, attention in two, out; gate and up, down. Norms are fused.
     expect(run.dispatchesPerLayer).toBe(7);
-    // Besides 2 layers: embedding, gather, norm, LM head, argmax.
-    expect(run.dispatchesPerStep).toBe(2 * 9 + 5);
-    expect(run.dispatchesPerToken).toBeCloseTo((2 * 9 + 5) / concurrency, 10);
+    // Besides 2 layers: embedding, gather, LM head, argmax.
+    expect(run.dispatchesPerStep).toBe(2 * 7 + 4);
+    expect(run.dispatchesPerToken).toBeCloseTo((2 * 7 + 4) / concurrency, 10);
     expect(run.submissionsPerToken).toBeCloseTo(1 / concurrency, 10);
     expect(run.aggregateTokPerS).toBeCloseTo(concurrency * run.decodeTokPerS, 6);
     expect(run.bytesPerToken).toBeGreaterThan(0);
