@@ -4,7 +4,8 @@
  */
 
 import { attentionProbes } from "./attention-probes.ts";
-import { attendReference, attendWgsl, type CacheView } from "./attention-tile.ts";
+import { attendReference, type CacheView } from "./attention-reference.ts";
+import { attendWgsl } from "./attention-tile.ts";
 import { firstSeen, HEAD_QUAD, KV_TILE } from "./attention-work.ts";
 import { defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
 import { type KvStorage, kvBytes, kvPoolRead, kvStorages } from "./kv-layout.ts";
@@ -106,22 +107,20 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       const cache: CacheView = { pool: kv_pool, table: block_table, M, K, B, H };
       const group = N / K;
       const groupQuads = Math.ceil(group / HEAD_QUAD);
+      const tileStride = J * (H + 2) * 4;
       for (let w = 0; w < W; w++) {
         const [row, sequence, position, tile] = decode_tiles.subarray(4 * w, 4 * w + 4);
         const low = Math.max(firstSeen(position, window), tile * KV_TILE);
         const high = Math.min(position + 1, (tile + 1) * KV_TILE);
-        const first = w * J * (H + 2) * 4;
-        partials.fill(0, first, first + J * (H + 2) * 4);
+        partials.fill(0, w * tileStride, (w + 1) * tileStride);
         for (let n = 0; n < N; n++) {
           const kvHead = Math.floor(n / group);
           const inGroup = n % group;
           const quad = kvHead * groupQuads + Math.floor(inGroup / HEAD_QUAD);
-          const at = first + quad * (H + 2) * 4 + (inGroup % HEAD_QUAD);
-          const from = (row * N + n) * H;
-          const { m, l, o } = attendReference(q, from, scale, cache, sequence, kvHead, low, high);
-          partials[at] = m;
-          partials[at + 4] = l;
-          for (let d = 0; d < H; d++) partials[at + 4 * (d + 2)] = o[d];
+          const first = quad * (H + 2) * 4 + (inGroup % HEAD_QUAD);
+          const query = { q, from: (row * N + n) * H, scale, sequence, kvHead };
+          const tiles = { values: partials, first, stride: 4, tileStride };
+          attendReference(query, cache, low, high, tiles, w);
         }
       }
     },

@@ -3,7 +3,8 @@
  * the running result in registers. Bit for bit what split decode gives for each row.
  */
 import { attentionProbes } from "./attention-probes.ts";
-import { attendReference, attendWgsl, type CacheView, mergeWgsl } from "./attention-tile.ts";
+import { attendReference, type CacheView, mergeReference } from "./attention-reference.ts";
+import { attendWgsl, mergeWgsl } from "./attention-tile.ts";
 import { firstSeen, KV_TILE, QUERY_ROWS } from "./attention-work.ts";
 import { defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
 import { type KvStorage, kvBytes, kvPoolRead, kvStorages } from "./kv-layout.ts";
@@ -136,20 +137,19 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
         for (let r = 0; r < numRows; r++) {
           const position = first + r;
           const low = firstSeen(position, window);
+          const firstTile = Math.floor(low / KV_TILE);
+          const numTiles = Math.floor(position / KV_TILE) - firstTile + 1;
+          const values = new Float32Array(numTiles * (H + 2));
+          const tiles = { values, first: 0, stride: 1, tileStride: H + 2 };
           for (let n = 0; n < N; n++) {
             const from = ((firstRow + r) * N + n) * H;
-            const kvHead = Math.floor((n * K) / N);
-            const partial = attendReference(
-              q,
-              from,
-              scale,
-              cache,
-              sequence,
-              kvHead,
-              low,
-              position + 1,
-            );
-            for (let d = 0; d < H; d++) out[from + d] = partial.o[d] / partial.l;
+            const query = { q, from, scale, sequence, kvHead: Math.floor((n * K) / N) };
+            for (let i = 0; i < numTiles; i++) {
+              const start = (firstTile + i) * KV_TILE;
+              const end = Math.min(position + 1, start + KV_TILE);
+              attendReference(query, cache, Math.max(low, start), end, tiles, i);
+            }
+            mergeReference(tiles, numTiles, H, out, from);
           }
         }
       }

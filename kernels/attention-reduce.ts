@@ -3,6 +3,7 @@
  * The merge itself is shared with prefill (attention-tile.ts).
  */
 import { attentionProbes } from "./attention-probes.ts";
+import { mergeReference } from "./attention-reference.ts";
 import { mergeWgsl } from "./attention-tile.ts";
 import { HEAD_QUAD } from "./attention-work.ts";
 import { ceilDiv, defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
@@ -81,28 +82,14 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     const { U, N, K, H, J } = dims as Record<string, number>;
     const group = N / K;
     const groupQuads = Math.ceil(group / HEAD_QUAD);
+    const tileStride = J * (H + 2) * 4;
     for (let u = 0; u < U; u++) {
       const [row, firstTile, numTiles] = decode_rows.subarray(3 * u, 3 * u + 3);
       for (let n = 0; n < N; n++) {
         const quad = Math.floor(n / group) * groupQuads + Math.floor((n % group) / HEAD_QUAD);
-        const start = (tile: number) => (tile * J + quad) * (H + 2) * 4 + ((n % group) % HEAD_QUAD);
-        const end = firstTile + numTiles;
-        let m = Number.NEGATIVE_INFINITY;
-        for (let tile = firstTile; tile < end; tile++) m = Math.max(m, partials[start(tile)]);
-        const weights: number[] = [];
-        let l = 0;
-        for (let tile = firstTile; tile < end; tile++) {
-          const weight = Math.exp(partials[start(tile)] - m);
-          weights.push(weight);
-          l += weight * partials[start(tile) + 4];
-        }
-        for (let d = 0; d < H; d++) {
-          let sum = 0;
-          for (let i = 0; i < numTiles; i++) {
-            sum += weights[i] * partials[start(firstTile + i) + 4 * (d + 2)];
-          }
-          out[(row * N + n) * H + d] = sum / l;
-        }
+        const first = firstTile * tileStride + quad * (H + 2) * 4 + ((n % group) % HEAD_QUAD);
+        const tiles = { values: partials, first, stride: 4, tileStride };
+        mergeReference(tiles, numTiles, H, out, (row * N + n) * H);
       }
     }
   },

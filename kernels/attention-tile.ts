@@ -8,11 +8,11 @@
  *   m = max_j score_j,  p_j = exp(score_j − m),  l = Σ_j p_j,  o_d = Σ_j p_j·v_jd   fma, j ascending
  * and tiles are merged ascending. Every multiply that meets an add is an explicit fma, so a compiler
  * has nothing left to contract. Positions that a column does not see are skipped, never multiplied
- * by zero: their memory may hold NaN.
+ * by zero: their memory may hold NaN. The slow twins are in attention-reference.ts.
  */
 import { KV_TILE } from "./attention-work.ts";
 import { wgsl } from "./kernel.ts";
-import { type KvDims, type KvStorage, kvLoadWgsl, kvRowStart, kvRun } from "./kv-layout.ts";
+import { type KvStorage, kvLoadWgsl } from "./kv-layout.ts";
 
 /** Quads of vec4<f32> in the staging area: 8 KiB, a chunk of 64 keys or as many values as fit. */
 const STAGE = 512;
@@ -235,75 +235,3 @@ fn attention_output(o: vec4<f32>, l: vec4<f32>) -> vec4<f32> {
   let inverse = vec4<f32>(1.0) / l;
   return o * inverse;
 }`;
-
-/** What the references read. */
-export interface CacheView extends KvDims {
-  readonly pool: Float32Array | Uint16Array;
-  readonly table: Uint32Array;
-  /** Entries of the table per sequence. */
-  readonly M: number;
-}
-
-export interface ReferencePartial {
-  readonly m: number;
-  readonly l: number;
-  /** Unnormalised, valid until the next call. */
-  readonly o: Float64Array;
-}
-
-let scores = new Float64Array(512);
-const query = new Float64Array(256);
-const sums = new Float64Array(256);
-
-/** Softmax attention of the query at `q[from]` over positions [low, high), in float64. */
-export function attendReference(
-  q: Float32Array,
-  from: number,
-  scale: number,
-  cache: CacheView,
-  sequence: number,
-  kvHead: number,
-  low: number,
-  high: number,
-): ReferencePartial {
-  const { H } = cache;
-  if (scores.length < high - low) scores = new Float64Array(2 * (high - low));
-  for (let d = 0; d < H; d++) query[d] = q[from + d] * scale;
-  let m = Number.NEGATIVE_INFINITY;
-  for (let position = low; position < high; ) {
-    const keys = blockRun(cache, 0, sequence, kvHead, position, high);
-    for (let at = 0; at < keys.length; position++) {
-      let dot = 0;
-      for (let d = 0; d < H; d++) dot += query[d] * keys[at++];
-      scores[position - low] = dot;
-      if (dot > m) m = dot;
-    }
-  }
-  let l = 0;
-  sums.fill(0, 0, H);
-  for (let position = low; position < high; ) {
-    const values = blockRun(cache, 1, sequence, kvHead, position, high);
-    for (let at = 0; at < values.length; position++) {
-      const p = Math.exp(scores[position - low] - m);
-      l += p;
-      for (let d = 0; d < H; d++) sums[d] += p * values[at++];
-    }
-  }
-  return { m, l, o: sums };
-}
-
-/** K or V of the positions from `position` to the end of its block, or to `high`. */
-function blockRun(
-  cache: CacheView,
-  plane: 0 | 1,
-  sequence: number,
-  kvHead: number,
-  position: number,
-  high: number,
-): Float32Array {
-  const { pool, table, M, B, H } = cache;
-  const block = table[sequence * M + Math.floor(position / B)];
-  const start = kvRowStart(cache, block, plane, kvHead, position % B);
-  const count = Math.min(high - position, B - (position % B));
-  return kvRun(pool, start, start + count * H);
-}

@@ -101,7 +101,8 @@ export function kvWriter(view: Float32Array | Uint16Array): (i: number, value: n
     };
   }
   return (i, value) => {
-    view[i] = numberToF16(Math.max(-MAX_F16, Math.min(MAX_F16, value)));
+    // Through f32, as values reach `store_kv_quad`: a fused kernel rounds twice like its twins.
+    view[i] = numberToF16(Math.max(-MAX_F16, Math.min(MAX_F16, Math.fround(value))));
   };
 }
 

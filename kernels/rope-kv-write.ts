@@ -177,7 +177,7 @@ function normalise(x: Float32Array, weight: Float32Array, weightFrom: number, ep
   let sum = 0;
   for (const value of x) sum += value * value;
   const scale = 1 / Math.sqrt(sum / x.length + eps);
-  for (let d = 0; d < x.length; d++) x[d] *= scale * weight[weightFrom + d];
+  for (let d = 0; d < x.length; d++) x[d] = x[d] * scale * weight[weightFrom + d];
 }
 
 const kernels = Object.fromEntries(

@@ -1,0 +1,114 @@
+/**
+ * The slow twins of attention-tile.ts: one KV tile for one query, and the merge of tiles, in plain
+ * loops. Prefill and split decode share them as their WGSL shares its fragments, and round a tile to
+ * f32 where it is handed on, so the reference device gives a row the same bits either way.
+ */
+import { KV_TILE } from "./attention-work.ts";
+import { type KvDims, kvRowStart, kvRun } from "./kv-layout.ts";
+
+/** What the references read. */
+export interface CacheView extends KvDims {
+  readonly pool: Float32Array | Uint16Array;
+  readonly table: Uint32Array;
+  /** Entries of the table per sequence. */
+  readonly M: number;
+}
+
+/** m, l and H outputs of one query per tile, wherever they lie. */
+export interface PartialsView {
+  readonly values: Float32Array;
+  /** Of the first tile's m. */
+  readonly first: number;
+  /** From m to l, to output 0, to output 1 and so on. */
+  readonly stride: number;
+  readonly tileStride: number;
+}
+
+export interface ReferenceQuery {
+  readonly q: Float32Array;
+  /** Of dim 0 in `q`. */
+  readonly from: number;
+  readonly scale: number;
+  readonly sequence: number;
+  readonly kvHead: number;
+}
+
+const scores = new Float64Array(KV_TILE);
+const query = new Float64Array(256);
+const sums = new Float64Array(256);
+
+/** Positions [low, high) of one tile, summed in float64, to entry `tile` of the partials. */
+export function attendReference(
+  { q, from, scale, sequence, kvHead }: ReferenceQuery,
+  cache: CacheView,
+  low: number,
+  high: number,
+  { values, first, stride, tileStride }: PartialsView,
+  tile: number,
+): void {
+  const { H } = cache;
+  for (let d = 0; d < H; d++) query[d] = q[from + d] * scale;
+  let m = Number.NEGATIVE_INFINITY;
+  for (let position = low; position < high; ) {
+    const keys = blockRun(cache, 0, sequence, kvHead, position, high);
+    for (let at = 0; at < keys.length; position++) {
+      let dot = 0;
+      for (let d = 0; d < H; d++) dot += query[d] * keys[at++];
+      scores[position - low] = dot;
+      if (dot > m) m = dot;
+    }
+  }
+  // The tile is handed on with its max in f32: weights that are relative to another would not fit it.
+  m = Math.fround(m);
+  let l = 0;
+  sums.fill(0, 0, H);
+  for (let position = low; position < high; ) {
+    const run = blockRun(cache, 1, sequence, kvHead, position, high);
+    for (let at = 0; at < run.length; position++) {
+      const p = Math.exp(scores[position - low] - m);
+      l += p;
+      for (let d = 0; d < H; d++) sums[d] += p * run[at++];
+    }
+  }
+  const start = first + tile * tileStride;
+  values[start] = m;
+  values[start + stride] = l;
+  for (let d = 0; d < H; d++) values[start + (2 + d) * stride] = sums[d];
+}
+
+/** The softmax attention that the tiles make together, summed in float64, to `out[to]` and on. */
+export function mergeReference(
+  { values, first, stride, tileStride }: PartialsView,
+  numTiles: number,
+  H: number,
+  out: Float32Array,
+  to: number,
+): void {
+  const end = first + numTiles * tileStride;
+  let m = Number.NEGATIVE_INFINITY;
+  for (let tile = first; tile < end; tile += tileStride) m = Math.max(m, values[tile]);
+  let l = 0;
+  sums.fill(0, 0, H);
+  for (let tile = first; tile < end; tile += tileStride) {
+    const weight = Math.exp(values[tile] - m);
+    l += weight * values[tile + stride];
+    for (let d = 0; d < H; d++) sums[d] += weight * values[tile + (2 + d) * stride];
+  }
+  for (let d = 0; d < H; d++) out[to + d] = sums[d] / l;
+}
+
+/** K or V of the positions from `position` to the end of its block, or to `high`. */
+function blockRun(
+  cache: CacheView,
+  plane: 0 | 1,
+  sequence: number,
+  kvHead: number,
+  position: number,
+  high: number,
+): Float32Array {
+  const { pool, table, M, B, H } = cache;
+  const block = table[sequence * M + Math.floor(position / B)];
+  const start = kvRowStart(cache, block, plane, kvHead, position % B);
+  const count = Math.min(high - position, B - (position % B));
+  return kvRun(pool, start, start + count * H);
+}
