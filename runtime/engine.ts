@@ -7,6 +7,7 @@
  */
 import { createScheduler } from "../scheduler/index.ts";
 import type { WorkPlan } from "../scheduler/work-plan.ts";
+import { onAbort } from "./abort-listeners.ts";
 import { Answer } from "./answer.ts";
 import { type ChatApi, chatApi } from "./chat.ts";
 import type { Device } from "./device.ts";
@@ -94,17 +95,16 @@ export class Engine {
     let id: number | undefined;
     const leave = () => id !== undefined && this.loop.abort(id);
     const answer = new Answer(this.text.tokenizer, request, promptIds, leave);
-    const onAbort = () => {
+    const ignoreSignal = onAbort(signal, () => {
       leave();
       answer.fail(abortError(signal?.reason));
-    };
-    signal?.addEventListener("abort", onAbort, { once: true });
+    });
     try {
       if (maxTokens === 0) answer.finish("length");
       else id = this.#start(request, promptIds, maxTokens, answer);
       yield* answer;
     } finally {
-      signal?.removeEventListener("abort", onAbort);
+      ignoreSignal();
     }
   }
 

@@ -74,9 +74,14 @@ async function writeLikeliest(
 async function write({ stdout, signal }: Terminal, text: string): Promise<void> {
   if (stdout.write(text)) return;
   await new Promise<void>((resolve) => {
+    const done = () => {
+      signal.removeEventListener("abort", done);
+      stdout.off("drain", done);
+      resolve();
+    };
     // A reader that left never drains.
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    stdout.once("drain", resolve);
+    signal.addEventListener("abort", done);
+    stdout.on("drain", done);
   });
   signal.throwIfAborted();
 }

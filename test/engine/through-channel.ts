@@ -1,6 +1,7 @@
 // The public door through a MessageChannel: every request, chunk, result and error crosses by
 // structured clone, and an AbortSignal becomes a message. What passes here can live in a worker.
 
+import { onAbort } from "../../runtime/abort-listeners.ts";
 import type { ChatApi, ChatCompletionRequest } from "../../runtime/chat.ts";
 import { reasonOf, WeftError, type WeftErrorData } from "../../runtime/errors.ts";
 import type { CallOptions, GenerateChunk, GenerateRequest } from "../../runtime/request.ts";
@@ -117,7 +118,7 @@ class FarDoor implements EngineDoor {
     const call = this.#nextCall++;
     const abort = () => this.#post({ op: "abort", call, reason: reasonOf(signal?.reason) });
     if (signal?.aborted) abort();
-    else signal?.addEventListener("abort", abort, { once: true });
+    else onAbort(signal, abort);
     return call;
   }
 
