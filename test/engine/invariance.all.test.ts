@@ -47,7 +47,7 @@ function cases(profile: string): Case[] {
   return names.slice(0, some ? 1 : slow ? 2 : names.length).flatMap((model, m) => {
     const random = seededRandom(60 + m);
     const draw = () => 96 + Math.floor(204 * random());
-    const gate = some ? 96 : slow ? 131 : [300, 131, 200][m];
+    const gate = some ? 96 : slow ? 131 : [200, 131, 160][m];
     const lengths = Array.from({ length: numPrompts }, (_, i) => (i === 0 ? gate : draw()));
     const kvs = (["f32", "f16"] as const).filter((_, i) => !slow || i === m);
     return kvs.map((kv) => ({ model, kv, lengths }));
