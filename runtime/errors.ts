@@ -51,7 +51,7 @@ type LoadErrorCode =
   | "bad_tokenizer"
   /** The model has no chat template. */
   | "no_chat_template"
-  /** The template does not parse, or refused these messages. */
+  /** The template does not parse, refused these messages, or ran into a limit. */
   | "chat_template_failed";
 
 type EngineErrorCode =

@@ -1,9 +1,9 @@
 /**
- * Messages to prompt text with the model's own Jinja template, through @huggingface/jinja. Owns
- * which template applies. A model without one loads; it only cannot chat.
+ * Messages to prompt text with the model's own Jinja template. Owns which template applies. A model
+ * without one loads; it only cannot chat.
  */
-import { Template } from "@huggingface/jinja";
 import { reasonOf, WeftError } from "../errors.ts";
+import { BoundedTemplate } from "./bounded-template.ts";
 
 export interface ChatTemplateFiles {
   /** chat_template.jinja; comes before tokenizer_config.json's. */
@@ -29,7 +29,7 @@ export interface ChatInput {
 export class ChatTemplate {
   readonly #sources: ReadonlyMap<string, string>;
   readonly #specialTokens: Readonly<Record<string, string>>;
-  readonly #parsed = new Map<string, Template>();
+  readonly #parsed = new Map<string, BoundedTemplate>();
 
   constructor({ jinja, configured, specialTokens }: ChatTemplateFiles) {
     this.#sources = jinja === undefined ? namedTemplates(configured) : new Map([[DEFAULT, jinja]]);
@@ -53,6 +53,7 @@ export class ChatTemplate {
         add_generation_prompt: addGenerationPrompt ?? true,
       });
     } catch (cause) {
+      if (cause instanceof WeftError) throw cause;
       throw new WeftError(
         "chat_template_failed",
         `the model's chat template refused these messages: ${reasonOf(cause)}; change their roles, ` +
@@ -62,7 +63,7 @@ export class ChatTemplate {
     }
   }
 
-  #template(withTools: boolean): Template {
+  #template(withTools: boolean): BoundedTemplate {
     const name = withTools && this.#sources.has(TOOL_USE) ? TOOL_USE : DEFAULT;
     const source = this.#sources.get(name);
     if (source === undefined) {
@@ -96,10 +97,11 @@ function namedTemplates(configured: unknown): ReadonlyMap<string, string> {
   return new Map(pairs.filter(isNamed));
 }
 
-function parse(source: string): Template {
+function parse(source: string): BoundedTemplate {
   try {
-    return new Template(source);
+    return new BoundedTemplate(source);
   } catch (cause) {
+    if (cause instanceof WeftError) throw cause;
     throw new WeftError(
       "chat_template_failed",
       `the model's chat template is not valid Jinja: ${reasonOf(cause)}; take it from the model's ` +

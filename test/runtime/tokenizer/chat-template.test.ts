@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { ChatTemplate } from "../../../runtime/tokenizer/chat-template.ts";
 
 const specialTokens = { bos_token: "<s>", eos_token: "</s>" };
@@ -143,5 +143,66 @@ describe("refusal", () => {
     expect(() => template("{{ messages[0].content }}").render({ messages: [message] })).toThrow(
       expect.objectContaining({ code: "chat_template_failed" }),
     );
+  });
+});
+
+describe("limits", () => {
+  const messages = [user];
+  const grow = (start: string, step: string) =>
+    `{% set ns = namespace(x=${start}) %}{% for i in range(60) %}{% set ns.x = ${step} %}{% endfor %}`;
+
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  test.each([
+    ["a long list", "{{ range(1000000000) | length }}", /list of 1000000000 items, 100000/],
+    ["a list that doubles", grow("[1]", "ns.x + ns.x"), /list of 131072 items, 100000/],
+    ["a text that doubles", grow("'a'", "ns.x ~ ns.x"), /text of 33554432 characters, 16777216/],
+    ["a long template", " ".repeat(65_537), /has 65537 characters, 65536 are allowed/],
+  ])("of %s", (_, jinja, message) => {
+    expect(() => template(jinja).render({ messages })).toThrow(
+      expect.objectContaining({
+        code: "chat_template_failed",
+        message: expect.stringMatching(message),
+      }),
+    );
+  });
+
+  const loop = (body: string) => `{% for i in range(5000) %}${body}{% endfor %}`;
+  test.each([
+    ["loops in loops", loop(loop(loop("x")))],
+    [
+      "a macro that calls itself twice",
+      `{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}
+      {% endif %}{% endmacro %}{{ f(60) }}`,
+    ],
+  ])("of time, for %s", (_, jinja) => {
+    let nowMs = 0;
+    vi.spyOn(performance, "now").mockImplementation(() => nowMs++);
+    expect(() => template(jinja).render({ messages })).toThrow(
+      expect.objectContaining({
+        code: "chat_template_failed",
+        message: expect.stringMatching(/runs for 5001 ms, 5000 are allowed; shorten the convers/),
+      }),
+    );
+  });
+
+  test("are far from a long conversation", () => {
+    const long = Array.from({ length: 2000 }, () => user);
+    const text = template(QWEN_LIKE).render({ messages: long });
+    expect(text.match(/<\|im_start\|>user\nHi<\|im_end\|>/g)).toHaveLength(2000);
+  });
+
+  test("leave what templates are given as it is", () => {
+    const render = (jinja: string) => template(jinja).render({ messages });
+    expect(render("{{ range(3) }} {{ range(1, 3) }} {{ range(5, 0, -2) }} {{ range(3, 0) }}")).toBe(
+      "[0, 1, 2] [1, 2] [5, 3, 1] []",
+    );
+    // Here a loop that adds the step would stand still.
+    expect(render("{{ range(9007199254740992, 9007199254740994) | length }}")).toBe("2");
+    expect(render("{{ strftime_now('%Y') }}")).toMatch(/^\d{4}$/);
+    const first = "{% set first = [] | first %}{{ first is defined }}";
+    expect(render(`{{ True }} {{ none is none }} ${first}`)).toBe("true true false");
   });
 });
