@@ -52,6 +52,16 @@ export interface PipelineSpec {
   readonly constants: Readonly<Record<string, number>>;
 }
 
+/** What becomes known of a submission. Holds nothing to wait for: readbacks tell when it has run. */
+export interface Submission {
+  /**
+   * GPU milliseconds from the start of its first dispatch to the end of its last. Known once all
+   * readbacks of the submission have come; undefined until then, and for good where the device cannot
+   * tell: no `timestamp-query`, times that make no sense, no dispatch or no readback, a lost device.
+   */
+  readonly gpuMs: number | undefined;
+}
+
 export interface Device {
   readonly info: DeviceInfo;
   readonly counters: DeviceCounters;
@@ -70,7 +80,7 @@ export interface Device {
   /** Append a copy to the current submission; resolves with the bytes after it has run. */
   readback(slice: BufferSlice): Promise<Uint8Array>;
   /** Hand the current submission to the queue. Never waits. */
-  submit(): void;
+  submit(): Submission;
   /** Resolves when all that was submitted so far has run. */
   idle(): Promise<void>;
   destroy(): void;

@@ -64,6 +64,7 @@ function* planChunks(plan: ModelPlan, numPromptTokens: number): Iterable<Planned
     const [row] = work.rows;
     yield row;
     const sampled = row.sample ? [{ sequenceId: row.sequenceId, finished: true }] : [];
+    // Such a scheduler predicts no cost, so it has none to learn.
     scheduler.commit({ planId: work.id, gpuMs: 0, sampled }, 0);
   }
 }

@@ -8,6 +8,7 @@ import type { PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts
 import { WeftError } from "./errors.ts";
 import { LiveSequence, type SequenceStart } from "./live-sequence.ts";
 import type { ModelRunner } from "./model-runner.ts";
+import { PlanClock } from "./plan-clock.ts";
 import type { SampledToken, Sampler } from "./sampler.ts";
 import { nextTask } from "./task.ts";
 
@@ -38,6 +39,7 @@ export class StepLoop {
    */
   hostWaits = 0;
   readonly #options: StepLoopOptions;
+  readonly #clock = new PlanClock();
   readonly #live = new Map<SequenceId, LiveSequence>();
   #nextId = 1;
   #wake: (() => void) | undefined;
@@ -124,7 +126,7 @@ export class StepLoop {
   }
 
   #submit(plan: WorkPlan): void {
-    const { runner, sampler, onPlan } = this.#options;
+    const { runner, sampler, now, onPlan } = this.#options;
     const rows = plan.rows.map((planned) => {
       const { ids, slot } = this.#started(planned);
       return { planned, ids, slot: slot! };
@@ -133,13 +135,22 @@ export class StepLoop {
     const sampled = plan.rows.filter(({ sample }) => sample);
     const tokens = sampler.record(sampled.map((row) => this.#sampleRow(row)));
     tokens
-      .then((read) => this.#commit(plan, sampled, read))
+      .then((read) => {
+        const gpuMs = this.#clock.gpuMs(submission, submittedMs, now());
+        this.#commit(plan, gpuMs, sampled, read);
+      })
       .catch((error) => this.stop(asError(error)));
-    runner.device.submit();
+    const submittedMs = now();
+    const submission = runner.device.submit();
     onPlan?.(plan);
   }
 
-  #commit(plan: WorkPlan, sampled: readonly PlannedRow[], tokens: readonly SampledToken[]): void {
+  #commit(
+    plan: WorkPlan,
+    gpuMs: number,
+    sampled: readonly PlannedRow[],
+    tokens: readonly SampledToken[],
+  ): void {
     if (this.#stopped) return;
     const { scheduler, now } = this.#options;
     const outcome = sampled.map(({ sequenceId }, row) => {
@@ -147,7 +158,7 @@ export class StepLoop {
       sequence?.ids.push(tokens[row].id);
       return { sequenceId, finished: sequence?.start.onToken(tokens[row]) ?? false };
     });
-    const committed = { planId: plan.id, gpuMs: 0, sampled: outcome };
+    const committed = { planId: plan.id, gpuMs, sampled: outcome };
     for (const { sequenceId, reason } of scheduler.commit(committed, now())) {
       const sequence = this.#live.get(sequenceId);
       this.#forget(sequenceId);

@@ -4,7 +4,7 @@
  */
 import type { BufferSlice, KernelCall } from "../kernels/kernel.ts";
 import type { WorkPlan } from "../scheduler/work-plan.ts";
-import type { Device, DeviceBuffer, PipelineSpec } from "./device.ts";
+import type { Device, DeviceBuffer, PipelineSpec, Submission } from "./device.ts";
 
 export interface MeteredStep {
   readonly plan: WorkPlan;
@@ -12,6 +12,8 @@ export interface MeteredStep {
   readonly calls: readonly KernelCall[];
   readonly dispatches: number;
   readonly submissions: number;
+  /** The plan's own, whose GPU time comes with its tokens. */
+  readonly submission: Submission;
 }
 
 export class StepMeter {
@@ -22,11 +24,17 @@ export class StepMeter {
   #calls: KernelCall[] = [];
   #dispatches = 0;
   #submissions = 0;
+  #submission: Submission = { gpuMs: undefined };
 
   constructor(device: Device) {
     this.#counted = device.counters;
-    this.device = new ObservedDevice(device, (call) => {
-      if (call.kernel.workgroups(call.dims).every((count) => count > 0)) this.#calls.push(call);
+    this.device = new ObservedDevice(device, {
+      onCall: (call) => {
+        if (call.kernel.workgroups(call.dims).every((count) => count > 0)) this.#calls.push(call);
+      },
+      onSubmission: (submission) => {
+        this.#submission = submission;
+      },
     });
   }
 
@@ -37,6 +45,7 @@ export class StepMeter {
       calls: this.#calls,
       dispatches: dispatches - this.#dispatches,
       submissions: submissions - this.#submissions,
+      submission: this.#submission,
     });
     this.#begin();
   };
@@ -63,24 +72,29 @@ export function predictedBytes(calls: readonly KernelCall[]): number {
   return bytes;
 }
 
+interface DeviceObserver {
+  onCall(call: KernelCall): void;
+  onSubmission(submission: Submission): void;
+}
+
 class ObservedDevice implements Device {
   readonly info;
   readonly counters;
   readonly lost;
   readonly #device: Device;
-  readonly #onCall: (call: KernelCall) => void;
+  readonly #observer: DeviceObserver;
 
-  constructor(device: Device, onCall: (call: KernelCall) => void) {
+  constructor(device: Device, observer: DeviceObserver) {
     this.info = device.info;
     this.counters = device.counters;
     this.lost = device.lost;
     this.#device = device;
-    this.#onCall = onCall;
+    this.#observer = observer;
   }
 
   record(calls: Iterable<KernelCall>): void {
     const list = [...calls];
-    list.forEach(this.#onCall);
+    for (const call of list) this.#observer.onCall(call);
     this.#device.record(list);
   }
 
@@ -99,8 +113,10 @@ class ObservedDevice implements Device {
   readback(slice: BufferSlice): Promise<Uint8Array> {
     return this.#device.readback(slice);
   }
-  submit(): void {
-    this.#device.submit();
+  submit(): Submission {
+    const submission = this.#device.submit();
+    this.#observer.onSubmission(submission);
+    return submission;
   }
   idle(): Promise<void> {
     return this.#device.idle();

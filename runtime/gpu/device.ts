@@ -10,12 +10,14 @@ import type {
   DeviceInfo,
   DeviceLoss,
   PipelineSpec,
+  Submission,
 } from "../device.ts";
 import { WeftError } from "../errors.ts";
 import { type AdapterOptions, type OpenedAdapter, openAdapter } from "./adapter.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { ReadbackPool } from "./readback.ts";
 import { Recorder } from "./recorder.ts";
+import { elapsedMs, SubmissionTimer } from "./submission-timer.ts";
 
 /** Where the platform's WebGPU comes from. */
 export type GpuSource = () => Promise<GPU | undefined>;
@@ -50,6 +52,7 @@ export class GpuDevice implements Device {
   readonly #buffers = new Map<number, GPUBuffer>();
   readonly #pipelines: PipelineCache;
   readonly #readbacks: ReadbackPool;
+  readonly #timer: SubmissionTimer | undefined;
   readonly #recorder: Recorder;
   #nextId = 1;
   #failure: WeftError | undefined;
@@ -72,9 +75,11 @@ export class GpuDevice implements Device {
     });
     this.#pipelines = new PipelineCache(device, options);
     this.#readbacks = new ReadbackPool(device);
+    this.#timer = SubmissionTimer.create(device);
     if (options.countBytes) this.byteCounts = this.#allocate("byte_counts", 64);
     this.#recorder = new Recorder(device, this.#pipelines, {
       counters: this.counters,
+      timer: this.#timer,
       gpuBuffer: (id) => this.#gpuBuffer(id),
       byteCounts: this.byteCounts && this.#gpuBuffer(this.byteCounts.id),
     });
@@ -150,10 +155,12 @@ export class GpuDevice implements Device {
     return value;
   }
 
-  submit(): void {
+  submit(): Submission {
     this.#check();
+    const submission = this.#timed();
     this.#recorder.submit();
     this.#readbacks.map();
+    return submission;
   }
 
   async idle(): Promise<void> {
@@ -166,8 +173,21 @@ export class GpuDevice implements Device {
     // `lost` resolves later; no call may pass in between.
     this.#failure = lostError({ reason: "destroyed", message: "destroy() was called" });
     this.#readbacks.destroy();
+    this.#timer?.destroy();
     this.#recorder.destroy();
     this.#device.destroy();
+  }
+
+  /** The current submission; its times come with its last readback, and cost no mapping of their own. */
+  #timed(): Submission {
+    const submission: { gpuMs: number | undefined } = { gpuMs: undefined };
+    if (this.#timer?.stop() && this.#readbacks.numPending > 0) {
+      const encoder = this.#recorder.encoder();
+      this.#readbacks.addRider(encoder, this.#timer.resolve(encoder), (times) => {
+        submission.gpuMs = elapsedMs(times);
+      });
+    }
+    return submission;
   }
 
   #allocate(label: string, sizeBytes: number): DeviceBuffer {

@@ -6,6 +6,7 @@ import type { Kernel, KernelCall } from "../../kernels/kernel.ts";
 import { FIRST_STORAGE_BINDING, packParams } from "../../kernels/source.ts";
 import type { DeviceCounters } from "../device.ts";
 import type { Pipeline, PipelineCache } from "./pipelines.ts";
+import type { SubmissionTimer } from "./submission-timer.ts";
 
 /** Dynamic uniform offsets are multiples of 256 on every adapter. */
 const SLOT_BYTES = 256;
@@ -13,6 +14,8 @@ const SLOTS = 1024;
 
 export interface RecorderOptions {
   readonly counters: DeviceCounters;
+  /** Told of every pass. */
+  readonly timer?: SubmissionTimer;
   gpuBuffer(id: number): GPUBuffer;
   /** Test builds: the buffer of byte counters, bound after the kernel's own bindings. */
   readonly byteCounts?: GPUBuffer;
@@ -48,7 +51,9 @@ export class Recorder {
     if (x * y * z === 0) return;
     if (this.#slots.size === SLOTS) this.submit();
     const offsets = pipeline.hasParams ? [this.#paramSlot(kernel, dims) * SLOT_BYTES] : [];
-    this.#pass ??= this.encoder().beginComputePass();
+    this.#pass ??= this.encoder().beginComputePass({
+      timestampWrites: this.#options.timer?.nextPass(),
+    });
     this.#pass.setPipeline(pipeline.pipeline);
     this.#pass.setBindGroup(0, this.#bindGroup(call, pipeline), offsets);
     this.#pass.dispatchWorkgroups(x, y, z);

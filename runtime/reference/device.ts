@@ -18,6 +18,7 @@ import type {
   DeviceInfo,
   DeviceLoss,
   PipelineSpec,
+  Submission,
 } from "../device.ts";
 import { WeftError } from "../errors.ts";
 
@@ -146,13 +147,16 @@ export class ReferenceDevice implements Device {
     });
   }
 
-  submit(): void {
+  submit(): Submission {
     this.#check();
     const recorded = this.#recorded;
-    if (recorded.length === 0) return;
+    if (recorded.length === 0) return { gpuMs: undefined };
     this.#recorded = [];
     this.counters.submissions += 1;
+    const startedMs = performance.now();
     for (const run of recorded) run();
+    // A coarse clock may not have moved.
+    return { gpuMs: performance.now() - startedMs || undefined };
   }
 
   async idle(): Promise<void> {

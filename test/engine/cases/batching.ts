@@ -1,9 +1,10 @@
 // Many requests at once: the same ids as alone, in plans that mix them, at a cost in dispatches that
 // does not grow with their number.
 
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { GenerateRequest } from "../../../runtime/request.ts";
-import { type Answered, ask, randomIds } from "../ask.ts";
+import { Scheduler } from "../../../scheduler/scheduler.ts";
+import { type Answered, ask, randomIds, settled } from "../ask.ts";
 import { MAX_ROWS, type Step, type Subject, type Subjects } from "../subject.ts";
 
 /** Prompt lengths; the last six join while the first ten are answering. */
@@ -63,6 +64,31 @@ export function batching({ main, wide }: Subjects): void {
     expect(counts.get(16)).toBe(counts.get(1));
     const { spec } = main().engine.plan;
     expect(counts.get(1)! / spec.layers.length).toBeLessThanOrEqual(12);
+  });
+
+  test("the scheduler learns the GPU time of every plan", async () => {
+    const { door, steps } = main();
+    const from = steps.length;
+    const commit = vi.spyOn(Scheduler.prototype, "commit");
+    const startedMs = performance.now();
+    await Promise.all(
+      [1, 90].map((length) =>
+        ask(door, { prompt: randomIds(length, length), maxTokens: 6, ignoreEos: true }),
+      ),
+    );
+    await settled(main());
+    const wallMs = performance.now() - startedMs;
+    const outcomes = commit.mock.calls.map(([outcome]) => outcome);
+    commit.mockRestore();
+    expect(outcomes.map(({ planId }) => planId)).toEqual(
+      steps.slice(from).map(({ plan }) => plan.id),
+    );
+    const gpuMs = outcomes.map((outcome) => outcome.gpuMs);
+    expect(gpuMs.filter((ms) => !(ms >= 0))).toEqual([]);
+    const sum = gpuMs.reduce((total, ms) => total + ms);
+    expect(sum).toBeGreaterThan(0);
+    // Timestamps may be rounded, by up to 0.1 ms each.
+    expect(sum).toBeLessThan(wallMs + 0.1 * gpuMs.length);
   });
 
   test("more requests than rows come in waves, and all are answered", async () => {

@@ -214,6 +214,104 @@ describe.each(profiles())("%s", (profile) => {
     });
   });
 
+  describe("GPU time", () => {
+    /** Dispatches that take milliseconds on any software driver. */
+    const HEAVY = 80;
+    const HEAVY_N = 1 << 16;
+    /** Timestamps of browsers and Dawn are rounded to this, in milliseconds. */
+    const ROUNDING_MS = 0.1;
+    const isTimed = () =>
+      device.info.kind === "reference" || device.info.features.includes("timestamp-query");
+    const loadOf = async (): Promise<KernelCall> => {
+      const [x, total] = [
+        await device.createBuffer("x", 4 * HEAVY_N),
+        await device.createBuffer("total", 4 * HEAVY_N),
+      ];
+      await prepare(shiftAdd, { S: 10 });
+      return { ...shiftAdds(x, total), dims: { N: HEAVY_N, S: 10 } };
+    };
+    const times = (call: KernelCall, count: number) => Array<KernelCall>(count).fill(call);
+    const sliceOf = ({ buffers }: KernelCall) => ({ ...buffers.total!, sizeBytes: 4 });
+
+    /** Dispatches in one submission, a copy after each group. */
+    async function timed(call: KernelCall, ...counts: number[]) {
+      const startedMs = performance.now();
+      const reads = counts.map((count) => {
+        device.record(times(call, count));
+        return device.readback(sliceOf(call));
+      });
+      const submission = device.submit();
+      await Promise.all(reads);
+      return { gpuMs: submission.gpuMs, wallMs: performance.now() - startedMs };
+    }
+
+    test("is above zero and within the wait, or never known", async () => {
+      const { gpuMs, wallMs } = await timed(await loadOf(), HEAVY);
+      if (!isTimed()) return expect(gpuMs).toBeUndefined();
+      expect(gpuMs).toBeGreaterThan(0);
+      expect(gpuMs).toBeLessThan(wallMs + ROUNDING_MS);
+    });
+
+    test("covers a submission from its first dispatch to its last, copies between them", async (context) => {
+      if (!isTimed()) context.skip("this device has no timestamps");
+      const call = await loadOf();
+      const alone = (await timed(call, HEAVY)).gpuMs!;
+      // A tenth, as other processes may slow the one and not the other.
+      expect((await timed(call, HEAVY, 1)).gpuMs).toBeGreaterThan(alone / 10);
+      expect((await timed(call, 1, HEAVY)).gpuMs).toBeGreaterThan(alone / 10);
+    });
+
+    test("covers a submission whose params fill more than one command buffer", async (context) => {
+      if (!isTimed()) context.skip("this device has no timestamps");
+      const call = await loadOf();
+      const alone = (await timed(call, HEAVY)).gpuMs!;
+      await prepare(storeParam);
+      const out = { out: wholeBuffer(await holding(0, 0, 0, 0)) };
+      device.record(times(call, HEAVY));
+      for (let value = 0; value < 1030; value++) {
+        device.record([{ kernel: storeParam, buffers: out, dims: { at: 0, value } }]);
+      }
+      const read = device.readback(out.out);
+      const submission = device.submit();
+      await read;
+      expect(submission.gpuMs).toBeGreaterThan(alone / 10);
+    });
+
+    test("is each submission's own, however many are in flight", async (context) => {
+      if (!isTimed()) context.skip("this device has no timestamps");
+      const call = await loadOf();
+      const startedMs = performance.now();
+      const runs = Array.from({ length: 12 }, () => {
+        device.record(times(call, HEAVY / 4));
+        const read = device.readback(sliceOf(call));
+        return { submission: device.submit(), read };
+      });
+      await Promise.all(runs.map(({ read }) => read));
+      const wallMs = performance.now() - startedMs;
+      const gpuMs = runs.map(({ submission }) => submission.gpuMs ?? 0);
+      expect(Math.min(...gpuMs)).toBeGreaterThan(0);
+      const sum = gpuMs.reduce((total, ms) => total + ms);
+      expect(sum).toBeLessThan(wallMs + gpuMs.length * ROUNDING_MS);
+    });
+
+    test("does not take in what was submitted before", async (context) => {
+      if (!isTimed()) context.skip("this device has no timestamps");
+      const call = await loadOf();
+      const startedMs = performance.now();
+      // Nothing of it is read back.
+      device.record(times(call, HEAVY));
+      device.submit();
+      await device.idle();
+      const heavyMs = performance.now() - startedMs;
+      const { gpuMs = 0 } = await timed(call, 1);
+      expect(gpuMs).toBeLessThan(heavyMs);
+    });
+
+    test("of an empty submission is not known", () => {
+      expect(device.submit().gpuMs).toBeUndefined();
+    });
+  });
+
   describe("kernels", () => {
     test("are refused before they are prepared, also for other constants", async () => {
       const [x, total] = [await holding(1, 2, 3, 4), await holding(0, 0, 0, 0)];

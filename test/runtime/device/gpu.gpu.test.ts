@@ -1,9 +1,9 @@
 // What only WebGPU has: shaders that a driver rejects, allocation errors, bind groups, errors that
-// surface later, and bytes counted by the shaders.
+// surface later, and what a submission's time costs.
 
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { KernelCall } from "../../../kernels/kernel.ts";
-import { wholeBuffer } from "../../../runtime/device.ts";
+import { type DeviceBuffer, wholeBuffer } from "../../../runtime/device.ts";
 import { openAdapter } from "../../../runtime/gpu/adapter.ts";
 import { GpuDevice } from "../../../runtime/gpu/device.ts";
 import { gpu } from "../../harness/gpu.ts";
@@ -12,11 +12,12 @@ import { broken, shiftAdd, storeParam } from "./test-kernels.ts";
 /** The platform's device under ours: to make it fail, and to see what it is asked for. */
 let platform: GPUDevice;
 let device: GpuDevice;
-beforeEach(async () => {
-  const opened = await openAdapter(await gpu(), { profile: "baseline" });
+async function open(profile: "baseline" | "full"): Promise<void> {
+  const opened = await openAdapter(await gpu(), { profile });
   platform = opened.device;
   device = new GpuDevice(opened, {});
-});
+}
+beforeEach(() => open("baseline"));
 afterEach(() => device.destroy());
 
 describe("a kernel that does not compile", () => {
@@ -97,6 +98,66 @@ test("equal params share a slot, other ones do not", async () => {
   }
   device.submit();
   expect(device.counters.writtenBytes - written).toBe(2 * 256);
+});
+
+describe("a submission's time", () => {
+  const NUM_STEPS = 50;
+  beforeEach(async () => {
+    device.destroy();
+    await open("full");
+  });
+
+  /** Two readbacks in each of the submissions, a few of them in flight. */
+  async function steps(out: DeviceBuffer): Promise<void> {
+    const buffers = { out: wholeBuffer(out) };
+    const inFlight: Promise<unknown>[] = [];
+    for (let at = 0; at < NUM_STEPS; at++) {
+      device.record([{ kernel: storeParam, buffers, dims: { at: at % 4, value: at } }]);
+      const reads = [device.readback(wholeBuffer(out)), device.readback(wholeBuffer(out))];
+      device.submit();
+      inFlight.push(Promise.all(reads));
+      if (inFlight.length > 4) await inFlight.shift();
+    }
+    await Promise.all(inFlight);
+  }
+
+  test("takes nothing new from the platform, and no mapping of its own", async () => {
+    const out = await device.createBuffer("out", 16);
+    await device.prepare([{ kernel: storeParam, constants: {} }]);
+    await steps(out);
+    const created = vi.spyOn(platform, "createBuffer");
+    const queries = vi.spyOn(platform, "createQuerySet");
+    const mapped = vi.spyOn(GPUBuffer.prototype, "mapAsync");
+    await steps(out);
+    expect(created).not.toHaveBeenCalled();
+    expect(queries).not.toHaveBeenCalled();
+    expect(mapped).toHaveBeenCalledTimes(2 * NUM_STEPS);
+    mapped.mockRestore();
+  });
+
+  test("stays unknown when the device is lost under it, and holds nothing up", async () => {
+    const out = await device.createBuffer("out", 16);
+    const call = {
+      kernel: storeParam,
+      buffers: { out: wholeBuffer(out) },
+      dims: { at: 0, value: 1 },
+    };
+    await device.prepare([{ kernel: storeParam, constants: {} }]);
+    device.record([call]);
+    const bytes = device.readback(wholeBuffer(out));
+    const submission = device.submit();
+    platform.destroy();
+    const outcome = await bytes.then(
+      () => "came before",
+      (error) => error.code,
+    );
+    await device.lost;
+    if (outcome !== "came before") {
+      expect(outcome).toBe("device_lost");
+      expect(submission.gpuMs).toBeUndefined();
+    }
+    expect(() => device.submit()).toThrow(expect.objectContaining({ code: "device_lost" }));
+  });
 });
 
 test("what the GPU reports later fails the next call", async () => {
