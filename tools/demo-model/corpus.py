@@ -19,7 +19,7 @@ from torch import Tensor
 
 ROW_STEP = 8
 LONGEST = 512
-SILENT_THINKING = {"arithmetic": 0.25}  # share of items asked with enable_thinking false
+SILENT_THINKING = {"arithmetic": 0.4}  # share of items asked with enable_thinking false
 SILENT_OTHERWISE = 0.2
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from item import Item, assistant, is_held_out
 from tasks import SMALL_TALK, TASKS
 
-MIX = {"story": 5, "arithmetic": 22, "sorting": 25, "recall": 13, "json": 20, "tool": 15}
+MIX = {"story": 4, "arithmetic": 24, "sorting": 18, "recall": 21, "json": 24, "tool": 9}
 SYSTEM_PROMPTS = [
     "You are a helpful assistant.", "You are a helpful assistant.", "You are Weft.",
     "Answer in short sentences.", "You are a kind and clever assistant.",
