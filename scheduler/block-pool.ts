@@ -40,7 +40,7 @@ export class BlockPool {
     return this.capacity - this.#numFree;
   }
 
-  /** The block freed longest ago, held once. Admission sees to it that there is one. */
+  /** The block freed longest ago, held once. Ask only while `numFree` is above 0. */
   allocate(): number {
     assert(this.#numFree > 0, `no free block of ${this.capacity}`);
     const block = this.#oldest;

@@ -26,12 +26,21 @@ export class BlockTable {
    * see it, and plans that did run earlier on the GPU's queue.
    */
   cover({ from, to }: TokenRange): void {
-    const firstVisible = Math.max(0, from - this.#window + 1);
-    for (; (this.#numPassed + 1) * this.#blockTokens <= firstVisible; this.#numPassed++) {
+    const numPassed = this.#numBlocksBefore(from);
+    for (; this.#numPassed < numPassed; this.#numPassed++) {
       this.#pool.release(this.#blocks[this.#numPassed]);
       this.#blocks[this.#numPassed] = TRASH_BLOCK;
     }
     while (this.#blocks.length * this.#blockTokens < to) this.#blocks.push(this.#pool.allocate());
+  }
+
+  /**
+   * End of the longest row from `from` on that `cover` could make the table fit now: free blocks
+   * and those that the row gives up serve it.
+   */
+  reach(from: number): number {
+    const numPassing = this.#numBlocksBefore(from) - this.#numPassed;
+    return (this.#blocks.length + numPassing + this.#pool.numFree) * this.#blockTokens;
   }
 
   /** Entry i holds tokens [i·blockTokens, (i+1)·blockTokens); 0 where the window has passed. */
@@ -44,5 +53,10 @@ export class BlockTable {
     while (this.#blocks.length > this.#numPassed) this.#pool.release(this.#blocks.pop()!);
     this.#blocks.length = 0;
     this.#numPassed = 0;
+  }
+
+  /** Blocks that a query at `from` sees nothing of. */
+  #numBlocksBefore(from: number): number {
+    return Math.floor(Math.max(0, from - this.#window + 1) / this.#blockTokens);
   }
 }

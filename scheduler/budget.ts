@@ -31,14 +31,14 @@ export class PlanBudget {
 
   /**
    * As many of `wanted` tokens from `from` on as the plan still holds. A chunk that had to be cut
-   * is the last one: whoever asks later gets 0, however cheap.
+   * is the last one: whoever asks later gets 0, however cheap. `fitting` of them have blocks.
    *
    * The first chunk gets one block of tokens even past the quantum: on a GPU whose plain decode step
    * exceeds the quantum, a prompt would otherwise stand still, or cross all weights for each token.
    */
-  takeChunk(from: number, wanted: number): number {
+  takeChunk(from: number, wanted: number, fitting = wanted): number {
     if (this.#isCut) return 0;
-    const most = Math.min(wanted, this.#maxTokens - this.#numTokens);
+    const most = Math.min(fitting, this.#maxTokens - this.#numTokens);
     const least = this.#hasChunk ? 0 : Math.min(most, this.#minChunkTokens);
     const count = this.#largestWithinQuantum(from, least, most);
     this.#hasChunk = true;

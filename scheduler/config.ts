@@ -27,6 +27,11 @@ export interface SchedulerConfig {
   readonly predictMs?: PredictMs;
   /** Bound on `predictMs` that prompt chunks are cut to. Default unbounded; needs `predictMs`. */
   readonly quantumMs?: number;
+  /**
+   * Fault injection, for tests alone: every n-th plan takes back the newest running sequence, even
+   * a lone one, once it has sampled since it started. Default never.
+   */
+  readonly forcePreemptionEvery?: number;
 }
 
 export type ResolvedConfig = Required<SchedulerConfig>;
@@ -36,6 +41,7 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
   const { numLayers, kvGroups, blockTokens = 32, maxTokensPerPlan = 512, maxRunAhead = 8 } = config;
   const { maxRows = Math.min(16, maxTokensPerPlan) } = config;
   const { predictMs = () => 0, quantumMs = Number.POSITIVE_INFINITY } = config;
+  const { forcePreemptionEvery = Number.POSITIVE_INFINITY } = config;
 
   const positive = { numLayers, maxTokensPerPlan, maxRows, maxRunAhead };
   for (const [name, value] of Object.entries(positive))
@@ -48,12 +54,14 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
       `maxTokensPerPlan ${maxTokensPerPlan} is below maxRows ${maxRows}; ` +
         `each row needs a token: set maxRows to at most ${maxTokensPerPlan}`,
     );
+  if (config.forcePreemptionEvery !== undefined && !isPositiveInteger(forcePreemptionEvery))
+    refuse(`forcePreemptionEvery is ${forcePreemptionEvery}; it must be a positive integer`);
   checkQuantum(quantumMs);
   if (quantumMs !== Number.POSITIVE_INFINITY && config.predictMs === undefined)
     refuse(`quantumMs is ${quantumMs} without predictMs; give the cost function that it bounds`);
   if (kvGroups.length === 0) refuse("kvGroups is empty; declare at least one KV group");
   kvGroups.forEach(checkGroup);
-  return { ...positive, kvGroups, blockTokens, predictMs, quantumMs };
+  return { ...positive, kvGroups, blockTokens, predictMs, quantumMs, forcePreemptionEvery };
 }
 
 /** @throws {SchedulerError} "bad_config". */

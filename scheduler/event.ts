@@ -14,10 +14,9 @@ export interface SchedulerEvent {
 }
 
 export function finishedEvent(
-  { id, arrivalMs, startMs }: Sequence,
+  { id, arrivalMs, queueMs }: Sequence,
   reason: SchedulerEvent["reason"],
   nowMs: number,
 ): SchedulerEvent {
-  const timing = { queueMs: startMs - arrivalMs, totalMs: nowMs - arrivalMs };
-  return { type: "finished", sequenceId: id, reason, ...timing };
+  return { type: "finished", sequenceId: id, reason, queueMs, totalMs: nowMs - arrivalMs };
 }

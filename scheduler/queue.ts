@@ -1,6 +1,6 @@
 /**
- * Sequences that have not ended: who waits and who runs, in order. Owns starting and ending them,
- * so that reserved and held blocks come back exactly once.
+ * Sequences that have not ended: who waits and who runs, in order. Owns starting, taking back and
+ * ending them, so that reserved and held blocks come back exactly once.
  */
 import type { Admission } from "./admission.ts";
 import { assert } from "./assert.ts";
@@ -11,7 +11,7 @@ import type { SequenceId } from "./work-plan.ts";
 export class SequenceQueue {
   readonly #admission: Admission;
   readonly #live = new Map<SequenceId, Sequence>();
-  /** First come, first served. */
+  /** First come, first served, whether they have run before or not. */
   readonly #waiting: Sequence[] = [];
   /** In the order in which they started. */
   readonly #running: Sequence[] = [];
@@ -40,10 +40,14 @@ export class SequenceQueue {
     this.#waiting.push(sequence);
   }
 
-  /** The head of the queue or nobody: one that fits never overtakes one that does not. */
+  /**
+   * The head of the queue or nobody: one that fits never overtakes one that does not, and nobody
+   * overtakes one whose samples are still being read.
+   */
   nextToStart(): Sequence | undefined {
     const head = this.#waiting.at(0);
-    return head !== undefined && this.#admission.fits(head) ? head : undefined;
+    if (head === undefined || head.numReadyTokens === 0) return undefined;
+    return this.#admission.fits(head) ? head : undefined;
   }
 
   start(sequence: Sequence, nowMs: number): void {
@@ -51,8 +55,19 @@ export class SequenceQueue {
     this.#admission.reserve(sequence);
     this.#waiting.shift();
     this.#running.push(sequence);
-    sequence.state = "running";
-    sequence.startMs = nowMs;
+    sequence.start(nowMs);
+  }
+
+  /**
+   * Back to the head of those that wait: whoever started has arrived before all of them. Blocks are
+   * free at once, as in `end`.
+   */
+  preempt(sequence: Sequence): void {
+    assert(sequence === this.#running.at(-1), `sequence ${sequence.id} is not the newest`);
+    this.#running.pop();
+    this.#admission.release(sequence);
+    sequence.preempt();
+    this.#waiting.unshift(sequence);
   }
 
   /**

@@ -14,6 +14,7 @@ import {
 import { finishedEvent, type SchedulerEvent } from "./event.ts";
 import { InFlight } from "./in-flight.ts";
 import { KvBlocks } from "./kv-blocks.ts";
+import { Preemption } from "./preemption.ts";
 import { SequenceQueue } from "./queue.ts";
 import { checkRequest, Sequence, type SequenceRequest } from "./sequence.ts";
 import type { PlannedRow, PlanOutcome, SequenceId, WorkPlan } from "./work-plan.ts";
@@ -23,6 +24,7 @@ export class Scheduler {
   readonly #blocks: KvBlocks;
   readonly #admission: Admission;
   readonly #queue: SequenceQueue;
+  readonly #preemption: Preemption;
   readonly #inFlight = new InFlight();
   #quantumMs: number;
 
@@ -32,6 +34,7 @@ export class Scheduler {
     this.#blocks = new KvBlocks(this.#config.kvGroups, this.#config.blockTokens);
     this.#admission = new Admission(this.#blocks, this.#config.maxTokensPerPlan);
     this.#queue = new SequenceQueue(this.#admission);
+    this.#preemption = new Preemption(this.#queue, this.#config.forcePreemptionEvery);
     this.#quantumMs = this.#config.quantumMs;
   }
 
@@ -52,6 +55,7 @@ export class Scheduler {
   schedule(nowMs: number): WorkPlan | "idle" {
     if (this.isFull) return "idle";
     const budget = new PlanBudget(this.#config, this.#quantumMs);
+    this.#preemption.beginPlan();
     const rows = [
       ...this.#planTokens(budget),
       ...this.#planChunks(budget),
@@ -62,7 +66,8 @@ export class Scheduler {
       .filter((row) => row.sample)
       .map((row) => this.#queue.find(row.sequenceId)!);
     const id = this.#inFlight.push(sampling);
-    return { id, rows, copies: [], predictedMs: budget.predictedMs };
+    const preempted = this.#preemption.endPlan();
+    return { id, preempted, rows, copies: [], predictedMs: budget.predictedMs };
   }
 
   /**
@@ -116,27 +121,37 @@ export class Scheduler {
     return this.#blocks.usage;
   }
 
-  /** Before all prompts: an answer under way never waits for another's prompt. */
+  /**
+   * Before all prompts: an answer under way never waits for another's prompt. The first started
+   * first: who is taken back on the way is the newest, so its turn has not come.
+   */
   *#planTokens(budget: PlanBudget): Iterable<PlannedRow> {
     for (const sequence of this.#queue.running)
-      if (sequence.numReadyTokens === 1)
+      if (sequence.numReadyTokens === 1 && this.#preemption.makeRoom(sequence))
         yield this.#planRow(sequence, budget.takeToken(sequence.numComputedTokens));
   }
 
-  /** Prompts under way, the first started first, each cut to what is left. */
+  /**
+   * Prompts under way, the first started first, each cut to what is left. Only the newest started
+   * can have one, since a prompt that is cut lets nobody start after it.
+   */
   *#planChunks(budget: PlanBudget): Iterable<PlannedRow> {
     for (const sequence of this.#queue.running) {
-      if (sequence.numReadyTokens <= 1) continue;
-      const count = budget.takeChunk(sequence.numComputedTokens, sequence.numReadyTokens);
+      const wanted = sequence.numReadyTokens;
+      if (wanted <= 1) continue;
+      const fitting = this.#preemption.fitting(sequence, wanted);
+      const count = budget.takeChunk(sequence.numComputedTokens, wanted, fitting);
       if (count === 0) return;
       yield this.#planRow(sequence, count);
     }
   }
 
   *#startWaiting(budget: PlanBudget, nowMs: number): Iterable<PlannedRow> {
-    while (this.numRunning < this.#config.maxRows) {
+    while (this.numRunning < this.#config.maxRows && !this.#preemption.isShort) {
       const sequence = this.#queue.nextToStart();
-      const count = sequence ? budget.takeChunk(0, sequence.numReadyTokens) : 0;
+      const wanted = sequence?.numReadyTokens ?? 0;
+      const fitting = sequence ? this.#preemption.fitting(sequence, wanted) : 0;
+      const count = budget.takeChunk(0, wanted, fitting);
       if (sequence === undefined || count === 0) return;
       this.#queue.start(sequence, nowMs);
       yield this.#planRow(sequence, count);

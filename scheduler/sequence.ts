@@ -34,8 +34,9 @@ export class Sequence {
 
   state: "waiting" | "running" | "finished" = "waiting";
   /** When its first row was planned. */
-  startMs = 0;
+  #startMs: number | undefined;
   #numSampledTokens = 0;
+  #numSampledBeforeStart = 0;
   #numReadTokens = 0;
   #numComputedTokens = 0;
 
@@ -64,11 +65,47 @@ export class Sequence {
     return this.#numComputedTokens;
   }
 
-  /** Tokens that a plan may compute now; 0 when done, or when it waits for the host. */
+  /** From `add` to its first plan; it has had one. */
+  get queueMs(): number {
+    assert(this.#startMs !== undefined, `sequence ${this.id} never started`);
+    return this.#startMs - this.arrivalMs;
+  }
+
+  /** A token came of running since it last started. */
+  get hasSampledSinceStart(): boolean {
+    return this.#numSampledTokens > this.#numSampledBeforeStart;
+  }
+
+  /**
+   * Tokens that a plan may compute now; 0 when done, or when it waits for the host. So does one that
+   * was taken back, until all its samples are read: what it computes again begins with known ids.
+   */
   get numReadyTokens(): number {
     const unread = this.#numSampledTokens - this.#numReadTokens;
-    if (this.#numSampledTokens === this.maxTokens || (this.needsHost && unread > 0)) return 0;
+    if (unread > 0 && (this.needsHost || this.state === "waiting")) return 0;
+    if (this.#numSampledTokens === this.maxTokens) return 0;
     return this.numTokens - this.#numComputedTokens;
+  }
+
+  /** The next tokens that there are blocks for, whether they are ready or not. */
+  get numFittingTokens(): number {
+    const from = this.#numComputedTokens;
+    return Math.min(...this.blockTables.map((table) => table.reach(from))) - from;
+  }
+
+  start(nowMs: number): void {
+    assert(this.state === "waiting", `sequence ${this.id} starts while ${this.state}`);
+    this.state = "running";
+    this.#startMs ??= nowMs;
+    this.#numSampledBeforeStart = this.#numSampledTokens;
+  }
+
+  /** Nothing is computed any more. What plans in flight sample of it still counts. */
+  preempt(): void {
+    assert(this.state === "running", `sequence ${this.id} is taken back while ${this.state}`);
+    this.state = "waiting";
+    this.#numComputedTokens = 0;
+    for (const table of this.blockTables) table.release();
   }
 
   /** Plan the next `count` tokens; having computed all there are, the row samples one more. */

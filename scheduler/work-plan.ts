@@ -51,6 +51,11 @@ export interface BlockCopy {
 export interface WorkPlan {
   /** Consecutive from 0; outcomes are committed in this order. */
   readonly id: number;
+  /**
+   * Taken back since the last plan: they hold no block any more, and their next row begins at token
+   * 0, by which time all they sampled has been committed. Goes before the rows.
+   */
+  readonly preempted: readonly SequenceId[];
   readonly rows: readonly PlannedRow[];
   readonly copies: readonly BlockCopy[];
   readonly predictedMs: number;

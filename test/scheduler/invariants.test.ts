@@ -1,5 +1,6 @@
 // Random schedules against a device whose memory is real: whatever the depth, the quantum, the
-// chunks, the neighbours and the aborts, each request yields the ids that it yields alone.
+// chunks, the neighbours, the aborts and the preemptions, each request yields the ids that it yields
+// alone.
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -33,6 +34,8 @@ const config: fc.Arbitrary<SchedulerConfig> = fc
     predictMs: (tokens: number, context: number) =>
       0.5 + msPerToken * tokens + msPerContextToken * context,
   }));
+
+const forcePreemptionEvery = fc.constantFrom(undefined, 1, 2, 3, 7);
 
 const requests: fc.Arbitrary<FakeRequest[]> = fc
   .array(
@@ -80,9 +83,10 @@ function expectOwnIds(serving: Serving, { kvGroups }: SchedulerConfig): void {
 }
 
 test("random arrivals, depths, commits and aborts: invariants hold, ids are each one's own", () => {
-  const counts = { schedules: 0, plans: 0, mixedPlans: 0, finished: 0, aborted: 0 };
+  const counts = { schedules: 0, plans: 0, mixedPlans: 0, finished: 0, aborted: 0, preempted: 0 };
   fc.assert(
-    fc.property(config, requests, operations, (configuration, list, script) => {
+    fc.property(config, forcePreemptionEvery, requests, operations, (base, every, list, script) => {
+      const configuration = { ...base, forcePreemptionEvery: every };
       const serving = new Serving(configuration);
       const toAdd = [...list];
       for (const { kind, pick } of script) {
@@ -104,13 +108,15 @@ test("random arrivals, depths, commits and aborts: invariants hold, ids are each
       counts.mixedPlans += serving.plans.filter(isMixed).length;
       counts.finished += ended.length;
       counts.aborted += serving.progress.size - ended.length;
+      for (const { numPreemptions } of serving.progress.values())
+        counts.preempted += Math.sign(numPreemptions);
     }),
     { numRuns: scale("scheduler", 400, 40_000) },
   );
   report("scheduler", counts);
   // Otherwise the generators have drifted to where nothing happens.
-  const { schedules, mixedPlans, finished, aborted } = counts;
-  expect(Math.min(mixedPlans, finished, aborted)).toBeGreaterThan(schedules / 10);
+  const { schedules, mixedPlans, finished, aborted, preempted } = counts;
+  expect(Math.min(mixedPlans, finished, aborted, preempted)).toBeGreaterThan(schedules / 10);
 });
 
 test("all finish within one plan per token, in order of arrival, each token computed once", () => {

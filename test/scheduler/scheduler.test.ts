@@ -1,12 +1,7 @@
 import { describe, expect, test } from "vitest";
-import {
-  createScheduler,
-  type PlannedRow,
-  type SchedulerConfig,
-  SchedulerError,
-  type WorkPlan,
-} from "../../scheduler/index.ts";
-import { expectedIds, type FakeRequest } from "./fake-device.ts";
+import { createScheduler, type SchedulerConfig, type WorkPlan } from "../../scheduler/index.ts";
+import { expectedIds } from "./fake-device.ts";
+import { codeOf, request, spell } from "./plans.ts";
 import { Serving } from "./serving.ts";
 
 const CONFIG: SchedulerConfig = {
@@ -14,30 +9,6 @@ const CONFIG: SchedulerConfig = {
   kvGroups: [{ kind: "full", numBlocks: 101 }],
   blockTokens: 16,
 };
-const NEVER = 1_000_003;
-
-function request(id: number, numPromptTokens: number, rest: Partial<FakeRequest> = {}) {
-  const promptTokens = Array.from({ length: numPromptTokens }, (_, i) => (id * 37 + i * 11) % 97);
-  return { id, promptTokens, maxTokens: 8, stopEvery: NEVER, ...rest };
-}
-
-/** `id:from-to`, with a star where it samples. */
-function spell(plan: WorkPlan | "idle"): string {
-  if (plan === "idle") return plan;
-  const row = ({ sequenceId, tokens, sample }: PlannedRow) =>
-    `${sequenceId}:${tokens.from}-${tokens.to}${sample ? "*" : ""}`;
-  return plan.rows.map(row).join(" ");
-}
-
-function codeOf(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof SchedulerError) return error.code;
-    throw error;
-  }
-  return "no error";
-}
 
 describe("a lone sequence", () => {
   test("its prompt is cut in chunks, then it decodes until maxTokens", () => {
@@ -264,6 +235,7 @@ describe("refusals", () => {
     ["fewer tokens than rows", { maxTokensPerPlan: 8, maxRows: 9 }],
     ["no run-ahead", { maxRunAhead: 0 }],
     ["a quantum without a cost function", { quantumMs: 8 }],
+    ["a preemption every 0 plans", { forcePreemptionEvery: 0 }],
     ["a quantum of 0", { quantumMs: 0, predictMs: () => 1 }],
     ["no KV group", { kvGroups: [] }],
     ["a pool of the trash block alone", { kvGroups: [{ kind: "full", numBlocks: 1 }] }],

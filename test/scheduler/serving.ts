@@ -16,9 +16,12 @@ interface Progress {
   readonly request: FakeRequest;
   /** Read back and wanted. */
   readonly ids: number[];
-  /** What its rows covered; a gap or a repeat fails at once. */
+  /** What its rows covered since it last started; a gap or a repeat fails at once. */
   numComputed: number;
   numSampled: number;
+  /** Of those, committed; ids beyond are known to the device alone. */
+  numRead: number;
+  numPreemptions: number;
   state: "live" | "finished" | "aborted";
   /** Blocks of its newest row, per group. */
   blockTables: readonly (readonly number[])[];
@@ -29,6 +32,11 @@ export class Serving {
   readonly plans: WorkPlan[] = [];
   readonly events: SchedulerEvent[] = [];
   readonly progress = new Map<number, Progress>();
+  /** In the order in which they started. */
+  readonly #running: number[] = [];
+  /** Taken back, and no plan has said so yet; newest first. */
+  readonly #untold: number[] = [];
+  #mayStart = true;
   readonly #config: SchedulerConfig;
   readonly #device: FakeDevice;
   readonly #capacity: readonly number[];
@@ -54,6 +62,8 @@ export class Serving {
       ids: [],
       numComputed: 0,
       numSampled: 0,
+      numRead: 0,
+      numPreemptions: 0,
       state: "live",
       blockTables: [],
     });
@@ -63,13 +73,15 @@ export class Serving {
   abort(id: number): void {
     this.scheduler.abort(id);
     const progress = this.progress.get(id);
-    if (progress?.state === "live") progress.state = "aborted";
+    if (progress?.state === "live") this.#end(id, "aborted");
     this.#checkBlocks();
   }
 
   /** @returns The plan, which the device has run by now, or "idle". */
   schedule(): WorkPlan | "idle" {
     const plan = this.scheduler.schedule(this.nowMs++);
+    const started = plan === "idle" ? [] : plan.rows.filter(({ tokens }) => tokens.from === 0);
+    this.#takeBack(this.#running.length + started.length - this.scheduler.numRunning);
     if (plan === "idle") {
       // Nothing to do and nothing to wait for means that nobody is left.
       if (this.#unread.length === 0)
@@ -78,6 +90,8 @@ export class Serving {
     }
     assert.equal(plan.id, this.plans.length);
     this.plans.push(plan);
+    assert.deepEqual(plan.preempted, this.#untold.splice(0));
+    for (const { sequenceId } of started) this.#start(sequenceId);
     this.#checkBudget(plan);
     this.#checkRows(plan);
     this.#checkBlocks();
@@ -92,13 +106,15 @@ export class Serving {
     if (read === undefined) return [];
     const sampling = read.plan.rows.filter((row) => row.sample);
     const sampled: PlanOutcome["sampled"][number][] = sampling.map(({ sequenceId }, i) => {
-      const { request, state, ids } = this.progress.get(sequenceId)!;
+      const progress = this.progress.get(sequenceId)!;
+      const { request, state, ids } = progress;
       if (state === "live") ids.push(read.ids[i]);
+      progress.numRead += 1;
       return { sequenceId, finished: isStop(read.ids[i], request) };
     });
     const outcome = { planId: read.plan.id, gpuMs: 1, sampled };
     const events = this.scheduler.commit(outcome, this.nowMs);
-    for (const { sequenceId } of events) this.progress.get(sequenceId)!.state = "finished";
+    for (const { sequenceId } of events) this.#end(sequenceId, "finished");
     this.events.push(...events);
     this.#checkBlocks();
     return events;
@@ -109,11 +125,53 @@ export class Serving {
     while (this.scheduler.numWaiting + this.scheduler.numRunning + this.#unread.length > 0) {
       while (this.#unread.length < runAhead && this.schedule() !== "idle");
       this.commit();
+      assert(this.plans.length <= this.#mostPlans(), `${this.plans.length} plans: no end`);
     }
+  }
+
+  /** One token a plan, and a start for each token sampled. */
+  #mostPlans(): number {
+    const requests = [...this.progress.values()].map(({ request }) => request);
+    const starts = requests.map(
+      ({ promptTokens, maxTokens }) => (maxTokens + 1) * (promptTokens.length + maxTokens),
+    );
+    return starts.reduce((sum, tokens) => sum + tokens, 0);
   }
 
   ids(id: number): readonly number[] {
     return this.progress.get(id)!.ids;
+  }
+
+  /** The newest started; what they have computed is lost, and all else is kept. */
+  #takeBack(count: number): void {
+    assert(count >= 0, `${-count} run that never started`);
+    for (const id of this.#running.splice(this.#running.length - count, count).reverse()) {
+      const progress = this.progress.get(id)!;
+      Object.assign(progress, { numComputed: 0, blockTables: [] });
+      progress.numPreemptions += 1;
+      this.#untold.push(id);
+    }
+    this.#mayStart = count === 0 || this.#running.length === 0;
+  }
+
+  /** In order of arrival, also those that start again, whose ids are all known by then. */
+  #start(id: number): void {
+    const { numRead, numSampled } = this.progress.get(id)!;
+    assert.equal(numRead, numSampled, "starts again with ids that the host does not know");
+    assert(this.#mayStart, "starts beside one taken back");
+    for (const [earlier, { state }] of this.progress) {
+      if (earlier === id) break;
+      assert(state !== "live" || this.#running.includes(earlier), `${id} overtakes ${earlier}`);
+    }
+    this.#running.push(id);
+  }
+
+  #end(id: number, state: "finished" | "aborted"): void {
+    this.progress.get(id)!.state = state;
+    for (const list of [this.#running, this.#untold]) {
+      const index = list.indexOf(id);
+      if (index >= 0) list.splice(index, 1);
+    }
   }
 
   #checkBudget({ rows, predictedMs }: WorkPlan): void {
@@ -142,6 +200,7 @@ export class Serving {
       const { request } = progress;
       const numTokens = request.promptTokens.length + progress.numSampled;
       assert.equal(progress.state, "live");
+      assert(this.#running.includes(sequenceId));
       assert.equal(tokens.from, progress.numComputed);
       assert(tokens.to > tokens.from && tokens.to <= numTokens, `tokens up to ${tokens.to}`);
       assert.equal(sample, tokens.to === numTokens);
