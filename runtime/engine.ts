@@ -30,6 +30,8 @@ import { TextModel } from "./text-model.ts";
 export interface EngineOptions extends LoadModelOptions {
   /** Plans that may wait for their readback. Default 8. */
   readonly maxRunAhead?: number;
+  /** Fault injection, for tests alone: every n-th plan takes back a running sequence. */
+  readonly forcePreemptionEvery?: number;
   /** Sees every plan, for traces and tests. */
   readonly onPlan?: (plan: WorkPlan) => void;
 }
@@ -72,6 +74,7 @@ export class Engine {
       maxTokensPerPlan: plan.maxTokensPerPlan,
       maxRows: plan.maxRows,
       maxRunAhead: options.maxRunAhead,
+      forcePreemptionEvery: options.forcePreemptionEvery,
     });
     const now = () => performance.now();
     const loop = new StepLoop({ runner, sampler, scheduler, now, onPlan: options.onPlan });

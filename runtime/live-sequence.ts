@@ -20,7 +20,7 @@ export class LiveSequence {
   readonly start: SequenceStart;
   /** Prompt and the outputs that were read back. */
   readonly ids: number[];
-  /** Outputs whose sampling has been recorded; runs ahead of `ids`. */
+  /** Outputs whose sampling has been recorded; runs ahead of `ids`, and survives a preemption. */
   numSampled = 0;
   /** Sampler slot while it runs. */
   slot: number | undefined;

@@ -127,6 +127,7 @@ export class StepLoop {
 
   #submit(plan: WorkPlan): void {
     const { runner, sampler, now, onPlan } = this.#options;
+    for (const id of plan.preempted) this.#releaseSlot(this.#live.get(id)!);
     const rows = plan.rows.map((planned) => {
       const { ids, slot } = this.#started(planned);
       return { planned, ids, slot: slot! };
@@ -167,11 +168,18 @@ export class StepLoop {
     this.#wake?.();
   }
 
-  /** Gives a sequence its slot with its first row. */
+  /**
+   * Gives a sequence its slot with its first row, and again with the first after a preemption: by
+   * then all it sampled has been read, so penalties go on where they were.
+   */
   #started({ sequenceId }: PlannedRow): LiveSequence {
     const sequence = this.#live.get(sequenceId)!;
     const { sampling, promptIds } = sequence.start;
-    sequence.slot ??= this.#options.sampler.takeSlot(sampling, promptIds);
+    sequence.slot ??= this.#options.sampler.takeSlot(
+      sampling,
+      promptIds,
+      sequence.ids.slice(promptIds.length),
+    );
     return sequence;
   }
 
@@ -182,9 +190,14 @@ export class StepLoop {
   }
 
   #forget(id: SequenceId): void {
-    const slot = this.#live.get(id)?.slot;
-    if (slot !== undefined) this.#options.sampler.releaseSlot(slot);
+    const sequence = this.#live.get(id);
+    if (sequence !== undefined) this.#releaseSlot(sequence);
     this.#live.delete(id);
+  }
+
+  #releaseSlot(sequence: LiveSequence): void {
+    if (sequence.slot !== undefined) this.#options.sampler.releaseSlot(sequence.slot);
+    sequence.slot = undefined;
   }
 }
 

@@ -35,14 +35,21 @@ const OPEN_TIMEOUT_MS = 300_000;
 interface SuiteOptions {
   readonly names?: readonly (keyof typeof groups)[];
   readonly abortRuns?: number;
+  /** Every n-th plan takes back a running sequence; no case may notice. */
+  readonly forcePreemptionEvery?: number;
 }
 
 export function engineSuite(openEngine: OpenEngine, options: SuiteOptions = {}): void {
   const { names = Object.keys(groups) as (keyof typeof groups)[], abortRuns = 3 } = options;
+  const { forcePreemptionEvery } = options;
   let opened: { main: Subject; wide: Subject; small: Subject };
 
   beforeAll(async () => {
-    const sizes = { maxTokensPerPlan: MAX_TOKENS_PER_PLAN, maxRows: MAX_ROWS };
+    const sizes = {
+      maxTokensPerPlan: MAX_TOKENS_PER_PLAN,
+      maxRows: MAX_ROWS,
+      forcePreemptionEvery,
+    };
     const main = await openEngine({ ...sizes, kv: "f16" });
     const { device, plan } = main.engine;
     const blockBytes = plan.kv.blockBytes * plan.spec.layers.length;
