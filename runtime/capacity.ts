@@ -1,5 +1,5 @@
 /** How many sequences of a length the KV cache of a plan holds at once. */
-import { worstCaseBlocks } from "../scheduler/admission.ts";
+import { worstCaseBlocks } from "../scheduler/admission/admission.ts";
 import type { ModelPlan } from "./load-model.ts";
 
 /** @returns 0 when not even one fits; at most the plan's `maxRows`. */

@@ -1,4 +1,5 @@
 /** What a scheduler is built with. Owns defaults and checks; decides nothing. */
+import { type AdmissionName, admissionPolicies } from "./admission/policy.ts";
 import { SchedulerError } from "./errors.ts";
 import type { KvGroup } from "./work-plan.ts";
 
@@ -27,6 +28,10 @@ export interface SchedulerConfig {
   readonly predictMs?: PredictMs;
   /** Bound on `predictMs` that prompt chunks are cut to. Default unbounded; needs `predictMs`. */
   readonly quantumMs?: number;
+  /** Who may start beside those that run. Default "past-future". */
+  readonly admission?: AdmissionName;
+  /** Of what the policies draw. Default 0. */
+  readonly seed?: number;
   /**
    * Fault injection, for tests alone: every n-th plan takes back the newest running sequence, even
    * a lone one, once it has sampled since it started. Default never.
@@ -41,6 +46,7 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
   const { numLayers, kvGroups, blockTokens = 32, maxTokensPerPlan = 512, maxRunAhead = 8 } = config;
   const { maxRows = Math.min(16, maxTokensPerPlan) } = config;
   const { predictMs = () => 0, quantumMs = Number.POSITIVE_INFINITY } = config;
+  const { admission = "past-future", seed = 0 } = config;
   const { forcePreemptionEvery = Number.POSITIVE_INFINITY } = config;
 
   const positive = { numLayers, maxTokensPerPlan, maxRows, maxRunAhead };
@@ -56,12 +62,26 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
     );
   if (config.forcePreemptionEvery !== undefined && !isPositiveInteger(forcePreemptionEvery))
     refuse(`forcePreemptionEvery is ${forcePreemptionEvery}; it must be a positive integer`);
+  if (!Object.hasOwn(admissionPolicies, admission))
+    refuse(
+      `admission is "${admission}"; it must be one of ${Object.keys(admissionPolicies).join(", ")}`,
+    );
+  if (!Number.isSafeInteger(seed)) refuse(`seed is ${seed}; it must be an integer`);
   checkQuantum(quantumMs);
   if (quantumMs !== Number.POSITIVE_INFINITY && config.predictMs === undefined)
     refuse(`quantumMs is ${quantumMs} without predictMs; give the cost function that it bounds`);
   if (kvGroups.length === 0) refuse("kvGroups is empty; declare at least one KV group");
   kvGroups.forEach(checkGroup);
-  return { ...positive, kvGroups, blockTokens, predictMs, quantumMs, forcePreemptionEvery };
+  return {
+    ...positive,
+    kvGroups,
+    blockTokens,
+    predictMs,
+    quantumMs,
+    admission,
+    seed,
+    forcePreemptionEvery,
+  };
 }
 
 /** @throws {SchedulerError} "bad_config". */

@@ -1,9 +1,10 @@
 /** `weft-llm/scheduler`: decisions without a GPU. Exports what a runtime or a test needs. */
+export type { AdmissionName } from "./admission/policy.ts";
 export type { PredictMs, SchedulerConfig } from "./config.ts";
 export { SchedulerError, type SchedulerErrorCode } from "./errors.ts";
 export type { SchedulerEvent } from "./event.ts";
 export { createScheduler, type Scheduler } from "./scheduler.ts";
-export type { SequenceRequest } from "./sequence.ts";
+export { PRIORITIES, type Priority, type SequenceRequest } from "./sequence.ts";
 export type {
   BlockCopy,
   KvGroup,

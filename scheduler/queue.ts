@@ -1,8 +1,8 @@
 /**
  * Sequences that have not ended: who waits and who runs, in order. Owns starting, taking back and
- * ending them, so that reserved and held blocks come back exactly once.
+ * ending them, so that blocks come back exactly once.
  */
-import type { Admission } from "./admission.ts";
+import type { Admission } from "./admission/admission.ts";
 import { assert } from "./assert.ts";
 import { SchedulerError } from "./errors.ts";
 import type { Sequence } from "./sequence.ts";
@@ -47,12 +47,11 @@ export class SequenceQueue {
   nextToStart(): Sequence | undefined {
     const head = this.#waiting.at(0);
     if (head === undefined || head.numReadyTokens === 0) return undefined;
-    return this.#admission.fits(head) ? head : undefined;
+    return this.#admission.admits(head, this.#running) ? head : undefined;
   }
 
   start(sequence: Sequence, nowMs: number): void {
     assert(sequence === this.#waiting.at(0), `sequence ${sequence.id} starts out of turn`);
-    this.#admission.reserve(sequence);
     this.#waiting.shift();
     this.#running.push(sequence);
     sequence.start(nowMs);
@@ -65,7 +64,6 @@ export class SequenceQueue {
   preempt(sequence: Sequence): void {
     assert(sequence === this.#running.at(-1), `sequence ${sequence.id} is not the newest`);
     this.#running.pop();
-    this.#admission.release(sequence);
     sequence.preempt();
     this.#waiting.unshift(sequence);
   }
@@ -78,7 +76,7 @@ export class SequenceQueue {
     assert(sequence.state !== "finished", `sequence ${sequence.id} ends twice`);
     const queue = sequence.state === "running" ? this.#running : this.#waiting;
     queue.splice(queue.indexOf(sequence), 1);
-    if (sequence.state === "running") this.#admission.release(sequence);
+    this.#admission.observeEnd(sequence);
     for (const table of sequence.blockTables) table.release();
     sequence.state = "finished";
     this.#live.delete(sequence.id);

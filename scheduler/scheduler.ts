@@ -1,9 +1,9 @@
 /**
  * Which tokens run next. There is no prefill and no decode: a sequence has tokens that are not
- * computed yet, and a plan computes some. Pure: the clock is passed in; no randomness, no timer,
- * no device, no token values.
+ * computed yet, and a plan computes some. Pure: the clock is passed in, randomness is
+ * seeded; no timer, no device, no token values.
  */
-import { Admission } from "./admission.ts";
+import { Admission } from "./admission/admission.ts";
 import { PlanBudget } from "./budget.ts";
 import {
   checkQuantum,
@@ -16,6 +16,7 @@ import { InFlight } from "./in-flight.ts";
 import { KvBlocks } from "./kv-blocks.ts";
 import { Preemption } from "./preemption.ts";
 import { SequenceQueue } from "./queue.ts";
+import { seededRandom } from "./random.ts";
 import { checkRequest, Sequence, type SequenceRequest } from "./sequence.ts";
 import type { PlannedRow, PlanOutcome, SequenceId, WorkPlan } from "./work-plan.ts";
 
@@ -32,7 +33,8 @@ export class Scheduler {
   constructor(config: SchedulerConfig) {
     this.#config = resolveConfig(config);
     this.#blocks = new KvBlocks(this.#config.kvGroups, this.#config.blockTokens);
-    this.#admission = new Admission(this.#blocks, this.#config.maxTokensPerPlan);
+    const { maxTokensPerPlan, admission, seed } = this.#config;
+    this.#admission = new Admission(this.#blocks, maxTokensPerPlan, admission, seededRandom(seed));
     this.#queue = new SequenceQueue(this.#admission);
     this.#preemption = new Preemption(this.#queue, this.#config.forcePreemptionEvery);
     this.#quantumMs = this.#config.quantumMs;

@@ -8,6 +8,10 @@ import { isPositiveInteger } from "./config.ts";
 import { SchedulerError } from "./errors.ts";
 import type { PlannedRow, SequenceId } from "./work-plan.ts";
 
+/** Most urgent first. */
+export const PRIORITIES = ["interactive", "completion", "agent", "background"] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
 export interface SequenceRequest {
   /** Chosen by the caller; unique among the sequences that have not ended. */
   readonly id: SequenceId;
@@ -20,6 +24,10 @@ export interface SequenceRequest {
    * sequence sits out while a sample of it is unread, and the others go on.
    */
   readonly needsHost?: boolean;
+  /** How urgent, and whose lengths its own is predicted from. Default "interactive". */
+  readonly priority?: Priority;
+  /** How many tokens it will sample: known to a simulation, read by the policy "oracle" alone. */
+  readonly outputTokens?: number;
 }
 
 export class Sequence {
@@ -27,6 +35,8 @@ export class Sequence {
   readonly numPromptTokens: number;
   readonly maxTokens: number;
   readonly needsHost: boolean;
+  readonly priority: Priority;
+  readonly outputTokens: number | undefined;
   readonly arrivalMs: number;
   /** Blocks that it may come to hold at once, per KV group. */
   readonly worstCaseBlocks: readonly number[];
@@ -50,6 +60,8 @@ export class Sequence {
     this.numPromptTokens = request.numPromptTokens;
     this.maxTokens = request.maxTokens;
     this.needsHost = request.needsHost ?? false;
+    this.priority = request.priority ?? "interactive";
+    this.outputTokens = request.outputTokens;
     this.arrivalMs = arrivalMs;
     this.worstCaseBlocks = worstCaseBlocks;
     this.blockTables = blockTables;
@@ -58,6 +70,16 @@ export class Sequence {
   /** Prompt and sampled tokens, those included that only the GPU knows yet. */
   get numTokens(): number {
     return this.numPromptTokens + this.#numSampledTokens;
+  }
+
+  /** Those included that only the GPU knows yet. */
+  get numSampledTokens(): number {
+    return this.#numSampledTokens;
+  }
+
+  /** Has run, whether it runs now or was taken back. */
+  get hasStarted(): boolean {
+    return this.#startMs !== undefined;
   }
 
   /** Advanced when a row is planned, so that the next plan follows before results are read. */
@@ -129,7 +151,8 @@ export class Sequence {
 }
 
 /** @throws {SchedulerError} "bad_request". */
-export function checkRequest({ id, numPromptTokens, maxTokens }: SequenceRequest): void {
+export function checkRequest(request: SequenceRequest): void {
+  const { id, numPromptTokens, maxTokens, priority = "interactive", outputTokens } = request;
   if (!Number.isSafeInteger(id)) refuse(`sequence id ${id} is not an integer`);
   if (!isPositiveInteger(numPromptTokens))
     refuse(
@@ -140,6 +163,13 @@ export function checkRequest({ id, numPromptTokens, maxTokens }: SequenceRequest
     refuse(
       `sequence ${id} asks for ${maxTokens} new tokens; ` +
         "it needs a whole number from 1 on: answer a request for none without scheduling it",
+    );
+  if (!PRIORITIES.includes(priority))
+    refuse(`sequence ${id} has priority "${priority}"; it must be one of ${PRIORITIES.join(", ")}`);
+  if (outputTokens !== undefined && !(isPositiveInteger(outputTokens) && outputTokens <= maxTokens))
+    refuse(
+      `sequence ${id} says ${outputTokens} outputTokens; ` +
+        `it must be a whole number from 1 to its maxTokens ${maxTokens}`,
     );
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { worstCaseBlocks } from "../../scheduler/admission.ts";
+import { worstCaseBlocks } from "../../scheduler/admission/admission.ts";
 import { BlockPool } from "../../scheduler/block-pool.ts";
 import { BlockTable } from "../../scheduler/block-table.ts";
 

@@ -1,26 +1,35 @@
 /**
- * Who may start. Conservative: a sequence starts only when its worst case fits beside the worst
- * cases of all that run, so an allocation never fails and nothing is ever taken back.
+ * Who may start, and who never could. Cuts the question for the policy: `full` groups by its rule,
+ * window groups by their worst case, which a sequence soon reaches and then keeps.
  */
-import { assert } from "./assert.ts";
-import { SchedulerError } from "./errors.ts";
-import type { KvBlocks } from "./kv-blocks.ts";
-import type { Sequence, SequenceRequest } from "./sequence.ts";
-import type { KvGroup } from "./work-plan.ts";
+import { SchedulerError } from "../errors.ts";
+import type { KvBlocks } from "../kv-blocks.ts";
+import type { Random } from "../random.ts";
+import type { Sequence, SequenceRequest } from "../sequence.ts";
+import type { KvGroup } from "../work-plan.ts";
+import {
+  type AdmissionName,
+  type AdmissionPolicy,
+  admissionPolicies,
+  type KvPool,
+} from "./policy.ts";
 
 export class Admission {
   readonly #blocks: KvBlocks;
   readonly #capacity: readonly number[];
   readonly #maxChunkTokens: number;
-  /** Blocks that the running sequences may come to hold, per KV group. */
-  readonly #reserved: number[];
+  readonly #policy: AdmissionPolicy;
+  readonly #fullPool: KvPool | undefined;
 
   /** @param maxChunkTokens Longest row of a plan. */
-  constructor(blocks: KvBlocks, maxChunkTokens: number) {
+  constructor(blocks: KvBlocks, maxChunkTokens: number, name: AdmissionName, random: Random) {
     this.#blocks = blocks;
     this.#capacity = blocks.capacity;
     this.#maxChunkTokens = maxChunkTokens;
-    this.#reserved = blocks.groups.map(() => 0);
+    this.#policy = admissionPolicies[name](random);
+    const { groups, blockTokens } = blocks;
+    const full = this.#capacity.filter((_, group) => groups[group].kind === "full");
+    if (full.length > 0) this.#fullPool = { numBlocks: Math.min(...full), blockTokens };
   }
 
   /**
@@ -43,23 +52,23 @@ export class Admission {
     });
   }
 
-  fits(sequence: Sequence): boolean {
-    return sequence.worstCaseBlocks.every(
-      (needed, group) => this.#reserved[group] + needed <= this.#capacity[group],
-    );
+  /** Alone a sequence always may: `worstCase` has seen to that. */
+  admits(candidate: Sequence, running: readonly Sequence[]): boolean {
+    if (running.length === 0) return true;
+    if (!this.#windowsFit(candidate, running)) return false;
+    return this.#fullPool === undefined || this.#policy.admits(candidate, running, this.#fullPool);
   }
 
-  reserve(sequence: Sequence): void {
-    assert(this.fits(sequence), `sequence ${sequence.id} does not fit`);
-    sequence.worstCaseBlocks.forEach((needed, group) => {
-      this.#reserved[group] += needed;
-    });
+  observeEnd(sequence: Sequence): void {
+    if (sequence.hasStarted) this.#policy.observeEnd?.(sequence);
   }
 
-  release(sequence: Sequence): void {
-    sequence.worstCaseBlocks.forEach((needed, group) => {
-      this.#reserved[group] -= needed;
-      assert(this.#reserved[group] >= 0, `group ${group} has ${this.#reserved[group]} reserved`);
+  #windowsFit(candidate: Sequence, running: readonly Sequence[]): boolean {
+    return this.#blocks.groups.every(({ kind }, group) => {
+      if (kind === "full") return true;
+      let needed = candidate.worstCaseBlocks[group];
+      for (const { worstCaseBlocks } of running) needed += worstCaseBlocks[group];
+      return needed <= this.#capacity[group];
     });
   }
 }

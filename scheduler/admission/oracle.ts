@@ -1,0 +1,34 @@
+/**
+ * Past-Future with the true lengths, counted in blocks: the bound that the others are measured
+ * against. Only a simulation can use it.
+ */
+import { SchedulerError } from "../errors.ts";
+import type { Sequence } from "../sequence.ts";
+import type { AdmissionPolicy } from "./policy.ts";
+
+export function oracle(): AdmissionPolicy {
+  return {
+    admits(candidate, running, { numBlocks, blockTokens }) {
+      const futures = [...running, candidate].map((sequence) => ({
+        used: sequence.numTokens,
+        left: Math.max(0, outputTokens(sequence) - sequence.numSampledTokens - 1),
+      }));
+      // Memory peaks when somebody is about to end; those that end later are still there.
+      return futures.every(({ left: steps }) => {
+        let blocks = 0;
+        for (const { used, left } of futures)
+          if (left >= steps) blocks += Math.ceil((used + steps) / blockTokens);
+        return blocks <= numBlocks;
+      });
+    },
+  };
+}
+
+function outputTokens({ id, outputTokens }: Sequence): number {
+  if (outputTokens !== undefined) return outputTokens;
+  throw new SchedulerError(
+    "bad_request",
+    `sequence ${id} says no outputTokens, which the admission policy "oracle" needs: ` +
+      'give the number of tokens that it will sample, or use "past-future"',
+  );
+}
