@@ -32,6 +32,8 @@ export interface Subjects {
   readonly small: () => Subject;
   /** Random runs of requests and aborts. */
   readonly abortRuns: number;
+  /** Running sequences are taken back all the time, so that batches stay small. */
+  readonly takesBack: boolean;
 }
 
 export const SMALL_BLOCKS = 5;

@@ -35,7 +35,7 @@ const OPEN_TIMEOUT_MS = 300_000;
 interface SuiteOptions {
   readonly names?: readonly (keyof typeof groups)[];
   readonly abortRuns?: number;
-  /** Every n-th plan takes back a running sequence; no case may notice. */
+  /** Every n-th plan takes back a running sequence; no reader may notice. */
   readonly forcePreemptionEvery?: number;
 }
 
@@ -72,6 +72,7 @@ export function engineSuite(openEngine: OpenEngine, options: SuiteOptions = {}):
     wide: () => opened.wide,
     small: () => opened.small,
     abortRuns,
+    takesBack: forcePreemptionEvery !== undefined,
   };
   describe.each(names)("%s", (name) => {
     // Whatever a case did, it leaves nothing behind.

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { all, ask, refused } from "../ask.ts";
 import type { Subjects } from "../subject.ts";
 
-export function ending({ main, wide, small }: Subjects): void {
+export function ending({ main, wide, small, takesBack }: Subjects): void {
   const request = { prompt: "Once upon a time", maxTokens: 100, ignoreEos: true };
   const messages = [{ role: "user", content: "Hello" }];
 
@@ -20,7 +20,8 @@ export function ending({ main, wide, small }: Subjects): void {
     const chat = { messages, stream: true, max_tokens: 100, logit_bias: { 0: -100, 2: -100 } };
     const stream = await wide().door.chat.completions.create({ ...chat, stream: true });
     lost.push(refused(all(stream), "device_lost", /create the engine again/));
-    await expect.poll(() => main().engine.loop.usage.slots, { interval: 1 }).toBe(16);
+    const slots = () => main().engine.loop.usage.slots;
+    await expect.poll(slots, { interval: 1 }).toBeGreaterThanOrEqual(takesBack ? 1 : 16);
     // All three share one device, which close destroys under the other two.
     await small().door.close();
     await Promise.all([...closed, ...lost]);
