@@ -1,31 +1,35 @@
 /** What one plan may hold: tokens and predicted GPU time. Knows no sequences and no blocks. */
 import { assert } from "./assert.ts";
-import type { PredictMs, ResolvedConfig } from "./config.ts";
+import type { ResolvedConfig } from "./config.ts";
+import type { CostModel, PlanWork } from "./cost-model.ts";
 
 export class PlanBudget {
   readonly #maxTokens: number;
   readonly #minChunkTokens: number;
-  readonly #predictMs: PredictMs;
+  readonly #costs: CostModel;
   readonly #quantumMs: number;
-  #numTokens = 0;
-  #numContextTokens = 0;
+  #work: PlanWork = { numTokens: 0, numKvTokens: 0, numAttended: 0 };
   #hasChunk = false;
   #isCut = false;
 
   constructor(config: ResolvedConfig, quantumMs: number) {
     this.#maxTokens = config.maxTokensPerPlan;
     this.#minChunkTokens = config.blockTokens;
-    this.#predictMs = config.predictMs;
+    this.#costs = config.costs;
     this.#quantumMs = quantumMs;
   }
 
+  get work(): PlanWork {
+    return this.#work;
+  }
+
   get predictedMs(): number {
-    return this.#predictMs(this.#numTokens, this.#numContextTokens);
+    return this.#costs.predictMs(this.#work);
   }
 
   /** The one token that a sequence at `from` lacks; its place is reserved, whatever the quantum. */
   takeToken(from: number): number {
-    assert(this.#numTokens < this.#maxTokens, "no place left for a decode token");
+    assert(this.#work.numTokens < this.#maxTokens, "no place left for a decode token");
     return this.#take(from, 1);
   }
 
@@ -38,7 +42,7 @@ export class PlanBudget {
    */
   takeChunk(from: number, wanted: number, fitting = wanted): number {
     if (this.#isCut) return 0;
-    const most = Math.min(fitting, this.#maxTokens - this.#numTokens);
+    const most = Math.min(fitting, this.#maxTokens - this.#work.numTokens);
     const least = this.#hasChunk ? 0 : Math.min(most, this.#minChunkTokens);
     const count = this.#largestWithinQuantum(from, least, most);
     this.#hasChunk = true;
@@ -51,21 +55,24 @@ export class PlanBudget {
     let tooMany = most + 1;
     while (tooMany - fits > 1) {
       const middle = (fits + tooMany) >>> 1;
-      const context = this.#numContextTokens + attended(from, middle);
-      if (this.#predictMs(this.#numTokens + middle, context) <= this.#quantumMs) fits = middle;
+      if (this.#costs.predictMs(this.#with(from, middle)) <= this.#quantumMs) fits = middle;
       else tooMany = middle;
     }
     return fits;
   }
 
   #take(from: number, count: number): number {
-    this.#numTokens += count;
-    this.#numContextTokens += attended(from, count);
+    if (count > 0) this.#work = this.#with(from, count);
     return count;
   }
-}
 
-/** Σ (position + 1) over `count` positions from `from` on. */
-function attended(from: number, count: number): number {
-  return (count * (2 * from + count + 1)) / 2;
+  #with(from: number, count: number): PlanWork {
+    const { numTokens, numKvTokens, numAttended } = this.#work;
+    return {
+      numTokens: numTokens + count,
+      numKvTokens: numKvTokens + from + count,
+      // Σ (position + 1) over the new tokens.
+      numAttended: numAttended + (count * (2 * from + count + 1)) / 2,
+    };
+  }
 }

@@ -1,16 +1,8 @@
 /** What a scheduler is built with. Owns defaults and checks; decides nothing. */
 import { type AdmissionName, admissionPolicies } from "./admission/policy.ts";
+import type { CostModel } from "./cost-model.ts";
 import { SchedulerError } from "./errors.ts";
 import type { KvGroup } from "./work-plan.ts";
-
-/**
- * Predicted GPU milliseconds of a plan; must not fall when either argument grows.
- *
- * @param numTokens Tokens of the plan, over all rows.
- * @param numContextTokens Σ over those tokens of the tokens each attends to, itself included
- *   (windows are not subtracted): decoding at position p adds p + 1.
- */
-export type PredictMs = (numTokens: number, numContextTokens: number) => number;
 
 export interface SchedulerConfig {
   /** L: every row covers the stages [0, 2·L + 2). */
@@ -24,9 +16,12 @@ export interface SchedulerConfig {
   readonly maxRows?: number;
   /** Most plans that wait for their outcome; 1 plans in lockstep. Default 8. */
   readonly maxRunAhead?: number;
-  /** Predicted GPU time of a plan; may learn between calls. Default: every plan takes 0 ms. */
-  readonly predictMs?: PredictMs;
-  /** Bound on `predictMs` that prompt chunks are cut to. Default unbounded; needs `predictMs`. */
+  /** GPU time of a plan; learns from each outcome. Default: every plan takes 0 ms. */
+  readonly costs?: CostModel;
+  /**
+   * Bound on a plan's predicted time that prompt chunks are cut to; twice that, and the completion
+   * latency, bounds what is in flight. Default unbounded; needs `costs`.
+   */
   readonly quantumMs?: number;
   /** Who may start beside those that run. Default "past-future". */
   readonly admission?: AdmissionName;
@@ -45,7 +40,7 @@ export type ResolvedConfig = Required<SchedulerConfig>;
 export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
   const { numLayers, kvGroups, blockTokens = 32, maxTokensPerPlan = 512, maxRunAhead = 8 } = config;
   const { maxRows = Math.min(16, maxTokensPerPlan) } = config;
-  const { predictMs = () => 0, quantumMs = Number.POSITIVE_INFINITY } = config;
+  const { costs = { predictMs: () => 0 }, quantumMs = Number.POSITIVE_INFINITY } = config;
   const { admission = "past-future", seed = 0 } = config;
   const { forcePreemptionEvery = Number.POSITIVE_INFINITY } = config;
 
@@ -68,15 +63,15 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
     );
   if (!Number.isSafeInteger(seed)) refuse(`seed is ${seed}; it must be an integer`);
   checkQuantum(quantumMs);
-  if (quantumMs !== Number.POSITIVE_INFINITY && config.predictMs === undefined)
-    refuse(`quantumMs is ${quantumMs} without predictMs; give the cost function that it bounds`);
+  if (quantumMs !== Number.POSITIVE_INFINITY && config.costs === undefined)
+    refuse(`quantumMs is ${quantumMs} without costs; give the cost model that it bounds`);
   if (kvGroups.length === 0) refuse("kvGroups is empty; declare at least one KV group");
   kvGroups.forEach(checkGroup);
   return {
     ...positive,
     kvGroups,
     blockTokens,
-    predictMs,
+    costs,
     quantumMs,
     admission,
     seed,

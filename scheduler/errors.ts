@@ -2,6 +2,7 @@
 export type SchedulerErrorCode =
   | "bad_request"
   | "bad_outcome"
+  | "bad_trace"
   | "request_too_long"
   | "unknown_sequence"
   | "bad_config";

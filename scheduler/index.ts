@@ -1,6 +1,13 @@
 /** `weft-llm/scheduler`: decisions without a GPU. Exports what a runtime or a test needs. */
 export type { AdmissionName } from "./admission/policy.ts";
-export type { PredictMs, SchedulerConfig } from "./config.ts";
+export type { SchedulerConfig } from "./config.ts";
+export {
+  type CostModel,
+  LearnedCosts,
+  type PlanWork,
+  type RooflineProfile,
+  rooflineMs,
+} from "./cost-model.ts";
 export { SchedulerError, type SchedulerErrorCode } from "./errors.ts";
 export type { SchedulerEvent } from "./event.ts";
 export { createScheduler, type Scheduler } from "./scheduler.ts";

@@ -67,9 +67,9 @@ export class Scheduler {
     const sampling = rows
       .filter((row) => row.sample)
       .map((row) => this.#queue.find(row.sequenceId)!);
-    const id = this.#inFlight.push(sampling);
-    const preempted = this.#preemption.endPlan();
-    return { id, preempted, rows, copies: [], predictedMs: budget.predictedMs };
+    const { work, predictedMs } = budget;
+    const id = this.#inFlight.push({ sampling, work, predictedMs, plannedMs: nowMs });
+    return { id, preempted: this.#preemption.endPlan(), rows, copies: [], predictedMs };
   }
 
   /**
@@ -78,7 +78,9 @@ export class Scheduler {
    */
   commit(outcome: PlanOutcome, nowMs: number): SchedulerEvent[] {
     const events: SchedulerEvent[] = [];
-    for (const { sequence, finished } of this.#inFlight.settle(outcome)) {
+    const { work, sampled } = this.#inFlight.settle(outcome, nowMs);
+    this.#config.costs.observe?.(work, outcome.gpuMs);
+    for (const { sequence, finished } of sampled) {
       // Aborted, or sampled past its end before the end was known: nobody wants the token.
       if (sequence.state === "finished") continue;
       const reason = sequence.read(finished);
@@ -108,9 +110,15 @@ export class Scheduler {
     return this.#inFlight.count;
   }
 
-  /** As many plans wait for their outcome as may. */
+  /**
+   * As many plans wait for their outcome as may. What was submitted cannot be recalled, so whoever
+   * arrives next waits for it: two quanta keep the GPU busy while the first is being read back.
+   */
   get isFull(): boolean {
-    return this.#inFlight.count >= this.#config.maxRunAhead;
+    const { count, predictedMs, completionLatencyMs } = this.#inFlight;
+    if (count === 0) return false;
+    const mostMs = 2 * this.#quantumMs + completionLatencyMs;
+    return count >= this.#config.maxRunAhead || predictedMs >= mostMs;
   }
 
   /** Free blocks per KV group, the trash block not counted. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { PlanBudget } from "../../scheduler/budget.ts";
 import { resolveConfig, type SchedulerConfig } from "../../scheduler/config.ts";
+import type { PlanWork } from "../../scheduler/cost-model.ts";
 
 function budget(config: Partial<SchedulerConfig> = {}): PlanBudget {
   const kvGroups = [{ kind: "full" as const, numBlocks: 9 }];
@@ -17,30 +18,32 @@ describe("plan budget", () => {
     expect(plan.takeChunk(0, 1)).toBe(0);
   });
 
-  test("context counts what each token attends to", () => {
-    const plan = budget({ predictMs: (tokens, context) => 1000 * tokens + context });
+  test("work counts what each token attends to, and the KV of each row once", () => {
+    const plan = budget();
     plan.takeToken(7);
     plan.takeChunk(4, 3);
-    expect(plan.predictedMs).toBe(4000 + 8 + (5 + 6 + 7));
+    expect(plan.work).toEqual({ numTokens: 4, numKvTokens: 8 + 7, numAttended: 8 + (5 + 6 + 7) });
   });
 
   test("a chunk is the longest that the quantum holds", () => {
-    const predictMs = (tokens: number, context: number) => 1 + 0.01 * tokens + 0.001 * context;
-    const plan = budget({ predictMs, quantumMs: 8 });
+    const predictMs = ({ numTokens, numAttended }: PlanWork) =>
+      1 + 0.01 * numTokens + 0.001 * numAttended;
+    const plan = budget({ costs: { predictMs }, quantumMs: 8 });
     const count = plan.takeChunk(0, 500);
-    const context = (n: number) => (n * (n + 1)) / 2;
+    const work = (n: number) => ({ numTokens: n, numKvTokens: n, numAttended: (n * (n + 1)) / 2 });
+    expect(plan.work).toEqual(work(count));
     expect(plan.predictedMs).toBeLessThanOrEqual(8);
-    expect(predictMs(count + 1, context(count + 1))).toBeGreaterThan(8);
+    expect(predictMs(work(count + 1))).toBeGreaterThan(8);
     expect(plan.takeChunk(0, 5)).toBe(0);
   });
 
   test("the first chunk gets one block where the quantum holds nothing, the second none", () => {
-    const plan = budget({ predictMs: () => 100, quantumMs: 8 });
+    const plan = budget({ costs: { predictMs: () => 100 }, quantumMs: 8 });
     expect(plan.takeToken(3)).toBe(1);
     expect(plan.takeChunk(0, 10)).toBe(10);
     expect(plan.takeChunk(0, 10)).toBe(0);
-    expect(budget({ predictMs: () => 100, quantumMs: 8 }).takeChunk(0, 500)).toBe(16);
-    const tight = budget({ predictMs: () => 100, quantumMs: 8, maxTokensPerPlan: 4 });
+    expect(budget({ costs: { predictMs: () => 100 }, quantumMs: 8 }).takeChunk(0, 500)).toBe(16);
+    const tight = budget({ costs: { predictMs: () => 100 }, quantumMs: 8, maxTokensPerPlan: 4 });
     expect(tight.takeChunk(0, 500)).toBe(4);
   });
 });

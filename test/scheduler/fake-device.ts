@@ -1,16 +1,15 @@
 // A deterministic device without a GPU. Its KV pools hold real contents: a row reads through its
 // block tables only, so a block that was freed too early, shared or skipped changes the ids.
 
-import type { KvGroup, PlannedRow, WorkPlan } from "../../scheduler/index.ts";
+import type { KvGroup, PlannedRow, SequenceRequest, WorkPlan } from "../../scheduler/index.ts";
 
 /** A request with token values, and a stop rule on them. */
-export interface FakeRequest {
-  readonly id: number;
+export interface FakeRequest extends Omit<SequenceRequest, "numPromptTokens"> {
   readonly promptTokens: readonly number[];
-  readonly maxTokens: number;
   /** A sampled id that it divides is a stop token. */
   readonly stopEvery: number;
-  readonly needsHost?: boolean;
+  /** So is the sampled id of this number, counted from 1. */
+  readonly stopAfter?: number;
 }
 
 const POISON = -1;
@@ -98,13 +97,14 @@ export function expectedIds(request: FakeRequest, groups: readonly KvGroup[]): n
     const id = hidden % VOCAB;
     tokens.push(id);
     ids.push(id);
-    if (isStop(id, request)) break;
+    if (isStop(id, ids.length, request)) break;
   }
   return ids;
 }
 
-export function isStop(id: number, { stopEvery }: FakeRequest): boolean {
-  return id % stopEvery === 0;
+/** @param count Ids sampled so far, this one included. */
+export function isStop(id: number, count: number, { stopEvery, stopAfter }: FakeRequest): boolean {
+  return id % stopEvery === 0 || count === stopAfter;
 }
 
 function attend(

@@ -4,7 +4,12 @@
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type SchedulerConfig, SchedulerError, type WorkPlan } from "../../scheduler/index.ts";
+import {
+  type PlanWork,
+  type SchedulerConfig,
+  SchedulerError,
+  type WorkPlan,
+} from "../../scheduler/index.ts";
 import { report, scale } from "../harness/soak.ts";
 import { expectedIds, type FakeRequest } from "./fake-device.ts";
 import { Serving } from "./serving.ts";
@@ -31,8 +36,10 @@ const config: fc.Arbitrary<SchedulerConfig> = fc
   .map(({ msPerToken, msPerContextToken, maxRows, ...rest }) => ({
     ...rest,
     maxRows: Math.min(maxRows, rest.maxTokensPerPlan),
-    predictMs: (tokens: number, context: number) =>
-      0.5 + msPerToken * tokens + msPerContextToken * context,
+    costs: {
+      predictMs: ({ numTokens, numAttended }: PlanWork) =>
+        0.5 + msPerToken * numTokens + msPerContextToken * numAttended,
+    },
   }));
 
 const forcePreemptionEvery = fc.constantFrom(undefined, 1, 2, 3, 7);

@@ -1,5 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { createScheduler, type SchedulerConfig, type WorkPlan } from "../../scheduler/index.ts";
+import {
+  createScheduler,
+  type PlanWork,
+  type SchedulerConfig,
+  type WorkPlan,
+} from "../../scheduler/index.ts";
 import { expectedIds } from "./fake-device.ts";
 import { codeOf, request, spell } from "./plans.ts";
 import { Serving } from "./serving.ts";
@@ -122,9 +127,29 @@ describe("many sequences", () => {
     expect(spell(serving.schedule())).toBe("3:0-4*");
   });
 
+  test("what is in flight takes at most two quanta and the completion latency", () => {
+    const costs = { predictMs: ({ numTokens }: PlanWork) => numTokens };
+    const scheduler = createScheduler({ ...CONFIG, costs, quantumMs: 40 });
+    scheduler.add({ id: 1, numPromptTokens: 1000, maxTokens: 1 }, 0);
+    const plan = (nowMs: number) => spell(scheduler.schedule(nowMs));
+    expect([plan(0), plan(0), plan(0)]).toEqual(["1:0-40", "1:40-80", "idle"]);
+    // The outcome comes 50 ms after the GPU was done: 10 of them are believed at first.
+    scheduler.commit({ planId: 0, gpuMs: 40, sampled: [] }, 90);
+    expect([plan(90), plan(90), plan(90)]).toEqual(["1:80-120", "1:120-160", "idle"]);
+  });
+
+  test("one plan may always be in flight, however long it takes", () => {
+    const costs = { predictMs: () => 1000 };
+    const serving = new Serving({ ...CONFIG, costs, quantumMs: 8 });
+    serving.add(request(1, 3, { maxTokens: 3 }));
+    expect([spell(serving.schedule()), spell(serving.schedule())]).toEqual(["1:0-3*", "idle"]);
+    serving.drain(8);
+    expect(serving.ids(1)).toHaveLength(3);
+  });
+
   test("the quantum cuts chunks, not decodes, and may change between plans", () => {
-    const predictMs = (tokens: number) => tokens;
-    const serving = new Serving({ ...CONFIG, predictMs, quantumMs: 40 });
+    const costs = { predictMs: ({ numTokens }: PlanWork) => numTokens };
+    const serving = new Serving({ ...CONFIG, costs, quantumMs: 40 });
     serving.add(request(1, 3, { maxTokens: 20 }));
     serving.add(request(2, 200, { maxTokens: 1 }));
     expect(spell(serving.schedule())).toBe("1:0-3* 2:0-37");
@@ -234,9 +259,9 @@ describe("refusals", () => {
     ["a block of 20 tokens", { blockTokens: 20 as 16 }],
     ["fewer tokens than rows", { maxTokensPerPlan: 8, maxRows: 9 }],
     ["no run-ahead", { maxRunAhead: 0 }],
-    ["a quantum without a cost function", { quantumMs: 8 }],
+    ["a quantum without a cost model", { quantumMs: 8 }],
     ["a preemption every 0 plans", { forcePreemptionEvery: 0 }],
-    ["a quantum of 0", { quantumMs: 0, predictMs: () => 1 }],
+    ["a quantum of 0", { quantumMs: 0, costs: { predictMs: () => 1 } }],
     ["no KV group", { kvGroups: [] }],
     ["a pool of the trash block alone", { kvGroups: [{ kind: "full", numBlocks: 1 }] }],
     ["a window group without a window", { kvGroups: [{ kind: "window", numBlocks: 9 }] }],

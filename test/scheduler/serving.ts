@@ -51,11 +51,9 @@ export class Serving {
   }
 
   add(request: FakeRequest): void {
-    const { id, promptTokens, maxTokens, needsHost } = request;
-    this.scheduler.add(
-      { id, numPromptTokens: promptTokens.length, maxTokens, needsHost },
-      this.nowMs,
-    );
+    const { promptTokens, stopEvery: _, stopAfter: __, ...rest } = request;
+    const { id } = request;
+    this.scheduler.add({ ...rest, numPromptTokens: promptTokens.length }, this.nowMs);
     this.#device.addPrompt(request);
     this.progress.set(id, {
       request,
@@ -110,7 +108,7 @@ export class Serving {
       const { request, state, ids } = progress;
       if (state === "live") ids.push(read.ids[i]);
       progress.numRead += 1;
-      return { sequenceId, finished: isStop(read.ids[i], request) };
+      return { sequenceId, finished: isStop(read.ids[i], progress.numRead, request) };
     });
     const outcome = { planId: read.plan.id, gpuMs: 1, sampled };
     const events = this.scheduler.commit(outcome, this.nowMs);
@@ -175,15 +173,18 @@ export class Serving {
   }
 
   #checkBudget({ rows, predictedMs }: WorkPlan): void {
-    const { maxTokensPerPlan = 512, maxRows = 16, blockTokens = 32, predictMs } = this.#config;
+    const { maxTokensPerPlan = 512, maxRows = 16, blockTokens = 32, costs } = this.#config;
     const numTokens = rows.reduce((sum, { tokens }) => sum + tokens.to - tokens.from, 0);
     assert(rows.length > 0 && rows.length <= maxRows, `${rows.length} rows`);
     assert(this.scheduler.numRunning <= maxRows, `${this.scheduler.numRunning} run`);
     assert(numTokens <= maxTokensPerPlan, `${numTokens} tokens`);
-    if (predictMs === undefined) return;
-    let context = 0;
-    for (const { tokens } of rows) for (let p = tokens.from; p < tokens.to; p++) context += p + 1;
-    assert.equal(predictedMs, predictMs(numTokens, context));
+    if (costs === undefined) return;
+    const work = { numTokens, numKvTokens: 0, numAttended: 0 };
+    for (const { tokens } of rows) {
+      work.numKvTokens += tokens.to;
+      for (let p = tokens.from; p < tokens.to; p++) work.numAttended += p + 1;
+    }
+    assert.equal(predictedMs, costs.predictMs(work));
     // Past the quantum go only the reserved single tokens and one chunk of at most a block.
     const chunks = rows.map(({ tokens }) => tokens.to - tokens.from).filter((count) => count > 1);
     const { quantumMs = Number.POSITIVE_INFINITY } = this.#config;
