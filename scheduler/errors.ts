@@ -5,7 +5,8 @@ export type SchedulerErrorCode =
   | "bad_trace"
   | "request_too_long"
   | "unknown_sequence"
-  | "bad_config";
+  | "bad_config"
+  | "bad_trace";
 
 export class SchedulerError extends Error {
   override readonly name = "SchedulerError";

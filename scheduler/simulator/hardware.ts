@@ -1,0 +1,110 @@
+/**
+ * What the simulator runs on: a GPU and a model's shape, and what a plan costs there. Named profiles
+ * have the round figures of their class; nothing here was measured.
+ */
+import { type CostModel, type PlanWork, type RooflineProfile, rooflineMs } from "../cost-model.ts";
+
+export interface HardwareProfile {
+  readonly gpu: {
+    readonly gbPerS: number;
+    readonly tflopPerS: number;
+    /** GPU time of a plan besides its bytes and arithmetic: submission, dispatches. */
+    readonly submitMs: number;
+    /** From the end of a plan on the GPU until the host has read what it sampled. */
+    readonly readbackMs: number;
+  };
+  readonly model: ModelShape;
+}
+
+/** A decoder with full attention; every layer alike. */
+export interface ModelShape {
+  readonly numLayers: number;
+  readonly hiddenSize: number;
+  /** Of one expert, in a mixture of experts. */
+  readonly intermediateSize: number;
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headSize: number;
+  readonly vocabSize: number;
+  readonly bytesPerWeight: number;
+  readonly bytesPerKvValue: number;
+  readonly numExperts?: number;
+  /** Experts that a token goes through; with `numExperts`. */
+  readonly numActiveExperts?: number;
+}
+
+const f16 = { bytesPerWeight: 2, bytesPerKvValue: 2 };
+/** Four bits and a 16-bit scale for each 32 weights. */
+const q4 = { bytesPerWeight: 4.5 / 8, bytesPerKvValue: 2 };
+
+/** An integrated or entry desktop GPU; ten milliseconds are what browsers take to map a buffer. */
+const desktop = { gbPerS: 100, tflopPerS: 3.6, submitMs: 1, readbackMs: 10 };
+/** Shares two channels of laptop memory with the processor. */
+const laptop = { gbPerS: 60, tflopPerS: 1.2, submitMs: 1.5, readbackMs: 15 };
+
+const qwen3 = { headSize: 128, vocabSize: 151_936 };
+
+export const hardwareProfiles = {
+  "desktop-1.7b": {
+    gpu: desktop,
+    model: {
+      ...{ ...qwen3, ...f16, numLayers: 28, hiddenSize: 2048, intermediateSize: 6144 },
+      ...{ numHeads: 16, numKvHeads: 8 },
+    },
+  },
+  "desktop-30b-a3b": {
+    gpu: desktop,
+    model: {
+      ...{ ...qwen3, ...q4, numLayers: 48, hiddenSize: 2048, intermediateSize: 768 },
+      ...{ numHeads: 32, numKvHeads: 4, numExperts: 128, numActiveExperts: 8 },
+    },
+  },
+  "laptop-0.6b": {
+    gpu: laptop,
+    model: {
+      ...{ ...qwen3, ...f16, numLayers: 28, hiddenSize: 1024, intermediateSize: 3072 },
+      ...{ numHeads: 16, numKvHeads: 8 },
+    },
+  },
+} as const satisfies Record<string, HardwareProfile>;
+
+export type HardwareName = keyof typeof hardwareProfiles;
+
+/** What plans take: handed to the scheduler, and how long they then take on the virtual GPU. */
+export function hardwareCosts({ gpu, model }: HardwareProfile): CostModel {
+  const { always, experts } = weights(model);
+  const { numExperts = 1, numActiveExperts = 1 } = model;
+  const activeShare = numActiveExperts / numExperts;
+  const attentionSize = model.numHeads * model.headSize;
+  const roofline: Omit<RooflineProfile, "weightBytes"> = {
+    bytesPerSecond: 1e9 * gpu.gbPerS,
+    flopsPerSecond: 1e12 * gpu.tflopPerS,
+    overheadMs: gpu.submitMs,
+    kvBytesPerToken:
+      2 * model.numKvHeads * model.headSize * model.bytesPerKvValue * model.numLayers,
+    flopsPerToken: 2 * (always + activeShare * experts),
+    flopsPerAttended: 4 * attentionSize * model.numLayers,
+  };
+  const headWeights = model.vocabSize * model.hiddenSize;
+  return {
+    predictMs(work: PlanWork): number {
+      // Of E experts, those that at least one of n tokens goes to, were each token's drawn evenly.
+      const touched = 1 - (1 - activeShare) ** work.numTokens;
+      const weightBytes = model.bytesPerWeight * (always + touched * experts + headWeights);
+      return rooflineMs({ ...roofline, weightBytes }, work);
+    },
+  };
+}
+
+/**
+ * Weights that every token goes through and those that are divided among experts. Norms and routers
+ * are too small to count; the output head is read once per plan and computed for few rows.
+ */
+function weights(model: ModelShape): { always: number; experts: number } {
+  const { hiddenSize, numHeads, numKvHeads, headSize, numLayers, numExperts } = model;
+  const attention = 2 * hiddenSize * (numHeads + numKvHeads) * headSize;
+  const mlp = 3 * hiddenSize * model.intermediateSize;
+  return numExperts === undefined
+    ? { always: numLayers * (attention + mlp), experts: 0 }
+    : { always: numLayers * attention, experts: numLayers * numExperts * mlp };
+}

@@ -1,0 +1,14 @@
+/** The policies that `simulate` compares: what each changes about the scheduler's configuration. */
+import type { SchedulerConfig } from "../config.ts";
+
+export type PolicyOverlay = Partial<Omit<SchedulerConfig, "numLayers" | "kvGroups" | "costs">>;
+
+export const policies = {
+  "past-future": { admission: "past-future" },
+  conservative: { admission: "conservative" },
+  optimistic: { admission: "optimistic" },
+  /** Knows how long each answer will be: the bound, not a choice. */
+  oracle: { admission: "oracle" },
+} as const satisfies Record<string, PolicyOverlay>;
+
+export type PolicyName = keyof typeof policies;

@@ -1,0 +1,236 @@
+/**
+ * Runs the scheduler against requests, with a virtual clock and a GPU that takes as long as the cost
+ * model says. The scheduler is the real one, driven through its public interface; planning is free.
+ */
+import { assert } from "../assert.ts";
+import { SchedulerError } from "../errors.ts";
+import { createScheduler, type Scheduler } from "../scheduler.ts";
+import type { SequenceId, WorkPlan } from "../work-plan.ts";
+import { type HardwareProfile, hardwareCosts } from "./hardware.ts";
+import { KvMeter } from "./kv-meter.ts";
+import type { PolicyOverlay } from "./policies.ts";
+import type { TraceRequest } from "./trace.ts";
+
+export interface ReplayOptions {
+  readonly hardware: HardwareProfile;
+  /** Tokens whose keys and values fit at once; rounded down to whole blocks. */
+  readonly kvTokens: number;
+  readonly policy: PolicyOverlay;
+  readonly seed: number;
+}
+
+/** What became of one request. */
+export interface ReplayedRequest {
+  readonly request: TraceRequest;
+  /** When each of its tokens came to the host; empty when it was refused. */
+  readonly tokenMs: readonly number[];
+  readonly numPreemptions: number;
+}
+
+export interface Replay {
+  readonly requests: readonly ReplayedRequest[];
+  /** Could not have fitted even alone. */
+  readonly numRefused: number;
+  /** Plans; one forward pass each. */
+  readonly steps: number;
+  readonly numPreemptions: number;
+  readonly computedTokens: number;
+  /** Of those, for a second or later time, because they were lost by a preemption. */
+  readonly recomputedTokens: number;
+  /** Sampled past a request's end before the end was known. */
+  readonly surplusTokens: number;
+  /** From the first arrival to the last token. */
+  readonly makespanMs: number;
+  /** Tokens in the cache over tokens that it could hold, mean over time. */
+  readonly kvUtilization: number;
+  readonly timeline: Timeline;
+}
+
+/** The state after each plan was made. */
+export interface Timeline {
+  readonly ms: readonly number[];
+  readonly waiting: readonly number[];
+  readonly running: readonly number[];
+  readonly kvShare: readonly number[];
+}
+
+const BLOCK_TOKENS = 32;
+/** Memory, not this, bounds how many run at once. */
+const MAX_ROWS = 256;
+const MAX_TOKENS_PER_PLAN = 512;
+/** What a server allows when the client does not say. */
+const DEFAULT_MAX_TOKENS = 1024;
+
+/** @throws {SchedulerError} "bad_config". */
+export function replay(requests: readonly TraceRequest[], options: ReplayOptions): Replay {
+  const run = new Run(requests, options);
+  run.toTheEnd();
+  return run.result();
+}
+
+interface Progress {
+  readonly request: TraceRequest;
+  readonly tokenMs: number[];
+  /** First token that was never computed. */
+  numEverComputed: number;
+  numPreemptions: number;
+}
+
+interface InFlightPlan {
+  readonly plan: WorkPlan;
+  readonly gpuMs: number;
+  readonly visibleMs: number;
+}
+
+class Run {
+  readonly #scheduler: Scheduler;
+  readonly #readbackMs: number;
+  readonly #maxTokens: number;
+  readonly #progress: readonly Progress[];
+  readonly #inFlight: InFlightPlan[] = [];
+  readonly #kv: KvMeter;
+  readonly #timeline = { ms: [], waiting: [], running: [], kvShare: [] } as {
+    [key in keyof Timeline]: number[];
+  };
+  #nowMs = 0;
+  #numArrived = 0;
+  /** When the GPU will have run all it was given. */
+  #gpuFreeMs = 0;
+  #numRefused = 0;
+  #numPreemptions = 0;
+  #computedTokens = 0;
+  #recomputedTokens = 0;
+  #surplusTokens = 0;
+
+  constructor(requests: readonly TraceRequest[], options: ReplayOptions) {
+    const { hardware, kvTokens, policy, seed } = options;
+    const costs = hardwareCosts(hardware);
+    const numBlocks = Math.floor(kvTokens / BLOCK_TOKENS);
+    this.#readbackMs = hardware.gpu.readbackMs;
+    // While a plan is being read back, so many of the shortest plans run.
+    const shortestMs = costs.predictMs({ numTokens: 1, numKvTokens: 1, numAttended: 1 });
+    this.#scheduler = createScheduler({
+      numLayers: hardware.model.numLayers,
+      kvGroups: [{ kind: "full", numBlocks: numBlocks + 1 }],
+      blockTokens: BLOCK_TOKENS,
+      maxTokensPerPlan: MAX_TOKENS_PER_PLAN,
+      maxRows: MAX_ROWS,
+      maxRunAhead: Math.min(8, 1 + Math.ceil(this.#readbackMs / shortestMs)),
+      costs,
+      seed,
+      ...policy,
+    });
+    this.#kv = new KvMeter(numBlocks * BLOCK_TOKENS);
+    this.#maxTokens = requests.reduce(
+      (most, { outputTokens }) => Math.max(most, outputTokens),
+      DEFAULT_MAX_TOKENS,
+    );
+    this.#progress = requests.map((request) => ({
+      request,
+      tokenMs: [],
+      numEverComputed: 0,
+      numPreemptions: 0,
+    }));
+  }
+
+  toTheEnd(): void {
+    for (;;) {
+      this.#arrive();
+      this.#commit();
+      this.#plan();
+      const arrivalMs =
+        this.#progress[this.#numArrived]?.request.arrivalMs ?? Number.POSITIVE_INFINITY;
+      const visibleMs = this.#inFlight[0]?.visibleMs ?? Number.POSITIVE_INFINITY;
+      const nextMs = Math.min(arrivalMs, visibleMs);
+      if (nextMs === Number.POSITIVE_INFINITY) break;
+      this.#kv.advance(nextMs);
+      this.#nowMs = nextMs;
+    }
+    const { numWaiting, numRunning } = this.#scheduler;
+    assert(numWaiting + numRunning === 0, `${numWaiting} wait and ${numRunning} run for ever`);
+  }
+
+  result(): Replay {
+    return {
+      requests: this.#progress,
+      numRefused: this.#numRefused,
+      steps: this.#timeline.ms.length,
+      numPreemptions: this.#numPreemptions,
+      computedTokens: this.#computedTokens,
+      recomputedTokens: this.#recomputedTokens,
+      surplusTokens: this.#surplusTokens,
+      makespanMs: this.#nowMs,
+      kvUtilization: this.#kv.meanShare,
+      timeline: this.#timeline,
+    };
+  }
+
+  #arrive(): void {
+    for (; this.#numArrived < this.#progress.length; this.#numArrived++) {
+      const { request } = this.#progress[this.#numArrived];
+      if (request.arrivalMs > this.#nowMs) return;
+      const { numPromptTokens, outputTokens } = request;
+      try {
+        this.#scheduler.add(
+          { id: this.#numArrived, numPromptTokens, maxTokens: this.#maxTokens, outputTokens },
+          this.#nowMs,
+        );
+      } catch (error) {
+        if (!(error instanceof SchedulerError && error.code === "request_too_long")) throw error;
+        this.#numRefused += 1;
+      }
+    }
+  }
+
+  #commit(): void {
+    while (this.#inFlight.length > 0 && this.#inFlight[0].visibleMs <= this.#nowMs) {
+      const { plan, gpuMs } = this.#inFlight.shift()!;
+      const sampled = plan.rows
+        .filter(({ sample }) => sample)
+        .map(({ sequenceId }) => ({ sequenceId, finished: this.#read(sequenceId) }));
+      const outcome = { planId: plan.id, gpuMs, sampled };
+      for (const { sequenceId } of this.#scheduler.commit(outcome, this.#nowMs))
+        this.#kv.hold(sequenceId, 0);
+    }
+  }
+
+  /** @returns Whether the token that came to the host is the request's last. */
+  #read(id: SequenceId): boolean {
+    const { request, tokenMs } = this.#progress[id];
+    if (tokenMs.length === request.outputTokens) this.#surplusTokens += 1;
+    else tokenMs.push(this.#nowMs);
+    return tokenMs.length === request.outputTokens;
+  }
+
+  #plan(): void {
+    for (;;) {
+      const plan = this.#scheduler.schedule(this.#nowMs);
+      if (plan === "idle") return;
+      this.#count(plan);
+      // What is predicted is what it takes: the scheduler was given the same costs.
+      const gpuMs = plan.predictedMs;
+      this.#gpuFreeMs = Math.max(this.#gpuFreeMs, this.#nowMs) + gpuMs;
+      this.#inFlight.push({ plan, gpuMs, visibleMs: this.#gpuFreeMs + this.#readbackMs });
+    }
+  }
+
+  #count({ preempted, rows }: WorkPlan): void {
+    this.#numPreemptions += preempted.length;
+    for (const id of preempted) {
+      this.#progress[id].numPreemptions += 1;
+      this.#kv.hold(id, 0);
+    }
+    for (const { sequenceId, tokens } of rows) {
+      const progress = this.#progress[sequenceId];
+      this.#computedTokens += tokens.to - tokens.from;
+      const again = Math.min(tokens.to, progress.numEverComputed) - tokens.from;
+      this.#recomputedTokens += Math.max(0, again);
+      progress.numEverComputed = Math.max(progress.numEverComputed, tokens.to);
+      this.#kv.hold(sequenceId, tokens.to);
+    }
+    this.#timeline.ms.push(this.#nowMs);
+    this.#timeline.waiting.push(this.#scheduler.numWaiting);
+    this.#timeline.running.push(this.#scheduler.numRunning);
+    this.#timeline.kvShare.push(this.#kv.share);
+  }
+}
