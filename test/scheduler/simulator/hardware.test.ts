@@ -1,0 +1,69 @@
+// Hardware profiles: the costs that follow from a model's shape, and what a file must hold.
+
+import { describe, expect, test } from "vitest";
+import { hardwareCosts, hardwareProfiles } from "../../../scheduler/simulator/hardware.ts";
+import { readHardware } from "../../../scheduler/simulator/hardware-file.ts";
+
+const decode = (context: number) => ({ numTokens: 1, numKvTokens: context, numAttended: context });
+
+describe("costs", () => {
+  const costs = hardwareCosts(hardwareProfiles["desktop-1.7b"]);
+
+  test("a lone token costs the weights, once", () => {
+    // 1.72 billion weights of two bytes at 100 GB/s, and a millisecond of submission.
+    expect(costs.predictMs(decode(1))).toBeCloseTo(34.4 + 1, 1);
+  });
+
+  test("context costs its keys and values", () => {
+    // 2 · 8 heads · 128 · 2 bytes · 28 layers = 114,688 bytes a token.
+    const added = costs.predictMs(decode(10_001)) - costs.predictMs(decode(1));
+    expect(added).toBeCloseTo((10_000 * 114_688) / 100e6, 6);
+  });
+
+  test("a prompt costs its arithmetic", () => {
+    const work = { numTokens: 512, numKvTokens: 512, numAttended: (512 * 513) / 2 };
+    // 1.409 billion weights outside the vocabulary, two operations each, and attention.
+    const flops = 512 * 2 * 1.409e9 + 4 * 2048 * 28 * work.numAttended;
+    expect(costs.predictMs(work)).toBeCloseTo(1 + flops / 3.6e9, -1);
+  });
+
+  test("a mixture of experts reads few for one token and nearly all for many", () => {
+    const mixture = hardwareCosts(hardwareProfiles["desktop-30b-a3b"]);
+    const one = mixture.predictMs(decode(1));
+    const many = mixture.predictMs({ numTokens: 64, numKvTokens: 64, numAttended: 64 });
+    // 8 of 128 experts, 1.9 of 29 billion weights, beside 1.2 billion that every token meets.
+    expect(one).toBeCloseTo(1 + ((0.907 + 1.812 + 0.311) * 0.5625e9) / 100e6, 0);
+    expect(many).toBeGreaterThan(9 * one);
+    expect(many).toBeLessThan(1 + (31 * 0.5625e9) / 100e6);
+  });
+});
+
+describe("a file", () => {
+  const profile = hardwareProfiles["desktop-30b-a3b"];
+  const { gpu, model } = profile;
+  const { numExperts, numActiveExperts, ...dense } = model;
+
+  test("gives the profile it holds", () => {
+    expect(readHardware(JSON.stringify(profile))).toEqual(profile);
+    expect(readHardware(JSON.stringify({ gpu, model: dense })).model).toEqual(dense);
+  });
+
+  test.each<[unknown, RegExp]>([
+    [[], /the profile is \[\]; it must be a JSON object with gpu, model/],
+    [{ gpu }, /model is missing; it must be a JSON object with numLayers/],
+    [{ ...profile, cpu: 1 }, /a key of the profile is "cpu"; it must be one of gpu, model/],
+    [{ model, gpu: { ...gpu, gbPerS: 0 } }, /gpu.gbPerS is 0; it must be a number above 0/],
+    [{ model, gpu: { ...gpu, readbackMs: -1 } }, /gpu.readbackMs is -1; .*a number of 0 or more/],
+    [{ model, gpu: { ...gpu, bandwidth: 1 } }, /a key of gpu is "bandwidth"/],
+    [{ gpu, model: { ...model, numLayers: 1.5 } }, /model.numLayers is 1.5; .*a whole number/],
+    [{ gpu, model: { ...model, headSize: undefined } }, /model.headSize is missing/],
+    [{ gpu, model: { ...dense, numExperts } }, /model.numActiveExperts is missing/],
+    [{ gpu, model: { ...model, numActiveExperts: 200 } }, /numActiveExperts is 200; .* at most/],
+  ])("refuses %j", (value, message) => {
+    expect(() => readHardware(JSON.stringify(value))).toThrow(message);
+  });
+
+  test("refuses what is not JSON", () => {
+    expect(() => readHardware("gbPerS: 100")).toThrow(/the file is "gbPerS: 100"; it must be JSON/);
+  });
+});
