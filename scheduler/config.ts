@@ -1,7 +1,8 @@
 /** What a scheduler is built with. Owns defaults and checks; decides nothing. */
-import { type AdmissionName, admissionPolicies } from "./admission/policy.ts";
+import { type AdmissionName, admissionPolicies } from "./admission/policies.ts";
 import type { CostModel } from "./cost-model.ts";
 import { SchedulerError } from "./errors.ts";
+import { isPositiveInteger } from "./positive-integer.ts";
 import type { KvGroup } from "./work-plan.ts";
 
 export interface SchedulerConfig {
@@ -82,10 +83,6 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
 /** @throws {SchedulerError} "bad_config". */
 export function checkQuantum(quantumMs: number): void {
   if (!(quantumMs > 0)) refuse(`quantumMs is ${quantumMs}; it must be above 0`);
-}
-
-export function isPositiveInteger(value: number): boolean {
-  return Number.isSafeInteger(value) && value > 0;
 }
 
 function checkGroup({ kind, window, numBlocks }: KvGroup, index: number): void {

@@ -1,5 +1,5 @@
 /** `weft-llm/scheduler`: decisions without a GPU. Exports what a runtime or a test needs. */
-export type { AdmissionName } from "./admission/policy.ts";
+export type { AdmissionName } from "./admission/policies.ts";
 export type { SchedulerConfig } from "./config.ts";
 export {
   type CostModel,

@@ -4,8 +4,8 @@
  */
 import { assert } from "./assert.ts";
 import type { BlockTable } from "./block-table.ts";
-import { isPositiveInteger } from "./config.ts";
 import { SchedulerError } from "./errors.ts";
+import { isPositiveInteger } from "./positive-integer.ts";
 import type { PlannedRow, SequenceId } from "./work-plan.ts";
 
 /** Most urgent first. */

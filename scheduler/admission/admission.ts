@@ -7,12 +7,8 @@ import type { KvBlocks } from "../kv-blocks.ts";
 import type { Random } from "../random.ts";
 import type { Sequence, SequenceRequest } from "../sequence.ts";
 import type { KvGroup } from "../work-plan.ts";
-import {
-  type AdmissionName,
-  type AdmissionPolicy,
-  admissionPolicies,
-  type KvPool,
-} from "./policy.ts";
+import { type AdmissionName, admissionPolicies } from "./policies.ts";
+import type { AdmissionPolicy, KvPool } from "./policy.ts";
 
 export class Admission {
   readonly #blocks: KvBlocks;
