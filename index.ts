@@ -19,7 +19,7 @@ import type { Engine } from "./runtime/engine.ts";
  * @throws {WeftError} `no_adapter`, `unsupported_model`, `out_of_memory`, …: the message has the cure.
  */
 export function createEngine(options: CreateEngineOptions): Promise<Engine> {
-  return createEngineWith({ gpu: async () => navigator.gpu }, options);
+  return createEngineWith({ gpu: async () => navigator.gpu, quantumMs: 8 }, options);
 }
 
 export type * from "./runtime/chat.ts";

@@ -20,7 +20,7 @@ export { type MeteredStep, predictedBytes, StepMeter } from "./runtime/step-mete
 /** Dawn crashes the process when the object from `create` is collected: the one module global. */
 let dawn: unknown;
 
-const platform = { gpu: loadDawn as () => Promise<never>, openLocal: localFolder };
+const platform = { gpu: loadDawn as () => Promise<never>, openLocal: localFolder, quantumMs: 50 };
 
 /**
  * Loads a model and gets it ready to answer. `demo` names the small model that comes with Weft.

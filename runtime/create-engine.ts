@@ -22,6 +22,8 @@ export interface Platform {
   /** @throws {WeftError} `no_adapter` when there is no WebGPU implementation. */
   gpu(): ReturnType<GpuSource>;
   readonly openLocal?: OpenLocalFolder;
+  /** Of engines whose options name none. */
+  readonly quantumMs: number;
 }
 
 export async function createEngineWith(
@@ -32,7 +34,8 @@ export async function createEngineWith(
     const folder = modelFolder(platform, options.model);
     const device = await openDevice(platform, options.device ?? "gpu");
     try {
-      return await Engine.load(device, folder, options);
+      const quantumMs = options.quantumMs ?? platform.quantumMs;
+      return await Engine.load(device, folder, { ...options, quantumMs });
     } catch (error) {
       device.destroy();
       throw error;

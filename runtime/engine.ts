@@ -14,6 +14,7 @@ import type { Device } from "./device.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
 import { type LoadModelOptions, loadModel, type ModelPlan } from "./load-model.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
+import { planCosts } from "./plan-costs.ts";
 import {
   type CallOptions,
   checkLength,
@@ -30,6 +31,12 @@ import { TextModel } from "./text-model.ts";
 export interface EngineOptions extends LoadModelOptions {
   /** Plans that may wait for their readback. Default 8. */
   readonly maxRunAhead?: number;
+  /**
+   * Predicted GPU milliseconds that a submission may take: what others wait for, an urgent request as
+   * much as the page's next frame. Infinity for most tokens per second. Default 50 in Node, 8 in a
+   * browser.
+   */
+  readonly quantumMs?: number;
   /** Fault injection, for tests alone: every n-th plan takes back a running sequence. */
   readonly forcePreemptionEvery?: number;
   /** Sees every plan, for traces and tests. */
@@ -74,6 +81,8 @@ export class Engine {
       maxTokensPerPlan: plan.maxTokensPerPlan,
       maxRows: plan.maxRows,
       maxRunAhead: options.maxRunAhead,
+      costs: planCosts(plan),
+      quantumMs: options.quantumMs,
       forcePreemptionEvery: options.forcePreemptionEvery,
     });
     const now = () => performance.now();

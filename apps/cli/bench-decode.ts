@@ -33,6 +33,7 @@ export const benchDecode = defineCommand({
       device: meter.device,
       maxRows: Math.max(16, ...concurrency),
       onPlan: meter.onPlan,
+      quantumMs: Number.POSITIVE_INFINITY,
     });
     try {
       const { adapter, kind: device } = engine.device.info;

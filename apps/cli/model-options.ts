@@ -85,7 +85,9 @@ export interface LoadedEngine {
 export async function openEngine(
   values: ModelValues,
   terminal: Terminal,
-  more: Pick<CreateEngineOptions, "maxRows" | "onPlan"> & { readonly device?: Device } = {},
+  more: Pick<CreateEngineOptions, "maxRows" | "onPlan" | "quantumMs"> & {
+    readonly device?: Device;
+  } = {},
 ): Promise<LoadedEngine> {
   const model = requiredModel(values);
   const progress = new ProgressBar(terminal);

@@ -9,4 +9,4 @@ const demo = fileURLToPath(new URL("../../assets/demo", import.meta.url));
 
 export const demoFolder = () => localFolder(demo);
 
-export const nodePlatform: Platform = { gpu, openLocal: localFolder };
+export const nodePlatform: Platform = { gpu, openLocal: localFolder, quantumMs: 50 };

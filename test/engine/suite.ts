@@ -48,6 +48,8 @@ export function engineSuite(openEngine: OpenEngine, options: SuiteOptions = {}):
     const sizes = {
       maxTokensPerPlan: MAX_TOKENS_PER_PLAN,
       maxRows: MAX_ROWS,
+      // On a slow device a quantum lets few start at once.
+      quantumMs: Number.POSITIVE_INFINITY,
       forcePreemptionEvery,
     };
     const main = await openEngine({ ...sizes, kv: "f16" });
