@@ -12,6 +12,7 @@ export { SchedulerError, type SchedulerErrorCode } from "./errors.ts";
 export type { SchedulerEvent } from "./event.ts";
 export { createScheduler, type Scheduler } from "./scheduler.ts";
 export { PRIORITIES, type Priority, type SequenceRequest } from "./sequence.ts";
+export * from "./simulator/index.ts";
 export type {
   BlockCopy,
   KvGroup,

@@ -11,11 +11,12 @@ import { info } from "./info.ts";
 import { logits } from "./logits.ts";
 import { parseOptions, UsageError, unknown } from "./option.ts";
 import { run } from "./run.ts";
+import { simulate } from "./simulate.ts";
 
-const commands: readonly Command[] = [run, chat, logits, info, benchDecode];
+const commands: readonly Command[] = [run, chat, logits, info, benchDecode, simulate];
 
 /** In the design, not in this version. */
-const LATER = ["serve", "simulate", "calibrate", "bench kernels", "bench serve"];
+const LATER = ["serve", "calibrate", "bench kernels", "bench serve"];
 
 export async function cli(args: readonly string[], terminal: Terminal): Promise<number> {
   let name = "";

@@ -4,7 +4,7 @@ import type { HardwareProfile, ModelShape } from "./hardware.ts";
 
 type Rule = "a number above 0" | "a number of 0 or more" | "a whole number of 1 or more";
 
-const GPU: Record<keyof HardwareProfile["gpu"], Rule> = {
+const DEVICE: Record<keyof HardwareProfile["gpu"], Rule> = {
   gbPerS: "a number above 0",
   tflopPerS: "a number above 0",
   submitMs: "a number of 0 or more",
@@ -28,10 +28,10 @@ const EXPERTS = { numExperts: COUNT, numActiveExperts: COUNT } as const;
 /** @throws {SchedulerError} "bad_config". */
 export function readHardware(text: string): HardwareProfile {
   const profile = object(parse(text), "the profile", ["gpu", "model"]);
-  const gpu = object(profile.gpu, "gpu", Object.keys(GPU));
+  const gpu = object(profile.gpu, "gpu", Object.keys(DEVICE));
   const model = object(profile.model, "model", Object.keys({ ...DENSE, ...EXPERTS }));
   const isMixture = Object.keys(EXPERTS).some((key) => key in model);
-  check(gpu, "gpu", GPU);
+  check(gpu, "gpu", DEVICE);
   check(model, "model", isMixture ? { ...DENSE, ...EXPERTS } : DENSE);
   const { numExperts, numActiveExperts } = model as unknown as Required<ModelShape>;
   if (isMixture && numActiveExperts > numExperts)

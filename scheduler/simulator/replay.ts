@@ -169,12 +169,9 @@ class Run {
     for (; this.#numArrived < this.#progress.length; this.#numArrived++) {
       const { request } = this.#progress[this.#numArrived];
       if (request.arrivalMs > this.#nowMs) return;
-      const { numPromptTokens, outputTokens } = request;
+      const id = this.#numArrived;
       try {
-        this.#scheduler.add(
-          { id: this.#numArrived, numPromptTokens, maxTokens: this.#maxTokens, outputTokens },
-          this.#nowMs,
-        );
+        this.#scheduler.add({ ...request, id, maxTokens: this.#maxTokens }, this.#nowMs);
       } catch (error) {
         if (!(error instanceof SchedulerError && error.code === "request_too_long")) throw error;
         this.#numRefused += 1;

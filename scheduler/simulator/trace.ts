@@ -1,7 +1,5 @@
-/** Request traces: when requests came and how many tokens they had. Text in, numbers out; no files. */
-import { SchedulerError } from "../errors.ts";
-import { readAzureCsv } from "./azure-csv.ts";
-import { readMooncakeJsonl } from "./mooncake-jsonl.ts";
+/** A request of a trace: when it came and how many tokens it had. No text. */
+import type { Priority } from "../sequence.ts";
 
 export interface TraceRequest {
   /** Since the trace's first request. */
@@ -11,28 +9,9 @@ export interface TraceRequest {
   readonly outputTokens: number;
   /** Of each 512 prompt tokens, where the trace says; equal from the start on, equal prompts. */
   readonly prefixHashes?: readonly number[];
-}
-
-/**
- * Azure's CSV or Mooncake's JSONL, whichever it is, in order of arrival.
- * @throws {SchedulerError} "bad_trace" with the line that cannot be read.
- */
-export function readTrace(text: string): TraceRequest[] {
-  const requests = readLines(text);
-  if (requests.length === 0)
-    throw new SchedulerError("bad_trace", "the trace has no request; give one with at least one");
-  requests.sort((a, b) => a.arrivalMs - b.arrivalMs);
-  const [{ arrivalMs: startMs }] = requests;
-  return requests.map((request) => ({ ...request, arrivalMs: request.arrivalMs - startMs }));
-}
-
-function readLines(text: string): TraceRequest[] {
-  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
-  if (lines[0].startsWith("TIMESTAMP,")) return readAzureCsv(lines);
-  if (lines[0].trimStart().startsWith("{")) return readMooncakeJsonl(lines);
-  throw new SchedulerError(
-    "bad_trace",
-    `line 1 of the trace is ${JSON.stringify(lines[0].slice(0, 60))}; it must be the header ` +
-      '"TIMESTAMP,ContextTokens,GeneratedTokens" of an Azure trace or a JSON object of a Mooncake trace',
-  );
+  /** Traces say none of these; workloads made in code may. */
+  readonly priority?: Priority;
+  readonly deadlineMs?: number;
+  readonly client?: string;
+  readonly program?: string;
 }

@@ -27,7 +27,6 @@ describe("refused", () => {
     [["bench"], /unknown command bench; .*bench decode/],
     [["bench", "decoed"], /unknown command bench decoed; did you mean bench decode\?/],
     [["serve", "--port", "1"], /serve is not part of this version and comes later/],
-    [["simulate"], /simulate is not part of this version/],
     [["calibrate"], /calibrate is not part of this version/],
     [["bench", "kernels", "--tune"], /bench kernels is not part of this version/],
     [["bench", "serve"], /bench serve is not part of this version/],
@@ -84,7 +83,7 @@ describe("help", () => {
   test("lists the commands", async () => {
     const { status, stdout, stderr } = await run("--help");
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    for (const name of ["run", "chat", "logits", "info", "bench decode"]) {
+    for (const name of ["run", "chat", "logits", "info", "bench decode", "simulate"]) {
       expect(stdout).toContain(`weft ${name} `);
     }
   });

@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from "vitest";
 import { SchedulerError } from "../../../scheduler/index.ts";
+import { readTrace } from "../../../scheduler/simulator/read-trace.ts";
 import { syntheticTrace } from "../../../scheduler/simulator/synthetic.ts";
-import { readTrace } from "../../../scheduler/simulator/trace.ts";
 
 const HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens";
 const azure = (...lines: string[]) => [HEADER, ...lines].join("\r\n");

@@ -1,0 +1,164 @@
+/** The report of `weft simulate`: one HTML file without scripts or links. Draws; computes nothing. */
+import type { PolicyFigures, PolicyRun } from "../../scheduler/index.ts";
+import { escapeHtml, type Line, linePlot, type Plot } from "./line-plot.ts";
+
+/** Nobody can choose it: drawn apart from those that one can. */
+const BOUND = "oracle";
+
+/** What was simulated, as shown above the plots. */
+export type About = Readonly<Record<string, string | number>>;
+
+export function simulateReport(about: About, runs: readonly PolicyRun[]): string {
+  const names = [...new Set(runs.map(({ figures }) => figures.name))];
+  const loads = [...new Set(runs.map(({ figures }) => figures.load))];
+  const facts = Object.entries(about).map(
+    ([key, value]) => `<div><dt>${words(key)}</dt> <dd>${escapeHtml(`${value}`)}</dd></div>`,
+  );
+  const legend = names.map((name, i) => `<li><i class="line${i}"></i>${escapeHtml(name)}</li>`);
+  const sections = loads.map((load) => {
+    const here = runs.filter(({ figures }) => figures.load === load);
+    const title = load === "backlog" ? "Backlog: all requests at time 0" : `Load ${load}`;
+    const plots = plotsOf(here, names).map(linePlot);
+    return `<section><h2>${title}</h2>${table(here)}<div class="plots">${plots.join("")}</div></section>`;
+  });
+  return [
+    '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+    '<meta name="viewport" content="width=device-width"><title>weft simulate</title>',
+    `<style>${STYLE}</style></head><body><header><h1>weft simulate</h1>`,
+    `<dl>${facts.join("")}</dl><ul class="legend">${legend.join("")}</ul></header>`,
+    ...byLoad(runs, names),
+    ...sections,
+    `<footer>${FOOTNOTE}</footer></body></html>\n`,
+  ].join("\n");
+}
+
+/** Goodput against load, where more than one load was given in numbers. */
+function byLoad(runs: readonly PolicyRun[], names: readonly string[]): string[] {
+  const lines = names.map((name, index): Line => {
+    const points = runs.flatMap(({ figures }): [number, number][] =>
+      figures.name === name && figures.load !== "backlog" ? [[figures.load, figures.goodput]] : [],
+    );
+    return {
+      name,
+      index,
+      points: points.sort(([a], [b]) => a - b),
+      dots: true,
+      dashed: name === BOUND,
+    };
+  });
+  if (lines.every(({ points }) => points.length < 2)) return [];
+  const plot = linePlot({
+    title: "Goodput against load",
+    x: { label: "tokens offered, share of capacity" },
+    y: { label: "good requests per second" },
+    lines,
+  });
+  return [`<section><h2>All loads</h2><div class="plots">${plot}</div></section>`];
+}
+
+function plotsOf(runs: readonly PolicyRun[], names: readonly string[]): Plot[] {
+  const lines = (points: (curves: PolicyRun["curves"]) => [number, number][]): Line[] =>
+    runs.map(({ figures: { name }, curves }) => ({
+      name,
+      index: names.indexOf(name),
+      dashed: name === BOUND,
+      points: points(curves),
+    }));
+  const time = { label: "seconds" };
+  const overTime = (values: readonly number[], binMs: number) =>
+    values.map((value, i): [number, number] => [((i + 0.5) * binMs) / 1000, value]);
+  const share = { label: "share of requests", max: 1 };
+  const distribution = (values: readonly number[]) =>
+    values.map((value, i): [number, number] => [value, i / (values.length - 1)]);
+  return [
+    {
+      title: "Requests waiting",
+      x: time,
+      y: { label: "requests" },
+      lines: lines(({ waiting, binMs }) => overTime(waiting, binMs)),
+    },
+    {
+      title: "KV cache in use",
+      x: time,
+      y: { label: "share of tokens", max: 1 },
+      lines: lines(({ kvShare, binMs }) => overTime(kvShare, binMs)),
+    },
+    {
+      title: "Time to first token",
+      x: { label: "seconds, at most", scale: "log" },
+      y: share,
+      lines: lines(({ ttftMs }) => distribution(ttftMs.map((ms) => ms / 1000))),
+    },
+    {
+      title: "Gap between tokens",
+      x: { label: "milliseconds, at most", scale: "log" },
+      y: { ...share, label: "share of gaps" },
+      lines: lines(({ itlMs }) => distribution(itlMs)),
+    },
+  ];
+}
+
+const COLUMNS: readonly (readonly [string, (figures: PolicyFigures) => string])[] = [
+  ["policy", ({ name }) => escapeHtml(name)],
+  ["steps", ({ steps }) => steps.toLocaleString("en")],
+  ["preempted", ({ preemptions }) => preemptions.toLocaleString("en")],
+  ["recomputed", ({ recomputedShare }) => percent(recomputedShare)],
+  ["KV used", ({ kvUtilization }) => percent(kvUtilization)],
+  ["tokens/s", ({ tokPerS }) => tokPerS.toFixed(0)],
+  ["good requests/s", ({ goodput }) => goodput.toPrecision(3)],
+  [
+    "TTFT p50, p95, p99 s",
+    ({ ttftMs: { p50, p95, p99 } }) => [p50, p95, p99].map(seconds).join(" · "),
+  ],
+  ["gap p50, p99 ms", ({ itlMs: { p50, p99 } }) => `${p50.toFixed(0)} · ${p99.toFixed(0)}`],
+];
+
+function table(runs: readonly PolicyRun[]): string {
+  const head = COLUMNS.map(([title]) => `<th>${title}</th>`);
+  const rows = runs.map(
+    ({ figures }) => `<tr>${COLUMNS.map(([, cell]) => `<td>${cell(figures)}</td>`).join("")}</tr>`,
+  );
+  return `<div class="wide"><table><tr>${head.join("")}</tr>${rows.join("")}</table></div>`;
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
+const seconds = (ms: number): string =>
+  ms < 1e6 ? (ms / 1000).toPrecision(3) : (ms / 1000).toFixed(0);
+/** `kvTokens` to `kv tokens`. */
+const words = (key: string): string =>
+  key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+
+const FOOTNOTE =
+  "A step is one plan. Good requests have their first token within 10 s and no gap above 1.5 s. " +
+  "Load 1 offers as many tokens per second as the oracle serves when all requests wait at time 0. " +
+  "Times are predicted by a cost model, not measured on a GPU.";
+
+const COLORS = {
+  light: ["#1f6fd6", "#c2560a", "#0b8a5f", "#6b7280", "#a13fa1", "#8a6d00"],
+  dark: ["#6aa9ff", "#ff9f5a", "#4cd3a0", "#9aa4b2", "#e08ae0", "#d9b84a"],
+};
+const palette = (colors: readonly string[]): string =>
+  colors.map((color, i) => `--line${i}:${color}`).join(";");
+const lineRules = COLORS.light.map((_, i) => `.line${i}{--color:var(--line${i})}`).join("");
+
+const STYLE = `
+:root{color-scheme:light dark;--back:#fff;--card:#f7f8fa;--text:#1c2330;--soft:#5b6472;--grid:#dfe3e8;${palette(COLORS.light)}}
+@media (prefers-color-scheme:dark){:root{--back:#12161d;--card:#1a2029;--text:#e6e9ee;--soft:#9aa4b2;--grid:#2c3542;${palette(COLORS.dark)}}}
+${lineRules}
+body{margin:0 auto;max-width:1120px;padding:24px;background:var(--back);color:var(--text);font:15px/1.45 system-ui,sans-serif}
+h1{font-size:24px;margin:0 0 8px}h2{font-size:18px;margin:32px 0 10px}
+dl{display:flex;flex-wrap:wrap;gap:4px 24px;margin:0 0 12px}dl dt,dl dd{display:inline;margin:0}dl dt{color:var(--soft)}
+.legend{display:flex;flex-wrap:wrap;gap:4px 20px;list-style:none;margin:0;padding:10px 0;position:sticky;top:0;background:var(--back)}
+header{display:contents}
+.legend i{display:inline-block;width:20px;height:0;border-top:3px solid var(--color);margin-right:7px;vertical-align:middle}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:16px}
+.plots svg{background:var(--card);border-radius:8px;width:100%;max-width:640px;height:auto}
+.wide{overflow-x:auto;margin-bottom:16px}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums;white-space:nowrap;width:100%}
+th{color:var(--soft);font-weight:500}th,td{padding:5px 10px;text-align:right;border-bottom:1px solid var(--grid)}
+th:first-child,td:first-child{text-align:left;padding-left:0}
+svg text{fill:var(--text);font:12px system-ui,sans-serif}svg .title{font-weight:600;font-size:13px}
+svg .tick{fill:var(--soft);font-size:11px}svg .label{fill:var(--soft)}
+.grid{stroke:var(--grid);fill:none}.line{stroke:var(--color);stroke-width:1.8;fill:none;stroke-linejoin:round}
+.dashed{stroke-dasharray:5 4}.dot{fill:var(--color)}footer{color:var(--soft);margin-top:32px;font-size:13px}
+`;
