@@ -7,6 +7,7 @@ import {
   type GenerateChunk,
   type GenerateRequest,
   refuse,
+  type SchedulingOptions,
   type TokenLogprob,
 } from "./request.ts";
 import type { TextModel } from "./text-model.ts";
@@ -35,6 +36,10 @@ export interface ChatCompletionRequest {
   readonly logit_bias?: Readonly<Record<string, number>>;
   readonly logprobs?: boolean;
   readonly top_logprobs?: number;
+  readonly priority?: SchedulingOptions["priority"];
+  readonly deadline_ms?: number;
+  readonly client?: string;
+  readonly program?: string;
   /** More variables for the chat template, e.g. `{ enable_thinking: false }`. */
   readonly chat_template_kwargs?: Readonly<Record<string, unknown>>;
 }
@@ -174,6 +179,10 @@ function tokenRequest(engine: ChatHost, request: ChatCompletionRequest): Generat
     frequencyPenalty: request.frequency_penalty,
     logitBias: request.logit_bias,
     topLogprobs: request.logprobs ? (topLogprobs ?? 0) : undefined,
+    priority: request.priority,
+    deadlineMs: request.deadline_ms,
+    client: request.client,
+    program: request.program,
   };
   // OpenAI's clients write null for what is left out.
   const given = Object.entries(generate).map(([field, value]) => [field, value ?? undefined]);

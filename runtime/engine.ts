@@ -135,11 +135,13 @@ export class Engine {
     answer: Answer,
   ): number {
     checkLength(promptIds.length, maxTokens, this.plan.maxContext);
+    const { priority, deadlineMs, client, program } = request;
     try {
       return this.loop.add({
         promptIds,
         maxTokens,
         sampling: this.text.resolveSampling(request),
+        scheduling: { priority, deadlineMs, client, program },
         onToken: (token) => answer.push(token),
         onFinish: (reason) => answer.finish(reason),
         onError: (error) => answer.fail(error),

@@ -57,6 +57,8 @@ type LoadErrorCode =
 type EngineErrorCode =
   /** The caller's AbortSignal. */
   | "aborted"
+  /** A later completion of the same client and program has come. */
+  | "superseded"
   | "engine_closed"
   /** A fault of Weft's own. */
   | "internal";

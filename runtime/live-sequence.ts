@@ -1,5 +1,6 @@
 /** One sequence as the step loop sees it: ids, slot, sampling and where its tokens go. */
 import type { SequenceId } from "../scheduler/work-plan.ts";
+import type { SchedulingOptions } from "./request.ts";
 import type { ResolvedSampling, SampledToken } from "./sampler.ts";
 
 export interface SequenceStart {
@@ -7,11 +8,12 @@ export interface SequenceStart {
   /** At least 1. */
   readonly maxTokens: number;
   readonly sampling: ResolvedSampling;
+  readonly scheduling?: SchedulingOptions;
   /** Takes each token in order; true ends the sequence with that token. */
   onToken(token: SampledToken): boolean;
   /** Called once, after the last token; not after an abort. */
   onFinish(reason: "stop" | "length"): void;
-  /** Called once when the loop itself fails, e.g. the device is lost. */
+  /** Called once when a later request supersedes it, or the loop itself fails. */
   onError(error: unknown): void;
 }
 

@@ -2,6 +2,7 @@
  * What callers send and get back: plain data that survives structuredClone. Owns the checks of a
  * request's own values; what depends on the model is checked by the engine.
  */
+import { PRIORITIES, type Priority } from "../scheduler/index.ts";
 import { WeftError } from "./errors.ts";
 
 /** What goes beside a request: it cannot be cloned, so a transport maps it. */
@@ -31,7 +32,23 @@ export interface SamplingOptions {
   readonly topLogprobs?: number;
 }
 
-export interface GenerateRequest extends SamplingOptions {
+/** Whose turn it is when not all requests can run at once. */
+export interface SchedulingOptions {
+  /**
+   * Most urgent first: `interactive` (the default), `completion`, `agent`, `background`. A request
+   * that waits gains a class every five seconds. A `completion` ends those before it of the same
+   * client and program with `superseded`: for text that is typed on, the latest wins.
+   */
+  readonly priority?: Priority;
+  /** Its first token is wanted within so many milliseconds, of a `completion` all of them. */
+  readonly deadlineMs?: number;
+  /** Clients of a class get equal shares of the GPU. Default: all requests are one client's. */
+  readonly client?: string;
+  /** Requests of one program are served as if they had come with its first. */
+  readonly program?: string;
+}
+
+export interface GenerateRequest extends SamplingOptions, SchedulingOptions {
   /** Text, encoded with the model's special tokens, or token ids as they are. */
   readonly prompt: string | readonly number[];
   /** Default: as many as the context holds. */
@@ -142,6 +159,13 @@ function* problems(request: GenerateRequest, vocabSize: number): Iterable<Proble
   yield* within("presencePenalty", request.presencePenalty, -2, 2);
   yield* within("frequencyPenalty", request.frequencyPenalty, -2, 2);
   yield* within("topLogprobs", request.topLogprobs, 0, 20, true);
+  yield* within("deadlineMs", request.deadlineMs, Number.MIN_VALUE, Number.MAX_SAFE_INTEGER);
+  const { priority = "interactive" } = request;
+  if (!PRIORITIES.includes(priority)) {
+    yield { name: "priority", actual: priority, required: `one of ${PRIORITIES.join(", ")}` };
+  }
+  yield* label("client", request.client);
+  yield* label("program", request.program);
   yield* flag("ignoreEos", request.ignoreEos);
   yield* flag("skipSpecialTokens", request.skipSpecialTokens);
   const stops: unknown = stopList(request);
@@ -188,6 +212,11 @@ function* within(
   const fits = typeof actual === "number" && actual >= low && actual <= high;
   if (fits && (!integer || Number.isSafeInteger(actual))) return;
   yield { name, actual, required: `${integer ? "an integer" : "a number"} from ${low} to ${high}` };
+}
+
+function* label(name: string, actual: unknown): Iterable<Problem> {
+  if (actual === undefined || typeof actual === "string") return;
+  yield { name, actual, required: "a text" };
 }
 
 function* flag(name: string, actual: unknown): Iterable<Problem> {

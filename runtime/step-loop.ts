@@ -3,7 +3,7 @@
  * of readback and never waits for a token to encode the next step.
  */
 import { numStages } from "../models/decoder.ts";
-import type { Scheduler } from "../scheduler/index.ts";
+import type { Scheduler, SchedulerEvent } from "../scheduler/index.ts";
 import type { PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import { WeftError } from "./errors.ts";
 import { LiveSequence, type SequenceStart } from "./live-sequence.ts";
@@ -67,8 +67,10 @@ export class StepLoop {
     const { id } = sequence;
     const numPromptTokens = start.promptIds.length;
     const { scheduler, now } = this.#options;
-    scheduler.add({ id, numPromptTokens, maxTokens: start.maxTokens }, now());
+    const { maxTokens, scheduling } = start;
+    const ended = scheduler.add({ ...scheduling, id, numPromptTokens, maxTokens }, now());
     this.#live.set(id, sequence);
+    this.#end(ended);
     this.#wake?.();
     return id;
   }
@@ -160,12 +162,17 @@ export class StepLoop {
       return { sequenceId, finished: sequence?.start.onToken(tokens[row]) ?? false };
     });
     const committed = { planId: plan.id, gpuMs, sampled: outcome };
-    for (const { sequenceId, reason } of scheduler.commit(committed, now())) {
+    this.#end(scheduler.commit(committed, now()));
+    this.#wake?.();
+  }
+
+  #end(events: readonly SchedulerEvent[]): void {
+    for (const { sequenceId, reason } of events) {
       const sequence = this.#live.get(sequenceId);
       this.#forget(sequenceId);
-      sequence?.start.onFinish(reason);
+      if (reason === "superseded") sequence?.start.onError(supersededError());
+      else sequence?.start.onFinish(reason);
     }
-    this.#wake?.();
   }
 
   /**
@@ -200,5 +207,12 @@ export class StepLoop {
     sequence.slot = undefined;
   }
 }
+
+const supersededError = () =>
+  new WeftError(
+    "superseded",
+    "a later completion of the same client and program has come, and only the latest is answered; " +
+      "give requests that go on beside each other different clients or programs, or another priority",
+  );
 
 const asError = (error: unknown): Error => WeftError.from(error);

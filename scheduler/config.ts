@@ -26,6 +26,8 @@ export interface SchedulerConfig {
   readonly quantumMs?: number;
   /** Who may start beside those that run. Default "past-future". */
   readonly admission?: AdmissionName;
+  /** Whose turn it is. Default "priority"; "fcfs" to compare with. */
+  readonly order?: "priority" | "fcfs";
   /** Of what the policies draw. Default 0. */
   readonly seed?: number;
   /**
@@ -42,7 +44,7 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
   const { numLayers, kvGroups, blockTokens = 32, maxTokensPerPlan = 512, maxRunAhead = 8 } = config;
   const { maxRows = Math.min(16, maxTokensPerPlan) } = config;
   const { costs = { predictMs: () => 0 }, quantumMs = Number.POSITIVE_INFINITY } = config;
-  const { admission = "past-future", seed = 0 } = config;
+  const { admission = "past-future", order = "priority", seed = 0 } = config;
   const { forcePreemptionEvery = Number.POSITIVE_INFINITY } = config;
 
   const positive = { numLayers, maxTokensPerPlan, maxRows, maxRunAhead };
@@ -62,6 +64,8 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
     refuse(
       `admission is "${admission}"; it must be one of ${Object.keys(admissionPolicies).join(", ")}`,
     );
+  if (order !== "priority" && order !== "fcfs")
+    refuse(`order is "${order}"; it must be priority or fcfs`);
   if (!Number.isSafeInteger(seed)) refuse(`seed is ${seed}; it must be an integer`);
   checkQuantum(quantumMs);
   if (quantumMs !== Number.POSITIVE_INFINITY && config.costs === undefined)
@@ -75,6 +79,7 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
     costs,
     quantumMs,
     admission,
+    order,
     seed,
     forcePreemptionEvery,
   };

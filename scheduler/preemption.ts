@@ -1,53 +1,57 @@
 /**
- * Who is taken back when blocks run out. The newest started loses the least and is first to wait
- * again; only a sequence that started before it may ask for it, so the oldest always goes on.
- * A sequence that is taken back computes its tokens again later: ids and samples are kept.
+ * Who is taken back, and when: for a more urgent arrival that finds no place, and when blocks run
+ * out. It is always the least urgent that runs, and of those the newest started, which loses the
+ * least; so the oldest of the most urgent always goes on. A sequence that is taken back computes its
+ * tokens again later: ids and samples are kept.
  */
 import type { SequenceQueue } from "./queue.ts";
-import type { Sequence } from "./sequence.ts";
+import { PRIORITIES, type Sequence } from "./sequence.ts";
 import type { SequenceId } from "./work-plan.ts";
+
+/** From this rank on a sequence makes place for arrivals above it; a reader waits for the others. */
+const YIELDING_RANK = PRIORITIES.indexOf("agent");
 
 export class Preemption {
   readonly #queue: SequenceQueue;
+  readonly #maxRows: number;
   readonly #forceEvery: number;
   #numPlansSinceForced = 0;
   #isShort = false;
   /** Taken back, and no plan has said so yet. */
   #untold: Sequence[] = [];
+  #nowMs = 0;
 
   /** @param forceEvery Plans from one forced preemption to the next; infinite when none is forced. */
-  constructor(queue: SequenceQueue, forceEvery: number) {
+  constructor(queue: SequenceQueue, maxRows: number, forceEvery: number) {
     this.#queue = queue;
+    this.#maxRows = maxRows;
     this.#forceEvery = forceEvery;
   }
 
-  /** Somebody lacks a block in this plan or was taken back, and others run: nobody may start. */
+  /** Somebody lacks a block in this plan or was forced back, and others run: nobody may start. */
   get isShort(): boolean {
     return this.#isShort;
   }
 
-  beginPlan(): void {
+  /** Before any row is planned: a row's blocks must not be handed on in the same plan. */
+  beginPlan(nowMs: number): void {
+    this.#nowMs = nowMs;
     this.#isShort = false;
-    if (this.#numPlansSinceForced < this.#forceEvery) return;
-    const newest = this.#queue.running.at(-1);
-    // One token for each start: otherwise a long prompt would begin for ever.
-    if (newest === undefined || !newest.hasSampledSinceStart) return;
-    this.#numPlansSinceForced = 0;
-    this.#takeBack(newest);
-    this.#isShort = this.#queue.running.length > 0;
+    this.#force();
+    this.#makePlace();
   }
 
   /**
-   * A block for the next token of a running sequence, if need be from those that started later.
+   * A block for the next token of a running sequence, if need be from those that follow it.
    * None of them may have a row in the plan: its blocks would be written twice.
-   * @returns False when it is the newest itself: it keeps its blocks and sits out the plan.
+   * @returns False when it is the last itself: it keeps its blocks and sits out the plan.
    */
   makeRoom(sequence: Sequence): boolean {
     while (sequence.numFittingTokens === 0) {
       this.#isShort = true;
-      const newest = this.#queue.running.at(-1)!;
-      if (newest === sequence) return false;
-      this.#takeBack(newest);
+      const last = this.#queue.running.at(-1)!;
+      if (last === sequence) return false;
+      this.#takeBack(last);
     }
     return true;
   }
@@ -59,7 +63,7 @@ export class Preemption {
     return count;
   }
 
-  /** @returns Who was taken back since the last plan and has not ended since, newest first. */
+  /** @returns Who was taken back since the last plan and has not ended since, in that order. */
   endPlan(): SequenceId[] {
     this.#numPlansSinceForced += 1;
     const live = this.#untold.filter(({ state }) => state !== "finished");
@@ -67,8 +71,33 @@ export class Preemption {
     return live.map(({ id }) => id);
   }
 
+  #force(): void {
+    if (this.#numPlansSinceForced < this.#forceEvery) return;
+    const last = this.#queue.running.at(-1);
+    // One token for each start: otherwise a long prompt would begin for ever.
+    if (last === undefined || !last.hasSampledSinceStart) return;
+    this.#numPlansSinceForced = 0;
+    this.#takeBack(last);
+    this.#isShort = this.#queue.running.length > 0;
+  }
+
+  /** For the next to start, as few as it takes, and nobody if all that may yield are too few. */
+  #makePlace(): void {
+    const next = this.#queue.next(this.#nowMs);
+    if (next === undefined) return;
+    const rank = this.#queue.rankOf(next, this.#nowMs);
+    const { running } = this.#queue;
+    for (let kept = running.length; kept >= 0; kept--) {
+      const last = running[kept];
+      if (last !== undefined && (last.rank <= rank || last.rank < YIELDING_RANK)) return;
+      if (kept >= this.#maxRows || !this.#queue.admits(next, running.slice(0, kept))) continue;
+      for (const victim of running.slice(kept).reverse()) this.#takeBack(victim);
+      return;
+    }
+  }
+
   #takeBack(sequence: Sequence): void {
-    this.#queue.preempt(sequence);
+    this.#queue.preempt(sequence, this.#nowMs);
     this.#untold.push(sequence);
   }
 }

@@ -5,19 +5,22 @@
 import type { Admission } from "./admission/admission.ts";
 import { assert } from "./assert.ts";
 import { SchedulerError } from "./errors.ts";
+import type { Order } from "./order/order.ts";
 import type { Sequence } from "./sequence.ts";
 import type { SequenceId } from "./work-plan.ts";
 
 export class SequenceQueue {
   readonly #admission: Admission;
+  readonly #order: Order;
   readonly #live = new Map<SequenceId, Sequence>();
-  /** First come, first served, whether they have run before or not. */
+  /** Sorted when somebody is to start, not before. */
   readonly #waiting: Sequence[] = [];
-  /** In the order in which they started. */
+  /** The most urgent first, and of a rank the first started: who is last is the first taken back. */
   readonly #running: Sequence[] = [];
 
-  constructor(admission: Admission) {
+  constructor(admission: Admission, order: Order) {
     this.#admission = admission;
+    this.#order = order;
   }
 
   get running(): readonly Sequence[] {
@@ -32,53 +35,85 @@ export class SequenceQueue {
     return this.#live.get(id);
   }
 
+  /** Live ones that a new request makes pointless: the latest completion of a client wins. */
+  supersededBy({ priority, client, program }: Sequence): Sequence[] {
+    if (priority !== "completion") return [];
+    return [...this.#live.values()].filter(
+      (other) =>
+        other.priority === priority && other.client === client && other.program === program,
+    );
+  }
+
   /** @throws {SchedulerError} "bad_request" when its id is taken. */
-  add(sequence: Sequence): void {
+  add(sequence: Sequence, nowMs: number): void {
     if (this.#live.has(sequence.id))
       throw new SchedulerError("bad_request", `sequence ${sequence.id} is alive; use another id`);
     this.#live.set(sequence.id, sequence);
-    this.#waiting.push(sequence);
+    this.#wait(sequence, nowMs);
   }
 
   /**
-   * The head of the queue or nobody: one that fits never overtakes one that does not, and nobody
-   * overtakes one whose samples are still being read.
+   * Whose turn it is, or nobody: one that fits never overtakes a more urgent one that does not, nor
+   * one whose samples are still being read.
    */
-  nextToStart(): Sequence | undefined {
-    const head = this.#waiting.at(0);
-    if (head === undefined || head.numReadyTokens === 0) return undefined;
-    return this.#admission.admits(head, this.#running) ? head : undefined;
+  next(nowMs: number): Sequence | undefined {
+    if (this.#waiting.length === 0) return undefined;
+    const next = this.#order.next(this.#waiting, nowMs);
+    return next.numReadyTokens > 0 ? next : undefined;
+  }
+
+  rankOf(sequence: Sequence, nowMs: number): number {
+    return this.#order.rankOf(sequence, nowMs);
+  }
+
+  /** @param running Those that would run beside it. */
+  admits(sequence: Sequence, running: readonly Sequence[] = this.#running): boolean {
+    return this.#admission.admits(sequence, running);
   }
 
   start(sequence: Sequence, nowMs: number): void {
-    assert(sequence === this.#waiting.at(0), `sequence ${sequence.id} starts out of turn`);
-    this.#waiting.shift();
-    this.#running.push(sequence);
-    sequence.start(nowMs);
+    const rank = this.#order.rankOf(sequence, nowMs);
+    if (!sequence.hasStarted) this.#order.charge?.(sequence, { prompt: sequence.numPromptTokens });
+    sequence.start(nowMs, rank);
+    this.#leave(sequence, nowMs);
+    const at = this.#running.findIndex((other) => other.rank > rank);
+    this.#running.splice(at < 0 ? this.#running.length : at, 0, sequence);
   }
 
-  /**
-   * Back to the head of those that wait: whoever started has arrived before all of them. Blocks are
-   * free at once, as in `end`.
-   */
-  preempt(sequence: Sequence): void {
-    assert(sequence === this.#running.at(-1), `sequence ${sequence.id} is not the newest`);
-    this.#running.pop();
+  /** Waits again. Blocks are free at once, as in `end`. */
+  preempt(sequence: Sequence, nowMs: number): void {
+    this.#running.splice(this.#running.indexOf(sequence), 1);
     sequence.preempt();
-    this.#waiting.unshift(sequence);
+    this.#wait(sequence, nowMs);
+  }
+
+  /** One of its samples was read. */
+  read(sequence: Sequence, finished: boolean): "stop" | "length" | undefined {
+    this.#order.charge?.(sequence, { sampled: 1 });
+    return sequence.read(finished);
   }
 
   /**
    * Frees at once, even blocks that plans in flight still use: the GPU's queue is in order, so
    * whoever gets a block writes it after those plans have run.
    */
-  end(sequence: Sequence): void {
+  end(sequence: Sequence, nowMs: number): void {
     assert(sequence.state !== "finished", `sequence ${sequence.id} ends twice`);
-    const queue = sequence.state === "running" ? this.#running : this.#waiting;
-    queue.splice(queue.indexOf(sequence), 1);
+    if (sequence.state === "waiting") this.#leave(sequence, nowMs);
+    else this.#running.splice(this.#running.indexOf(sequence), 1);
     this.#admission.observeEnd(sequence);
     for (const table of sequence.blockTables) table.release();
     sequence.state = "finished";
     this.#live.delete(sequence.id);
+  }
+
+  #wait(sequence: Sequence, nowMs: number): void {
+    this.#waiting.push(sequence);
+    this.#order.waits?.(sequence, nowMs);
+  }
+
+  #leave(sequence: Sequence, nowMs: number): void {
+    this.#waiting.splice(this.#waiting.indexOf(sequence), 1);
+    this.#order.leaves?.(sequence, nowMs);
   }
 }

@@ -11,9 +11,11 @@ import {
   resolveConfig,
   type SchedulerConfig,
 } from "./config.ts";
-import { finishedEvent, type SchedulerEvent } from "./event.ts";
+import { endedEvent, type SchedulerEvent } from "./event.ts";
 import { InFlight } from "./in-flight.ts";
 import { KvBlocks } from "./kv-blocks.ts";
+import { fcfs } from "./order/fcfs.ts";
+import { priorityOrder } from "./order/priority.ts";
 import { Preemption } from "./preemption.ts";
 import { SequenceQueue } from "./queue.ts";
 import { seededRandom } from "./random.ts";
@@ -28,6 +30,9 @@ export class Scheduler {
   readonly #preemption: Preemption;
   readonly #inFlight = new InFlight();
   #quantumMs: number;
+  #nextTicket = 0;
+  /** The clock as last heard. */
+  #nowMs = 0;
 
   /** @throws {SchedulerError} "bad_config". */
   constructor(config: SchedulerConfig) {
@@ -35,32 +40,48 @@ export class Scheduler {
     this.#blocks = new KvBlocks(this.#config.kvGroups, this.#config.blockTokens);
     const { maxTokensPerPlan, admission, seed } = this.#config;
     this.#admission = new Admission(this.#blocks, maxTokensPerPlan, admission, seededRandom(seed));
-    this.#queue = new SequenceQueue(this.#admission);
-    this.#preemption = new Preemption(this.#queue, this.#config.forcePreemptionEvery);
+    const { order, costs, maxRows, forcePreemptionEvery } = this.#config;
+    this.#queue = new SequenceQueue(
+      this.#admission,
+      order === "fcfs" ? fcfs : priorityOrder(costs),
+    );
+    this.#preemption = new Preemption(this.#queue, maxRows, forcePreemptionEvery);
     this.#quantumMs = this.#config.quantumMs;
   }
 
-  /** @throws {SchedulerError} "bad_request", or "request_too_long" for one that can never fit. */
-  add(request: SequenceRequest, nowMs: number): void {
+  /**
+   * @returns Who it makes pointless, each ended by this.
+   * @throws {SchedulerError} "bad_request", or "request_too_long" for one that can never fit.
+   */
+  add(request: SequenceRequest, nowMs: number): SchedulerEvent[] {
+    this.#nowMs = nowMs;
     checkRequest(request);
     const worstCase = this.#admission.worstCase(request);
-    this.#queue.add(new Sequence(request, nowMs, worstCase, this.#blocks.newTables()));
+    const ticket = this.#nextTicket++;
+    const sequence = new Sequence(request, ticket, nowMs, worstCase, this.#blocks.newTables());
+    const superseded = this.#queue.supersededBy(sequence);
+    this.#queue.add(sequence, nowMs);
+    return superseded.map((other) => {
+      this.#queue.end(other, nowMs);
+      return endedEvent(other, "superseded", nowMs);
+    });
   }
 
   /** Ends the sequence, without an event. One that has ended already, or never was, is let be. */
   abort(id: SequenceId): void {
     const sequence = this.#queue.find(id);
-    if (sequence !== undefined) this.#queue.end(sequence);
+    if (sequence !== undefined) this.#queue.end(sequence, this.#nowMs);
   }
 
   /** The next plan, before the outcomes of earlier ones; "idle" until an add, abort or commit. */
   schedule(nowMs: number): WorkPlan | "idle" {
+    this.#nowMs = nowMs;
     if (this.isFull) return "idle";
     const budget = new PlanBudget(this.#config, this.#quantumMs);
-    this.#preemption.beginPlan();
+    this.#preemption.beginPlan(nowMs);
     const rows = [
       ...this.#planTokens(budget),
-      ...this.#planChunks(budget),
+      ...this.#planChunks(budget, nowMs),
       ...this.#startWaiting(budget, nowMs),
     ];
     if (rows.length === 0) return "idle";
@@ -77,16 +98,17 @@ export class Scheduler {
    * @throws {SchedulerError} "bad_outcome" for another plan, or other rows than it sampled.
    */
   commit(outcome: PlanOutcome, nowMs: number): SchedulerEvent[] {
+    this.#nowMs = nowMs;
     const events: SchedulerEvent[] = [];
     const { work, sampled } = this.#inFlight.settle(outcome, nowMs);
     this.#config.costs.observe?.(work, outcome.gpuMs);
     for (const { sequence, finished } of sampled) {
       // Aborted, or sampled past its end before the end was known: nobody wants the token.
       if (sequence.state === "finished") continue;
-      const reason = sequence.read(finished);
+      const reason = this.#queue.read(sequence, finished);
       if (reason === undefined) continue;
-      this.#queue.end(sequence);
-      events.push(finishedEvent(sequence, reason, nowMs));
+      this.#queue.end(sequence, nowMs);
+      events.push(endedEvent(sequence, reason, nowMs));
     }
     return events;
   }
@@ -141,14 +163,12 @@ export class Scheduler {
         yield this.#planRow(sequence, budget.takeToken(sequence.numComputedTokens));
   }
 
-  /**
-   * Prompts under way, the first started first, each cut to what is left. Only the newest started
-   * can have one, since a prompt that is cut lets nobody start after it.
-   */
-  *#planChunks(budget: PlanBudget): Iterable<PlannedRow> {
-    for (const sequence of this.#queue.running) {
+  /** Prompts under way, each cut to what is left, and before each whoever waits and is more urgent. */
+  *#planChunks(budget: PlanBudget, nowMs: number): Iterable<PlannedRow> {
+    const underWay = this.#queue.running.filter(({ numReadyTokens }) => numReadyTokens > 1);
+    for (const sequence of underWay) {
+      yield* this.#startWaiting(budget, nowMs, sequence.rank);
       const wanted = sequence.numReadyTokens;
-      if (wanted <= 1) continue;
       const fitting = this.#preemption.fitting(sequence, wanted);
       const count = budget.takeChunk(sequence.numComputedTokens, wanted, fitting);
       if (count === 0) return;
@@ -156,13 +176,19 @@ export class Scheduler {
     }
   }
 
-  *#startWaiting(budget: PlanBudget, nowMs: number): Iterable<PlannedRow> {
+  /** @param above Only those more urgent than this rank. */
+  *#startWaiting(
+    budget: PlanBudget,
+    nowMs: number,
+    above = Number.POSITIVE_INFINITY,
+  ): Iterable<PlannedRow> {
     while (this.numRunning < this.#config.maxRows && !this.#preemption.isShort) {
-      const sequence = this.#queue.nextToStart();
-      const wanted = sequence?.numReadyTokens ?? 0;
-      const fitting = sequence ? this.#preemption.fitting(sequence, wanted) : 0;
-      const count = budget.takeChunk(0, wanted, fitting);
-      if (sequence === undefined || count === 0) return;
+      const sequence = this.#queue.next(nowMs);
+      if (sequence === undefined || this.#queue.rankOf(sequence, nowMs) >= above) return;
+      if (!this.#queue.admits(sequence)) return;
+      const wanted = sequence.numReadyTokens;
+      const count = budget.takeChunk(0, wanted, this.#preemption.fitting(sequence, wanted));
+      if (count === 0) return;
       this.#queue.start(sequence, nowMs);
       yield this.#planRow(sequence, count);
     }

@@ -24,8 +24,17 @@ export interface SequenceRequest {
    * sequence sits out while a sample of it is unread, and the others go on.
    */
   readonly needsHost?: boolean;
-  /** How urgent, and whose lengths its own is predicted from. Default "interactive". */
+  /**
+   * How urgent, and whose lengths its own is predicted from. Default "interactive". A `completion`
+   * ends those before it of the same client and program: the latest wins.
+   */
   readonly priority?: Priority;
+  /** Wanted within so many milliseconds of `add`: its first token, or all of a `completion`. */
+  readonly deadlineMs?: number;
+  /** Who asks: clients of a class get equal shares. Default: all are one. */
+  readonly client?: string;
+  /** What it is a step of: requests of a program are served as if they had come with its first. */
+  readonly program?: string;
   /** How many tokens it will sample: known to a simulation, read by the policy "oracle" alone. */
   readonly outputTokens?: number;
 }
@@ -36,13 +45,20 @@ export class Sequence {
   readonly maxTokens: number;
   readonly needsHost: boolean;
   readonly priority: Priority;
+  readonly deadlineMs: number | undefined;
+  readonly client: string;
+  readonly program: string | undefined;
   readonly outputTokens: number | undefined;
+  /** Counts arrivals. */
+  readonly ticket: number;
   readonly arrivalMs: number;
   /** Blocks that it may come to hold at once, per KV group. */
   readonly worstCaseBlocks: readonly number[];
   readonly blockTables: readonly BlockTable[];
 
   state: "waiting" | "running" | "finished" = "waiting";
+  /** While it runs: how urgent it was when it started; 0 is the most. */
+  rank = 0;
   /** When its first row was planned. */
   #startMs: number | undefined;
   #numSampledTokens = 0;
@@ -52,6 +68,7 @@ export class Sequence {
 
   constructor(
     request: SequenceRequest,
+    ticket: number,
     arrivalMs: number,
     worstCaseBlocks: readonly number[],
     blockTables: readonly BlockTable[],
@@ -61,7 +78,11 @@ export class Sequence {
     this.maxTokens = request.maxTokens;
     this.needsHost = request.needsHost ?? false;
     this.priority = request.priority ?? "interactive";
+    this.deadlineMs = request.deadlineMs;
+    this.client = request.client ?? "";
+    this.program = request.program;
     this.outputTokens = request.outputTokens;
+    this.ticket = ticket;
     this.arrivalMs = arrivalMs;
     this.worstCaseBlocks = worstCaseBlocks;
     this.blockTables = blockTables;
@@ -87,10 +108,9 @@ export class Sequence {
     return this.#numComputedTokens;
   }
 
-  /** From `add` to its first plan; it has had one. */
-  get queueMs(): number {
-    assert(this.#startMs !== undefined, `sequence ${this.id} never started`);
-    return this.#startMs - this.arrivalMs;
+  /** From `add` to its first plan, if it has had one. */
+  get queueMs(): number | undefined {
+    return this.#startMs === undefined ? undefined : this.#startMs - this.arrivalMs;
   }
 
   /** A token came of running since it last started. */
@@ -115,9 +135,10 @@ export class Sequence {
     return Math.min(...this.blockTables.map((table) => table.reach(from))) - from;
   }
 
-  start(nowMs: number): void {
+  start(nowMs: number, rank: number): void {
     assert(this.state === "waiting", `sequence ${this.id} starts while ${this.state}`);
     this.state = "running";
+    this.rank = rank;
     this.#startMs ??= nowMs;
     this.#numSampledBeforeStart = this.#numSampledTokens;
   }
@@ -152,7 +173,8 @@ export class Sequence {
 
 /** @throws {SchedulerError} "bad_request". */
 export function checkRequest(request: SequenceRequest): void {
-  const { id, numPromptTokens, maxTokens, priority = "interactive", outputTokens } = request;
+  const { id, numPromptTokens, maxTokens, priority = "interactive" } = request;
+  const { deadlineMs, outputTokens } = request;
   if (!Number.isSafeInteger(id)) refuse(`sequence id ${id} is not an integer`);
   if (!isPositiveInteger(numPromptTokens))
     refuse(
@@ -166,6 +188,8 @@ export function checkRequest(request: SequenceRequest): void {
     );
   if (!PRIORITIES.includes(priority))
     refuse(`sequence ${id} has priority "${priority}"; it must be one of ${PRIORITIES.join(", ")}`);
+  if (deadlineMs !== undefined && !(deadlineMs > 0))
+    refuse(`sequence ${id} has a deadline of ${deadlineMs} ms; it must be above 0`);
   if (outputTokens !== undefined && !(isPositiveInteger(outputTokens) && outputTokens <= maxTokens))
     refuse(
       `sequence ${id} says ${outputTokens} outputTokens; ` +

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import {
   createScheduler,
   type PlanOutcome,
+  PRIORITIES,
   type Scheduler,
   type SchedulerConfig,
   type SchedulerEvent,
@@ -22,6 +23,10 @@ interface Progress {
   /** Of those, committed; ids beyond are known to the device alone. */
   numRead: number;
   numPreemptions: number;
+  readonly arrivalMs: number;
+  numStarts: number;
+  /** As it was when it started. */
+  rank: number;
   state: "live" | "finished" | "aborted";
   /** Blocks of its newest row, per group. */
   blockTables: readonly (readonly number[])[];
@@ -32,11 +37,12 @@ export class Serving {
   readonly plans: WorkPlan[] = [];
   readonly events: SchedulerEvent[] = [];
   readonly progress = new Map<number, Progress>();
-  /** In the order in which they started. */
+  /** The most urgent first, and of a rank in the order in which they started. */
   readonly #running: number[] = [];
-  /** Taken back, and no plan has said so yet; newest first. */
+  /** Taken back, and no plan has said so yet; the last to run first. */
   readonly #untold: number[] = [];
-  #mayStart = true;
+  /** Only more urgent ones than this may start in a plan that took somebody back. */
+  #startsAbove = Number.POSITIVE_INFINITY;
   readonly #config: SchedulerConfig;
   readonly #device: FakeDevice;
   readonly #capacity: readonly number[];
@@ -53,7 +59,11 @@ export class Serving {
   add(request: FakeRequest): void {
     const { promptTokens, stopEvery: _, stopAfter: __, ...rest } = request;
     const { id } = request;
-    this.scheduler.add({ ...rest, numPromptTokens: promptTokens.length }, this.nowMs);
+    const asked = { ...rest, numPromptTokens: promptTokens.length };
+    for (const event of this.scheduler.add(asked, this.nowMs)) {
+      this.#end(event.sequenceId, "aborted");
+      this.events.push(event);
+    }
     this.#device.addPrompt(request);
     this.progress.set(id, {
       request,
@@ -62,6 +72,9 @@ export class Serving {
       numSampled: 0,
       numRead: 0,
       numPreemptions: 0,
+      arrivalMs: this.nowMs,
+      numStarts: 0,
+      rank: 0,
       state: "live",
       blockTables: [],
     });
@@ -140,28 +153,53 @@ export class Serving {
     return this.progress.get(id)!.ids;
   }
 
-  /** The newest started; what they have computed is lost, and all else is kept. */
+  /** The last to run; what they have computed is lost, and all else is kept. */
   #takeBack(count: number): void {
     assert(count >= 0, `${-count} run that never started`);
-    for (const id of this.#running.splice(this.#running.length - count, count).reverse()) {
+    const last = this.#running.splice(this.#running.length - count, count).reverse();
+    this.#startsAbove = Number.POSITIVE_INFINITY;
+    for (const id of last) {
       const progress = this.progress.get(id)!;
       Object.assign(progress, { numComputed: 0, blockTables: [] });
       progress.numPreemptions += 1;
       this.#untold.push(id);
+      if (this.#running.length > 0) this.#startsAbove = Math.min(this.#startsAbove, progress.rank);
     }
-    this.#mayStart = count === 0 || this.#running.length === 0;
   }
 
-  /** In order of arrival, also those that start again, whose ids are all known by then. */
+  /** In turn, also those that start again, whose ids are all known by then. */
   #start(id: number): void {
-    const { numRead, numSampled } = this.progress.get(id)!;
+    const progress = this.progress.get(id)!;
+    const { numRead, numSampled } = progress;
     assert.equal(numRead, numSampled, "starts again with ids that the host does not know");
-    assert(this.#mayStart, "starts beside one taken back");
+    const rank = this.#rankOf(id);
+    assert(rank < this.#startsAbove, "starts beside one taken back");
     for (const [earlier, { state }] of this.progress) {
       if (earlier === id) break;
-      assert(state !== "live" || this.#running.includes(earlier), `${id} overtakes ${earlier}`);
+      if (state !== "live" || this.#running.includes(earlier)) continue;
+      assert(!this.#goesBefore(earlier, id), `${id} overtakes ${earlier}`);
     }
-    this.#running.push(id);
+    Object.assign(progress, { rank, numStarts: progress.numStarts + 1 });
+    const at = this.#running.findIndex((other) => this.progress.get(other)!.rank > rank);
+    this.#running.splice(at < 0 ? this.#running.length : at, 0, id);
+  }
+
+  /** Where only class and arrival count; what clients and deadlines change has tests of its own. */
+  #goesBefore(earlier: number, later: number): boolean {
+    const [a, b] = [this.progress.get(earlier)!, this.progress.get(later)!];
+    const [{ client, program }, other] = [a.request, b.request];
+    if (client !== other.client || program !== other.program) return false;
+    if (other.deadlineMs !== undefined) return false;
+    if (this.#rankOf(earlier) !== this.#rankOf(later))
+      return this.#rankOf(earlier) < this.#rankOf(later);
+    return a.numStarts > 0 || b.numStarts === 0;
+  }
+
+  #rankOf(id: number): number {
+    const { request, arrivalMs } = this.progress.get(id)!;
+    if (this.#config.order === "fcfs") return 0;
+    const gained = Math.floor((this.nowMs - arrivalMs) / 5000);
+    return Math.max(0, PRIORITIES.indexOf(request.priority ?? "interactive") - gained);
   }
 
   #end(id: number, state: "finished" | "aborted"): void {

@@ -1,0 +1,79 @@
+/**
+ * Classes first, and a class gained for each five seconds of waiting; then the client that was given
+ * least; then the deadlines that can still be met, earliest first (FlowPrefill's feasible-first);
+ * then by program and arrival. Who was taken back goes before the others of its class.
+ */
+import type { CostModel } from "../cost-model.ts";
+import { PRIORITIES, type Sequence } from "../sequence.ts";
+import { FairShare, PROMPT_WEIGHT, SAMPLED_WEIGHT } from "./fair-share.ts";
+import type { Order } from "./order.ts";
+import { Programs } from "./programs.ts";
+
+export const MS_PER_CLASS = 5_000;
+/** Who waits longer than all classes take is starved, and every so many starts the oldest is next. */
+const STARVED_MS = PRIORITIES.length * MS_PER_CLASS;
+const STARTS_PER_STARVED = 8;
+
+export function priorityOrder(costs: CostModel): Order {
+  const fairShare = new FairShare();
+  const programs = new Programs();
+  let numStarts = 0;
+
+  const rankOf = ({ priority, arrivalMs }: Sequence, nowMs: number): number => {
+    const gained = Math.floor((nowMs - arrivalMs) / MS_PER_CLASS);
+    return Math.max(0, PRIORITIES.indexOf(priority) - gained);
+  };
+
+  const isBefore = (a: Sequence, b: Sequence, nowMs: number): boolean => {
+    const rank = rankOf(a, nowMs) - rankOf(b, nowMs);
+    if (rank !== 0) return rank < 0;
+    if (a.hasStarted !== b.hasStarted) return a.hasStarted;
+    if (a.client !== b.client) {
+      const given = fairShare.counterOf(a.client) - fairShare.counterOf(b.client);
+      if (given !== 0) return given < 0;
+    }
+    const deadlines = [a, b].map((sequence) => feasibleDeadline(sequence, nowMs, costs));
+    if (deadlines[0] !== deadlines[1]) return deadlines[0] < deadlines[1];
+    const tickets = [a, b].map((sequence) => programs.ticketOf(sequence));
+    return tickets[0] === tickets[1] ? a.ticket < b.ticket : tickets[0] < tickets[1];
+  };
+
+  return {
+    rankOf,
+    next(waiting, nowMs) {
+      if (numStarts % STARTS_PER_STARVED === STARTS_PER_STARVED - 1) {
+        const oldest = waiting.reduce((a, b) => (b.ticket < a.ticket ? b : a));
+        if (nowMs - oldest.arrivalMs > STARVED_MS) return oldest;
+      }
+      return waiting.reduce((first, other) => (isBefore(other, first, nowMs) ? other : first));
+    },
+    waits(sequence, nowMs) {
+      fairShare.waits(sequence.client);
+      programs.touch(sequence, nowMs);
+    },
+    leaves(sequence, nowMs) {
+      fairShare.leaves(sequence.client);
+      programs.touch(sequence, nowMs);
+      if (sequence.state === "running") numStarts += 1;
+    },
+    charge({ client }, { prompt = 0, sampled = 0 }) {
+      fairShare.charge(client, PROMPT_WEIGHT * prompt + SAMPLED_WEIGHT * sampled);
+    },
+  };
+}
+
+/**
+ * When it is due, in the clock's milliseconds. Infinite without a deadline, and when its first token
+ * would come too late even if all else stood still.
+ */
+function feasibleDeadline(
+  { deadlineMs, arrivalMs, numTokens }: Sequence,
+  nowMs: number,
+  costs: CostModel,
+): number {
+  if (deadlineMs === undefined) return Number.POSITIVE_INFINITY;
+  const numAttended = (numTokens * (numTokens + 1)) / 2;
+  const neededMs = costs.predictMs({ numTokens, numKvTokens: numTokens, numAttended });
+  const dueMs = arrivalMs + deadlineMs;
+  return nowMs + neededMs <= dueMs ? dueMs : Number.POSITIVE_INFINITY;
+}
