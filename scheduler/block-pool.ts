@@ -1,34 +1,46 @@
 /**
- * The blocks of one KV group: who is free, who is held how often.
- * Knows no tokens and no sequences; what a block contains is the holder's business.
+ * The blocks of one KV group: who is free, who is held how often, and in which order the free ones
+ * are handed out. Knows no tokens and no sequences; that a block's content is worth keeping, and
+ * what it is, is the prefix cache's business.
  */
 import { assert } from "./assert.ts";
 
 /** Never handed out: stands in tables where a window has passed, and takes writes of padding. */
 export const TRASH_BLOCK = 0;
 
+/** Where the free list begins and ends; the trash block is never in it, so its links serve. */
+const ENDS = TRASH_BLOCK;
+
 /**
  * Always: free + used = numBlocks − 1, and a block is in the free list exactly while nobody holds
- * it. Every operation is O(1).
+ * it. Every operation is O(1), taking a block out of the middle of the free list included.
+ *
+ * A cached block keeps its content while it is free, until it is handed out again: eviction is lazy
+ * and least recently used first. Blocks without such content are handed out before all of them.
  */
 export class BlockPool {
   /** Blocks that can be handed out; the trash block is not one of them. */
   readonly capacity: number;
+  readonly #onEvict: (block: number) => void;
   readonly #refCount: Int32Array;
-  // Intrusive free list, oldest first: blocks come back in the order they were freed.
+  readonly #isCached: Uint8Array;
+  // Intrusive free list, a ring through `ENDS`: `next` of it is handed out first.
   readonly #next: Int32Array;
-  #oldest: number;
-  #newest: number;
+  readonly #previous: Int32Array;
   #numFree: number;
 
-  /** @param numBlocks At least 2, the trash block included. */
-  constructor(numBlocks: number) {
+  /**
+   * @param numBlocks At least 2, the trash block included.
+   * @param onEvict Called when a cached block is about to be handed out: its content is lost.
+   */
+  constructor(numBlocks: number, onEvict: (block: number) => void = () => {}) {
     assert(numBlocks >= 2, `a pool of ${numBlocks} blocks`);
     this.capacity = numBlocks - 1;
+    this.#onEvict = onEvict;
     this.#refCount = new Int32Array(numBlocks);
-    this.#next = Int32Array.from({ length: numBlocks }, (_, block) => (block + 1) % numBlocks);
-    this.#oldest = 1;
-    this.#newest = this.capacity;
+    this.#isCached = new Uint8Array(numBlocks);
+    this.#next = Int32Array.from({ length: numBlocks }, (_, i) => (i + 1) % numBlocks);
+    this.#previous = Int32Array.from({ length: numBlocks }, (_, i) => (i || numBlocks) - 1);
     this.#numFree = this.capacity;
   }
 
@@ -40,21 +52,35 @@ export class BlockPool {
     return this.capacity - this.#numFree;
   }
 
-  /** The block freed longest ago, held once. Ask only while `numFree` is above 0. */
+  numHolders(block: number): number {
+    return this.#refCount[block];
+  }
+
+  /** The first of the free list, held once. Ask only while `numFree` is above 0. */
   allocate(): number {
     assert(this.#numFree > 0, `no free block of ${this.capacity}`);
-    const block = this.#oldest;
-    assert(this.#refCount[block] === 0, `free block ${block} is held`);
-    this.#oldest = this.#next[block];
-    this.#refCount[block] = 1;
-    this.#numFree -= 1;
+    const block = this.#next[ENDS];
+    if (this.#isCached[block] === 1) {
+      this.#isCached[block] = 0;
+      this.#onEvict(block);
+    }
+    this.#takeOut(block);
     return block;
   }
 
-  /** One more holder of a block that somebody holds. */
+  /** From now on the content is kept for as long as memory allows. Somebody holds the block. */
+  cache(block: number): void {
+    assert(this.#refCount[block] > 0, `block ${block} is cached, which nobody holds`);
+    this.#isCached[block] = 1;
+  }
+
+  /** One more holder of a block that somebody holds, or whose content was kept. */
   retain(block: number): void {
-    assert(this.#refCount[block] > 0, `retain of block ${block}, which nobody holds`);
-    this.#refCount[block] += 1;
+    if (this.#refCount[block] > 0) this.#refCount[block] += 1;
+    else {
+      assert(this.#isCached[block] === 1, `retain of block ${block}, which nobody holds`);
+      this.#takeOut(block);
+    }
   }
 
   /** One holder less; the last one frees the block. */
@@ -62,9 +88,26 @@ export class BlockPool {
     assert(this.#refCount[block] > 0, `release of block ${block}, which nobody holds`);
     this.#refCount[block] -= 1;
     if (this.#refCount[block] > 0) return;
-    if (this.#numFree === 0) this.#oldest = block;
-    else this.#next[this.#newest] = block;
-    this.#newest = block;
+    if (this.#isCached[block] === 1) this.#insertAfter(this.#previous[ENDS], block);
+    else this.#insertAfter(ENDS, block);
+  }
+
+  #takeOut(block: number): void {
+    assert(this.#refCount[block] === 0, `free block ${block} is held`);
+    this.#refCount[block] = 1;
+    const next = this.#next[block];
+    const previous = this.#previous[block];
+    this.#next[previous] = next;
+    this.#previous[next] = previous;
+    this.#numFree -= 1;
+  }
+
+  #insertAfter(previous: number, block: number): void {
+    const next = this.#next[previous];
+    this.#next[previous] = block;
+    this.#previous[block] = previous;
+    this.#next[block] = next;
+    this.#previous[next] = block;
     this.#numFree += 1;
   }
 }

@@ -1,17 +1,29 @@
-/** The block pools of all KV groups, side by side. Decides nothing; what it is asked for exists. */
+/**
+ * The block pools of all KV groups, side by side, and the prefix cache over them. Decides nothing;
+ * what it is asked for exists.
+ */
+import type { HashChain } from "./block-hash.ts";
 import { BlockPool } from "./block-pool.ts";
 import { BlockTable } from "./block-table.ts";
+import { PrefixCache } from "./prefix-cache.ts";
+import { SequenceBlocks } from "./sequence-blocks.ts";
 import type { KvGroup } from "./work-plan.ts";
 
 export class KvBlocks {
   readonly groups: readonly KvGroup[];
   readonly blockTokens: number;
   readonly #pools: readonly BlockPool[];
+  readonly #cache: PrefixCache;
 
   constructor(groups: readonly KvGroup[], blockTokens: number) {
     this.groups = groups;
     this.blockTokens = blockTokens;
-    this.#pools = groups.map((group) => new BlockPool(group.numBlocks));
+    this.#pools = groups.map(
+      ({ numBlocks }, group) =>
+        new BlockPool(numBlocks, (block) => this.#cache.evict(group, block)),
+    );
+    const windows = groups.map(({ window }) => window ?? Number.POSITIVE_INFINITY);
+    this.#cache = new PrefixCache(this.#pools, windows, blockTokens);
   }
 
   /** Blocks that can be handed out, per group. */
@@ -26,6 +38,11 @@ export class KvBlocks {
   /** Share of the blocks that are held, per group, 0 to 1. */
   get usage(): readonly number[] {
     return this.#pools.map((pool) => pool.numUsed / pool.capacity);
+  }
+
+  /** Those of a new sequence: none yet. */
+  newSequence(chain: HashChain): SequenceBlocks {
+    return new SequenceBlocks(this.newTables(), this.#cache, chain);
   }
 
   /** Empty tables of a new sequence, one per group. */

@@ -52,6 +52,53 @@ describe("block table", () => {
     expect(before).toEqual([1]);
   });
 
+  test("a table that begins with cached blocks gives back what the first row does not see", () => {
+    const pool = new BlockPool(10);
+    const before = new BlockTable(pool, 16, 20);
+    before.cover({ from: 0, to: 48 });
+    const table = new BlockTable(pool, 16, 20);
+    // The query at 48 sees 29 to 48.
+    table.adopt([0, 2, 3]);
+    expect([1, 2, 3].map((block) => pool.numHolders(block))).toEqual([1, 2, 2]);
+    table.cover({ from: 48, to: 49 });
+    expect(table.snapshot()).toEqual([0, 2, 3, 4]);
+    table.cover({ from: 52, to: 53 });
+    expect(table.snapshot()).toEqual([0, 0, 3, 4]);
+    expect(pool.numHolders(2)).toBe(1);
+    before.release();
+    table.release();
+    expect(pool.numUsed).toBe(0);
+  });
+
+  test("blocks that others hold too, and cached blocks that are free, do not lengthen the reach", () => {
+    const pool = new BlockPool(4);
+    const [table, other] = [new BlockTable(pool, 16, 16), new BlockTable(pool, 16, 16)];
+    table.cover({ from: 0, to: 32 });
+    expect(table.reach(32)).toBe(64);
+    other.adopt([1, 2]);
+    expect(table.reach(32)).toBe(48);
+    other.release();
+    pool.cache(1);
+    table.release();
+    expect(table.reach(16, [1])).toBe(48);
+    other.adopt([1]);
+    expect(table.reach(16, [1])).toBe(48);
+  });
+
+  test("a fork shares full blocks and copies a partial one", () => {
+    const pool = new BlockPool(10);
+    const table = new BlockTable(pool, 16);
+    table.cover({ from: 0, to: 40 });
+    const { table: fork, copy } = table.fork(40);
+    expect(copy).toEqual({ from: 3, to: 4 });
+    expect(fork.snapshot()).toEqual([1, 2, 4]);
+    expect([1, 2, 3, 4].map((block) => pool.numHolders(block))).toEqual([2, 2, 1, 1]);
+    table.release();
+    fork.cover({ from: 40, to: 48 });
+    expect(fork.fork(48)).not.toHaveProperty("copy");
+    expect(fork.snapshot()).toEqual([1, 2, 4]);
+  });
+
   test("visible tokens always have a block; held blocks never pass the admitted worst case", () => {
     const shape = fc.record({
       blockTokens: fc.constantFrom(16 as const, 32 as const),
