@@ -8,7 +8,7 @@ export class PlanBudget {
   readonly #minChunkTokens: number;
   readonly #costs: CostModel;
   readonly #quantumMs: number;
-  #work: PlanWork = { numTokens: 0, numKvTokens: 0, numAttended: 0 };
+  readonly #work = { numTokens: 0, numKvTokens: 0, numAttended: 0 };
   #hasChunk = false;
   #isCut = false;
 
@@ -30,7 +30,10 @@ export class PlanBudget {
   /** The one token that a sequence at `from` lacks; its place is reserved, whatever the quantum. */
   takeToken(from: number): number {
     assert(this.#work.numTokens < this.#maxTokens, "no place left for a decode token");
-    return this.#take(from, 1);
+    this.#work.numTokens += 1;
+    this.#work.numKvTokens += from + 1;
+    this.#work.numAttended += from + 1;
+    return 1;
   }
 
   /**
@@ -62,7 +65,7 @@ export class PlanBudget {
   }
 
   #take(from: number, count: number): number {
-    if (count > 0) this.#work = this.#with(from, count);
+    if (count > 0) Object.assign(this.#work, this.#with(from, count));
     return count;
   }
 

@@ -48,10 +48,9 @@ export class InFlight {
 
   /**
    * Take the oldest plan out.
-   * @returns What it was, and what it sampled: sequence and whether that token ends it.
    * @throws {SchedulerError} "bad_outcome" when the outcome is not that plan's; nothing changes.
    */
-  settle({ planId, sampled, gpuMs }: PlanOutcome, nowMs: number): SettledPlan {
+  settle({ planId, sampled, gpuMs }: PlanOutcome, nowMs: number): InFlightPlan {
     const plan = this.#plans.at(0);
     if (plan === undefined || plan.planId !== planId)
       throw new SchedulerError(
@@ -59,12 +58,12 @@ export class InFlight {
         `outcome of plan ${planId}, but ${plan ? `plan ${plan.planId} comes next` : "no plan is in flight"}; ` +
           "commit each plan once, in order",
       );
-    const expected = plan.sampling.map((sequence) => sequence.id);
-    const actual = sampled.map((entry) => entry.sequenceId);
-    if (expected.length !== actual.length || expected.some((id, index) => id !== actual[index]))
+    const isAsPlanned = plan.sampling.every(({ id }, row) => id === sampled.at(row)?.sequenceId);
+    if (!isAsPlanned || sampled.length !== plan.sampling.length)
       throw new SchedulerError(
         "bad_outcome",
-        `outcome of plan ${planId} samples sequences [${actual}], the plan [${expected}]; ` +
+        `outcome of plan ${planId} samples sequences [${sampled.map(({ sequenceId }) => sequenceId)}], ` +
+          `the plan [${plan.sampling.map(({ id }) => id)}]; ` +
           "give one entry per row with `sample`, in row order",
       );
     this.#plans.shift();
@@ -72,12 +71,6 @@ export class InFlight {
     // The GPU runs plans in order: each begins when it is there and the one before has ended.
     this.#endMs = Math.min(nowMs, Math.max(plan.plannedMs, this.#endMs) + gpuMs);
     this.#latencyMs += SHARE_OF_NEWEST * (nowMs - this.#endMs - this.#latencyMs);
-    const ends = plan.sampling.map((sequence, i) => ({ sequence, ...sampled[i] }));
-    return { work: plan.work, sampled: ends };
+    return plan;
   }
-}
-
-interface SettledPlan {
-  readonly work: PlanWork;
-  readonly sampled: readonly { readonly sequence: Sequence; readonly finished: boolean }[];
 }

@@ -5,11 +5,11 @@
  * tokens again later: ids and samples are kept.
  */
 import type { SequenceQueue } from "./queue.ts";
-import { PRIORITIES, type Sequence } from "./sequence.ts";
+import { PRIORITY_RANK, type Sequence } from "./sequence.ts";
 import type { SequenceId } from "./work-plan.ts";
 
 /** From this rank on a sequence makes place for arrivals above it; a reader waits for the others. */
-const YIELDING_RANK = PRIORITIES.indexOf("agent");
+const YIELDING_RANK = PRIORITY_RANK.agent;
 
 export class Preemption {
   readonly #queue: SequenceQueue;
@@ -37,6 +37,7 @@ export class Preemption {
   beginPlan(nowMs: number): void {
     this.#nowMs = nowMs;
     this.#isShort = false;
+    this.#queue.beginPlan();
     this.#force();
     this.#makePlace();
   }
@@ -83,10 +84,11 @@ export class Preemption {
 
   /** For the next to start, as few as it takes, and nobody if all that may yield are too few. */
   #makePlace(): void {
+    const { running } = this.#queue;
+    if (running.length === 0 || running[running.length - 1].rank < YIELDING_RANK) return;
     const next = this.#queue.next(this.#nowMs);
     if (next === undefined) return;
     const rank = this.#queue.rankOf(next, this.#nowMs);
-    const { running } = this.#queue;
     for (let kept = running.length; kept >= 0; kept--) {
       const last = running[kept];
       if (last !== undefined && (last.rank <= rank || last.rank < YIELDING_RANK)) return;

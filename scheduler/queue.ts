@@ -17,6 +17,8 @@ export class SequenceQueue {
   readonly #waiting: Sequence[] = [];
   /** The most urgent first, and of a rank the first started: who is last is the first taken back. */
   readonly #running: Sequence[] = [];
+  /** Known for the plan being made, until somebody comes or leaves. */
+  #next: Sequence | undefined;
 
   constructor(admission: Admission, order: Order) {
     this.#admission = admission;
@@ -58,8 +60,13 @@ export class SequenceQueue {
    */
   next(nowMs: number): Sequence | undefined {
     if (this.#waiting.length === 0) return undefined;
-    const next = this.#order.next(this.#waiting, nowMs);
-    return next.numReadyTokens > 0 ? next : undefined;
+    this.#next ??= this.#order.next(this.#waiting, nowMs);
+    return this.#next.numReadyTokens > 0 ? this.#next : undefined;
+  }
+
+  /** The clock has moved, and with it whose turn it is. */
+  beginPlan(): void {
+    this.#next = undefined;
   }
 
   rankOf(sequence: Sequence, nowMs: number): number {
@@ -109,11 +116,13 @@ export class SequenceQueue {
 
   #wait(sequence: Sequence, nowMs: number): void {
     this.#waiting.push(sequence);
+    this.#next = undefined;
     this.#order.waits?.(sequence, nowMs);
   }
 
   #leave(sequence: Sequence, nowMs: number): void {
     this.#waiting.splice(this.#waiting.indexOf(sequence), 1);
+    this.#next = undefined;
     this.#order.leaves?.(sequence, nowMs);
   }
 }

@@ -31,6 +31,8 @@ export class Scheduler {
   readonly #inFlight = new InFlight();
   #quantumMs: number;
   #nextTicket = 0;
+  /** Of the plan being made, those whose rows sample, in row order. */
+  #sampling: Sequence[] = [];
   /** The clock as last heard. */
   #nowMs = 0;
 
@@ -85,9 +87,8 @@ export class Scheduler {
       ...this.#startWaiting(budget, nowMs),
     ];
     if (rows.length === 0) return "idle";
-    const sampling = rows
-      .filter((row) => row.sample)
-      .map((row) => this.#queue.find(row.sequenceId)!);
+    const sampling = this.#sampling;
+    this.#sampling = [];
     const { work, predictedMs } = budget;
     const id = this.#inFlight.push({ sampling, work, predictedMs, plannedMs: nowMs });
     return { id, preempted: this.#preemption.endPlan(), rows, copies: [], predictedMs };
@@ -100,16 +101,16 @@ export class Scheduler {
   commit(outcome: PlanOutcome, nowMs: number): SchedulerEvent[] {
     this.#nowMs = nowMs;
     const events: SchedulerEvent[] = [];
-    const { work, sampled } = this.#inFlight.settle(outcome, nowMs);
+    const { work, sampling } = this.#inFlight.settle(outcome, nowMs);
     this.#config.costs.observe?.(work, outcome.gpuMs);
-    for (const { sequence, finished } of sampled) {
+    sampling.forEach((sequence, row) => {
       // Aborted, or sampled past its end before the end was known: nobody wants the token.
-      if (sequence.state === "finished") continue;
-      const reason = this.#queue.read(sequence, finished);
-      if (reason === undefined) continue;
+      if (sequence.state === "finished") return;
+      const reason = this.#queue.read(sequence, outcome.sampled[row].finished);
+      if (reason === undefined) return;
       this.#queue.end(sequence, nowMs);
       events.push(endedEvent(sequence, reason, nowMs));
-    }
+    });
     return events;
   }
 
@@ -195,8 +196,11 @@ export class Scheduler {
   }
 
   #planRow(sequence: Sequence, count: number): PlannedRow {
+    const row = sequence.advance(count);
+    if (row.sample) this.#sampling.push(sequence);
     const stages = { from: 0, to: 2 * this.#config.numLayers + 2 };
-    return { sequenceId: sequence.id, stages, kind: "compute", ...sequence.advance(count) };
+    const { tokens, sample, blockTables } = row;
+    return { sequenceId: sequence.id, tokens, stages, kind: "compute", sample, blockTables };
   }
 }
 

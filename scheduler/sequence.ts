@@ -11,6 +11,13 @@ import type { PlannedRow, SequenceId } from "./work-plan.ts";
 /** Most urgent first. */
 export const PRIORITIES = ["interactive", "completion", "agent", "background"] as const;
 export type Priority = (typeof PRIORITIES)[number];
+/** 0 is the most urgent. */
+export const PRIORITY_RANK: Readonly<Record<Priority, number>> = {
+  interactive: 0,
+  completion: 1,
+  agent: 2,
+  background: 3,
+};
 
 export interface SequenceRequest {
   /** Chosen by the caller; unique among the sequences that have not ended. */
@@ -132,7 +139,9 @@ export class Sequence {
   /** The next tokens that there are blocks for, whether they are ready or not. */
   get numFittingTokens(): number {
     const from = this.#numComputedTokens;
-    return Math.min(...this.blockTables.map((table) => table.reach(from))) - from;
+    let reach = Number.POSITIVE_INFINITY;
+    for (const table of this.blockTables) reach = Math.min(reach, table.reach(from));
+    return reach - from;
   }
 
   start(nowMs: number, rank: number): void {

@@ -4,7 +4,7 @@
  * then by program and arrival. Who was taken back goes before the others of its class.
  */
 import type { CostModel } from "../cost-model.ts";
-import { PRIORITIES, type Sequence } from "../sequence.ts";
+import { PRIORITIES, PRIORITY_RANK, type Sequence } from "../sequence.ts";
 import { FairShare, PROMPT_WEIGHT, SAMPLED_WEIGHT } from "./fair-share.ts";
 import type { Order } from "./order.ts";
 import { Programs } from "./programs.ts";
@@ -21,21 +21,24 @@ export function priorityOrder(costs: CostModel): Order {
 
   const rankOf = ({ priority, arrivalMs }: Sequence, nowMs: number): number => {
     const gained = Math.floor((nowMs - arrivalMs) / MS_PER_CLASS);
-    return Math.max(0, PRIORITIES.indexOf(priority) - gained);
+    return Math.max(0, PRIORITY_RANK[priority] - gained);
   };
 
+  /** Of two of the same rank. Looked at a thousand times a plan: what is dear comes last. */
   const isBefore = (a: Sequence, b: Sequence, nowMs: number): boolean => {
-    const rank = rankOf(a, nowMs) - rankOf(b, nowMs);
-    if (rank !== 0) return rank < 0;
     if (a.hasStarted !== b.hasStarted) return a.hasStarted;
     if (a.client !== b.client) {
       const given = fairShare.counterOf(a.client) - fairShare.counterOf(b.client);
       if (given !== 0) return given < 0;
     }
-    const deadlines = [a, b].map((sequence) => feasibleDeadline(sequence, nowMs, costs));
-    if (deadlines[0] !== deadlines[1]) return deadlines[0] < deadlines[1];
-    const tickets = [a, b].map((sequence) => programs.ticketOf(sequence));
-    return tickets[0] === tickets[1] ? a.ticket < b.ticket : tickets[0] < tickets[1];
+    if (a.deadlineMs !== undefined || b.deadlineMs !== undefined) {
+      const dueA = feasibleDeadline(a, nowMs, costs);
+      const dueB = feasibleDeadline(b, nowMs, costs);
+      if (dueA !== dueB) return dueA < dueB;
+    }
+    const programA = programs.ticketOf(a);
+    const programB = programs.ticketOf(b);
+    return programA === programB ? a.ticket < b.ticket : programA < programB;
   };
 
   return {
@@ -45,7 +48,16 @@ export function priorityOrder(costs: CostModel): Order {
         const oldest = waiting.reduce((a, b) => (b.ticket < a.ticket ? b : a));
         if (nowMs - oldest.arrivalMs > STARVED_MS) return oldest;
       }
-      return waiting.reduce((first, other) => (isBefore(other, first, nowMs) ? other : first));
+      let first = waiting[0];
+      let rank = rankOf(first, nowMs);
+      for (const other of waiting) {
+        const otherRank = rankOf(other, nowMs);
+        if (otherRank > rank) continue;
+        if (otherRank === rank && !isBefore(other, first, nowMs)) continue;
+        first = other;
+        rank = otherRank;
+      }
+      return first;
     },
     waits(sequence, nowMs) {
       fairShare.waits(sequence.client);
