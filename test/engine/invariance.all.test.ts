@@ -70,7 +70,7 @@ describe.each(profiles())("device profile %s", (profile) => {
       for (const [i, length] of lengths.entries()) await expectInvariant(loaded, length, i);
       report("invariance", { model, kv, profile, lengths });
     },
-    300_000,
+    scale("invariance", 300_000, 7_200_000),
   );
 });
 
