@@ -21,7 +21,7 @@ const MOST_GAP_MS = 1500;
 
 /** First token within 10 s and no gap above 1.5 s: the Past-Future harness' service level. */
 export function meetsService(request: ReplayedRequest): boolean {
-  if (!isServed(request) || ttftOf(request) > MOST_TTFT_MS) return false;
+  if (!isServed(request) || request.isSuperseded || ttftOf(request) > MOST_TTFT_MS) return false;
   const { tokenMs } = request;
   return tokenMs.every((ms, i) => i === 0 || ms - tokenMs[i - 1] <= MOST_GAP_MS);
 }

@@ -9,6 +9,8 @@ export const policies = {
   optimistic: { admission: "optimistic" },
   /** Knows how long each answer will be: the bound, not a choice. */
   oracle: { admission: "oracle" },
+  /** As other engines do by default: in order of arrival, whoever's prompt fits now. */
+  fcfs: { order: "fcfs", admission: "optimistic" },
 } as const satisfies Record<string, PolicyOverlay>;
 
 export type PolicyName = keyof typeof policies;

@@ -22,8 +22,10 @@ export interface ReplayOptions {
 /** What became of one request. */
 export interface ReplayedRequest {
   readonly request: TraceRequest;
-  /** When each of its tokens came to the host; empty when it was refused. */
+  /** When each of its tokens came to the host; none when it was refused. */
   readonly tokenMs: readonly number[];
+  /** A later completion of its client came before its end. */
+  readonly isSuperseded: boolean;
   readonly numPreemptions: number;
 }
 
@@ -37,7 +39,7 @@ export interface Replay {
   readonly computedTokens: number;
   /** Of those, for a second or later time, because they were lost by a preemption. */
   readonly recomputedTokens: number;
-  /** Sampled past a request's end before the end was known. */
+  /** Sampled past a request's end before the host knew of it. */
   readonly surplusTokens: number;
   /** From the first arrival to the last token. */
   readonly makespanMs: number;
@@ -73,6 +75,7 @@ interface Progress {
   readonly tokenMs: number[];
   /** First token that was never computed. */
   numEverComputed: number;
+  isSuperseded: boolean;
   numPreemptions: number;
 }
 
@@ -129,6 +132,7 @@ class Run {
       request,
       tokenMs: [],
       numEverComputed: 0,
+      isSuperseded: false,
       numPreemptions: 0,
     }));
   }
@@ -171,7 +175,11 @@ class Run {
       if (request.arrivalMs > this.#nowMs) return;
       const id = this.#numArrived;
       try {
-        this.#scheduler.add({ ...request, id, maxTokens: this.#maxTokens }, this.#nowMs);
+        const start = { ...request, id, maxTokens: this.#maxTokens };
+        for (const { sequenceId } of this.#scheduler.add(start, this.#nowMs)) {
+          this.#progress[sequenceId].isSuperseded = true;
+          this.#kv.hold(sequenceId, 0);
+        }
       } catch (error) {
         if (!(error instanceof SchedulerError && error.code === "request_too_long")) throw error;
         this.#numRefused += 1;
@@ -193,8 +201,8 @@ class Run {
 
   /** @returns Whether the token that came to the host is the request's last. */
   #read(id: SequenceId): boolean {
-    const { request, tokenMs } = this.#progress[id];
-    if (tokenMs.length === request.outputTokens) this.#surplusTokens += 1;
+    const { request, tokenMs, isSuperseded } = this.#progress[id];
+    if (isSuperseded || tokenMs.length === request.outputTokens) this.#surplusTokens += 1;
     else tokenMs.push(this.#nowMs);
     return tokenMs.length === request.outputTokens;
   }

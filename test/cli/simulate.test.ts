@@ -88,9 +88,9 @@ test("the JSON has every field for each policy and load", async () => {
   const result = await json(...SMALL, "--load", "backlog,0.5");
   expect(result).toMatchObject({ trace: "built-in", kvTokens: 8192, requests: 60, seed: 0 });
   const runs = result.policies.map(({ name, load }: Record<string, unknown>) => [load, name]);
-  const names = ["past-future", "conservative", "optimistic", "oracle"];
-  expect(runs.slice(0, 4)).toEqual(names.map((name) => ["backlog", name]));
-  expect(runs.slice(-4)).toEqual(names.map((name) => [0.5, name]));
+  const names = ["past-future", "conservative", "optimistic", "oracle", "fcfs"];
+  expect(runs.slice(0, 5)).toEqual(names.map((name) => ["backlog", name]));
+  expect(runs.slice(-5)).toEqual(names.map((name) => [0.5, name]));
   for (const run of result.policies) {
     expect(run.steps).toBeGreaterThan(100);
     for (const key of ["preemptions", "recomputedTokens", "refused"])

@@ -107,6 +107,20 @@ test("what can never fit is refused, and the others are served", () => {
   expect(requests.map(({ tokenMs }) => tokenMs.length)).toEqual([0, 5]);
 });
 
+test("a later completion of the same client ends the first, and its memory is free", () => {
+  const completion = { priority: "completion", client: "editor" } as const;
+  const first = { ...request(10, 500), ...completion };
+  const { requests, kvUtilization } = replay(
+    [first, { ...request(10, 2, 1000), ...completion }, request(10, 2, 60_000)],
+    options,
+  );
+  expect(requests.map(({ isSuperseded }) => isSuperseded)).toEqual([true, false, false]);
+  expect(requests[0].tokenMs.at(-1)).toBeLessThanOrEqual(1000);
+  expect(requests[1].tokenMs).toHaveLength(2);
+  // 500 tokens for a second, and nothing for most of a minute.
+  expect(kvUtilization).toBeLessThan(0.001);
+});
+
 describe("arrivals", () => {
   const trace = [0, 1, 2, 10, 20, 100].map((arrivalMs, i) => request(10 + i, 5, arrivalMs));
   const gaps = (requests: readonly TraceRequest[]) =>
