@@ -28,6 +28,8 @@ export interface SchedulerConfig {
   readonly admission?: AdmissionName;
   /** Whose turn it is. Default "priority"; "fcfs" to compare with. */
   readonly order?: "priority" | "fcfs";
+  /** Sequences that begin alike share blocks, if their requests say `promptIds`. Default true. */
+  readonly prefixCache?: boolean;
   /** Of what the policies draw. Default 0. */
   readonly seed?: number;
   /**
@@ -44,7 +46,7 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
   const { numLayers, kvGroups, blockTokens = 32, maxTokensPerPlan = 512, maxRunAhead = 8 } = config;
   const { maxRows = Math.min(16, maxTokensPerPlan) } = config;
   const { costs = { predictMs: () => 0 }, quantumMs = Number.POSITIVE_INFINITY } = config;
-  const { admission = "past-future", order = "priority", seed = 0 } = config;
+  const { admission = "past-future", order = "priority", prefixCache = true, seed = 0 } = config;
   const { forcePreemptionEvery = Number.POSITIVE_INFINITY } = config;
 
   const positive = { numLayers, maxTokensPerPlan, maxRows, maxRunAhead };
@@ -80,6 +82,7 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
     quantumMs,
     admission,
     order,
+    prefixCache,
     seed,
     forcePreemptionEvery,
   };

@@ -20,6 +20,7 @@ export type {
   LayerPlan,
   PlannedRow,
   PlanOutcome,
+  SampledOutcome,
   SequenceId,
   StageRange,
   TokenRange,

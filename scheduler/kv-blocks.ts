@@ -2,7 +2,7 @@
  * The block pools of all KV groups, side by side, and the prefix cache over them. Decides nothing;
  * what it is asked for exists.
  */
-import type { HashChain } from "./block-hash.ts";
+import { HashChain } from "./block-hash.ts";
 import { BlockPool } from "./block-pool.ts";
 import { BlockTable } from "./block-table.ts";
 import { PrefixCache } from "./prefix-cache.ts";
@@ -14,10 +14,12 @@ export class KvBlocks {
   readonly blockTokens: number;
   readonly #pools: readonly BlockPool[];
   readonly #cache: PrefixCache;
+  readonly #cachesPrefixes: boolean;
 
-  constructor(groups: readonly KvGroup[], blockTokens: number) {
+  constructor(groups: readonly KvGroup[], blockTokens: number, cachesPrefixes: boolean) {
     this.groups = groups;
     this.blockTokens = blockTokens;
+    this.#cachesPrefixes = cachesPrefixes;
     this.#pools = groups.map(
       ({ numBlocks }, group) =>
         new BlockPool(numBlocks, (block) => this.#cache.evict(group, block)),
@@ -40,15 +42,15 @@ export class KvBlocks {
     return this.#pools.map((pool) => pool.numUsed / pool.capacity);
   }
 
-  /** Those of a new sequence: none yet. */
-  newSequence(chain: HashChain): SequenceBlocks {
-    return new SequenceBlocks(this.newTables(), this.#cache, chain);
-  }
-
-  /** Empty tables of a new sequence, one per group. */
-  newTables(): BlockTable[] {
-    return this.groups.map(
+  /**
+   * Those of a new sequence: none yet.
+   * @param ids All that the host knows; may grow at the end.
+   */
+  newSequence(scope: string, ids: readonly number[]): SequenceBlocks {
+    const tables = this.groups.map(
       ({ window }, group) => new BlockTable(this.#pools[group], this.blockTokens, window),
     );
+    const chain = new HashChain(scope, this.#cachesPrefixes ? ids : [], this.blockTokens);
+    return new SequenceBlocks(tables, this.#cache, chain);
   }
 }

@@ -4,6 +4,7 @@
  * least; so the oldest of the most urgent always goes on. A sequence that is taken back computes its
  * tokens again later: ids and samples are kept.
  */
+import type { PrefixHit } from "./prefix-cache.ts";
 import type { SequenceQueue } from "./queue.ts";
 import { PRIORITY_RANK, type Sequence } from "./sequence.ts";
 import type { SequenceId } from "./work-plan.ts";
@@ -48,7 +49,7 @@ export class Preemption {
    * @returns False when it is the last itself: it keeps its blocks and sits out the plan.
    */
   makeRoom(sequence: Sequence): boolean {
-    while (sequence.numFittingTokens === 0) {
+    while (sequence.numFittingTokens() === 0) {
       this.#isShort = true;
       const last = this.#queue.running.at(-1)!;
       if (last === sequence) return false;
@@ -57,9 +58,12 @@ export class Preemption {
     return true;
   }
 
-  /** As many of `wanted` tokens as there are blocks for; takes nobody back for a prompt. */
-  fitting(sequence: Sequence, wanted: number): number {
-    const count = Math.min(wanted, sequence.numFittingTokens);
+  /**
+   * As many of `wanted` tokens as there are blocks for; takes nobody back for a prompt.
+   * @param hit What one that waits would begin with.
+   */
+  fitting(sequence: Sequence, wanted: number, hit?: PrefixHit): number {
+    const count = Math.min(wanted, sequence.numFittingTokens(hit));
     if (count < wanted) this.#isShort = true;
     return count;
   }

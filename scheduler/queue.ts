@@ -6,8 +6,9 @@ import type { Admission } from "./admission/admission.ts";
 import { assert } from "./assert.ts";
 import { SchedulerError } from "./errors.ts";
 import type { Order } from "./order/order.ts";
+import type { PrefixHit } from "./prefix-cache.ts";
 import type { Sequence } from "./sequence.ts";
-import type { SequenceId } from "./work-plan.ts";
+import type { SampledOutcome, SequenceId } from "./work-plan.ts";
 
 export class SequenceQueue {
   readonly #admission: Admission;
@@ -78,10 +79,12 @@ export class SequenceQueue {
     return this.#admission.admits(sequence, running);
   }
 
-  start(sequence: Sequence, nowMs: number): void {
+  /** @param hit What it need not compute, and does not pay for. */
+  start(sequence: Sequence, nowMs: number, hit: PrefixHit): void {
     const rank = this.#order.rankOf(sequence, nowMs);
-    if (!sequence.hasStarted) this.#order.charge?.(sequence, { prompt: sequence.numPromptTokens });
-    sequence.start(nowMs, rank);
+    const prompt = sequence.numPromptTokens - hit.numTokens;
+    if (!sequence.hasStarted) this.#order.charge?.(sequence, { prompt });
+    sequence.start(nowMs, rank, hit);
     this.#leave(sequence, nowMs);
     const at = this.#running.findIndex((other) => other.rank > rank);
     this.#running.splice(at < 0 ? this.#running.length : at, 0, sequence);
@@ -95,9 +98,9 @@ export class SequenceQueue {
   }
 
   /** One of its samples was read. */
-  read(sequence: Sequence, finished: boolean): "stop" | "length" | undefined {
+  read(sequence: Sequence, sampled: SampledOutcome): "stop" | "length" | undefined {
     this.#order.charge?.(sequence, { sampled: 1 });
-    return sequence.read(finished);
+    return sequence.read(sampled);
   }
 
   /**
@@ -109,8 +112,7 @@ export class SequenceQueue {
     if (sequence.state === "waiting") this.#leave(sequence, nowMs);
     else this.#running.splice(this.#running.indexOf(sequence), 1);
     this.#admission.observeEnd(sequence);
-    for (const table of sequence.blockTables) table.release();
-    sequence.state = "finished";
+    sequence.end();
     this.#live.delete(sequence.id);
   }
 

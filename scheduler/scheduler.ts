@@ -1,7 +1,7 @@
 /**
  * Which tokens run next. There is no prefill and no decode: a sequence has tokens that are not
  * computed yet, and a plan computes some. Pure: the clock is passed in, randomness is
- * seeded; no timer, no device, no token values.
+ * seeded; no timer, no device.
  */
 import { Admission } from "./admission/admission.ts";
 import { PlanBudget } from "./budget.ts";
@@ -31,15 +31,17 @@ export class Scheduler {
   readonly #inFlight = new InFlight();
   #quantumMs: number;
   #nextTicket = 0;
-  /** Of the plan being made, those whose rows sample, in row order. */
+  /** Of the plan being made, those whose rows sample, in row order, and all that have rows. */
   #sampling: Sequence[] = [];
+  #planned: Sequence[] = [];
   /** The clock as last heard. */
   #nowMs = 0;
 
   /** @throws {SchedulerError} "bad_config". */
   constructor(config: SchedulerConfig) {
     this.#config = resolveConfig(config);
-    this.#blocks = new KvBlocks(this.#config.kvGroups, this.#config.blockTokens);
+    const { kvGroups, blockTokens, prefixCache } = this.#config;
+    this.#blocks = new KvBlocks(kvGroups, blockTokens, prefixCache);
     const { maxTokensPerPlan, admission, seed } = this.#config;
     this.#admission = new Admission(this.#blocks, maxTokensPerPlan, admission, seededRandom(seed));
     const { order, costs, maxRows, forcePreemptionEvery } = this.#config;
@@ -60,7 +62,7 @@ export class Scheduler {
     checkRequest(request);
     const worstCase = this.#admission.worstCase(request);
     const ticket = this.#nextTicket++;
-    const sequence = new Sequence(request, ticket, nowMs, worstCase, this.#blocks.newTables());
+    const sequence = new Sequence(request, ticket, nowMs, worstCase, this.#blocks);
     const superseded = this.#queue.supersededBy(sequence);
     this.#queue.add(sequence, nowMs);
     return superseded.map((other) => {
@@ -89,6 +91,8 @@ export class Scheduler {
     if (rows.length === 0) return "idle";
     const sampling = this.#sampling;
     this.#sampling = [];
+    for (const sequence of this.#planned) sequence.publish();
+    this.#planned = [];
     const { work, predictedMs } = budget;
     const id = this.#inFlight.push({ sampling, work, predictedMs, plannedMs: nowMs });
     return { id, preempted: this.#preemption.endPlan(), rows, copies: [], predictedMs };
@@ -106,7 +110,7 @@ export class Scheduler {
     sampling.forEach((sequence, row) => {
       // Aborted, or sampled past its end before the end was known: nobody wants the token.
       if (sequence.state === "finished") return;
-      const reason = this.#queue.read(sequence, outcome.sampled[row].finished);
+      const reason = this.#queue.read(sequence, outcome.sampled[row]);
       if (reason === undefined) return;
       this.#queue.end(sequence, nowMs);
       events.push(endedEvent(sequence, reason, nowMs));
@@ -187,10 +191,12 @@ export class Scheduler {
       const sequence = this.#queue.next(nowMs);
       if (sequence === undefined || this.#queue.rankOf(sequence, nowMs) >= above) return;
       if (!this.#queue.admits(sequence)) return;
-      const wanted = sequence.numReadyTokens;
-      const count = budget.takeChunk(0, wanted, this.#preemption.fitting(sequence, wanted));
+      const hit = sequence.blocks.lookup();
+      const wanted = sequence.numReadyTokens - hit.numTokens;
+      const fitting = this.#preemption.fitting(sequence, wanted, hit);
+      const count = budget.takeChunk(hit.numTokens, wanted, fitting);
       if (count === 0) return;
-      this.#queue.start(sequence, nowMs);
+      this.#queue.start(sequence, nowMs, hit);
       yield this.#planRow(sequence, count);
     }
   }
@@ -198,6 +204,7 @@ export class Scheduler {
   #planRow(sequence: Sequence, count: number): PlannedRow {
     const row = sequence.advance(count);
     if (row.sample) this.#sampling.push(sequence);
+    this.#planned.push(sequence);
     const stages = { from: 0, to: 2 * this.#config.numLayers + 2 };
     const { tokens, sample, blockTables } = row;
     return { sequenceId: sequence.id, tokens, stages, kind: "compute", sample, blockTables };

@@ -37,7 +37,10 @@ export class SequenceBlocks {
 
   /** End of the longest row from `from` on that there are blocks for, after taking the hit. */
   reach(from: number, hit?: PrefixHit): number {
-    return Math.min(...this.#tables.map((table, i) => table.reach(from, hit?.blocks[i])));
+    let reach = Number.POSITIVE_INFINITY;
+    for (let group = 0; group < this.#tables.length; group++)
+      reach = Math.min(reach, this.#tables[group].reach(from, hit?.blocks[group]));
+    return reach;
   }
 
   /** Blocks for a row that computes `tokens`, and nothing earlier ever again. */

@@ -1,12 +1,15 @@
 /**
  * One sequence: how far it is planned, how far it is read back, which blocks it holds.
- * Counts only; token values live in the runtime and, until read back, on the GPU alone.
+ * Decides by counts; ids are kept for the prefix cache alone, as far as the host knows them.
  */
 import { assert } from "./assert.ts";
-import type { BlockTable } from "./block-table.ts";
+import { scopeKey } from "./block-hash.ts";
 import { SchedulerError } from "./errors.ts";
+import type { KvBlocks } from "./kv-blocks.ts";
 import { isPositiveInteger } from "./positive-integer.ts";
-import type { PlannedRow, SequenceId } from "./work-plan.ts";
+import type { PrefixHit } from "./prefix-cache.ts";
+import type { SequenceBlocks } from "./sequence-blocks.ts";
+import type { PlannedRow, SampledOutcome, SequenceId } from "./work-plan.ts";
 
 /** Most urgent first. */
 export const PRIORITIES = ["interactive", "completion", "agent", "background"] as const;
@@ -24,6 +27,10 @@ export interface SequenceRequest {
   readonly id: SequenceId;
   /** At least 1. */
   readonly numPromptTokens: number;
+  /** As many; without them, what was computed for others is computed again. */
+  readonly promptIds?: readonly number[];
+  /** Nothing is shared with sequences of another salt. Default: all have one. */
+  readonly cacheSalt?: string;
   /** Most tokens to sample, at least 1. Nothing is to be scheduled for 0: answer it at once. */
   readonly maxTokens: number;
   /**
@@ -61,11 +68,13 @@ export class Sequence {
   readonly arrivalMs: number;
   /** Blocks that it may come to hold at once, per KV group. */
   readonly worstCaseBlocks: readonly number[];
-  readonly blockTables: readonly BlockTable[];
+  readonly blocks: SequenceBlocks;
 
   state: "waiting" | "running" | "finished" = "waiting";
   /** While it runs: how urgent it was when it started; 0 is the most. */
   rank = 0;
+  /** Prompt and outputs, as far as they were told without a gap. */
+  readonly #ids: number[];
   /** When its first row was planned. */
   #startMs: number | undefined;
   #numSampledTokens = 0;
@@ -78,7 +87,7 @@ export class Sequence {
     ticket: number,
     arrivalMs: number,
     worstCaseBlocks: readonly number[],
-    blockTables: readonly BlockTable[],
+    blocks: KvBlocks,
   ) {
     this.id = request.id;
     this.numPromptTokens = request.numPromptTokens;
@@ -92,7 +101,8 @@ export class Sequence {
     this.ticket = ticket;
     this.arrivalMs = arrivalMs;
     this.worstCaseBlocks = worstCaseBlocks;
-    this.blockTables = blockTables;
+    this.#ids = [...(request.promptIds ?? [])];
+    this.blocks = blocks.newSequence(scopeKey({ salt: request.cacheSalt }), this.#ids);
   }
 
   /** Prompt and sampled tokens, those included that only the GPU knows yet. */
@@ -136,28 +146,41 @@ export class Sequence {
     return this.numTokens - this.#numComputedTokens;
   }
 
-  /** The next tokens that there are blocks for, whether they are ready or not. */
-  get numFittingTokens(): number {
-    const from = this.#numComputedTokens;
-    let reach = Number.POSITIVE_INFINITY;
-    for (const table of this.blockTables) reach = Math.min(reach, table.reach(from));
-    return reach - from;
+  /**
+   * The next tokens that there are blocks for, whether they are ready or not.
+   * @param hit Of one that waits: what it would begin with.
+   */
+  numFittingTokens(hit?: PrefixHit): number {
+    const from = hit?.numTokens ?? this.#numComputedTokens;
+    return this.blocks.reach(from, hit) - from;
   }
 
-  start(nowMs: number, rank: number): void {
+  /** It computes what the prefix cache does not have. */
+  start(nowMs: number, rank: number, hit: PrefixHit): void {
     assert(this.state === "waiting", `sequence ${this.id} starts while ${this.state}`);
     this.state = "running";
     this.rank = rank;
     this.#startMs ??= nowMs;
     this.#numSampledBeforeStart = this.#numSampledTokens;
+    this.#numComputedTokens = hit.numTokens;
+    this.blocks.adopt(hit);
   }
 
   /** Nothing is computed any more. What plans in flight sample of it still counts. */
   preempt(): void {
     assert(this.state === "running", `sequence ${this.id} is taken back while ${this.state}`);
     this.state = "waiting";
-    this.#numComputedTokens = 0;
-    for (const table of this.blockTables) table.release();
+    this.#release();
+  }
+
+  end(): void {
+    this.state = "finished";
+    this.#release();
+  }
+
+  /** Call when a plan was made, and not while it is: whoever starts with it must not share its rows. */
+  publish(): void {
+    this.blocks.publish(this.#numComputedTokens);
   }
 
   /** Plan the next `count` tokens; having computed all there are, the row samples one more. */
@@ -167,28 +190,42 @@ export class Sequence {
     const sample = tokens.to === this.numTokens;
     this.#numComputedTokens = tokens.to;
     if (sample) this.#numSampledTokens += 1;
-    for (const table of this.blockTables) table.cover(tokens);
-    return { tokens, sample, blockTables: this.blockTables.map((table) => table.snapshot()) };
+    this.blocks.cover(tokens);
+    return { tokens, sample, blockTables: this.blocks.snapshot() };
   }
 
   /** One more sampled token was read back. Says why it is the last one, if it is. */
-  read(finished: boolean): "stop" | "length" | undefined {
+  read({ finished, tokenId }: SampledOutcome): "stop" | "length" | undefined {
+    const isNext = this.#ids.length === this.numPromptTokens + this.#numReadTokens;
+    if (isNext && tokenId !== undefined) this.#ids.push(tokenId);
     this.#numReadTokens += 1;
     assert(this.#numReadTokens <= this.#numSampledTokens, "a token was read that none sampled");
     if (finished) return "stop";
     return this.#numReadTokens === this.maxTokens ? "length" : undefined;
+  }
+
+  /** What was computed can be found until its blocks are used for something else. */
+  #release(): void {
+    this.publish();
+    this.blocks.release();
+    this.#numComputedTokens = 0;
   }
 }
 
 /** @throws {SchedulerError} "bad_request". */
 export function checkRequest(request: SequenceRequest): void {
   const { id, numPromptTokens, maxTokens, priority = "interactive" } = request;
-  const { deadlineMs, outputTokens } = request;
+  const { promptIds, deadlineMs, outputTokens } = request;
   if (!Number.isSafeInteger(id)) refuse(`sequence id ${id} is not an integer`);
   if (!isPositiveInteger(numPromptTokens))
     refuse(
       `sequence ${id} has ${numPromptTokens} prompt tokens; it needs at least 1: ` +
         "begin an empty prompt with the model's first token",
+    );
+  if (promptIds !== undefined && promptIds.length !== numPromptTokens)
+    refuse(
+      `sequence ${id} has ${promptIds.length} promptIds for ${numPromptTokens} prompt tokens; ` +
+        "give all of them or none",
     );
   if (!isPositiveInteger(maxTokens))
     refuse(

@@ -53,7 +53,8 @@ export interface WorkPlan {
   readonly id: number;
   /**
    * Taken back since the last plan: they hold no block any more, and their next row begins at token
-   * 0, by which time all they sampled has been committed. Goes before the rows.
+   * 0 or where the prefix cache ends, by which time all they sampled has been committed. Goes before
+   * the rows.
    */
   readonly preempted: readonly SequenceId[];
   readonly rows: readonly PlannedRow[];
@@ -65,8 +66,16 @@ export interface WorkPlan {
 export interface PlanOutcome {
   readonly planId: number;
   readonly gpuMs: number;
-  /** One entry for each row with `sample`, in row order; `finished` ends the sequence there. */
-  readonly sampled: readonly { readonly sequenceId: SequenceId; readonly finished: boolean }[];
+  /** One entry for each row with `sample`, in row order. */
+  readonly sampled: readonly SampledOutcome[];
+}
+
+export interface SampledOutcome {
+  readonly sequenceId: SequenceId;
+  /** Ends the sequence there. */
+  readonly finished: boolean;
+  /** For the prefix cache: without it, neither this token nor those behind it are shared. */
+  readonly tokenId?: number;
 }
 
 /** A KV group of the model: layers that share block tables. */

@@ -4,7 +4,7 @@
 import type { KvGroup, PlannedRow, SequenceRequest, WorkPlan } from "../../scheduler/index.ts";
 
 /** A request with token values, and a stop rule on them. */
-export interface FakeRequest extends Omit<SequenceRequest, "numPromptTokens"> {
+export interface FakeRequest extends Omit<SequenceRequest, "numPromptTokens" | "promptIds"> {
   readonly promptTokens: readonly number[];
   /** A sampled id that it divides is a stop token. */
   readonly stopEvery: number;

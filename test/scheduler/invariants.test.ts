@@ -51,11 +51,20 @@ const policies = fc.record({
     "optimistic" as const,
   ),
   order: fc.constantFrom("priority" as const, "fcfs" as const),
+  prefixCache: fc.boolean(),
 });
+
+/** What many prompts begin with, some of it or all. */
+const shared = Array.from({ length: 80 }, (_, i) => (i * 389) % 1009);
 
 /** All of one class and client, so that they start in order of arrival. */
 const plain = {
-  promptTokens: fc.array(fc.nat({ max: 1008 }), { minLength: 1, maxLength: 90, size: "max" }),
+  promptTokens: fc
+    .tuple(
+      fc.constantFrom(0, 20, 50, 80),
+      fc.array(fc.nat({ max: 1008 }), { minLength: 1, maxLength: 90, size: "max" }),
+    )
+    .map(([numShared, own]) => [...shared.slice(0, numShared), ...own].slice(0, 90)),
   maxTokens: fc.integer({ min: 1, max: 24 }),
   stopEvery: fc.constantFrom(5, 20, 1_000_003),
   needsHost: fc.boolean(),
@@ -65,6 +74,7 @@ const urgent = {
   deadlineMs: fc.constantFrom(undefined, 5, 100),
   client: fc.constantFrom(undefined, "a", "b"),
   program: fc.constantFrom(undefined, "p"),
+  cacheSalt: fc.constantFrom(undefined, undefined, "s"),
 };
 
 function listOf(one: fc.Arbitrary<Omit<FakeRequest, "id">>): fc.Arbitrary<FakeRequest[]> {
@@ -109,7 +119,15 @@ function expectOwnIds(serving: Serving, { kvGroups }: SchedulerConfig): void {
 }
 
 test("random arrivals, depths, commits and aborts: invariants hold, ids are each one's own", () => {
-  const counts = { schedules: 0, plans: 0, mixedPlans: 0, finished: 0, aborted: 0, preempted: 0 };
+  const counts = {
+    schedules: 0,
+    plans: 0,
+    mixedPlans: 0,
+    finished: 0,
+    aborted: 0,
+    preempted: 0,
+    hit: 0,
+  };
   fc.assert(
     fc.property(config, policies, requests, operations, (base, chosen, list, script) => {
       const configuration = { ...base, ...chosen };
@@ -135,15 +153,17 @@ test("random arrivals, depths, commits and aborts: invariants hold, ids are each
       counts.mixedPlans += serving.plans.filter(isMixed).length;
       counts.finished += ended.length;
       counts.aborted += serving.progress.size - ended.length;
-      for (const { numPreemptions } of serving.progress.values())
+      for (const { numPreemptions, numHitTokens } of serving.progress.values()) {
         counts.preempted += Math.sign(numPreemptions);
+        counts.hit += Math.sign(numHitTokens);
+      }
     }),
     { numRuns: scale("scheduler", 400, 40_000) },
   );
   report("scheduler", counts);
   // Otherwise the generators have drifted to where nothing happens.
-  const { schedules, mixedPlans, finished, aborted, preempted } = counts;
-  expect(Math.min(mixedPlans, finished, aborted, preempted)).toBeGreaterThan(schedules / 10);
+  const { schedules, mixedPlans, finished, aborted, preempted, hit } = counts;
+  expect(Math.min(mixedPlans, finished, aborted, preempted, hit)).toBeGreaterThan(schedules / 10);
 });
 
 test("all finish within one plan per token, in order of arrival, each token computed once", () => {

@@ -23,6 +23,8 @@ interface Progress {
   /** Of those, committed; ids beyond are known to the device alone. */
   numRead: number;
   numPreemptions: number;
+  /** Of all its starts, taken from the prefix cache. */
+  numHitTokens: number;
   readonly arrivalMs: number;
   numStarts: number;
   /** As it was when it started. */
@@ -32,6 +34,7 @@ interface Progress {
   blockTables: readonly (readonly number[])[];
 }
 
+/** Token ids go to the scheduler only when the configuration says `prefixCache`. */
 export class Serving {
   readonly scheduler: Scheduler;
   readonly plans: WorkPlan[] = [];
@@ -59,7 +62,8 @@ export class Serving {
   add(request: FakeRequest): void {
     const { promptTokens, stopEvery: _, stopAfter: __, ...rest } = request;
     const { id } = request;
-    const asked = { ...rest, numPromptTokens: promptTokens.length };
+    const promptIds = this.#config.prefixCache ? promptTokens : undefined;
+    const asked = { ...rest, numPromptTokens: promptTokens.length, promptIds };
     for (const event of this.scheduler.add(asked, this.nowMs)) {
       this.#end(event.sequenceId, "aborted");
       this.events.push(event);
@@ -72,6 +76,7 @@ export class Serving {
       numSampled: 0,
       numRead: 0,
       numPreemptions: 0,
+      numHitTokens: 0,
       arrivalMs: this.nowMs,
       numStarts: 0,
       rank: 0,
@@ -91,7 +96,7 @@ export class Serving {
   /** @returns The plan, which the device has run by now, or "idle". */
   schedule(): WorkPlan | "idle" {
     const plan = this.scheduler.schedule(this.nowMs++);
-    const started = plan === "idle" ? [] : plan.rows.filter(({ tokens }) => tokens.from === 0);
+    const started = plan === "idle" ? [] : this.#startedBy(plan);
     this.#takeBack(this.#running.length + started.length - this.scheduler.numRunning);
     if (plan === "idle") {
       // Nothing to do and nothing to wait for means that nobody is left.
@@ -102,7 +107,7 @@ export class Serving {
     assert.equal(plan.id, this.plans.length);
     this.plans.push(plan);
     assert.deepEqual(plan.preempted, this.#untold.splice(0));
-    for (const { sequenceId } of started) this.#start(sequenceId);
+    for (const { sequenceId, tokens } of started) this.#start(sequenceId, tokens.from);
     this.#checkBudget(plan);
     this.#checkRows(plan);
     this.#checkBlocks();
@@ -121,7 +126,8 @@ export class Serving {
       const { request, state, ids } = progress;
       if (state === "live") ids.push(read.ids[i]);
       progress.numRead += 1;
-      return { sequenceId, finished: isStop(read.ids[i], progress.numRead, request) };
+      const finished = isStop(read.ids[i], progress.numRead, request);
+      return { sequenceId, finished, tokenId: read.ids[i] };
     });
     const outcome = { planId: read.plan.id, gpuMs: 1, sampled };
     const events = this.scheduler.commit(outcome, this.nowMs);
@@ -167,9 +173,20 @@ export class Serving {
     }
   }
 
+  /** Whoever did not run before, or was taken back and starts again in the same plan. */
+  #startedBy({ rows, preempted }: WorkPlan) {
+    return rows.filter(
+      ({ sequenceId: id }) => !this.#running.includes(id) || preempted.includes(id),
+    );
+  }
+
   /** In turn, also those that start again, whose ids are all known by then. */
-  #start(id: number): void {
+  #start(id: number, numHitTokens: number): void {
     const progress = this.progress.get(id)!;
+    const { blockTokens = 32, prefixCache = false } = this.#config;
+    assert(numHitTokens === 0 || (prefixCache && numHitTokens % blockTokens === 0));
+    progress.numComputed = numHitTokens;
+    progress.numHitTokens += numHitTokens;
     const { numRead, numSampled } = progress;
     assert.equal(numRead, numSampled, "starts again with ids that the host does not know");
     const rank = this.#rankOf(id);
@@ -251,15 +268,35 @@ export class Serving {
     }
   }
 
-  /** free + used = N; a block is in one table of one live sequence, or free. */
+  /** free + used = N; a block is in tables of live sequences that are alike up to its end, or free. */
   #checkBlocks(): void {
+    const live = [...this.progress.values()].filter(({ state }) => state === "live");
     this.#capacity.forEach((capacity, group) => {
-      const live = [...this.progress.values()].filter(({ state }) => state === "live");
-      const held = live.flatMap(({ blockTables }) => blockTables[group] ?? []).filter(Boolean);
-      assert.equal(new Set(held).size, held.length, "a block is in two tables");
-      assert(Math.max(0, ...held) <= capacity);
-      assert.equal(this.scheduler.freeBlocks[group] + held.length, capacity);
-      assert.equal(this.scheduler.usage[group], held.length / capacity);
+      const holders = new Map<number, { progress: Progress; index: number }>();
+      for (const progress of live)
+        progress.blockTables[group]?.forEach((block, index) => {
+          if (block === 0) return;
+          const first = holders.get(block);
+          if (first === undefined) holders.set(block, { progress, index });
+          else this.#checkShared(first, { progress, index });
+        });
+      assert(Math.max(0, ...holders.keys()) <= capacity);
+      assert.equal(this.scheduler.freeBlocks[group] + holders.size, capacity);
+      assert.equal(this.scheduler.usage[group], holders.size / capacity);
     });
+  }
+
+  #checkShared(...[a, b]: { progress: Progress; index: number }[]): void {
+    const { prefixCache = false, blockTokens = 32 } = this.#config;
+    assert(
+      prefixCache && a.progress !== b.progress && a.index === b.index,
+      "a block is twice there",
+    );
+    assert.equal(a.progress.request.cacheSalt, b.progress.request.cacheSalt);
+    const [idsA, idsB] = [a, b].map(({ progress: { request, ids }, index }) =>
+      [...request.promptTokens, ...ids].slice(0, (index + 1) * blockTokens),
+    );
+    assert.deepEqual(idsA, idsB);
+    assert.equal(idsA.length, (a.index + 1) * blockTokens, "shared before it was full");
   }
 }
