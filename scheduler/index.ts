@@ -10,6 +10,7 @@ export {
 } from "./cost-model.ts";
 export { SchedulerError, type SchedulerErrorCode } from "./errors.ts";
 export type { SchedulerEvent } from "./event.ts";
+export * from "./metrics/index.ts";
 export { createScheduler, type Scheduler } from "./scheduler.ts";
 export { PRIORITIES, type Priority, type SequenceRequest } from "./sequence.ts";
 export * from "./simulator/index.ts";
