@@ -37,6 +37,11 @@ export interface EngineOptions extends LoadModelOptions {
    * browser.
    */
   readonly quantumMs?: number;
+  /**
+   * Requests whose prompts begin alike share the keys and values of the beginning, also one after
+   * another. Default true; no answer depends on it.
+   */
+  readonly prefixCache?: boolean;
   /** Fault injection, for tests alone: every n-th plan takes back a running sequence. */
   readonly forcePreemptionEvery?: number;
   /** Sees every plan, for traces and tests. */
@@ -83,6 +88,7 @@ export class Engine {
       maxRunAhead: options.maxRunAhead,
       costs: planCosts(plan),
       quantumMs: options.quantumMs,
+      prefixCache: options.prefixCache,
       forcePreemptionEvery: options.forcePreemptionEvery,
     });
     const now = () => performance.now();

@@ -65,10 +65,11 @@ export class StepLoop {
     if (this.#stopped) throw this.#stopped;
     const sequence = new LiveSequence(this.#nextId++, start);
     const { id } = sequence;
-    const numPromptTokens = start.promptIds.length;
     const { scheduler, now } = this.#options;
-    const { maxTokens, scheduling } = start;
-    const ended = scheduler.add({ ...scheduling, id, numPromptTokens, maxTokens }, now());
+    const { promptIds, maxTokens, scheduling } = start;
+    const numPromptTokens = promptIds.length;
+    const request = { ...scheduling, id, numPromptTokens, promptIds, maxTokens };
+    const ended = scheduler.add(request, now());
     this.#live.set(id, sequence);
     this.#end(ended);
     this.#wake?.();
@@ -159,7 +160,8 @@ export class StepLoop {
     const outcome = sampled.map(({ sequenceId }, row) => {
       const sequence = this.#live.get(sequenceId);
       sequence?.ids.push(tokens[row].id);
-      return { sequenceId, finished: sequence?.start.onToken(tokens[row]) ?? false };
+      const finished = sequence?.start.onToken(tokens[row]) ?? false;
+      return { sequenceId, finished, tokenId: tokens[row].id };
     });
     const committed = { planId: plan.id, gpuMs, sampled: outcome };
     this.#end(scheduler.commit(committed, now()));

@@ -34,6 +34,8 @@ export const benchDecode = defineCommand({
       maxRows: Math.max(16, ...concurrency),
       onPlan: meter.onPlan,
       quantumMs: Number.POSITIVE_INFINITY,
+      // The runs have prompts in common, and each is to compute its own.
+      prefixCache: false,
     });
     try {
       const { adapter, kind: device } = engine.device.info;

@@ -85,7 +85,7 @@ export interface LoadedEngine {
 export async function openEngine(
   values: ModelValues,
   terminal: Terminal,
-  more: Pick<CreateEngineOptions, "maxRows" | "onPlan" | "quantumMs"> & {
+  more: Pick<CreateEngineOptions, "maxRows" | "onPlan" | "prefixCache" | "quantumMs"> & {
     readonly device?: Device;
   } = {},
 ): Promise<LoadedEngine> {
