@@ -2,6 +2,7 @@
 import { assert } from "./assert.ts";
 import type { ResolvedConfig } from "./config.ts";
 import type { CostModel, PlanWork } from "./cost-model.ts";
+import { YIELDING_RANK } from "./sequence.ts";
 
 export class PlanBudget {
   readonly #maxTokens: number;
@@ -11,6 +12,7 @@ export class PlanBudget {
   readonly #work = { numTokens: 0, numKvTokens: 0, numAttended: 0 };
   #hasChunk = false;
   #isCut = false;
+  #mostUrgentRank = Number.POSITIVE_INFINITY;
 
   constructor(config: ResolvedConfig, quantumMs: number) {
     this.#maxTokens = config.maxTokensPerPlan;
@@ -40,11 +42,14 @@ export class PlanBudget {
    * As many of `wanted` tokens from `from` on as the plan still holds. A chunk that had to be cut
    * is the last one: whoever asks later gets 0, however cheap. `fitting` of them have blocks.
    *
+   * A prompt that yields gets 0 beside a more urgent one: it would only make that one's plan longer.
+   *
    * The first chunk gets one block of tokens even past the quantum: on a GPU whose plain decode step
    * exceeds the quantum, a prompt would otherwise stand still, or cross all weights for each token.
    */
-  takeChunk(from: number, wanted: number, fitting = wanted): number {
-    if (this.#isCut) return 0;
+  takeChunk(from: number, wanted: number, rank = 0, fitting = wanted): number {
+    if (this.#isCut || (rank >= YIELDING_RANK && this.#mostUrgentRank < rank)) return 0;
+    this.#mostUrgentRank = Math.min(this.#mostUrgentRank, rank);
     const most = Math.min(fitting, this.#maxTokens - this.#work.numTokens);
     const least = this.#hasChunk ? 0 : Math.min(most, this.#minChunkTokens);
     const count = this.#largestWithinQuantum(from, least, most);

@@ -6,11 +6,8 @@
  */
 import type { PrefixHit } from "./prefix-cache.ts";
 import type { SequenceQueue } from "./queue.ts";
-import { PRIORITY_RANK, type Sequence } from "./sequence.ts";
+import { type Sequence, YIELDING_RANK } from "./sequence.ts";
 import type { SequenceId } from "./work-plan.ts";
-
-/** From this rank on a sequence makes place for arrivals above it; a reader waits for the others. */
-const YIELDING_RANK = PRIORITY_RANK.agent;
 
 export class Preemption {
   readonly #queue: SequenceQueue;

@@ -139,13 +139,14 @@ export class Scheduler {
 
   /**
    * As many plans wait for their outcome as may. What was submitted cannot be recalled, so whoever
-   * arrives next waits for it: two quanta keep the GPU busy while the first is being read back.
+   * arrives next waits for it: at most two quanta and the completion latency. Two plans may always
+   * wait, even where one takes longer than that, or the GPU would idle while one is read back.
    */
   get isFull(): boolean {
     const { count, predictedMs, completionLatencyMs } = this.#inFlight;
-    if (count === 0) return false;
+    if (count < 2) return count >= this.#config.maxRunAhead;
     const mostMs = 2 * this.#quantumMs + completionLatencyMs;
-    return count >= this.#config.maxRunAhead || predictedMs >= mostMs;
+    return count >= this.#config.maxRunAhead || predictedMs + this.#quantumMs > mostMs;
   }
 
   /** Free blocks per KV group, the trash block not counted. */
@@ -175,7 +176,7 @@ export class Scheduler {
       yield* this.#startWaiting(budget, nowMs, sequence.rank);
       const wanted = sequence.numReadyTokens;
       const fitting = this.#preemption.fitting(sequence, wanted);
-      const count = budget.takeChunk(sequence.numComputedTokens, wanted, fitting);
+      const count = budget.takeChunk(sequence.numComputedTokens, wanted, sequence.rank, fitting);
       if (count === 0) return;
       yield this.#planRow(sequence, count);
     }
@@ -189,12 +190,13 @@ export class Scheduler {
   ): Iterable<PlannedRow> {
     while (this.numRunning < this.#config.maxRows && !this.#preemption.isShort) {
       const sequence = this.#queue.next(nowMs);
-      if (sequence === undefined || this.#queue.rankOf(sequence, nowMs) >= above) return;
-      if (!this.#queue.admits(sequence)) return;
+      if (sequence === undefined) return;
+      const rank = this.#queue.rankOf(sequence, nowMs);
+      if (rank >= above || !this.#queue.admits(sequence)) return;
       const hit = sequence.blocks.lookup();
       const wanted = sequence.numReadyTokens - hit.numTokens;
       const fitting = this.#preemption.fitting(sequence, wanted, hit);
-      const count = budget.takeChunk(hit.numTokens, wanted, fitting);
+      const count = budget.takeChunk(hit.numTokens, wanted, rank, fitting);
       if (count === 0) return;
       this.#queue.start(sequence, nowMs, hit);
       yield this.#planRow(sequence, count);

@@ -22,6 +22,9 @@ export const PRIORITY_RANK: Readonly<Record<Priority, number>> = {
   background: 3,
 };
 
+/** From this rank on a sequence makes place for more urgent ones; a reader waits for other readers. */
+export const YIELDING_RANK = PRIORITY_RANK.agent;
+
 export interface SequenceRequest {
   /** Chosen by the caller; unique among the sequences that have not ended. */
   readonly id: SequenceId;

