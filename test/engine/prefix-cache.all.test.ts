@@ -65,7 +65,7 @@ describe.each(["f16", "f32"] as const)("KV cache in %s", (kv) => {
   });
 
   test("prompts that part on the way share what comes before", async () => {
-    for (const numShared of [20, 70, 128, 149]) {
+    for (const numShared of [70, 128]) {
       const prompt = [...PROMPT.slice(0, numShared), ...randomIds(40, numShared)];
       const { from, answer } = await asked(cached, prompt);
       expect(from).toBe(B * Math.floor(numShared / B));
