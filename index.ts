@@ -29,4 +29,6 @@ export type { Device, DeviceInfo } from "./runtime/device.ts";
 export type { Engine } from "./runtime/engine.ts";
 export { WeftError, type WeftErrorCode, type WeftErrorData } from "./runtime/errors.ts";
 export type { LoadModelOptions } from "./runtime/load-model.ts";
+export type { EngineMetrics } from "./runtime/metrics.ts";
 export type * from "./runtime/request.ts";
+export type { Trace, TraceEvent } from "./runtime/trace.ts";

@@ -13,6 +13,7 @@ import { type ChatApi, chatApi } from "./chat.ts";
 import type { Device } from "./device.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
 import { type LoadModelOptions, loadModel, type ModelPlan } from "./load-model.ts";
+import type { EngineMetrics } from "./metrics.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
 import { planCosts } from "./plan-costs.ts";
 import {
@@ -26,7 +27,9 @@ import {
 import { Sampler } from "./sampler.ts";
 import { requireSound, type SelfTestReport, selfTest } from "./self-test.ts";
 import { StepLoop } from "./step-loop.ts";
+import { Telemetry } from "./telemetry.ts";
 import { TextModel } from "./text-model.ts";
+import type { Trace } from "./trace.ts";
 
 export interface EngineOptions extends LoadModelOptions {
   /** Plans that may wait for their readback. Default 8. */
@@ -56,13 +59,18 @@ export class Engine {
   readonly selfTest: SelfTestReport;
   readonly chat: ChatApi = chatApi(this);
   readonly loop: StepLoop;
+  readonly #telemetry: Telemetry;
 
-  private constructor(parts: Pick<Engine, "device" | "plan" | "text" | "selfTest" | "loop">) {
+  private constructor(
+    parts: Pick<Engine, "device" | "plan" | "text" | "selfTest" | "loop">,
+    telemetry: Telemetry,
+  ) {
     this.device = parts.device;
     this.plan = parts.plan;
     this.text = parts.text;
     this.selfTest = parts.selfTest;
     this.loop = parts.loop;
+    this.#telemetry = telemetry;
     void this.device.lost.then(({ message }) => {
       this.loop.stop(
         new WeftError("device_lost", `the device was lost: ${message}; create the engine again`),
@@ -92,8 +100,17 @@ export class Engine {
       forcePreemptionEvery: options.forcePreemptionEvery,
     });
     const now = () => performance.now();
-    const loop = new StepLoop({ runner, sampler, scheduler, now, onPlan: options.onPlan });
-    return new Engine({ device, plan, text, selfTest: report, loop });
+    const names = { model: plan.spec.modelType, adapter: device.info.adapter };
+    const observer = new Telemetry({ scheduler, now, ...names });
+    const loop = new StepLoop({
+      runner,
+      sampler,
+      scheduler,
+      now,
+      onPlan: options.onPlan,
+      observer,
+    });
+    return new Engine({ device, plan, text, selfTest: report, loop }, observer);
   }
 
   /**
@@ -126,6 +143,16 @@ export class Engine {
     }
   }
 
+  /** Counters since the engine was created, and figures of the latest requests and steps. */
+  metrics(): EngineMetrics {
+    return this.#telemetry.metrics();
+  }
+
+  /** The latest requests and steps on a time line, for Perfetto: save it as JSON and open it there. */
+  trace(): Trace {
+    return this.#telemetry.trace();
+  }
+
   /** Aborts what runs and frees the device. */
   async close(): Promise<void> {
     this.loop.stop(
@@ -140,20 +167,23 @@ export class Engine {
     maxTokens: number,
     answer: Answer,
   ): number {
-    checkLength(promptIds.length, maxTokens, this.plan.maxContext);
     const { priority, deadlineMs, client, program } = request;
+    const scheduling = { priority, deadlineMs, client, program };
     try {
+      checkLength(promptIds.length, maxTokens, this.plan.maxContext);
       return this.loop.add({
         promptIds,
         maxTokens,
         sampling: this.text.resolveSampling(request),
-        scheduling: { priority, deadlineMs, client, program },
+        scheduling,
         onToken: (token) => answer.push(token),
         onFinish: (reason) => answer.finish(reason),
         onError: (error) => answer.fail(error),
       });
-    } catch (error) {
-      throw WeftError.from(error);
+    } catch (cause) {
+      const error = WeftError.from(cause);
+      if (error.code === "request_too_long") this.#telemetry.onReject({ promptIds, scheduling });
+      throw error;
     }
   }
 }

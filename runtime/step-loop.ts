@@ -7,6 +7,7 @@ import type { Scheduler, SchedulerEvent } from "../scheduler/index.ts";
 import type { PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import { WeftError } from "./errors.ts";
 import { LiveSequence, type SequenceStart } from "./live-sequence.ts";
+import type { LoopObserver } from "./loop-observer.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import { PlanClock } from "./plan-clock.ts";
 import type { SampledToken, Sampler } from "./sampler.ts";
@@ -19,6 +20,7 @@ export interface StepLoopOptions {
   readonly now: () => number;
   /** Sees every plan, for traces and tests. */
   readonly onPlan?: (plan: WorkPlan) => void;
+  readonly observer?: LoopObserver;
 }
 
 /** What a step loop holds at one moment; all zero when nothing is under way. */
@@ -65,12 +67,14 @@ export class StepLoop {
     if (this.#stopped) throw this.#stopped;
     const sequence = new LiveSequence(this.#nextId++, start);
     const { id } = sequence;
-    const { scheduler, now } = this.#options;
+    const { scheduler, now, observer } = this.#options;
+    const nowMs = now();
     const { promptIds, maxTokens, scheduling } = start;
     const numPromptTokens = promptIds.length;
     const request = { ...scheduling, id, numPromptTokens, promptIds, maxTokens };
-    const ended = scheduler.add(request, now());
+    const ended = scheduler.add(request, nowMs);
     this.#live.set(id, sequence);
+    observer?.onAdd(id, start, nowMs);
     this.#end(ended);
     this.#wake?.();
     return id;
@@ -79,7 +83,7 @@ export class StepLoop {
   /** Frees all that the sequence holds; nothing more is delivered. */
   abort(id: SequenceId): void {
     this.#options.scheduler.abort(id);
-    this.#forget(id);
+    this.#forget(id, "aborted");
     this.#wake?.();
   }
 
@@ -89,7 +93,7 @@ export class StepLoop {
     this.#stopped = error;
     for (const { id, start } of [...this.#live.values()]) {
       this.#options.scheduler.abort(id);
-      this.#forget(id);
+      this.#forget(id, "aborted");
       start.onError(error);
     }
     this.#wake?.();
@@ -117,10 +121,12 @@ export class StepLoop {
 
   /** @returns Whether there was anything to do. An error stops the loop, and is nobody else's. */
   #step(): boolean {
-    const { scheduler, now } = this.#options;
+    const { scheduler, now, observer } = this.#options;
     try {
-      const plan = scheduler.schedule(now());
+      const nowMs = now();
+      const plan = scheduler.schedule(nowMs);
       if (plan === "idle") return false;
+      observer?.onPlan(plan, nowMs);
       this.#submit(plan);
     } catch (error) {
       this.stop(asError(error));
@@ -129,7 +135,7 @@ export class StepLoop {
   }
 
   #submit(plan: WorkPlan): void {
-    const { runner, sampler, now, onPlan } = this.#options;
+    const { runner, sampler, now, onPlan, observer } = this.#options;
     for (const id of plan.preempted) this.#releaseSlot(this.#live.get(id)!);
     const rows = plan.rows.map((planned) => {
       const { ids, slot } = this.#started(planned);
@@ -140,7 +146,9 @@ export class StepLoop {
     const tokens = sampler.record(sampled.map((row) => this.#sampleRow(row)));
     tokens
       .then((read) => {
-        const gpuMs = this.#clock.gpuMs(submission, submittedMs, now());
+        const readMs = now();
+        const gpuMs = this.#clock.gpuMs(submission, submittedMs, readMs);
+        observer?.onCommit(plan, { submittedMs, gpuMs, readMs });
         this.#commit(plan, gpuMs, sampled, read);
       })
       .catch((error) => this.stop(asError(error)));
@@ -171,7 +179,7 @@ export class StepLoop {
   #end(events: readonly SchedulerEvent[]): void {
     for (const { sequenceId, reason } of events) {
       const sequence = this.#live.get(sequenceId);
-      this.#forget(sequenceId);
+      this.#forget(sequenceId, reason === "superseded" ? "aborted" : "finished");
       if (reason === "superseded") sequence?.start.onError(supersededError());
       else sequence?.start.onFinish(reason);
     }
@@ -198,10 +206,12 @@ export class StepLoop {
     return { slot: sequence.slot!, sampling: sequence.start.sampling, position };
   }
 
-  #forget(id: SequenceId): void {
+  #forget(id: SequenceId, end: "finished" | "aborted"): void {
     const sequence = this.#live.get(id);
-    if (sequence !== undefined) this.#releaseSlot(sequence);
+    if (sequence === undefined) return;
+    this.#releaseSlot(sequence);
     this.#live.delete(id);
+    this.#options.observer?.onEnd(id, end, this.#options.now());
   }
 
   #releaseSlot(sequence: LiveSequence): void {

@@ -1,0 +1,21 @@
+/** Who watches a step loop. Told of each thing as it happens; decides nothing and delays nothing. */
+import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
+import type { SequenceStart } from "./live-sequence.ts";
+
+/** When a plan ran. Milliseconds on the loop's clock, as all times of an observer. */
+export interface PlanTimes {
+  readonly submittedMs: number;
+  readonly gpuMs: number;
+  /** When its tokens came to the host, which is when readers see them. */
+  readonly readMs: number;
+}
+
+export interface LoopObserver {
+  onAdd(id: SequenceId, start: SequenceStart, nowMs: number): void;
+  /** Before it is recorded. */
+  onPlan(plan: WorkPlan, nowMs: number): void;
+  /** Plans come back in the order they were made. Before the ends that it brings. */
+  onCommit(plan: WorkPlan, times: PlanTimes): void;
+  /** Once for each sequence; nothing of it is delivered from now on. */
+  onEnd(id: SequenceId, end: "finished" | "aborted", nowMs: number): void;
+}

@@ -1,0 +1,238 @@
+/**
+ * What an engine has done, in numbers: counters since its start, and distributions over the latest
+ * requests and steps. Memory is bounded whatever runs; figures are worked out when they are asked
+ * for. Definitions: docs/metrics.md.
+ */
+import {
+  type Distribution,
+  distribution,
+  type Goodput,
+  goodput,
+  type RequestRecord,
+  type RequestSummary,
+  requestRecord,
+  type Scheduler,
+  summarize,
+} from "../scheduler/index.ts";
+import type { PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
+import type { SequenceStart } from "./live-sequence.ts";
+import { Ring } from "./ring.ts";
+
+/** Plain data. Times in milliseconds, shares from 0 to 1. */
+export interface EngineMetrics {
+  readonly uptimeMs: number;
+  readonly now: EngineGauges;
+  readonly total: EngineTotals;
+  readonly recent: RecentFigures;
+}
+
+/** At this moment. */
+export interface EngineGauges {
+  readonly waiting: number;
+  readonly running: number;
+  /** Submitted, not read back. */
+  readonly plansInFlight: number;
+  /** Share of the KV blocks in use, per KV group. */
+  readonly kv: readonly number[];
+}
+
+/** Since the engine was created. */
+export interface EngineTotals {
+  /** Those that have not ended included. */
+  requests: number;
+  finished: number;
+  /** By their caller, by a later completion, or because the engine stopped. */
+  aborted: number;
+  /** Too long to be served. */
+  rejected: number;
+  /** Forward passes. */
+  steps: number;
+  computedTokens: number;
+  /** Visible to readers. */
+  sampledTokens: number;
+  /** Of prompts, found in the prefix cache instead of computed. */
+  prefixHitTokens: number;
+  preemptions: number;
+  /** Computed for a second or later time, since a preemption lost them. */
+  recomputedTokens: number;
+  /** Sampled past a request's end before the host knew of it, and dropped. */
+  overshootTokens: number;
+  /** Of all steps that were read back. */
+  gpuMs: number;
+}
+
+/** Of the latest requests that ended (1,024, or fewer long ones) and the latest 1,024 steps. */
+export interface RecentFigures {
+  readonly requests: RequestSummary;
+  /** From the first arrival to the last token of these requests. */
+  readonly spanMs: number;
+  /** By the service level of each request's class. */
+  readonly goodput: Goodput;
+  readonly tokensPerStep: Distribution;
+  readonly rowsPerStep: Distribution;
+  /** GPU time of a submission. */
+  readonly submissionMs: Distribution;
+  /** From the end of a step on the GPU to its tokens at the host, as far as that can be told. */
+  readonly readbackLagMs: Distribution;
+  /** Steps submitted meanwhile. */
+  readonly readbackLagSteps: Distribution;
+  /** |predicted − measured| / measured GPU time of a step. */
+  readonly predictionError: Distribution;
+}
+
+/** What a record has of a request. */
+export type RequestStart = Pick<SequenceStart, "promptIds" | "scheduling">;
+
+export interface StepRun {
+  readonly gpuMs: number;
+  readonly readMs: number;
+  readonly lagMs: number;
+  readonly lagSteps: number;
+}
+
+interface RecentStep extends StepRun {
+  readonly tokens: number;
+  readonly rows: number;
+  readonly predictedMs: number;
+}
+
+interface LiveRecord extends RequestRecord {
+  /** First token that was never computed. */
+  numEverComputed: number;
+}
+
+const MOST_REQUESTS = 1024;
+/** Of the requests kept: half a megabyte. */
+const MOST_TOKENS = 65_536;
+const MOST_STEPS = 1024;
+
+export class MetricsRecorder {
+  readonly #startMs: number;
+  readonly #live = new Map<SequenceId, LiveRecord>();
+  readonly #ended: RequestRecord[] = [];
+  #numEndedTokens = 0;
+  readonly #steps = new Ring<RecentStep>(MOST_STEPS);
+  readonly #total: EngineTotals = {
+    ...{ requests: 0, finished: 0, aborted: 0, rejected: 0, steps: 0, computedTokens: 0 },
+    ...{ sampledTokens: 0, prefixHitTokens: 0, preemptions: 0, recomputedTokens: 0 },
+    ...{ overshootTokens: 0, gpuMs: 0 },
+  };
+
+  constructor(startMs: number) {
+    this.#startMs = startMs;
+  }
+
+  add(id: SequenceId, start: RequestStart, nowMs: number): void {
+    this.#live.set(id, { ...recordOf(id, start, nowMs), numEverComputed: 0 });
+    this.#total.requests += 1;
+  }
+
+  /** It never got an id. */
+  reject(start: RequestStart, nowMs: number): void {
+    const record = recordOf(0, start, nowMs);
+    this.#total.requests += 1;
+    this.#end(record, "rejected");
+  }
+
+  plan({ preempted, rows }: WorkPlan, nowMs: number): void {
+    this.#total.steps += 1;
+    this.#total.preemptions += preempted.length;
+    for (const id of preempted) this.#live.get(id)!.numPreemptions += 1;
+    for (const row of rows) this.#planRow(row, nowMs);
+  }
+
+  commit({ rows, predictedMs }: WorkPlan, run: StepRun): void {
+    let tokens = 0;
+    for (const row of rows) {
+      tokens += row.tokens.to - row.tokens.from;
+      if (!row.sample) continue;
+      const record = this.#live.get(row.sequenceId);
+      record?.tokenMs.push(run.readMs);
+      if (record === undefined) this.#total.overshootTokens += 1;
+      else this.#total.sampledTokens += 1;
+    }
+    this.#total.gpuMs += run.gpuMs;
+    this.#steps.push({ ...run, tokens, rows: rows.length, predictedMs });
+  }
+
+  end(id: SequenceId, end: "finished" | "aborted"): void {
+    const record = this.#live.get(id)!;
+    this.#live.delete(id);
+    this.#end(record, end);
+  }
+
+  snapshot(scheduler: Scheduler, nowMs: number): EngineMetrics {
+    const { numWaiting: waiting, numRunning: running, numInFlight, usage } = scheduler;
+    return {
+      uptimeMs: nowMs - this.#startMs,
+      now: { waiting, running, plansInFlight: numInFlight, kv: [...usage] },
+      total: { ...this.#total },
+      recent: this.#recent(),
+    };
+  }
+
+  #planRow({ sequenceId, tokens }: PlannedRow, nowMs: number): void {
+    const record = this.#live.get(sequenceId)!;
+    if (record.startedMs === undefined) {
+      record.startedMs = nowMs;
+      record.numPrefixHitTokens = tokens.from;
+      this.#total.prefixHitTokens += tokens.from;
+    }
+    const again = Math.max(0, Math.min(tokens.to, record.numEverComputed) - tokens.from);
+    record.numEverComputed = Math.max(record.numEverComputed, tokens.to);
+    record.numRecomputedTokens += again;
+    this.#total.recomputedTokens += again;
+    this.#total.computedTokens += tokens.to - tokens.from;
+  }
+
+  #end(record: RequestRecord, end: NonNullable<RequestRecord["end"]>): void {
+    record.end = end;
+    this.#total[end] += 1;
+    this.#ended.push(record);
+    this.#numEndedTokens += record.tokenMs.length;
+    while (this.#ended.length > MOST_REQUESTS || this.#isTooLong())
+      this.#numEndedTokens -= this.#ended.shift()!.tokenMs.length;
+  }
+
+  /** The newest is kept, however long it is. */
+  #isTooLong(): boolean {
+    return this.#numEndedTokens > MOST_TOKENS && this.#ended.length > 1;
+  }
+
+  #recent(): RecentFigures {
+    const spanMs = spanOf(this.#ended);
+    const steps = [...this.#steps];
+    const measured = steps.filter(({ gpuMs }) => gpuMs > 0);
+    return {
+      requests: summarize(this.#ended),
+      spanMs,
+      goodput: goodput(this.#ended, spanMs),
+      tokensPerStep: distribution(steps.map(({ tokens }) => tokens)),
+      rowsPerStep: distribution(steps.map(({ rows }) => rows)),
+      submissionMs: distribution(steps.map(({ gpuMs }) => gpuMs)),
+      readbackLagMs: distribution(steps.map(({ lagMs }) => lagMs)),
+      readbackLagSteps: distribution(steps.map(({ lagSteps }) => lagSteps)),
+      predictionError: distribution(
+        measured.map(({ predictedMs, gpuMs }) => Math.abs(predictedMs - gpuMs) / gpuMs),
+      ),
+    };
+  }
+}
+
+const recordOf = (id: number, { promptIds, scheduling }: RequestStart, arrivalMs: number) =>
+  requestRecord({
+    ...{ id, arrivalMs, numPromptTokens: promptIds.length },
+    ...{ priority: scheduling?.priority, client: scheduling?.client },
+  });
+
+/** Rejected requests took no time. */
+function spanOf(records: readonly RequestRecord[]): number {
+  let firstMs = Number.POSITIVE_INFINITY;
+  let lastMs = Number.NEGATIVE_INFINITY;
+  for (const { arrivalMs, tokenMs } of records) {
+    if (tokenMs.length === 0) continue;
+    firstMs = Math.min(firstMs, arrivalMs);
+    lastMs = Math.max(lastMs, tokenMs[tokenMs.length - 1]);
+  }
+  return Math.max(0, lastMs - firstMs);
+}

@@ -1,0 +1,74 @@
+/**
+ * Hears what the step loop does and hands it to the metrics and to the trace. Owns the one thing
+ * that both need and nobody measures: when a plan was on the GPU.
+ */
+import type { Scheduler } from "../scheduler/index.ts";
+import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
+import type { SequenceStart } from "./live-sequence.ts";
+import type { LoopObserver, PlanTimes } from "./loop-observer.ts";
+import { type EngineMetrics, MetricsRecorder, type RequestStart } from "./metrics.ts";
+import { type Trace, TraceRecorder } from "./trace.ts";
+
+export interface TelemetryOptions {
+  readonly scheduler: Scheduler;
+  readonly now: () => number;
+  /** Names for the trace. */
+  readonly model: string;
+  readonly adapter: string;
+}
+
+export class Telemetry implements LoopObserver {
+  readonly #options: TelemetryOptions;
+  readonly #metrics: MetricsRecorder;
+  readonly #trace: TraceRecorder;
+  /** Of plans that were not read back yet, in order. */
+  readonly #plannedMs: number[] = [];
+  /** When the GPU was done with the last plan that was read back. */
+  #gpuFreeMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: TelemetryOptions) {
+    this.#options = options;
+    const startMs = options.now();
+    this.#metrics = new MetricsRecorder(startMs);
+    this.#trace = new TraceRecorder(startMs, options.model, options.adapter);
+  }
+
+  metrics(): EngineMetrics {
+    return this.#metrics.snapshot(this.#options.scheduler, this.#options.now());
+  }
+
+  trace(): Trace {
+    return this.#trace.snapshot(this.#options.now());
+  }
+
+  onAdd(id: SequenceId, start: SequenceStart, nowMs: number): void {
+    this.#metrics.add(id, start, nowMs);
+    this.#trace.add(id, start, nowMs);
+  }
+
+  /** The loop never had it. */
+  onReject(start: RequestStart): void {
+    this.#metrics.reject(start, this.#options.now());
+  }
+
+  onPlan(plan: WorkPlan, nowMs: number): void {
+    this.#plannedMs.push(nowMs);
+    this.#metrics.plan(plan, nowMs);
+  }
+
+  onCommit(plan: WorkPlan, { submittedMs, gpuMs, readMs }: PlanTimes): void {
+    const plannedMs = this.#plannedMs.shift()!;
+    // The GPU runs plans in order: each begins when it is there and the one before has ended.
+    const startMs = Math.max(submittedMs, this.#gpuFreeMs);
+    const endMs = Math.min(readMs, startMs + gpuMs);
+    this.#gpuFreeMs = endMs;
+    const lagSteps = this.#plannedMs.length;
+    this.#metrics.commit(plan, { gpuMs, readMs, lagMs: readMs - endMs, lagSteps });
+    this.#trace.commit(plan, { plannedMs, startMs, endMs, gpuMs });
+  }
+
+  onEnd(id: SequenceId, end: "finished" | "aborted", nowMs: number): void {
+    this.#metrics.end(id, end);
+    this.#trace.end(id, end, nowMs);
+  }
+}
