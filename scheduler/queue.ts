@@ -14,8 +14,7 @@ export class SequenceQueue {
   readonly #admission: Admission;
   readonly #order: Order;
   readonly #live = new Map<SequenceId, Sequence>();
-  /** Sorted when somebody is to start, not before. */
-  readonly #waiting: Sequence[] = [];
+  #numWaiting = 0;
   /** The most urgent first, and of a rank the first started: who is last is the first taken back. */
   readonly #running: Sequence[] = [];
   /** Known for the plan being made, until somebody comes or leaves. */
@@ -31,7 +30,7 @@ export class SequenceQueue {
   }
 
   get numWaiting(): number {
-    return this.#waiting.length;
+    return this.#numWaiting;
   }
 
   find(id: SequenceId): Sequence | undefined {
@@ -60,8 +59,8 @@ export class SequenceQueue {
    * one whose samples are still being read.
    */
   next(nowMs: number): Sequence | undefined {
-    if (this.#waiting.length === 0) return undefined;
-    this.#next ??= this.#order.next(this.#waiting, nowMs);
+    if (this.#numWaiting === 0) return undefined;
+    this.#next ??= this.#order.next(nowMs)!;
     return this.#next.numReadyTokens > 0 ? this.#next : undefined;
   }
 
@@ -83,7 +82,7 @@ export class SequenceQueue {
   start(sequence: Sequence, nowMs: number, hit: PrefixHit): void {
     const rank = this.#order.rankOf(sequence, nowMs);
     const prompt = sequence.numPromptTokens - hit.numTokens;
-    if (!sequence.hasStarted) this.#order.charge?.(sequence, { prompt });
+    if (!sequence.hasStarted) this.#order.charge(sequence, { prompt });
     sequence.start(nowMs, rank, hit);
     this.#leave(sequence, nowMs);
     const at = this.#running.findIndex((other) => other.rank > rank);
@@ -99,7 +98,7 @@ export class SequenceQueue {
 
   /** One of its samples was read. */
   read(sequence: Sequence, sampled: SampledOutcome): "stop" | "length" | undefined {
-    this.#order.charge?.(sequence, { sampled: 1 });
+    this.#order.charge(sequence, { sampled: 1 });
     return sequence.read(sampled);
   }
 
@@ -117,14 +116,14 @@ export class SequenceQueue {
   }
 
   #wait(sequence: Sequence, nowMs: number): void {
-    this.#waiting.push(sequence);
+    this.#numWaiting += 1;
     this.#next = undefined;
-    this.#order.waits?.(sequence, nowMs);
+    this.#order.waits(sequence, nowMs);
   }
 
   #leave(sequence: Sequence, nowMs: number): void {
-    this.#waiting.splice(this.#waiting.indexOf(sequence), 1);
+    this.#numWaiting -= 1;
     this.#next = undefined;
-    this.#order.leaves?.(sequence, nowMs);
+    this.#order.leaves(sequence, nowMs);
   }
 }

@@ -47,7 +47,7 @@ export class Scheduler {
     const { order, costs, maxRows, forcePreemptionEvery } = this.#config;
     this.#queue = new SequenceQueue(
       this.#admission,
-      order === "fcfs" ? fcfs : priorityOrder(costs),
+      order === "fcfs" ? fcfs() : priorityOrder(costs),
     );
     this.#preemption = new Preemption(this.#queue, maxRows, forcePreemptionEvery);
     this.#quantumMs = this.#config.quantumMs;

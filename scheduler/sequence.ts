@@ -118,6 +118,11 @@ export class Sequence {
     return this.#numSampledTokens;
   }
 
+  /** Sampled, and the host does not know which yet: an end is learnt so many tokens late. */
+  get numUnreadTokens(): number {
+    return this.#numSampledTokens - this.#numReadTokens;
+  }
+
   /** Has run, whether it runs now or was taken back. */
   get hasStarted(): boolean {
     return this.#startMs !== undefined;
@@ -143,8 +148,7 @@ export class Sequence {
    * was taken back, until all its samples are read: what it computes again begins with known ids.
    */
   get numReadyTokens(): number {
-    const unread = this.#numSampledTokens - this.#numReadTokens;
-    if (unread > 0 && (this.needsHost || this.state === "waiting")) return 0;
+    if (this.numUnreadTokens > 0 && (this.needsHost || this.state === "waiting")) return 0;
     if (this.#numSampledTokens === this.maxTokens) return 0;
     return this.numTokens - this.#numComputedTokens;
   }

@@ -9,9 +9,11 @@ import type { AdmissionPolicy } from "./policy.ts";
 export function oracle(): AdmissionPolicy {
   return {
     admits(candidate, running, { numBlocks, blockTokens }) {
+      // Blocks come back when the end is read, and those that run go on until then.
+      const late = Math.max(...running.map(({ numUnreadTokens }) => numUnreadTokens));
       const futures = [...running, candidate].map((sequence) => ({
         used: sequence.numTokens,
-        left: Math.max(0, outputTokens(sequence) - sequence.numSampledTokens - 1),
+        left: Math.max(0, outputTokens(sequence) - sequence.numSampledTokens - 1) + late,
       }));
       // Memory peaks when somebody is about to end; those that end later are still there.
       return futures.every(({ left: steps }) => {

@@ -1,18 +1,14 @@
-/** Whose turn it is among those that wait. One file for each order; the queue asks, and tells. */
+/** Whose turn it is among those that wait. One file for each order; the queue tells, and asks. */
 import type { Sequence } from "../sequence.ts";
 
 export interface Order {
   /** 0 is the most urgent. A sequence that starts keeps the rank that it has then. */
   rankOf(sequence: Sequence, nowMs: number): number;
-  /** @param waiting At least one. */
-  next(waiting: readonly Sequence[], nowMs: number): Sequence;
+  next(nowMs: number): Sequence | undefined;
   /** It waits, for the first time or again. */
-  waits?(sequence: Sequence, nowMs: number): void;
+  waits(sequence: Sequence, nowMs: number): void;
   /** It waits no longer: it starts, or has ended. */
-  leaves?(sequence: Sequence, nowMs: number): void;
+  leaves(sequence: Sequence, nowMs: number): void;
   /** Tokens of its prompt were taken on, for the first time, or one of its samples was read. */
-  charge?(
-    sequence: Sequence,
-    tokens: { readonly prompt?: number; readonly sampled?: number },
-  ): void;
+  charge(sequence: Sequence, tokens: { readonly prompt?: number; readonly sampled?: number }): void;
 }

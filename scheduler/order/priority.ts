@@ -6,6 +6,7 @@
 import type { CostModel } from "../cost-model.ts";
 import { PRIORITIES, PRIORITY_RANK, type Sequence } from "../sequence.ts";
 import { FairShare, PROMPT_WEIGHT, SAMPLED_WEIGHT } from "./fair-share.ts";
+import { Lines } from "./lines.ts";
 import type { Order } from "./order.ts";
 import { Programs } from "./programs.ts";
 
@@ -17,6 +18,10 @@ const STARTS_PER_STARVED = 8;
 export function priorityOrder(costs: CostModel): Order {
   const fairShare = new FairShare();
   const programs = new Programs();
+  // A deadline may become hopeless, and a program is older than its requests: a line for each.
+  const lines = new Lines(({ deadlineMs, program, priority, client, id }) =>
+    deadlineMs === undefined && program === undefined ? `${priority} ${client}` : `${id}`,
+  );
   let numStarts = 0;
 
   const rankOf = ({ priority, arrivalMs }: Sequence, nowMs: number): number => {
@@ -24,8 +29,10 @@ export function priorityOrder(costs: CostModel): Order {
     return Math.max(0, PRIORITY_RANK[priority] - gained);
   };
 
-  /** Of two of the same rank. Looked at a thousand times a plan: what is dear comes last. */
+  /** Asked once per plan for each that may be next: what is dear comes last. */
   const isBefore = (a: Sequence, b: Sequence, nowMs: number): boolean => {
+    const rank = rankOf(a, nowMs) - rankOf(b, nowMs);
+    if (rank !== 0) return rank < 0;
     if (a.hasStarted !== b.hasStarted) return a.hasStarted;
     if (a.client !== b.client) {
       const given = fairShare.counterOf(a.client) - fairShare.counterOf(b.client);
@@ -43,27 +50,20 @@ export function priorityOrder(costs: CostModel): Order {
 
   return {
     rankOf,
-    next(waiting, nowMs) {
+    next(nowMs) {
       if (numStarts % STARTS_PER_STARVED === STARTS_PER_STARVED - 1) {
-        const oldest = waiting.reduce((a, b) => (b.ticket < a.ticket ? b : a));
-        if (nowMs - oldest.arrivalMs > STARVED_MS) return oldest;
+        const oldest = firstOf(lines.heads(), (a, b) => a.ticket < b.ticket);
+        if (oldest !== undefined && nowMs - oldest.arrivalMs > STARVED_MS) return oldest;
       }
-      let first = waiting[0];
-      let rank = rankOf(first, nowMs);
-      for (const other of waiting) {
-        const otherRank = rankOf(other, nowMs);
-        if (otherRank > rank) continue;
-        if (otherRank === rank && !isBefore(other, first, nowMs)) continue;
-        first = other;
-        rank = otherRank;
-      }
-      return first;
+      return firstOf(lines.heads(), (a, b) => isBefore(a, b, nowMs));
     },
     waits(sequence, nowMs) {
+      lines.add(sequence);
       fairShare.waits(sequence.client);
       programs.touch(sequence, nowMs);
     },
     leaves(sequence, nowMs) {
+      lines.remove(sequence);
       fairShare.leaves(sequence.client);
       programs.touch(sequence, nowMs);
       if (sequence.state === "running") numStarts += 1;
@@ -72,6 +72,16 @@ export function priorityOrder(costs: CostModel): Order {
       fairShare.charge(client, PROMPT_WEIGHT * prompt + SAMPLED_WEIGHT * sampled);
     },
   };
+}
+
+function firstOf(
+  sequences: Iterable<Sequence>,
+  isBefore: (a: Sequence, b: Sequence) => boolean,
+): Sequence | undefined {
+  let first: Sequence | undefined;
+  for (const sequence of sequences)
+    if (first === undefined || isBefore(sequence, first)) first = sequence;
+  return first;
 }
 
 /**
