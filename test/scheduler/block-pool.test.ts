@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { BlockPool } from "../../scheduler/block-pool.ts";
-import { report } from "../harness/soak.ts";
+import { report, scale } from "../harness/soak.ts";
 
 describe("block pool", () => {
   test("hands out every block but the trash block, once each", () => {
@@ -126,7 +126,7 @@ describe("block pool", () => {
 function nsPerOperation(numBlocks: number): number {
   const pool = new BlockPool(numBlocks + 1);
   const scattered = Array.from({ length: numBlocks }, (_, i) => 1 + ((i * 7919) % numBlocks));
-  const rounds = 200_000 / numBlocks;
+  const rounds = scale("blocks", 200_000, 2_000_000) / numBlocks;
   let bestMs = Number.POSITIVE_INFINITY;
   for (let attempt = 0; attempt < 3; attempt++) {
     const startMs = performance.now();

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { HashChain, scopeKey } from "../../scheduler/block-hash.ts";
 import { seededRandom } from "../../scheduler/random.ts";
-import { report } from "../harness/soak.ts";
+import { report, scale } from "../harness/soak.ts";
 import { CachedBlocks, FULL } from "./cached-blocks.ts";
 
 const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i);
@@ -220,13 +220,14 @@ describe("hashes", () => {
     const blocks = new CachedBlocks([FULL, FULL, 1024], [300, 300, 300], 32);
     const ids = range(8193);
     blocks.run(ids).release();
+    const numLookups = scale("blocks", 50, 1000);
     const us = (lookup: () => void) => {
-      const times = range(50).map(() => {
+      const times = range(numLookups).map(() => {
         const startMs = performance.now();
         lookup();
         return (performance.now() - startMs) * 1000;
       });
-      return times.toSorted((a, b) => a - b)[25];
+      return times.toSorted((a, b) => a - b)[numLookups / 2];
     };
     const chain = blocks.chain(ids);
     const figures = {
