@@ -191,6 +191,22 @@ describe("hashes", () => {
     for (const hash of seen) expect(Number.isSafeInteger(hash) && hash >= 0).toBe(true);
   });
 
+  test("equal blocks behind different beginnings of one hash are not taken for each other", () => {
+    // As if the chain had forgotten all but the last block.
+    const hash = vi.spyOn(HashChain.prototype, "hash");
+    hash.mockImplementation(function (this: HashChain, block) {
+      return this.ids[16 * block];
+    });
+    const blocks = new CachedBlocks([FULL], [20], 16);
+    const [a, b, end] = [range(16, 100), range(16, 200), range(17, 300)];
+    blocks.run([...a, ...end]);
+    blocks.run(b);
+    expect(blocks.numHit([...a, ...end])).toBe(32);
+    expect(blocks.numHit([...b, ...end])).toBe(16);
+    blocks.run([...b, ...end]);
+    expect(blocks.numHit([...b, ...end])).toBe(16);
+  });
+
   test("with three of them in all, hits are fewer and never wrong", () => {
     vi.spyOn(HashChain.prototype, "hash").mockImplementation((block) => block % 3);
     const random = seededRandom(1);
