@@ -149,6 +149,11 @@ export class Scheduler {
     return count >= this.#config.maxRunAhead || predictedMs + this.#quantumMs > mostMs;
   }
 
+  /** From the end of a plan on the GPU to its commit, a running mean in milliseconds. */
+  get completionLatencyMs(): number {
+    return this.#inFlight.completionLatencyMs;
+  }
+
   /** Free blocks per KV group, the trash block not counted. */
   get freeBlocks(): readonly number[] {
     return this.#blocks.free;
