@@ -2,11 +2,9 @@
  * `weft simulate`: request traces through the real scheduler on a virtual clock, policy beside
  * policy. Needs no GPU and no model. Owns files and the table; the figures are the scheduler's.
  */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { gunzipSync } from "node:zlib";
-import { WeftError } from "../../node.ts";
 import {
   type HardwareName,
   type HardwareProfile,
@@ -25,6 +23,8 @@ import { defineCommand, log, printJson } from "./command.ts";
 import { type Option, UsageError, unknown } from "./option.ts";
 import { flag, integer, text } from "./option-types.ts";
 import { simulateReport } from "./simulate-report.ts";
+import { type Column, table } from "./table.ts";
+import { readTextFile } from "./text-file.ts";
 
 const POLICIES = Object.keys(policies) as PolicyName[];
 const HARDWARE = Object.keys(hardwareProfiles) as HardwareName[];
@@ -84,7 +84,7 @@ export const simulate = defineCommand({
     if (report !== undefined && !existsSync(dirname(report)))
       throw new UsageError(`--report: there is no folder ${dirname(report)}; create it first`);
     const hardware = hardwareOf(values.hardware ?? HARDWARE[0]);
-    const all = values.trace ? readTrace(readText(values.trace)) : undefined;
+    const all = values.trace ? readTrace(readTextFile(values.trace)) : undefined;
     const requests =
       all?.slice(0, values.requests) ?? syntheticTrace(values.requests ?? 1000, seed);
     const runs: PolicyRun[] = [];
@@ -111,7 +111,7 @@ export const simulate = defineCommand({
     };
     if (report !== undefined) writeFileSync(report, simulateReport(about, runs));
     if (values.json) printJson(terminal, { ...about, policies: figures });
-    else terminal.stdout.write(table(figures));
+    else terminal.stdout.write(table(COLUMNS, figures));
     return 0;
   },
 });
@@ -120,33 +120,15 @@ export const simulate = defineCommand({
 function hardwareOf(given: string): HardwareProfile {
   const name = HARDWARE.find((known) => known === given);
   if (name !== undefined) return hardwareProfiles[name];
-  if (given.endsWith(".json")) return readHardware(readText(given));
+  if (given.endsWith(".json")) return readHardware(readTextFile(given));
   throw unknown("hardware", given, [...HARDWARE, "a .json file"]);
 }
-
-/** @throws {WeftError} `file_not_found`, `read_failed`. */
-function readText(path: string): string {
-  if (!existsSync(path))
-    throw new WeftError("file_not_found", `there is no file ${path}; correct the path`);
-  try {
-    const bytes = readFileSync(path);
-    const isGzip = bytes[0] === 0x1f && bytes[1] === 0x8b;
-    return (isGzip ? gunzipSync(bytes) : bytes).toString("utf8");
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : `${cause}`;
-    throw new WeftError("read_failed", `${path} cannot be read: ${reason}; give another file`, {
-      cause,
-    });
-  }
-}
-
-type Column = readonly [title: string, cell: (figures: PolicyFigures) => string];
 
 const seconds = (ms: number): string =>
   ms < 1e6 ? (ms / 1000).toPrecision(3) : (ms / 1000).toFixed(0);
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
 
-const COLUMNS: readonly Column[] = [
+const COLUMNS: readonly Column<PolicyFigures>[] = [
   ["policy", ({ name }) => name],
   ["load", ({ load }) => `${load}`],
   ["steps", ({ steps }) => `${steps}`],
@@ -161,14 +143,3 @@ const COLUMNS: readonly Column[] = [
   ["ITL p50 ms", ({ itlMs }) => itlMs.p50.toFixed(0)],
   ["p99", ({ itlMs }) => itlMs.p99.toFixed(0)],
 ];
-
-function table(figures: readonly PolicyFigures[]): string {
-  const rows = [
-    COLUMNS.map(([title]) => title),
-    ...figures.map((line) => COLUMNS.map(([, cell]) => cell(line))),
-  ];
-  const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  const line = (row: readonly string[]) =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  ");
-  return `${rows.map(line).join("\n")}\n`;
-}
