@@ -11,6 +11,7 @@ export {
 export { SchedulerError, type SchedulerErrorCode } from "./errors.ts";
 export type { SchedulerEvent } from "./event.ts";
 export * from "./metrics/index.ts";
+export { type Random, seededRandom } from "./random.ts";
 export { createScheduler, type Scheduler } from "./scheduler.ts";
 export { PRIORITIES, type Priority, type SequenceRequest } from "./sequence.ts";
 export * from "./simulator/index.ts";

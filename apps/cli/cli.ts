@@ -4,6 +4,7 @@
  */
 import { WeftError } from "../../node.ts";
 import { benchDecode } from "./bench-decode.ts";
+import { benchServe } from "./bench-serve.ts";
 import { chat } from "./chat.ts";
 import { type Command, log, type Terminal } from "./command.ts";
 import { helpOf, overview } from "./help.ts";
@@ -13,10 +14,10 @@ import { parseOptions, UsageError, unknown } from "./option.ts";
 import { run } from "./run.ts";
 import { simulate } from "./simulate.ts";
 
-const commands: readonly Command[] = [run, chat, logits, info, benchDecode, simulate];
+const commands: readonly Command[] = [run, chat, logits, info, benchDecode, benchServe, simulate];
 
 /** In the design, not in this version. */
-const LATER = ["serve", "calibrate", "bench kernels", "bench serve"];
+const LATER = ["serve", "calibrate", "bench kernels"];
 
 export async function cli(args: readonly string[], terminal: Terminal): Promise<number> {
   let name = "";

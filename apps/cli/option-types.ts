@@ -50,6 +50,16 @@ export const integers = (low: number, high: number, help: string): Option<readon
   },
 });
 
+/** Numbers separated by commas, at least one. */
+export const numbers = (low: number, high: number, help: string): Option<readonly number[]> => ({
+  value: "X,X,…",
+  help,
+  parse: (given, name) => {
+    const one = number(low, high, help);
+    return given.split(",").map((part) => one.parse(part.trim(), name));
+  },
+});
+
 const BYTE_UNITS: Readonly<Record<string, number>> = { "": 1, K: 1e3, M: 1e6, G: 1e9 };
 
 /** `1.5e9`, `1500M` or `1.5G`; units are powers of 1,000. */

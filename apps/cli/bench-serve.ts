@@ -1,0 +1,100 @@
+/**
+ * `weft bench serve`: what many readers at once see of an engine as it serves. Closed loop by the
+ * number of clients, open loop by the load; the figures are docs/metrics.md's, at the reader's end.
+ */
+import { basename } from "node:path";
+import type { TraceRequest } from "../../scheduler/index.ts";
+import { defineCommand, log, printJson } from "./command.ts";
+import { modelOptions, openEngine } from "./model-options.ts";
+import { flag, integer, integers, numbers, text } from "./option-types.ts";
+import { ServeBench, type ServeRun } from "./serve-run.ts";
+import { longestOf, scaledTo, workload } from "./serve-workload.ts";
+import { type Column, table } from "./table.ts";
+
+const CLOSED = [1, 2, 4, 8, 16];
+const MANY = Number.MAX_SAFE_INTEGER;
+/** Of the built-in workload, whose own would keep a small GPU busy for long. */
+const LONGEST = 1024;
+
+const options = {
+  ...modelOptions,
+  concurrency: integers(1, 256, `clients that ask again at once, a run each; ${CLOSED.join(",")}`),
+  load: numbers(0.01, 100, "Poisson arrivals, a run each, over what the most clients were served"),
+  trace: text("F", "lengths of an Azure CSV or Mooncake JSONL, also .gz; default built in"),
+  requests: integer(1, 100_000, "of each run; default 4 for each client, at least 16"),
+  longest: integer(2, MANY, "tokens of the longest request, all scaled alike; built-in: 1024"),
+  seed: integer(0, MANY, "of lengths, prompts and arrivals; default 0"),
+  json: flag("one JSON object on stdout"),
+};
+
+export const benchServe = defineCommand({
+  name: "bench serve",
+  summary: "speed, latency and fairness while many requests are served at once",
+  options,
+  run: async (values, terminal) => {
+    const { model = "demo", seed = 0, load: loads = [], trace, longest } = values;
+    const concurrency = values.concurrency ?? (loads.length > 0 ? [Math.max(...CLOSED)] : CLOSED);
+    const most = Math.max(...concurrency);
+    const numRequests = (clients: number) => values.requests ?? Math.max(16, 4 * clients);
+    const lengths = workload(trace, numRequests(most), seed);
+    const { engine } = await openEngine({ ...values, model }, terminal, {
+      maxRows: Math.max(16, most),
+    });
+    try {
+      const { adapter, kind: device } = engine.device.info;
+      const { maxContext } = engine.plan;
+      const asked = longest ?? (trace === undefined ? LONGEST : maxContext);
+      const requests = scaledTo(Math.min(asked, maxContext), lengths);
+      const about = {
+        ...{ adapter, device, model, seed },
+        trace: trace === undefined ? "built-in" : basename(trace),
+        longest: longestOf(requests),
+      };
+      const { trace: name, longest: tokens } = about;
+      const workloadLine = `model ${model}, workload ${name} up to ${tokens} tokens, seed ${seed}`;
+      log(terminal, workloadLine);
+      const bench = new ServeBench(engine, terminal, seed);
+      const runs: ServeRun[] = [];
+      for (const clients of concurrency) {
+        log(terminal, `${clients} at once`);
+        runs.push(await bench.closed(requests.slice(0, numRequests(clients)), clients));
+      }
+      const capacity = requestsPerS(runs, requests);
+      for (const load of loads) {
+        log(terminal, `load ${load}: ${(load * capacity).toPrecision(3)} requests per second`);
+        runs.push(await bench.open(requests, load, load * capacity));
+      }
+      if (values.json) printJson(terminal, { ...about, capacityRequestsPerS: capacity, runs });
+      else terminal.stdout.write(`${adapter}\n${workloadLine}\n${table(COLUMNS, runs)}`);
+      return 0;
+    } finally {
+      await engine.close();
+    }
+  },
+});
+
+/** Capacity: what the most clients were served, in requests of mean length. */
+function requestsPerS(runs: readonly ServeRun[], requests: readonly TraceRequest[]): number {
+  const { aggregateTokPerS } = runs.reduce((a, b) => (b.concurrency > a.concurrency ? b : a));
+  const tokens = requests.reduce((sum, { outputTokens }) => sum + outputTokens, 0);
+  return (aggregateTokPerS * requests.length) / tokens;
+}
+
+const whole = (value: number): string => value.toFixed(0);
+
+const COLUMNS: readonly Column<ServeRun>[] = [
+  ["load", ({ load }) => `${load}`],
+  ["at once", ({ concurrency }) => `${concurrency}`],
+  ["requests", ({ requests }) => `${requests}`],
+  ["tok/s", ({ aggregateTokPerS }) => aggregateTokPerS.toFixed(1)],
+  ["good", ({ attainment }) => `${(100 * attainment).toFixed(0)} %`],
+  ["goodput/s", (run) => run.goodput.toPrecision(3)],
+  ["TTFT p50 ms", (run) => whole(run.ttftMs.p50)],
+  ["p95", (run) => whole(run.ttftMs.p95)],
+  ["p99", (run) => whole(run.ttftMs.p99)],
+  ["ITL p50 ms", (run) => run.itlMs.p50.toFixed(1)],
+  ["p99", (run) => run.itlMs.p99.toFixed(1)],
+  ["preempted", ({ preemptions }) => `${preemptions}`],
+  ["GPU busy", ({ gpuBusy }) => `${(100 * gpuBusy).toFixed(0)} %`],
+  ["Jain", ({ jain }) => jain.toFixed(3)],
+];
