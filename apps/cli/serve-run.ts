@@ -4,10 +4,10 @@
  */
 import type { Engine } from "../../node.ts";
 import {
-  allGapsMs,
   clientService,
   clientShares,
   distribution,
+  gapsMs,
   goodput,
   jainIndex,
   SERVICE_LEVELS,
@@ -118,7 +118,7 @@ export class ServeBench {
 /** What readers saw. */
 function figures({ records, startMs, busyUntilMs, endMs }: Served) {
   const ttft = distribution(records.map((record) => ttftMs(record)!));
-  const itl = distribution(allGapsMs(records));
+  const itl = distribution(gapsMs(records));
   const good = goodput(records, endMs - startMs, SERVICE_LEVELS.interactive);
   let tokens = 0;
   for (const { tokenMs } of records) tokens += tokenMs.filter((ms) => ms <= busyUntilMs).length;

@@ -10,7 +10,7 @@ export interface Distribution {
 }
 
 /** Quantiles are nearest rank: values that occurred. */
-export function distribution(values: Iterable<number>): Distribution {
+export function distribution(values: ArrayLike<number>): Distribution {
   const ascending = Float64Array.from(values).sort();
   const n = ascending.length;
   const mean = n === 0 ? 0 : ascending.reduce((sum, value) => sum + value, 0) / n;

@@ -64,5 +64,4 @@ export function goodput(
   };
 }
 
-const p99GapMs = (record: RequestRecord): number =>
-  quantile(Float64Array.from(gapsMs(record)).sort(), 0.99);
+const p99GapMs = (record: RequestRecord): number => quantile(gapsMs([record]).sort(), 0.99);

@@ -5,7 +5,6 @@ export { type Goodput, goodput, meets, SERVICE_LEVELS, type ServiceLevel } from 
 export { e2eMs, gapsMs, mtpotMs, queueMs, tpotMs, ttftMs } from "./latency.ts";
 export { type RequestRecord, requestRecord } from "./request-record.ts";
 export {
-  allGapsMs,
   type RequestFigures,
   type RequestSummary,
   requestFigures,

@@ -11,9 +11,14 @@ export const queueMs = ({ arrivalMs, startedMs }: Times): number | undefined =>
 export const ttftMs = ({ arrivalMs, tokenMs }: Times): number | undefined =>
   tokenMs.length === 0 ? undefined : tokenMs[0] - arrivalMs;
 
-/** ITL: each gap between consecutive visible tokens. */
-export function* gapsMs({ tokenMs }: Times): Generator<number, void, undefined> {
-  for (let i = 1; i < tokenMs.length; i++) yield tokenMs[i] - tokenMs[i - 1];
+/** ITL: gaps between consecutive visible tokens of a request, those of all requests pooled. */
+export function gapsMs(requests: readonly Pick<Times, "tokenMs">[]): Float64Array {
+  const count = requests.reduce((sum, { tokenMs }) => sum + Math.max(0, tokenMs.length - 1), 0);
+  const gaps = new Float64Array(count);
+  let next = 0;
+  for (const { tokenMs } of requests)
+    for (let i = 1; i < tokenMs.length; i++) gaps[next++] = tokenMs[i] - tokenMs[i - 1];
+  return gaps;
 }
 
 /** TPOT: (last token − first token) / (tokens − 1). */
@@ -23,11 +28,8 @@ export const tpotMs = ({ tokenMs }: Times): number | undefined =>
     : (tokenMs[tokenMs.length - 1] - tokenMs[0]) / (tokenMs.length - 1);
 
 /** MTPOT: the longest gap between consecutive visible tokens. */
-export function mtpotMs(times: Times): number | undefined {
-  let longest: number | undefined;
-  for (const gap of gapsMs(times)) if (longest === undefined || gap > longest) longest = gap;
-  return longest;
-}
+export const mtpotMs = (times: Times): number | undefined =>
+  times.tokenMs.length < 2 ? undefined : gapsMs([times]).reduce((a, b) => Math.max(a, b));
 
 /** E2E: last token visible − arrival. */
 export const e2eMs = ({ arrivalMs, tokenMs }: Times): number | undefined =>

@@ -37,12 +37,14 @@ export interface RequestSummary {
 }
 
 export function summarize(records: readonly RequestRecord[]): RequestSummary {
+  const overall = requestFigures(records);
   const classes: Partial<Record<Priority, RequestFigures>> = {};
   for (const priority of PRIORITIES) {
     const own = records.filter((record) => record.priority === priority);
-    if (own.length > 0) classes[priority] = requestFigures(own);
+    if (own.length === 0) continue;
+    classes[priority] = own.length === records.length ? overall : requestFigures(own);
   }
-  return { overall: requestFigures(records), classes };
+  return { overall, classes };
 }
 
 /** Times of requests that have not ended count as far as they are known. */
@@ -64,16 +66,11 @@ export function requestFigures(records: readonly RequestRecord[]): RequestFigure
     prefixHitTokens: sum(({ numPrefixHitTokens }) => numPrefixHitTokens),
     queueMs: distributionOf(records, queueMs),
     ttftMs: distributionOf(records, ttftMs),
-    itlMs: distribution(allGapsMs(records)),
+    itlMs: distribution(gapsMs(records)),
     tpotMs: distributionOf(records, tpotMs),
     mtpotMs: distributionOf(records, mtpotMs),
     e2eMs: distributionOf(finished, e2eMs),
   };
-}
-
-/** ITL: the gaps of all requests, pooled. */
-export function* allGapsMs(records: readonly RequestRecord[]): Generator<number, void, undefined> {
-  for (const record of records) yield* gapsMs(record);
 }
 
 const distributionOf = (
