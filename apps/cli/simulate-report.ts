@@ -105,6 +105,7 @@ const COLUMNS: readonly (readonly [string, (figures: PolicyFigures) => string])[
   ["recomputed", ({ recomputedShare }) => percent(recomputedShare)],
   ["KV used", ({ kvUtilization }) => percent(kvUtilization)],
   ["tokens/s", ({ tokPerS }) => tokPerS.toFixed(0)],
+  ["good", ({ good }) => good.toLocaleString("en")],
   ["good requests/s", ({ goodput }) => goodput.toPrecision(3)],
   [
     "TTFT p50, p95, p99 s",
@@ -129,7 +130,8 @@ const words = (key: string): string =>
   key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
 const FOOTNOTE =
-  "A step is one plan. Good requests have their first token within 10 s and no gap above 1.5 s. " +
+  "A step is one plan. Good requests have their first token within 10 s and no gap above 1.5 s; " +
+  "per second means of each policy's own makespan. " +
   "Load 1 offers as many tokens per second as the oracle serves when all requests wait at time 0. " +
   "Times are predicted by a cost model, not measured on a GPU.";
 

@@ -136,6 +136,7 @@ const COLUMNS: readonly Column<PolicyFigures>[] = [
   ["recomputed", ({ recomputedShare }) => percent(recomputedShare)],
   ["KV used", ({ kvUtilization }) => percent(kvUtilization)],
   ["tok/s", ({ tokPerS }) => tokPerS.toFixed(0)],
+  ["good", ({ good }) => `${good}`],
   ["goodput/s", ({ goodput }) => goodput.toPrecision(3)],
   ["TTFT p50 s", ({ ttftMs }) => seconds(ttftMs.p50)],
   ["p95", ({ ttftMs }) => seconds(ttftMs.p95)],

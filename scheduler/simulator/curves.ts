@@ -1,7 +1,6 @@
 /** What a replay looked like, in few enough numbers to draw. */
-
-import { firstTokenMs, tokenGapsMs } from "./latencies.ts";
-import type { Replay } from "./replay.ts";
+import { ttftMs } from "../metrics/latency.ts";
+import type { Replay, ReplayedRequest } from "./replay.ts";
 
 export interface Curves {
   /** Length of a bin of the two below, which begin at time 0. */
@@ -20,16 +19,20 @@ const NUM_BINS = 240;
 const NUM_QUANTILES = 201;
 
 export function curvesOf(replay: Replay): Curves {
-  const { timeline, makespanMs } = replay;
+  const { requests, timeline, makespanMs } = replay;
+  const served = requests.filter(({ tokenMs }) => tokenMs.length > 0);
   const binMs = makespanMs / NUM_BINS;
   return {
     binMs,
     waiting: binned(timeline.ms, timeline.waiting, binMs),
     kvShare: binned(timeline.ms, timeline.kvShare, binMs),
-    ttftMs: evenQuantiles(firstTokenMs(replay)),
-    itlMs: evenQuantiles(tokenGapsMs(replay)),
+    ttftMs: evenQuantiles(served.map((record) => ttftMs(record)!)),
+    itlMs: evenQuantiles(served.flatMap(gaps)),
   };
 }
+
+const gaps = ({ tokenMs }: ReplayedRequest): number[] =>
+  tokenMs.slice(1).map((ms, i) => ms - tokenMs[i]);
 
 /** Each value holds until the next one's time; a bin without any keeps the last. */
 function binned(ms: readonly number[], values: readonly number[], binMs: number): number[] {
@@ -47,9 +50,9 @@ function binned(ms: readonly number[], values: readonly number[], binMs: number)
   });
 }
 
-function evenQuantiles(values: Float64Array): number[] {
-  if (values.length === 0) return [];
-  const ascending = values.slice().sort();
+function evenQuantiles(values: Iterable<number>): number[] {
+  const ascending = Float64Array.from(values).sort();
+  if (ascending.length === 0) return [];
   return Array.from(
     { length: NUM_QUANTILES },
     (_, i) => ascending[Math.round((i / (NUM_QUANTILES - 1)) * (ascending.length - 1))],

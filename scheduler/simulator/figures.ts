@@ -1,8 +1,10 @@
 /** One line of the simulator's table: what a policy did with a load. */
+import type { Distribution } from "../metrics/distribution.ts";
+import { clientShares, jainIndex } from "../metrics/fairness.ts";
+import { meets, SERVICE_LEVELS, type ServiceLevel } from "../metrics/goodput.ts";
+import { requestFigures } from "../metrics/summary.ts";
 import type { Load } from "./arrivals.ts";
-import { jainOf } from "./fairness.ts";
-import { firstTokenMs, meetsService, tokenGapsMs } from "./latencies.ts";
-import type { Replay } from "./replay.ts";
+import type { Replay, ReplayedRequest } from "./replay.ts";
 
 export interface PolicyFigures {
   readonly name: string;
@@ -23,44 +25,50 @@ export interface PolicyFigures {
   readonly makespanMs: number;
   /** Prompt and output tokens of the requests served, per second of the makespan. */
   readonly tokPerS: number;
-  /** Requests per second that met the service level: TTFT at most 10 s, no gap above 1.5 s. */
+  /** Requests that met their service level. */
+  readonly good: number;
+  /** The same per second of the makespan, which is the policy's own: count and speed in one. */
   readonly goodput: number;
-  readonly ttftMs: { readonly p50: number; readonly p95: number; readonly p99: number };
-  readonly itlMs: { readonly p50: number; readonly p99: number };
-  /** Of clients, 0 to 1. */
+  readonly ttftMs: Distribution;
+  readonly itlMs: Distribution;
+  /** Of clients, over what each had got of what it asked for at half the makespan; 0 to 1. */
   readonly jain: number;
 }
 
+/** Of traces that name no classes: the Past-Future harness' level. */
+const WITHOUT_CLASSES: ServiceLevel = { ttftMs: 10_000, maxGapMs: 1500 };
+
 export function figuresOf(name: string, load: Load, replay: Replay): PolicyFigures {
-  const { requests, numRefused, computedTokens, recomputedTokens, makespanMs } = replay;
+  const { requests, computedTokens, makespanMs } = replay;
+  const figures = requestFigures(requests);
+  const { recomputedTokens } = figures;
   const served = requests.filter(({ tokenMs }) => tokenMs.length > 0);
   const tokens = served.reduce(
-    (sum, { request }) => sum + request.numPromptTokens + request.outputTokens,
+    (sum, { numPromptTokens, tokenMs }) => sum + numPromptTokens + tokenMs.length,
     0,
   );
   const perSecond = 1000 / makespanMs;
-  const ttft = firstTokenMs(replay).sort();
-  const gaps = tokenGapsMs(replay).sort();
+  const good = requests.filter((record) => meets(record, levelOf(record))).length;
   return {
     name,
     load,
-    requests: requests.length,
-    refused: numRefused,
+    requests: figures.requests,
+    refused: figures.rejected,
     steps: replay.steps,
-    preemptions: replay.numPreemptions,
+    preemptions: figures.preemptions,
     recomputedTokens,
     recomputedShare: recomputedTokens / computedTokens,
     surplusTokens: replay.surplusTokens,
     kvUtilization: replay.kvUtilization,
     makespanMs,
     tokPerS: tokens * perSecond,
-    goodput: requests.filter(meetsService).length * perSecond,
-    ttftMs: { p50: at(ttft, 0.5), p95: at(ttft, 0.95), p99: at(ttft, 0.99) },
-    itlMs: { p50: at(gaps, 0.5), p99: at(gaps, 0.99) },
-    jain: jainOf(replay),
+    good,
+    goodput: good * perSecond,
+    ttftMs: figures.ttftMs,
+    itlMs: figures.itlMs,
+    jain: jainIndex(clientShares(requests, makespanMs / 2).values()),
   };
 }
 
-/** Nearest rank; 0 of nothing. */
-const at = (ascending: Float64Array, share: number): number =>
-  ascending[Math.max(0, Math.ceil(share * ascending.length) - 1)] ?? 0;
+const levelOf = ({ request: { priority } }: ReplayedRequest): ServiceLevel =>
+  priority === undefined ? WITHOUT_CLASSES : SERVICE_LEVELS[priority];

@@ -4,6 +4,7 @@
  */
 import { assert } from "../assert.ts";
 import { SchedulerError } from "../errors.ts";
+import { type RequestRecord, requestRecord } from "../metrics/request-record.ts";
 import { createScheduler, type Scheduler } from "../scheduler.ts";
 import type { SequenceId, WorkPlan } from "../work-plan.ts";
 import { type HardwareProfile, hardwareCosts } from "./hardware.ts";
@@ -19,26 +20,16 @@ export interface ReplayOptions {
   readonly seed: number;
 }
 
-/** What became of one request. */
-export interface ReplayedRequest {
+/** What became of one request: superseded is "aborted", too long even alone is "rejected". */
+export interface ReplayedRequest extends RequestRecord {
   readonly request: TraceRequest;
-  /** When each of its tokens came to the host; none when it was refused. */
-  readonly tokenMs: readonly number[];
-  /** A later completion of its client came before its end. */
-  readonly isSuperseded: boolean;
-  readonly numPreemptions: number;
 }
 
 export interface Replay {
   readonly requests: readonly ReplayedRequest[];
-  /** Could not have fitted even alone. */
-  readonly numRefused: number;
   /** Plans; one forward pass each. */
   readonly steps: number;
-  readonly numPreemptions: number;
   readonly computedTokens: number;
-  /** Of those, for a second or later time, because they were lost by a preemption. */
-  readonly recomputedTokens: number;
   /** Sampled past a request's end before the host knew of it. */
   readonly surplusTokens: number;
   /** From the first arrival to the last token. */
@@ -71,12 +62,9 @@ export function replay(requests: readonly TraceRequest[], options: ReplayOptions
 }
 
 interface Progress {
-  readonly request: TraceRequest;
-  readonly tokenMs: number[];
+  readonly record: ReplayedRequest;
   /** First token that was never computed. */
   numEverComputed: number;
-  isSuperseded: boolean;
-  numPreemptions: number;
 }
 
 interface InFlightPlan {
@@ -99,10 +87,7 @@ class Run {
   #numArrived = 0;
   /** When the GPU will have run all it was given. */
   #gpuFreeMs = 0;
-  #numRefused = 0;
-  #numPreemptions = 0;
   #computedTokens = 0;
-  #recomputedTokens = 0;
   #surplusTokens = 0;
 
   constructor(requests: readonly TraceRequest[], options: ReplayOptions) {
@@ -128,12 +113,9 @@ class Run {
       (most, { outputTokens }) => Math.max(most, outputTokens),
       DEFAULT_MAX_TOKENS,
     );
-    this.#progress = requests.map((request) => ({
-      request,
-      tokenMs: [],
+    this.#progress = requests.map((request, id) => ({
+      record: { ...requestRecord({ ...request, id }), request },
       numEverComputed: 0,
-      isSuperseded: false,
-      numPreemptions: 0,
     }));
   }
 
@@ -143,7 +125,7 @@ class Run {
       this.#commit();
       this.#plan();
       const arrivalMs =
-        this.#progress[this.#numArrived]?.request.arrivalMs ?? Number.POSITIVE_INFINITY;
+        this.#progress[this.#numArrived]?.record.arrivalMs ?? Number.POSITIVE_INFINITY;
       const visibleMs = this.#inFlight[0]?.visibleMs ?? Number.POSITIVE_INFINITY;
       const nextMs = Math.min(arrivalMs, visibleMs);
       if (nextMs === Number.POSITIVE_INFINITY) break;
@@ -156,12 +138,9 @@ class Run {
 
   result(): Replay {
     return {
-      requests: this.#progress,
-      numRefused: this.#numRefused,
+      requests: this.#progress.map(({ record }) => record),
       steps: this.#timeline.ms.length,
-      numPreemptions: this.#numPreemptions,
       computedTokens: this.#computedTokens,
-      recomputedTokens: this.#recomputedTokens,
       surplusTokens: this.#surplusTokens,
       makespanMs: this.#nowMs,
       kvUtilization: this.#kv.meanShare,
@@ -171,18 +150,17 @@ class Run {
 
   #arrive(): void {
     for (; this.#numArrived < this.#progress.length; this.#numArrived++) {
-      const { request } = this.#progress[this.#numArrived];
-      if (request.arrivalMs > this.#nowMs) return;
-      const id = this.#numArrived;
+      const { record } = this.#progress[this.#numArrived];
+      if (record.arrivalMs > this.#nowMs) return;
       try {
-        const start = { ...request, id, maxTokens: this.#maxTokens };
+        const start = { ...record.request, id: record.id, maxTokens: this.#maxTokens };
         for (const { sequenceId } of this.#scheduler.add(start, this.#nowMs)) {
-          this.#progress[sequenceId].isSuperseded = true;
+          this.#progress[sequenceId].record.end = "aborted";
           this.#kv.hold(sequenceId, 0);
         }
       } catch (error) {
         if (!(error instanceof SchedulerError && error.code === "request_too_long")) throw error;
-        this.#numRefused += 1;
+        record.end = "rejected";
       }
     }
   }
@@ -201,10 +179,14 @@ class Run {
 
   /** @returns Whether the token that came to the host is the request's last. */
   #read(id: SequenceId): boolean {
-    const { request, tokenMs, isSuperseded } = this.#progress[id];
-    if (isSuperseded || tokenMs.length === request.outputTokens) this.#surplusTokens += 1;
-    else tokenMs.push(this.#nowMs);
-    return tokenMs.length === request.outputTokens;
+    const { record } = this.#progress[id];
+    if (record.end !== undefined) {
+      this.#surplusTokens += 1;
+      return true;
+    }
+    record.tokenMs.push(this.#nowMs);
+    if (record.tokenMs.length === record.request.outputTokens) record.end = "finished";
+    return record.end === "finished";
   }
 
   #plan(): void {
@@ -220,17 +202,21 @@ class Run {
   }
 
   #count({ preempted, rows }: WorkPlan): void {
-    this.#numPreemptions += preempted.length;
     for (const id of preempted) {
-      this.#progress[id].numPreemptions += 1;
+      this.#progress[id].record.numPreemptions += 1;
       this.#kv.hold(id, 0);
     }
     for (const { sequenceId, tokens } of rows) {
       const progress = this.#progress[sequenceId];
+      const { record, numEverComputed } = progress;
+      if (record.startedMs === undefined) {
+        record.startedMs = this.#nowMs;
+        record.numPrefixHitTokens = tokens.from;
+      }
       this.#computedTokens += tokens.to - tokens.from;
-      const again = Math.min(tokens.to, progress.numEverComputed) - tokens.from;
-      this.#recomputedTokens += Math.max(0, again);
-      progress.numEverComputed = Math.max(progress.numEverComputed, tokens.to);
+      const again = Math.min(tokens.to, numEverComputed) - tokens.from;
+      record.numRecomputedTokens += Math.max(0, again);
+      progress.numEverComputed = Math.max(numEverComputed, tokens.to);
       this.#kv.hold(sequenceId, tokens.to);
     }
     this.#timeline.ms.push(this.#nowMs);

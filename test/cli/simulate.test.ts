@@ -99,7 +99,9 @@ test("the JSON has every field for each policy and load", async () => {
       expect(share).toBeGreaterThanOrEqual(0);
       expect(share).toBeLessThanOrEqual(1);
     }
-    expect(run.goodput).toBeGreaterThan(0);
+    expect(run.good).toBeGreaterThan(0);
+    expect(run.good).toBeLessThanOrEqual(60);
+    expect(run.goodput).toBeCloseTo((1000 * run.good) / run.makespanMs, 9);
     expect(run.ttftMs.p95).toBeGreaterThan(run.ttftMs.p50);
     expect(run.ttftMs.p99).toBeGreaterThanOrEqual(run.ttftMs.p95);
     expect(run.itlMs.p99).toBeGreaterThanOrEqual(run.itlMs.p50);
@@ -131,7 +133,7 @@ test("a table on stdout, progress on stderr, and a report that stands alone", as
   const { status, stdout, stderr } = await simulate(...args, "--report", report);
   expect(status).toBe(0);
   const [head, ...rows] = stdout.trimEnd().split("\n");
-  expect(head).toMatch(/^policy +load +steps +preempted .*goodput/);
+  expect(head).toMatch(/^policy +load +steps +preempted .*good +goodput/);
   expect(rows.map((row) => row.split(/ +/).slice(0, 2).join(" "))).toEqual([
     ...["past-future 0.5", "oracle 0.5", "past-future 1", "oracle 1"],
   ]);
