@@ -31,4 +31,5 @@ export { WeftError, type WeftErrorCode, type WeftErrorData } from "./runtime/err
 export type { LoadModelOptions } from "./runtime/load-model.ts";
 export type { EngineMetrics } from "./runtime/metrics.ts";
 export type * from "./runtime/request.ts";
+export type { Session } from "./runtime/session.ts";
 export type { Trace, TraceEvent } from "./runtime/trace.ts";

@@ -40,6 +40,7 @@ export interface ChatCompletionRequest {
   readonly deadline_ms?: number;
   readonly client?: string;
   readonly program?: string;
+  readonly session?: string;
   /** More variables for the chat template, e.g. `{ enable_thinking: false }`. */
   readonly chat_template_kwargs?: Readonly<Record<string, unknown>>;
 }
@@ -183,6 +184,7 @@ function tokenRequest(engine: ChatHost, request: ChatCompletionRequest): Generat
     deadlineMs: request.deadline_ms,
     client: request.client,
     program: request.program,
+    session: request.session,
   };
   // OpenAI's clients write null for what is left out.
   const given = Object.entries(generate).map(([field, value]) => [field, value ?? undefined]);

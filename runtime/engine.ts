@@ -26,6 +26,7 @@ import {
 } from "./request.ts";
 import { Sampler } from "./sampler.ts";
 import { requireSound, type SelfTestReport, selfTest } from "./self-test.ts";
+import { openSession, type Session } from "./session.ts";
 import { StepLoop } from "./step-loop.ts";
 import { Telemetry } from "./telemetry.ts";
 import { TextModel } from "./text-model.ts";
@@ -153,6 +154,11 @@ export class Engine {
     return this.#telemetry.trace();
   }
 
+  /** For requests that follow one another and may keep what they computed in between. */
+  session(): Session {
+    return openSession(this.loop);
+  }
+
   /** Aborts what runs and frees the device. */
   async close(): Promise<void> {
     this.loop.stop(
@@ -167,8 +173,8 @@ export class Engine {
     maxTokens: number,
     answer: Answer,
   ): number {
-    const { priority, deadlineMs, client, program } = request;
-    const scheduling = { priority, deadlineMs, client, program };
+    const { priority, deadlineMs, client, program, session } = request;
+    const scheduling = { priority, deadlineMs, client, program, session };
     try {
       checkLength(promptIds.length, maxTokens, this.plan.maxContext);
       return this.loop.add({

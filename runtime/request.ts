@@ -46,6 +46,8 @@ export interface SchedulingOptions {
   readonly client?: string;
   /** Requests of one program are served as if they had come with its first. */
   readonly program?: string;
+  /** `id` of an `engine.session()`, which may hold what this request computes for the next one. */
+  readonly session?: string;
 }
 
 export interface GenerateRequest extends SamplingOptions, SchedulingOptions {
@@ -166,6 +168,7 @@ function* problems(request: GenerateRequest, vocabSize: number): Iterable<Proble
   }
   yield* label("client", request.client);
   yield* label("program", request.program);
+  yield* label("session", request.session);
   yield* flag("ignoreEos", request.ignoreEos);
   yield* flag("skipSpecialTokens", request.skipSpecialTokens);
   const stops: unknown = stopList(request);

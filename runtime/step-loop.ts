@@ -80,6 +80,17 @@ export class StepLoop {
     return id;
   }
 
+  /** @throws {SchedulerError} `bad_request`. */
+  hold(session: string, ms: number): void {
+    this.#options.scheduler.hold(session, ms, this.#options.now());
+  }
+
+  /** What was held may be what somebody waits for. */
+  release(session: string): void {
+    this.#options.scheduler.release(session);
+    this.#wake?.();
+  }
+
   /** Frees all that the sequence holds; nothing more is delivered. */
   abort(id: SequenceId): void {
     this.#options.scheduler.abort(id);

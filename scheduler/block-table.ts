@@ -21,6 +21,10 @@ export class BlockTable {
     this.#window = window;
   }
 
+  get numHeld(): number {
+    return this.#blocks.length - this.#numPassed;
+  }
+
   /**
    * Make the table fit a row that computes `tokens`, and nothing earlier ever again.
    *

@@ -11,7 +11,9 @@ import {
   resolveConfig,
   type SchedulerConfig,
 } from "./config.ts";
+import { SchedulerError } from "./errors.ts";
 import { endedEvent, type SchedulerEvent } from "./event.ts";
+import { Holds } from "./holds.ts";
 import { InFlight } from "./in-flight.ts";
 import { KvBlocks } from "./kv-blocks.ts";
 import { fcfs } from "./order/fcfs.ts";
@@ -25,6 +27,7 @@ import type { PlannedRow, PlanOutcome, SequenceId, WorkPlan } from "./work-plan.
 export class Scheduler {
   readonly #config: ResolvedConfig;
   readonly #blocks: KvBlocks;
+  readonly #holds: Holds;
   readonly #admission: Admission;
   readonly #queue: SequenceQueue;
   readonly #preemption: Preemption;
@@ -43,7 +46,14 @@ export class Scheduler {
     const { kvGroups, blockTokens, prefixCache } = this.#config;
     this.#blocks = new KvBlocks(kvGroups, blockTokens, prefixCache);
     const { maxTokensPerPlan, admission, seed } = this.#config;
-    this.#admission = new Admission(this.#blocks, maxTokensPerPlan, admission, seededRandom(seed));
+    this.#holds = new Holds(this.#blocks);
+    this.#admission = new Admission(
+      this.#blocks,
+      this.#holds,
+      maxTokensPerPlan,
+      admission,
+      seededRandom(seed),
+    );
     const { order, costs, maxRows, forcePreemptionEvery } = this.#config;
     this.#queue = new SequenceQueue(
       this.#admission,
@@ -66,7 +76,7 @@ export class Scheduler {
     const superseded = this.#queue.supersededBy(sequence);
     this.#queue.add(sequence, nowMs);
     return superseded.map((other) => {
-      this.#queue.end(other, nowMs);
+      this.#end(other);
       return endedEvent(other, "superseded", nowMs);
     });
   }
@@ -74,13 +84,39 @@ export class Scheduler {
   /** Ends the sequence, without an event. One that has ended already, or never was, is let be. */
   abort(id: SequenceId): void {
     const sequence = this.#queue.find(id);
-    if (sequence !== undefined) this.#queue.end(sequence, this.#nowMs);
+    if (sequence !== undefined) this.#end(sequence);
+  }
+
+  /**
+   * Keep what the session's requests have computed for so long, though none of them runs; until its
+   * next one starts, or `release`. Broken when nobody else could run.
+   */
+  hold(session: string, ms: number, nowMs: number): void {
+    this.#nowMs = nowMs;
+    if (!(ms > 0))
+      throw new SchedulerError(
+        "bad_request",
+        `hold of session "${session}" for ${ms} ms; it must be above 0: use release to end one`,
+      );
+    this.#holds.hold(session, nowMs + ms);
+  }
+
+  release(session: string): void {
+    this.#holds.release(session);
   }
 
   /** The next plan, before the outcomes of earlier ones; "idle" until an add, abort or commit. */
   schedule(nowMs: number): WorkPlan | "idle" {
     this.#nowMs = nowMs;
+    this.#holds.expire(nowMs);
     if (this.isFull) return "idle";
+    const plan = this.#plan(nowMs);
+    if (plan !== undefined) return plan;
+    const isStuck = this.numInFlight === 0 && this.numRunning + this.numWaiting > 0;
+    return isStuck && this.#holds.break() ? this.schedule(nowMs) : "idle";
+  }
+
+  #plan(nowMs: number): WorkPlan | undefined {
     const budget = new PlanBudget(this.#config, this.#quantumMs);
     this.#preemption.beginPlan(nowMs);
     const rows = [
@@ -88,7 +124,7 @@ export class Scheduler {
       ...this.#planChunks(budget, nowMs),
       ...this.#startWaiting(budget, nowMs),
     ];
-    if (rows.length === 0) return "idle";
+    if (rows.length === 0) return undefined;
     const sampling = this.#sampling;
     this.#sampling = [];
     for (const sequence of this.#planned) sequence.publish();
@@ -112,7 +148,7 @@ export class Scheduler {
       if (sequence.state === "finished") return;
       const reason = this.#queue.read(sequence, outcome.sampled[row]);
       if (reason === undefined) return;
-      this.#queue.end(sequence, nowMs);
+      this.#end(sequence);
       events.push(endedEvent(sequence, reason, nowMs));
     });
     return events;
@@ -152,6 +188,11 @@ export class Scheduler {
   /** From the end of a plan on the GPU to its commit, a running mean in milliseconds. */
   get completionLatencyMs(): number {
     return this.#inFlight.completionLatencyMs;
+  }
+
+  /** How holds ended so far: used by a next request, expired, or broken for others. */
+  get holds(): Readonly<Holds["counts"]> {
+    return this.#holds.counts;
   }
 
   /** Free blocks per KV group, the trash block not counted. */
@@ -204,8 +245,14 @@ export class Scheduler {
       const count = budget.takeChunk(hit.numTokens, wanted, rank, fitting);
       if (count === 0) return;
       this.#queue.start(sequence, nowMs, hit);
+      this.#holds.observeStart(sequence);
       yield this.#planRow(sequence, count);
     }
+  }
+
+  #end(sequence: Sequence): void {
+    this.#queue.end(sequence, this.#nowMs);
+    this.#holds.observeEnd(sequence, this.#nowMs);
   }
 
   #planRow(sequence: Sequence, count: number): PlannedRow {

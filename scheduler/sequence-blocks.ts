@@ -22,6 +22,15 @@ export class SequenceBlocks {
     this.#chain = chain;
   }
 
+  /** What the prefix cache would find them by; the ids may grow. */
+  get identity(): { readonly scope: string; readonly ids: readonly number[] } {
+    return this.#chain;
+  }
+
+  numHeld(group: number): number {
+    return this.#tables[group].numHeld;
+  }
+
   /** What need not be computed, should it start now; changes nothing. */
   lookup(): PrefixHit {
     return this.#cache.lookup(this.#chain);

@@ -52,6 +52,8 @@ export interface SequenceRequest {
   readonly client?: string;
   /** What it is a step of: requests of a program are served as if they had come with its first. */
   readonly program?: string;
+  /** Whose keys and values `hold` keeps when it has ended, for the session's next request. */
+  readonly session?: string;
   /** How many tokens it will sample: known to a simulation, read by the policy "oracle" alone. */
   readonly outputTokens?: number;
 }
@@ -65,6 +67,7 @@ export class Sequence {
   readonly deadlineMs: number | undefined;
   readonly client: string;
   readonly program: string | undefined;
+  readonly session: string | undefined;
   readonly outputTokens: number | undefined;
   /** Counts arrivals. */
   readonly ticket: number;
@@ -100,6 +103,7 @@ export class Sequence {
     this.deadlineMs = request.deadlineMs;
     this.client = request.client ?? "";
     this.program = request.program;
+    this.session = request.session;
     this.outputTokens = request.outputTokens;
     this.ticket = ticket;
     this.arrivalMs = arrivalMs;

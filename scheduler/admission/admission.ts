@@ -3,29 +3,34 @@
  * window groups by their worst case, which a sequence soon reaches and then keeps.
  */
 import { SchedulerError } from "../errors.ts";
+import type { Holds } from "../holds.ts";
 import type { KvBlocks } from "../kv-blocks.ts";
 import type { Random } from "../random.ts";
 import type { Sequence, SequenceRequest } from "../sequence.ts";
 import type { KvGroup } from "../work-plan.ts";
 import { type AdmissionName, admissionPolicies } from "./policies.ts";
-import type { AdmissionPolicy, KvPool } from "./policy.ts";
+import type { AdmissionPolicy } from "./policy.ts";
 
 export class Admission {
   readonly #blocks: KvBlocks;
+  readonly #holds: Holds;
   readonly #capacity: readonly number[];
   readonly #maxChunkTokens: number;
   readonly #policy: AdmissionPolicy;
-  readonly #fullPool: KvPool | undefined;
 
   /** @param maxChunkTokens Longest row of a plan. */
-  constructor(blocks: KvBlocks, maxChunkTokens: number, name: AdmissionName, random: Random) {
+  constructor(
+    blocks: KvBlocks,
+    holds: Holds,
+    maxChunkTokens: number,
+    name: AdmissionName,
+    random: Random,
+  ) {
     this.#blocks = blocks;
+    this.#holds = holds;
     this.#capacity = blocks.capacity;
     this.#maxChunkTokens = maxChunkTokens;
     this.#policy = admissionPolicies[name](random);
-    const { groups, blockTokens } = blocks;
-    const full = this.#capacity.filter((_, group) => groups[group].kind === "full");
-    if (full.length > 0) this.#fullPool = { numBlocks: Math.min(...full), blockTokens };
   }
 
   /**
@@ -52,17 +57,31 @@ export class Admission {
   admits(candidate: Sequence, running: readonly Sequence[]): boolean {
     if (running.length === 0) return true;
     if (!this.#windowsFit(candidate, running)) return false;
-    return this.#fullPool === undefined || this.#policy.admits(candidate, running, this.#fullPool);
+    const numBlocks = this.#fullBlocks(candidate);
+    if (numBlocks === Number.POSITIVE_INFINITY) return true;
+    const { blockTokens } = this.#blocks;
+    return this.#policy.admits(candidate, running, { numBlocks, blockTokens });
   }
 
   observeEnd(sequence: Sequence): void {
     if (sequence.hasStarted) this.#policy.observeEnd?.(sequence);
   }
 
+  /** Of the smallest `full` pool, what is not held for other sessions. */
+  #fullBlocks({ session }: Sequence): number {
+    let numBlocks = Number.POSITIVE_INFINITY;
+    this.#blocks.groups.forEach(({ kind }, group) => {
+      if (kind !== "full") return;
+      const free = this.#capacity[group] - this.#holds.numBlocks(group, session);
+      numBlocks = Math.min(numBlocks, free);
+    });
+    return numBlocks;
+  }
+
   #windowsFit(candidate: Sequence, running: readonly Sequence[]): boolean {
     return this.#blocks.groups.every(({ kind }, group) => {
       if (kind === "full") return true;
-      let needed = candidate.worstCaseBlocks[group];
+      let needed = candidate.worstCaseBlocks[group] + this.#holds.numBlocks(group);
       for (const { worstCaseBlocks } of running) needed += worstCaseBlocks[group];
       return needed <= this.#capacity[group];
     });

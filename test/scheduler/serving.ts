@@ -46,6 +46,8 @@ export class Serving {
   readonly #untold: number[] = [];
   /** Only more urgent ones than this may start in a plan that took somebody back. */
   #startsAbove = Number.POSITIVE_INFINITY;
+  /** Since `hold`, until `release`. */
+  readonly #heldSessions = new Set<string>();
   readonly #config: SchedulerConfig;
   readonly #device: FakeDevice;
   readonly #capacity: readonly number[];
@@ -90,6 +92,18 @@ export class Serving {
     this.scheduler.abort(id);
     const progress = this.progress.get(id);
     if (progress?.state === "live") this.#end(id, "aborted");
+    this.#checkBlocks();
+  }
+
+  hold(session: string, ms: number): void {
+    this.#heldSessions.add(session);
+    this.scheduler.hold(session, ms, this.nowMs);
+    this.#checkBlocks();
+  }
+
+  release(session: string): void {
+    this.#heldSessions.delete(session);
+    this.scheduler.release(session);
     this.#checkBlocks();
   }
 
@@ -281,8 +295,11 @@ export class Serving {
           else this.#checkShared(first, { progress, index });
         });
       assert(Math.max(0, ...holders.keys()) <= capacity);
-      assert.equal(this.scheduler.freeBlocks[group] + holders.size, capacity);
-      assert.equal(this.scheduler.usage[group], holders.size / capacity);
+      const numUsed = capacity - this.scheduler.freeBlocks[group];
+      assert.equal(this.scheduler.usage[group], numUsed / capacity);
+      assert(numUsed >= holders.size, "a block of a live sequence is free");
+      // Nobody but holds may have more.
+      if (this.#heldSessions.size === 0) assert.equal(numUsed, holders.size);
     });
   }
 
