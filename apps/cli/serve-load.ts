@@ -93,7 +93,7 @@ async function serve(
   arrivalMs: number,
 ): Promise<RequestRecord> {
   const record = requestRecord({ id, arrivalMs, numPromptTokens: prompt.length, client });
-  const request = { prompt, maxTokens: outputTokens, temperature: 0, ignoreEos: true };
+  const request = { prompt, maxTokens: outputTokens, temperature: 0, ignoreEos: true, client };
   for await (const { tokenIds } of engine.generate(request, { signal })) {
     for (const _ of tokenIds) record.tokenMs.push(performance.now());
   }

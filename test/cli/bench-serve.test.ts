@@ -119,13 +119,15 @@ describe("a load", () => {
   const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
   /** A token each 10 ms, and a count of the requests that are there at once. */
-  function service(fail = false): Service & { mostAtOnce: number } {
+  function service(fail = false): Service & { mostAtOnce: number; clients: Set<string> } {
     let atOnce = 0;
     const self = {
       mostAtOnce: 0,
+      clients: new Set<string>(),
       signal: new AbortController().signal,
       engine: {
-        async *generate({ maxTokens }: { maxTokens?: number }) {
+        async *generate({ maxTokens, client }: { maxTokens?: number; client?: string }) {
+          self.clients.add(client!);
           self.mostAtOnce = Math.max(self.mostAtOnce, ++atOnce);
           for (let i = 0; i < maxTokens!; i++) {
             await sleep(10);
@@ -146,6 +148,8 @@ describe("a load", () => {
     const { records, startMs, busyUntilMs, endMs } = await closedLoop(busy, requests, 3);
     expect(busy.mostAtOnce).toBe(3);
     expect(records.map(({ tokenMs }) => tokenMs.length).sort()).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    expect(busy.clients).toEqual(new Set(records.map(({ client }) => client)));
+    expect(busy.clients.size).toBe(3);
     expect(records.every(({ end }) => end === "finished")).toBe(true);
     expect(busyUntilMs).toBeGreaterThan(startMs);
     expect(busyUntilMs).toBeLessThan(endMs);
