@@ -26,7 +26,7 @@ export class Preemption {
     this.#forceEvery = forceEvery;
   }
 
-  /** Somebody lacks a block in this plan or was forced back, and others run: nobody may start. */
+  /** Somebody lacks a block in this plan or was forced back, and others go on: nobody may start. */
   get isShort(): boolean {
     return this.#isShort;
   }
@@ -80,7 +80,7 @@ export class Preemption {
     if (last === undefined || !last.hasSampledSinceStart) return;
     this.#numPlansSinceForced = 0;
     this.#takeBack(last);
-    this.#isShort = this.#queue.running.length > 0;
+    this.#isShort = this.#queue.running.some(({ numReadyTokens }) => numReadyTokens > 0);
   }
 
   /** For the next to start, as few as it takes, and nobody if all that may yield are too few. */

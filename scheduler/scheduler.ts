@@ -87,6 +87,11 @@ export class Scheduler {
     if (sequence !== undefined) this.#end(sequence);
   }
 
+  /** The host is done with the last token of a sequence that it let sit out. */
+  resume(id: SequenceId): void {
+    this.#queue.find(id)?.resume();
+  }
+
   /**
    * Keep what the session's requests have computed for so long, though none of them runs; until its
    * next one starts, or `release`. Broken when nobody else could run.
@@ -112,8 +117,14 @@ export class Scheduler {
     if (this.isFull) return "idle";
     const plan = this.#plan(nowMs);
     if (plan !== undefined) return plan;
-    const isStuck = this.numInFlight === 0 && this.numRunning + this.numWaiting > 0;
-    return isStuck && this.#holds.break() ? this.schedule(nowMs) : "idle";
+    return this.#isStuck && this.#holds.break() ? this.schedule(nowMs) : "idle";
+  }
+
+  /** Somebody is ready, nothing is under way that could free memory, and no plan could be made. */
+  get #isStuck(): boolean {
+    if (this.numInFlight > 0) return false;
+    const { running } = this.#queue;
+    return running.some(isReady) || this.#queue.next(this.#nowMs) !== undefined;
   }
 
   #plan(nowMs: number): WorkPlan | undefined {
@@ -264,6 +275,8 @@ export class Scheduler {
     return { sequenceId: sequence.id, tokens, stages, kind: "compute", sample, blockTables };
   }
 }
+
+const isReady = ({ numReadyTokens }: Sequence): boolean => numReadyTokens > 0;
 
 /** @throws {SchedulerError} "bad_config". */
 export function createScheduler(config: SchedulerConfig): Scheduler {

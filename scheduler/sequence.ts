@@ -38,7 +38,8 @@ export interface SequenceRequest {
   readonly maxTokens: number;
   /**
    * Each new token goes through the host before the next (a grammar mask, forced tokens): the
-   * sequence sits out while a sample of it is unread, and the others go on.
+   * sequence sits out while a sample of it is unread, and then until the host is done with it if the
+   * outcome says `hostPending`. The others go on.
    */
   readonly needsHost?: boolean;
   /**
@@ -87,6 +88,7 @@ export class Sequence {
   #numSampledBeforeStart = 0;
   #numReadTokens = 0;
   #numComputedTokens = 0;
+  #isHostPending = false;
 
   constructor(
     request: SequenceRequest,
@@ -152,6 +154,7 @@ export class Sequence {
    * was taken back, until all its samples are read: what it computes again begins with known ids.
    */
   get numReadyTokens(): number {
+    if (this.#isHostPending) return 0;
     if (this.numUnreadTokens > 0 && (this.needsHost || this.state === "waiting")) return 0;
     if (this.#numSampledTokens === this.maxTokens) return 0;
     return this.numTokens - this.#numComputedTokens;
@@ -175,6 +178,11 @@ export class Sequence {
     this.#numSampledBeforeStart = this.#numSampledTokens;
     this.#numComputedTokens = hit.numTokens;
     this.blocks.adopt(hit);
+  }
+
+  /** The host is done with its last token. */
+  resume(): void {
+    this.#isHostPending = false;
   }
 
   /** Nothing is computed any more. What plans in flight sample of it still counts. */
@@ -206,7 +214,9 @@ export class Sequence {
   }
 
   /** One more sampled token was read back. Says why it is the last one, if it is. */
-  read({ finished, tokenId }: SampledOutcome): "stop" | "length" | undefined {
+  read(outcome: SampledOutcome): "stop" | "length" | undefined {
+    const { finished, tokenId, hostPending = false } = outcome;
+    this.#isHostPending = hostPending;
     const isNext = this.#ids.length === this.numPromptTokens + this.#numReadTokens;
     if (isNext && tokenId !== undefined) this.#ids.push(tokenId);
     this.#numReadTokens += 1;

@@ -76,6 +76,8 @@ export interface SampledOutcome {
   readonly finished: boolean;
   /** For the prefix cache: without it, neither this token nor those behind it are shared. */
   readonly tokenId?: number;
+  /** The host has yet to find out what may come next: the sequence sits out until `resume`. */
+  readonly hostPending?: boolean;
 }
 
 /** A KV group of the model: layers that share block tables. */

@@ -10,6 +10,8 @@ export interface FakeRequest extends Omit<SequenceRequest, "numPromptTokens" | "
   readonly stopEvery: number;
   /** So is the sampled id of this number, counted from 1. */
   readonly stopAfter?: number;
+  /** Of one that needs the host: plans that are asked for before the host is done with a token. */
+  readonly hostDelay?: number;
 }
 
 const POISON = -1;

@@ -67,7 +67,7 @@ const plain = {
     .map(([numShared, own]) => [...shared.slice(0, numShared), ...own].slice(0, 90)),
   maxTokens: fc.integer({ min: 1, max: 24 }),
   stopEvery: fc.constantFrom(5, 20, 1_000_003),
-  needsHost: fc.boolean(),
+  ...{ needsHost: fc.boolean(), hostDelay: fc.constantFrom(0, 0, 0, 1, 5) },
 };
 const urgent = {
   priority: fc.constantFrom(...PRIORITIES),

@@ -79,6 +79,40 @@ describe("a lone sequence", () => {
   });
 });
 
+describe("a host that is slow with a token", () => {
+  const slow = { needsHost: true, hostDelay: 3 };
+
+  test("holds up its own sequence, and changes nothing for another", () => {
+    const serving = new Serving(CONFIG);
+    serving.add(request(1, 4, slow));
+    serving.add(request(2, 4));
+    serving.drain();
+    const beside = serving.plans.map(spell).map((plan) => plan.replace(/1:\S+ ?/, "").trim());
+    const alone = new Serving(CONFIG);
+    alone.add(request(2, 4));
+    alone.drain();
+    expect(beside.slice(0, alone.plans.length)).toEqual(alone.plans.map(spell));
+    expect(serving.plans.slice(0, 5).map(spell)).toEqual([
+      "1:0-4* 2:0-4*",
+      "2:4-5*",
+      "2:5-6*",
+      "1:4-5* 2:6-7*",
+      "2:7-8*",
+    ]);
+    for (const id of [1, 2])
+      expect(serving.ids(id)).toEqual(expectedIds(request(id, 4), CONFIG.kvGroups));
+  });
+
+  test("may be done with a sequence that has been taken back or has ended", () => {
+    const serving = new Serving({ ...CONFIG, forcePreemptionEvery: 2 });
+    serving.add(request(1, 4, slow));
+    serving.drain(4);
+    expect(serving.ids(1)).toEqual(expectedIds(request(1, 4), CONFIG.kvGroups));
+    serving.scheduler.resume(1);
+    expect(spell(serving.schedule())).toBe("idle");
+  });
+});
+
 describe("many sequences", () => {
   test("decodes keep their place while prompts are cut beside them; some join, some leave", () => {
     const serving = new Serving({ ...CONFIG, maxTokensPerPlan: 24 });

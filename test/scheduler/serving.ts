@@ -46,6 +46,8 @@ export class Serving {
   readonly #untold: number[] = [];
   /** Only more urgent ones than this may start in a plan that took somebody back. */
   #startsAbove = Number.POSITIVE_INFINITY;
+  /** Plans until the host is done with a sequence's last token. */
+  readonly #hostPlans = new Map<number, number>();
   /** Since `hold`, until `release`. */
   readonly #heldSessions = new Set<string>();
   readonly #config: SchedulerConfig;
@@ -62,7 +64,7 @@ export class Serving {
   }
 
   add(request: FakeRequest): void {
-    const { promptTokens, stopEvery: _, stopAfter: __, ...rest } = request;
+    const { promptTokens, stopEvery: _, stopAfter: __, hostDelay: ___, ...rest } = request;
     const { id } = request;
     const promptIds = this.#config.prefixCache ? promptTokens : undefined;
     const asked = { ...rest, numPromptTokens: promptTokens.length, promptIds };
@@ -109,12 +111,13 @@ export class Serving {
 
   /** @returns The plan, which the device has run by now, or "idle". */
   schedule(): WorkPlan | "idle" {
+    this.#answerHost();
     const plan = this.scheduler.schedule(this.nowMs++);
     const started = plan === "idle" ? [] : this.#startedBy(plan);
     this.#takeBack(this.#running.length + started.length - this.scheduler.numRunning);
     if (plan === "idle") {
       // Nothing to do and nothing to wait for means that nobody is left.
-      if (this.#unread.length === 0)
+      if (this.#unread.length === 0 && this.#hostPlans.size === 0)
         assert.equal(this.scheduler.numWaiting + this.scheduler.numRunning, 0, "idle for ever");
       return plan;
     }
@@ -141,7 +144,10 @@ export class Serving {
       if (state === "live") ids.push(read.ids[i]);
       progress.numRead += 1;
       const finished = isStop(read.ids[i], progress.numRead, request);
-      return { sequenceId, finished, tokenId: read.ids[i] };
+      const { hostDelay = 0 } = request;
+      if (state === "live" && !finished && hostDelay > 0)
+        this.#hostPlans.set(sequenceId, hostDelay);
+      return { sequenceId, finished, tokenId: read.ids[i], hostPending: hostDelay > 0 };
     });
     const outcome = { planId: read.plan.id, gpuMs: 1, sampled };
     const events = this.scheduler.commit(outcome, this.nowMs);
@@ -149,6 +155,18 @@ export class Serving {
     this.events.push(...events);
     this.#checkBlocks();
     return events;
+  }
+
+  /** The host works on all of them at once, and is the slower the more plans it may take. */
+  #answerHost(): void {
+    for (const [id, numPlans] of this.#hostPlans) {
+      if (numPlans > 1) {
+        this.#hostPlans.set(id, numPlans - 1);
+        continue;
+      }
+      this.#hostPlans.delete(id);
+      this.scheduler.resume(id);
+    }
   }
 
   /** Until nothing is left; `runAhead` plans are made before the oldest is read. */
@@ -183,7 +201,8 @@ export class Serving {
       Object.assign(progress, { numComputed: 0, blockTables: [] });
       progress.numPreemptions += 1;
       this.#untold.push(id);
-      if (this.#running.length > 0) this.#startsAbove = Math.min(this.#startsAbove, progress.rank);
+      if (this.#running.some((other) => this.#isReady(other)))
+        this.#startsAbove = Math.min(this.#startsAbove, progress.rank);
     }
   }
 
@@ -192,6 +211,13 @@ export class Serving {
     return rows.filter(
       ({ sequenceId: id }) => !this.#running.includes(id) || preempted.includes(id),
     );
+  }
+
+  /** Neither done, nor waiting for the host. */
+  #isReady(id: number): boolean {
+    const { request, numSampled, numRead } = this.progress.get(id)!;
+    if (this.#hostPlans.has(id) || numSampled === request.maxTokens) return false;
+    return !request.needsHost || numSampled === numRead;
   }
 
   /** In turn, also those that start again, whose ids are all known by then. */
@@ -235,6 +261,7 @@ export class Serving {
 
   #end(id: number, state: "finished" | "aborted"): void {
     this.progress.get(id)!.state = state;
+    this.#hostPlans.delete(id);
     for (const list of [this.#running, this.#untold]) {
       const index = list.indexOf(id);
       if (index >= 0) list.splice(index, 1);
@@ -270,6 +297,7 @@ export class Serving {
       const { request } = progress;
       const numTokens = request.promptTokens.length + progress.numSampled;
       assert.equal(progress.state, "live");
+      assert(!this.#hostPlans.has(sequenceId), "runs before the host is done with it");
       assert(this.#running.includes(sequenceId));
       assert.equal(tokens.from, progress.numComputed);
       assert(tokens.to > tokens.from && tokens.to <= numTokens, `tokens up to ${tokens.to}`);
