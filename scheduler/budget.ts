@@ -8,7 +8,7 @@ export class PlanBudget {
   readonly #maxTokens: number;
   readonly #minChunkTokens: number;
   readonly #costs: CostModel;
-  readonly #quantumMs: number;
+  #mostMs: number;
   readonly #work = { numTokens: 0, numKvTokens: 0, numAttended: 0 };
   #hasChunk = false;
   #isCut = false;
@@ -18,7 +18,7 @@ export class PlanBudget {
     this.#maxTokens = config.maxTokensPerPlan;
     this.#minChunkTokens = config.blockTokens;
     this.#costs = config.costs;
-    this.#quantumMs = quantumMs;
+    this.#mostMs = quantumMs;
   }
 
   get work(): PlanWork {
@@ -44,13 +44,16 @@ export class PlanBudget {
    *
    * A prompt that yields gets 0 beside a more urgent one: it would only make that one's plan longer.
    *
-   * The first chunk gets one block of tokens even past the quantum: on a GPU whose plain decode step
-   * exceeds the quantum, a prompt would otherwise stand still, or cross all weights for each token.
+   * Where the answers beside it take most of the quantum, prompts may take as long again: a GPU whose
+   * plain decode step exceeds the quantum would otherwise serve hardly any. And the first chunk gets
+   * one block of tokens in any case, so that weights are not read for each token.
    */
   takeChunk(from: number, wanted: number, rank = 0, fitting = wanted): number {
     if (this.#isCut || (rank >= YIELDING_RANK && this.#mostUrgentRank < rank)) return 0;
     this.#mostUrgentRank = Math.min(this.#mostUrgentRank, rank);
     const most = Math.min(fitting, this.#maxTokens - this.#work.numTokens);
+    if (!this.#hasChunk && this.#work.numTokens > 0)
+      this.#mostMs = Math.max(this.#mostMs, 2 * this.predictedMs);
     const least = this.#hasChunk ? 0 : Math.min(most, this.#minChunkTokens);
     const count = this.#largestWithinQuantum(from, least, most);
     this.#hasChunk = true;
@@ -63,7 +66,7 @@ export class PlanBudget {
     let tooMany = most + 1;
     while (tooMany - fits > 1) {
       const middle = (fits + tooMany) >>> 1;
-      if (this.#costs.predictMs(this.#with(from, middle)) <= this.#quantumMs) fits = middle;
+      if (this.#costs.predictMs(this.#with(from, middle)) <= this.#mostMs) fits = middle;
       else tooMany = middle;
     }
     return fits;

@@ -37,13 +37,26 @@ describe("plan budget", () => {
     expect(plan.takeChunk(0, 5)).toBe(0);
   });
 
+  test("beside answers that take more than half the quantum, a chunk takes as long again", () => {
+    const costs = { predictMs: ({ numTokens }: PlanWork) => numTokens };
+    const plan = budget({ costs, quantumMs: 50 });
+    for (let i = 0; i < 40; i++) plan.takeToken(9);
+    expect(plan.takeChunk(0, 200)).toBe(40);
+    const light = budget({ costs, quantumMs: 50 });
+    for (let i = 0; i < 10; i++) light.takeToken(9);
+    expect(light.takeChunk(0, 200)).toBe(40);
+    // Chunks count with the first of them.
+    expect(light.takeChunk(0, 200)).toBe(0);
+  });
+
   test("the first chunk gets one block where the quantum holds nothing, the second none", () => {
-    const plan = budget({ costs: { predictMs: () => 100 }, quantumMs: 8 });
+    const costs = { predictMs: ({ numTokens }: PlanWork) => 100 * numTokens };
+    const plan = budget({ costs, quantumMs: 8 });
     expect(plan.takeToken(3)).toBe(1);
     expect(plan.takeChunk(0, 10)).toBe(10);
     expect(plan.takeChunk(0, 10)).toBe(0);
-    expect(budget({ costs: { predictMs: () => 100 }, quantumMs: 8 }).takeChunk(0, 500)).toBe(16);
-    const tight = budget({ costs: { predictMs: () => 100 }, quantumMs: 8, maxTokensPerPlan: 4 });
+    expect(budget({ costs, quantumMs: 8 }).takeChunk(0, 500)).toBe(16);
+    const tight = budget({ costs, quantumMs: 8, maxTokensPerPlan: 4 });
     expect(tight.takeChunk(0, 500)).toBe(4);
   });
 });

@@ -4,7 +4,9 @@
 import assert from "node:assert/strict";
 import {
   createScheduler,
+  type PlannedRow,
   type PlanOutcome,
+  type PlanWork,
   PRIORITIES,
   type Scheduler,
   type SchedulerConfig,
@@ -275,16 +277,17 @@ export class Serving {
     assert(this.scheduler.numRunning <= maxRows, `${this.scheduler.numRunning} run`);
     assert(numTokens <= maxTokensPerPlan, `${numTokens} tokens`);
     if (costs === undefined) return;
-    const work = { numTokens, numKvTokens: 0, numAttended: 0 };
-    for (const { tokens } of rows) {
-      work.numKvTokens += tokens.to;
-      for (let p = tokens.from; p < tokens.to; p++) work.numAttended += p + 1;
-    }
-    assert.equal(predictedMs, costs.predictMs(work));
-    // Past the quantum go only the reserved single tokens and one chunk of at most a block.
-    const chunks = rows.map(({ tokens }) => tokens.to - tokens.from).filter((count) => count > 1);
+    assert.equal(predictedMs, costs.predictMs(workOf(rows)));
+    // Past the quantum go only the reserved single tokens, chunks that take as long again, and one
+    // chunk of at most a block.
+    const isSingle = ({ tokens }: PlannedRow) => tokens.from > 0 && tokens.to - tokens.from === 1;
+    const chunks = rows
+      .filter((row) => !isSingle(row))
+      .map(({ tokens }) => tokens.to - tokens.from);
     const { quantumMs = Number.POSITIVE_INFINITY } = this.#config;
-    if (predictedMs > quantumMs && chunks.length > 0)
+    const singles = workOf(rows.filter(isSingle));
+    const most = Math.max(quantumMs, singles.numTokens > 0 ? 2 * costs.predictMs(singles) : 0);
+    if (predictedMs > most && chunks.some((count) => count > 1))
       assert(chunks.length === 1 && chunks[0] <= blockTokens, `chunks of ${chunks} tokens`);
   }
 
@@ -344,4 +347,14 @@ export class Serving {
     assert.deepEqual(idsA, idsB);
     assert.equal(idsA.length, (a.index + 1) * blockTokens, "shared before it was full");
   }
+}
+
+function workOf(rows: readonly PlannedRow[]): PlanWork {
+  let [numTokens, numKvTokens, numAttended] = [0, 0, 0];
+  for (const { tokens } of rows) {
+    numTokens += tokens.to - tokens.from;
+    numKvTokens += tokens.to;
+    for (let p = tokens.from; p < tokens.to; p++) numAttended += p + 1;
+  }
+  return { numTokens, numKvTokens, numAttended };
 }
