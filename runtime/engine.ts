@@ -5,7 +5,6 @@
  *   request → chat template → tokenizer → scheduler → work plan → step inputs → graph → kernels
  *           → sampler → readback → detokenizer → stream
  */
-import { createScheduler } from "../scheduler/index.ts";
 import type { WorkPlan } from "../scheduler/work-plan.ts";
 import { onAbort } from "./abort-listeners.ts";
 import { Answer } from "./answer.ts";
@@ -15,7 +14,7 @@ import { abortError, throwIfAborted, WeftError } from "./errors.ts";
 import { type LoadModelOptions, loadModel, type ModelPlan } from "./load-model.ts";
 import type { EngineMetrics } from "./metrics.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
-import { planCosts } from "./plan-costs.ts";
+import { modelScheduler, type SchedulerOptions } from "./model-scheduler.ts";
 import {
   type CallOptions,
   checkLength,
@@ -32,22 +31,7 @@ import { Telemetry } from "./telemetry.ts";
 import { TextModel } from "./text-model.ts";
 import type { Trace } from "./trace.ts";
 
-export interface EngineOptions extends LoadModelOptions {
-  /** Plans that may wait for their readback. Default 8. */
-  readonly maxRunAhead?: number;
-  /**
-   * Predicted GPU milliseconds that a submission may take: what others wait for, an urgent request as
-   * much as the page's next frame. Infinity for most tokens per second. Default 50 in Node, 8 in a
-   * browser.
-   */
-  readonly quantumMs?: number;
-  /**
-   * Requests whose prompts begin alike share the keys and values of the beginning, also one after
-   * another. Default true; no answer depends on it.
-   */
-  readonly prefixCache?: boolean;
-  /** Fault injection, for tests alone: every n-th plan takes back a running sequence. */
-  readonly forcePreemptionEvery?: number;
+export interface EngineOptions extends LoadModelOptions, SchedulerOptions {
   /** Sees every plan, for traces and tests. */
   readonly onPlan?: (plan: WorkPlan) => void;
 }
@@ -88,29 +72,12 @@ export class Engine {
     await device.prepare(pipelines);
     const report = await selfTest(device, pipelines, choice);
     requireSound(report);
-    const scheduler = createScheduler({
-      numLayers: plan.spec.layers.length,
-      kvGroups: plan.kv.groups,
-      blockTokens: plan.kv.blockTokens,
-      maxTokensPerPlan: plan.maxTokensPerPlan,
-      maxRows: plan.maxRows,
-      maxRunAhead: options.maxRunAhead,
-      costs: planCosts(plan),
-      quantumMs: options.quantumMs,
-      prefixCache: options.prefixCache,
-      forcePreemptionEvery: options.forcePreemptionEvery,
-    });
+    const scheduler = modelScheduler(plan, options);
     const now = () => performance.now();
     const names = { model: plan.spec.modelType, adapter: device.info.adapter };
     const observer = new Telemetry({ scheduler, now, ...names });
-    const loop = new StepLoop({
-      runner,
-      sampler,
-      scheduler,
-      now,
-      onPlan: options.onPlan,
-      observer,
-    });
+    const { onPlan } = options;
+    const loop = new StepLoop({ runner, sampler, scheduler, now, onPlan, observer });
     return new Engine({ device, plan, text, selfTest: report, loop }, observer);
   }
 

@@ -1,0 +1,64 @@
+/** The scheduler of a loaded model: its pools and sizes, and what its plans may cost. */
+import {
+  createScheduler,
+  LearnedCosts,
+  type RooflineProfile,
+  type Scheduler,
+} from "../scheduler/index.ts";
+import type { ModelPlan } from "./load-model.ts";
+
+export interface SchedulerOptions {
+  /** Plans that may wait for their readback. Default 8. */
+  readonly maxRunAhead?: number;
+  /**
+   * Predicted GPU milliseconds that a submission may take: what others wait for, an urgent request as
+   * much as the page's next frame. Infinity for most tokens per second. Default 50 in Node, 8 in a
+   * browser.
+   */
+  readonly quantumMs?: number;
+  /**
+   * Requests whose prompts begin alike share the keys and values of the beginning, also one after
+   * another. Default true; no answer depends on it.
+   */
+  readonly prefixCache?: boolean;
+  /** Fault injection, for tests alone: every n-th plan takes back a running sequence. */
+  readonly forcePreemptionEvery?: number;
+}
+
+/** @throws {SchedulerError} `bad_config`. */
+export function modelScheduler(plan: ModelPlan, options: SchedulerOptions): Scheduler {
+  return createScheduler({
+    numLayers: plan.spec.layers.length,
+    kvGroups: plan.kv.groups,
+    blockTokens: plan.kv.blockTokens,
+    maxTokensPerPlan: plan.maxTokensPerPlan,
+    maxRows: plan.maxRows,
+    maxRunAhead: options.maxRunAhead,
+    costs: new LearnedCosts(profile(plan)),
+    quantumMs: options.quantumMs,
+    prefixCache: options.prefixCache,
+    forcePreemptionEvery: options.forcePreemptionEvery,
+  });
+}
+
+/**
+ * A slow integrated GPU. The first plan that is measured corrects it, on any device; too slow, it
+ * makes that plan a small one, while too fast would make it stall a page.
+ */
+const UNKNOWN_DEVICE = { bytesPerSecond: 10e9, flopsPerSecond: 100e9, overheadMs: 1 };
+
+/** Bytes and FLOPs from the model's headers. */
+function profile({ spec, weights, weightBytes, kv }: ModelPlan): RooflineProfile {
+  const numLayers = spec.layers.length;
+  const numWeights = weights.reduce(
+    (sum, { dtype, sizeBytes }) => sum + sizeBytes / (dtype === "f32" ? 4 : 2),
+    0,
+  );
+  return {
+    ...UNKNOWN_DEVICE,
+    weightBytes,
+    kvBytesPerToken: (kv.blockBytes * numLayers) / kv.blockTokens,
+    flopsPerToken: 2 * numWeights,
+    flopsPerAttended: 4 * spec.numHeads * spec.headDim * numLayers,
+  };
+}
