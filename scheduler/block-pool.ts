@@ -92,6 +92,16 @@ export class BlockPool {
     else this.#insertAfter(ENDS, block);
   }
 
+  /** No content is worth anything any more. Nobody holds a block. */
+  forgetContents(): void {
+    assert(this.numUsed === 0, `${this.numUsed} blocks are held while all contents are forgotten`);
+    for (let block = 1; block <= this.capacity; block++) {
+      if (this.#isCached[block] === 0) continue;
+      this.#isCached[block] = 0;
+      this.#onEvict(block);
+    }
+  }
+
   #takeOut(block: number): void {
     assert(this.#refCount[block] === 0, `free block ${block} is held`);
     this.#refCount[block] = 1;

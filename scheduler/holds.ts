@@ -87,6 +87,11 @@ export class Holds {
     return true;
   }
 
+  /** What was held is gone; it holds again what its next request computes. */
+  lose(): void {
+    for (const session of this.#sessions.values()) this.#drop(session);
+  }
+
   /** The new blocks before the old ones go: most of them are the same. */
   #take(session: Session): void {
     if (session.last === undefined) return;

@@ -46,6 +46,12 @@ export class InFlight {
     return planId;
   }
 
+  /** None of them will have an outcome. */
+  clear(): void {
+    this.#plans.length = 0;
+    this.#predictedMs = 0;
+  }
+
   /**
    * Take the oldest plan out.
    * @throws {SchedulerError} "bad_outcome" when the outcome is not that plan's; nothing changes.

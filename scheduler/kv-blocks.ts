@@ -53,4 +53,9 @@ export class KvBlocks {
     const chain = new HashChain(scope, this.#cachesPrefixes ? ids : [], this.blockTokens);
     return new SequenceBlocks(tables, this.#cache, chain);
   }
+
+  /** The device that held all contents is gone. Nobody holds a block. */
+  forgetContents(): void {
+    for (const pool of this.#pools) pool.forgetContents();
+  }
 }

@@ -65,6 +65,12 @@ export class Preemption {
     return count;
   }
 
+  /** All that run, the last first. */
+  loseAll(nowMs: number): void {
+    this.#untold.push(...this.#queue.running.toReversed());
+    this.#queue.loseAll(nowMs);
+  }
+
   /** @returns Who was taken back since the last plan and has not ended since, in that order. */
   endPlan(): SequenceId[] {
     this.#numPlansSinceForced += 1;

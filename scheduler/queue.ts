@@ -96,6 +96,12 @@ export class SequenceQueue {
     this.#wait(sequence, nowMs);
   }
 
+  /** Plans in flight have no outcome: nobody runs any more, and what they sampled is forgotten. */
+  loseAll(nowMs: number): void {
+    for (const sequence of [...this.#running]) this.preempt(sequence, nowMs);
+    for (const sequence of this.#live.values()) sequence.forgetUnread();
+  }
+
   /** One of its samples was read. */
   read(sequence: Sequence, sampled: SampledOutcome): "stop" | "length" | undefined {
     this.#order.charge(sequence, { sampled: 1 });

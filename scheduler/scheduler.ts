@@ -87,6 +87,18 @@ export class Scheduler {
     if (sequence !== undefined) this.#end(sequence);
   }
 
+  /**
+   * The device is gone, and with it all keys, values and plans in flight; no outcome of these may be
+   * committed. The ids that were read are enough: every sequence waits, and starts again from them.
+   */
+  loseDevice(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#inFlight.clear();
+    this.#preemption.loseAll(nowMs);
+    this.#holds.lose();
+    this.#blocks.forgetContents();
+  }
+
   /** The host is done with the last token of a sequence that it let sit out. */
   resume(id: SequenceId): void {
     this.#queue.find(id)?.resume();

@@ -192,6 +192,11 @@ export class Sequence {
     this.#release();
   }
 
+  /** What was sampled and not read is not known to anybody any more: it is sampled again. */
+  forgetUnread(): void {
+    this.#numSampledTokens = this.#numReadTokens;
+  }
+
   end(): void {
     this.state = "finished";
     this.#release();

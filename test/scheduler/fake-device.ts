@@ -36,6 +36,12 @@ export class FakeDevice {
     this.#tokens.set(id, [...promptTokens]);
   }
 
+  /** A new device that knows nothing but the ids that the host has read. */
+  replace(known: ReadonlyMap<number, readonly number[]>): void {
+    for (const pool of this.#pools) pool.fill(POISON);
+    for (const [id, ids] of known) this.#tokens.set(id, [...ids]);
+  }
+
   /** Runs plans in the order given, as a GPU's queue does. @returns Ids of the sampled rows. */
   execute(plan: WorkPlan): number[] {
     const hidden = plan.rows.map(({ sequenceId, tokens }) => {

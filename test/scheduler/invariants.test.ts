@@ -86,9 +86,9 @@ function listOf(one: fc.Arbitrary<Omit<FakeRequest, "id">>): fc.Arbitrary<FakeRe
 const plainRequests = listOf(fc.record(plain));
 const requests = listOf(fc.record({ ...plain, ...urgent }));
 
-/** One character an operation: add, schedule, commit, abort, hold. fast-check prefers short lists unless told. */
+/** One character an operation: add, schedule, commit, abort, hold, lose. fast-check prefers short lists unless told. */
 const operations = fc.array(
-  fc.record({ kind: fc.constantFrom(..."aasssssscccxh"), pick: fc.nat({ max: 8 }) }),
+  fc.record({ kind: fc.constantFrom(..."aaaasssssssssssscccccccxhl"), pick: fc.nat({ max: 8 }) }),
   { maxLength: 120, size: "max" },
 );
 
@@ -138,6 +138,7 @@ test("random arrivals, depths, commits and aborts: invariants hold, ids are each
         if (kind === "a") addAll(serving, toAdd.splice(0, 1));
         else if (kind === "s") serving.schedule();
         else if (kind === "c") serving.commit();
+        else if (kind === "l") serving.loseDevice();
         else if (kind === "h") serving.hold(`session ${pick % 2}`, 1 + 10 * pick);
         else serving.abort(pick % Math.max(1, serving.progress.size));
       }

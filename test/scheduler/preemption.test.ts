@@ -1,9 +1,9 @@
 // Sequences that are taken back and go on: who, when, and that they yield the ids they yield alone.
 
 import { describe, expect, test } from "vitest";
-import type { SchedulerConfig } from "../../scheduler/index.ts";
+import type { SchedulerConfig, WorkPlan } from "../../scheduler/index.ts";
 import { expectedIds } from "./fake-device.ts";
-import { request, spell } from "./plans.ts";
+import { codeOf, request, spell } from "./plans.ts";
 import { Serving } from "./serving.ts";
 
 const CONFIG: SchedulerConfig = {
@@ -113,5 +113,50 @@ describe("forced", () => {
     serving.drain(4);
     expect(serving.progress.get(2)!.numPreemptions).toBeGreaterThan(3);
     for (const each of asked) expect(serving.ids(each.id)).toEqual(expectedIds(each, kvGroups));
+  });
+});
+
+describe("a lost device", () => {
+  test("everything starts again from the ids that were read, with the same answer", () => {
+    const serving = new Serving({ ...CONFIG, maxTokensPerPlan: 32 });
+    const asked = [
+      request(1, 20),
+      request(2, 50),
+      request(3, 10, { needsHost: true, hostDelay: 2 }),
+    ];
+    for (const each of asked) serving.add(each);
+    for (let i = 0; i < 4; i++) serving.schedule();
+    serving.commit();
+    serving.commit();
+    serving.loseDevice();
+    expect([serving.scheduler.numRunning, serving.scheduler.numInFlight]).toEqual([0, 0]);
+    const plan = serving.schedule() as WorkPlan;
+    expect(plan.rows.every(({ tokens }) => tokens.from === 0)).toBe(true);
+    serving.drain(8);
+    for (const each of asked)
+      expect(serving.ids(each.id)).toEqual(expectedIds(each, CONFIG.kvGroups));
+  });
+
+  test("nothing of the prefix cache or of a hold is used again", () => {
+    const serving = new Serving(CONFIG);
+    serving.add(request(1, 100, { session: "kept" }));
+    serving.drain();
+    serving.hold("kept", 1000);
+    serving.loseDevice();
+    serving.add(request(2, 0, { promptTokens: request(1, 100).promptTokens, session: "kept" }));
+    expect(spell(serving.schedule())).toBe("2:0-100*");
+    serving.drain();
+    serving.release("kept");
+    expect(serving.ids(2)).toEqual(serving.ids(1));
+  });
+
+  test("an outcome of before is refused", () => {
+    const serving = new Serving(CONFIG);
+    serving.add(request(1, 5));
+    serving.schedule();
+    serving.loseDevice();
+    const outcome = { planId: 0, gpuMs: 1, sampled: [{ sequenceId: 1, finished: false }] };
+    expect(codeOf(() => serving.scheduler.commit(outcome, 0))).toBe("bad_outcome");
+    serving.drain();
   });
 });

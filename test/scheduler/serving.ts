@@ -105,6 +105,21 @@ export class Serving {
     this.#checkBlocks();
   }
 
+  /** Plans in flight are never read back; all that run are taken back. */
+  loseDevice(): void {
+    this.scheduler.loseDevice(this.nowMs);
+    this.#unread.length = 0;
+    this.#takeBack(this.#running.length);
+    const known = new Map<number, readonly number[]>();
+    for (const [id, progress] of this.progress) {
+      progress.numSampled = progress.numRead;
+      known.set(id, [...progress.request.promptTokens, ...progress.ids]);
+    }
+    this.#device.replace(known);
+    assert.deepEqual(this.scheduler.freeBlocks, this.#capacity);
+    assert.equal(this.scheduler.numInFlight, 0);
+  }
+
   release(session: string): void {
     this.#heldSessions.delete(session);
     this.scheduler.release(session);
