@@ -1,6 +1,6 @@
 /** What a replay looked like, in few enough numbers to draw. */
-import { ttftMs } from "../metrics/latency.ts";
-import type { Replay, ReplayedRequest } from "./replay.ts";
+import { gapsMs, ttftMs } from "../metrics/latency.ts";
+import type { Replay } from "./replay.ts";
 
 export interface Curves {
   /** Length of a bin of the two below, which begin at time 0. */
@@ -27,12 +27,9 @@ export function curvesOf(replay: Replay): Curves {
     waiting: binned(timeline.ms, timeline.waiting, binMs),
     kvShare: binned(timeline.ms, timeline.kvShare, binMs),
     ttftMs: evenQuantiles(served.map((record) => ttftMs(record)!)),
-    itlMs: evenQuantiles(served.flatMap(gaps)),
+    itlMs: evenQuantiles(gapsMs(served)),
   };
 }
-
-const gaps = ({ tokenMs }: ReplayedRequest): number[] =>
-  tokenMs.slice(1).map((ms, i) => ms - tokenMs[i]);
 
 /** Each value holds until the next one's time; a bin without any keeps the last. */
 function binned(ms: readonly number[], values: readonly number[], binMs: number): number[] {
@@ -50,7 +47,7 @@ function binned(ms: readonly number[], values: readonly number[], binMs: number)
   });
 }
 
-function evenQuantiles(values: Iterable<number>): number[] {
+function evenQuantiles(values: ArrayLike<number>): number[] {
   const ascending = Float64Array.from(values).sort();
   if (ascending.length === 0) return [];
   return Array.from(
