@@ -6,10 +6,11 @@ import { assert } from "../assert.ts";
 import { SchedulerError } from "../errors.ts";
 import { type RequestRecord, requestRecord } from "../metrics/request-record.ts";
 import { createScheduler, type Scheduler } from "../scheduler.ts";
-import type { SequenceId, WorkPlan } from "../work-plan.ts";
+import type { SampledOutcome, SequenceId, WorkPlan } from "../work-plan.ts";
 import { type HardwareProfile, hardwareCosts } from "./hardware.ts";
 import { KvMeter } from "./kv-meter.ts";
 import type { PolicyOverlay } from "./policies.ts";
+import { ownId, promptIds } from "./prompt-ids.ts";
 import type { TraceRequest } from "./trace.ts";
 
 export interface ReplayOptions {
@@ -62,7 +63,10 @@ export function replay(requests: readonly TraceRequest[], options: ReplayOptions
 }
 
 interface Progress {
-  readonly record: ReplayedRequest;
+  /** New when it comes, if that depends on another's end. */
+  record: ReplayedRequest;
+  /** Prompt and answer so far, where others may begin alike. */
+  ids: number[] | undefined;
   /** First token that was never computed. */
   numEverComputed: number;
 }
@@ -84,6 +88,10 @@ class Run {
     [key in keyof Timeline]: number[];
   };
   #nowMs = 0;
+  /** Who comes after whose end. */
+  readonly #followers = new Map<SequenceId, SequenceId[]>();
+  /** Those whose time is known, in order; they come one after the other. */
+  readonly #due: { readonly id: SequenceId; readonly ms: number }[] = [];
   #numArrived = 0;
   /** When the GPU will have run all it was given. */
   #gpuFreeMs = 0;
@@ -115,8 +123,14 @@ class Run {
     );
     this.#progress = requests.map((request, id) => ({
       record: { ...requestRecord({ ...request, id }), request },
+      ids: undefined,
       numEverComputed: 0,
     }));
+    requests.forEach(({ after, arrivalMs }, id) => {
+      if (after === undefined) this.#due.push({ id, ms: arrivalMs });
+      else this.#followers.set(after, [...(this.#followers.get(after) ?? []), id]);
+    });
+    this.#due.sort((a, b) => a.ms - b.ms);
   }
 
   toTheEnd(): void {
@@ -124,8 +138,7 @@ class Run {
       this.#arrive();
       this.#commit();
       this.#plan();
-      const arrivalMs =
-        this.#progress[this.#numArrived]?.record.arrivalMs ?? Number.POSITIVE_INFINITY;
+      const arrivalMs = this.#due.at(this.#numArrived)?.ms ?? Number.POSITIVE_INFINITY;
       const visibleMs = this.#inFlight[0]?.visibleMs ?? Number.POSITIVE_INFINITY;
       const nextMs = Math.min(arrivalMs, visibleMs);
       if (nextMs === Number.POSITIVE_INFINITY) break;
@@ -149,19 +162,37 @@ class Run {
   }
 
   #arrive(): void {
-    for (; this.#numArrived < this.#progress.length; this.#numArrived++) {
-      const { record } = this.#progress[this.#numArrived];
-      if (record.arrivalMs > this.#nowMs) return;
+    for (; this.#numArrived < this.#due.length; this.#numArrived++) {
+      const { id, ms } = this.#due[this.#numArrived];
+      if (ms > this.#nowMs) return;
+      const progress = this.#progress[id];
+      const { request } = progress.record;
+      progress.record = { ...requestRecord({ ...request, id, arrivalMs: ms }), request };
+      const before = request.after === undefined ? undefined : this.#progress[request.after].ids;
+      progress.ids = promptIds(id, request, before);
       try {
-        const start = { ...record.request, id: record.id, maxTokens: this.#maxTokens };
+        const start = { ...request, id, maxTokens: this.#maxTokens, promptIds: progress.ids };
         for (const { sequenceId } of this.#scheduler.add(start, this.#nowMs)) {
           this.#progress[sequenceId].record.end = "aborted";
           this.#kv.hold(sequenceId, 0);
         }
       } catch (error) {
         if (!(error instanceof SchedulerError && error.code === "request_too_long")) throw error;
-        record.end = "rejected";
+        progress.record.end = "rejected";
       }
+    }
+  }
+
+  /** Its session may hold what it has, and the request that comes after it is due. */
+  #end(id: SequenceId): void {
+    this.#kv.hold(id, 0);
+    const { session, holdMs } = this.#progress[id].record.request;
+    if (session !== undefined && holdMs !== undefined)
+      this.#scheduler.hold(session, holdMs, this.#nowMs);
+    for (const next of this.#followers.get(id) ?? []) {
+      const ms = this.#nowMs + this.#progress[next].record.request.arrivalMs;
+      const at = this.#due.findIndex((other, i) => i >= this.#numArrived && other.ms > ms);
+      this.#due.splice(at < 0 ? this.#due.length : at, 0, { id: next, ms });
     }
   }
 
@@ -170,23 +201,24 @@ class Run {
       const { plan, gpuMs } = this.#inFlight.shift()!;
       const sampled = plan.rows
         .filter(({ sample }) => sample)
-        .map(({ sequenceId }) => ({ sequenceId, finished: this.#read(sequenceId) }));
+        .map(({ sequenceId }) => this.#read(sequenceId));
       const outcome = { planId: plan.id, gpuMs, sampled };
       for (const { sequenceId } of this.#scheduler.commit(outcome, this.#nowMs))
-        this.#kv.hold(sequenceId, 0);
+        this.#end(sequenceId);
     }
   }
 
-  /** @returns Whether the token that came to the host is the request's last. */
-  #read(id: SequenceId): boolean {
-    const { record } = this.#progress[id];
+  #read(sequenceId: SequenceId): SampledOutcome {
+    const { record, ids } = this.#progress[sequenceId];
     if (record.end !== undefined) {
       this.#surplusTokens += 1;
-      return true;
+      return { sequenceId, finished: true };
     }
     record.tokenMs.push(this.#nowMs);
     if (record.tokenMs.length === record.request.outputTokens) record.end = "finished";
-    return record.end === "finished";
+    const tokenId = ids && ownId(sequenceId, ids.length);
+    if (tokenId !== undefined) ids?.push(tokenId);
+    return { sequenceId, finished: record.end === "finished", tokenId };
   }
 
   #plan(): void {

@@ -14,4 +14,12 @@ export interface TraceRequest {
   readonly deadlineMs?: number;
   readonly client?: string;
   readonly program?: string;
+  readonly session?: string;
+  /**
+   * It comes `arrivalMs` after that request's end, by its place in the list, and its prompt begins
+   * with that one's prompt and answer: both are of one session.
+   */
+  readonly after?: number;
+  /** Its session holds what it has for so long when it ends. */
+  readonly holdMs?: number;
 }
