@@ -11,7 +11,10 @@ import type { Order } from "./order.ts";
 import { Programs } from "./programs.ts";
 
 export const MS_PER_CLASS = 5_000;
-/** Who waits longer than all classes take is starved, and every so many starts the oldest is next. */
+/**
+ * Who waits longer than all classes take is starved by deadlines: every so many starts these do not
+ * count. Classes do, having been gained, and clients, or the deepest backlog would be served first.
+ */
 const STARVED_MS = PRIORITIES.length * MS_PER_CLASS;
 const STARTS_PER_STARVED = 8;
 
@@ -30,7 +33,7 @@ export function priorityOrder(costs: CostModel): Order {
   };
 
   /** Asked once per plan for each that may be next: what is dear comes last. */
-  const isBefore = (a: Sequence, b: Sequence, nowMs: number): boolean => {
+  const isBefore = (a: Sequence, b: Sequence, nowMs: number, heedsDue: boolean): boolean => {
     const rank = rankOf(a, nowMs) - rankOf(b, nowMs);
     if (rank !== 0) return rank < 0;
     if (a.hasStarted !== b.hasStarted) return a.hasStarted;
@@ -38,7 +41,7 @@ export function priorityOrder(costs: CostModel): Order {
       const given = fairShare.counterOf(a.client) - fairShare.counterOf(b.client);
       if (given !== 0) return given < 0;
     }
-    if (a.deadlineMs !== undefined || b.deadlineMs !== undefined) {
+    if (heedsDue && (a.deadlineMs !== undefined || b.deadlineMs !== undefined)) {
       const dueA = feasibleDeadline(a, nowMs, costs);
       const dueB = feasibleDeadline(b, nowMs, costs);
       if (dueA !== dueB) return dueA < dueB;
@@ -52,10 +55,10 @@ export function priorityOrder(costs: CostModel): Order {
     rankOf,
     next(nowMs) {
       if (numStarts % STARTS_PER_STARVED === STARTS_PER_STARVED - 1) {
-        const oldest = firstOf(lines.heads(), (a, b) => a.ticket < b.ticket);
-        if (oldest !== undefined && nowMs - oldest.arrivalMs > STARVED_MS) return oldest;
+        const byAge = firstOf(lines.heads(), (a, b) => isBefore(a, b, nowMs, false));
+        if (byAge !== undefined && nowMs - byAge.arrivalMs > STARVED_MS) return byAge;
       }
-      return firstOf(lines.heads(), (a, b) => isBefore(a, b, nowMs));
+      return firstOf(lines.heads(), (a, b) => isBefore(a, b, nowMs, true));
     },
     waits(sequence, nowMs) {
       lines.add(sequence);
