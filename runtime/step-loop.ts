@@ -46,6 +46,8 @@ export class StepLoop {
   #nextId = 1;
   #wake: (() => void) | undefined;
   #stopped: Error | undefined;
+  /** The last plan's commit: readbacks may come in any order, plans are committed in their own. */
+  #committed: Promise<void> = Promise.resolve();
 
   constructor(options: StepLoopOptions) {
     this.#options = options;
@@ -155,8 +157,8 @@ export class StepLoop {
     runner.record(rows, { from: 0, to: numStages(runner.spec) });
     const sampled = plan.rows.filter(({ sample }) => sample);
     const tokens = sampler.record(sampled.map((row) => this.#sampleRow(row)));
-    tokens
-      .then((read) => {
+    this.#committed = Promise.all([tokens, this.#committed])
+      .then(([read]) => {
         const readMs = now();
         const gpuMs = this.#clock.gpuMs(submission, submittedMs, readMs);
         observer?.onCommit(plan, { submittedMs, gpuMs, readMs });
