@@ -36,7 +36,7 @@ export interface SamplingOptions {
 export interface SchedulingOptions {
   /**
    * Most urgent first: `interactive` (the default), `completion`, `agent`, `background`. A request
-   * that waits gains a class every five seconds. A `completion` ends those before it of the same
+   * that waits gains a class every half minute. A `completion` ends those before it of the same
    * client and program with `superseded`: for text that is typed on, the latest wins.
    */
   readonly priority?: Priority;

@@ -44,15 +44,15 @@ export class PlanBudget {
    *
    * A prompt that yields gets 0 beside a more urgent one: it would only make that one's plan longer.
    *
-   * Where the answers beside it take most of the quantum, prompts may take as long again: a GPU whose
-   * plain decode step exceeds the quantum would otherwise serve hardly any. And the first chunk gets
-   * one block of tokens in any case, so that weights are not read for each token.
+   * Where the answers beside it take most of the quantum, a reader's prompt may take as long again: a
+   * GPU whose plain decode step exceeds the quantum would otherwise serve hardly any. And the first
+   * chunk gets one block of tokens in any case, so that weights are not read for each token.
    */
   takeChunk(from: number, wanted: number, rank = 0, fitting = wanted): number {
     if (this.#isCut || (rank >= YIELDING_RANK && this.#mostUrgentRank < rank)) return 0;
     this.#mostUrgentRank = Math.min(this.#mostUrgentRank, rank);
     const most = Math.min(fitting, this.#maxTokens - this.#work.numTokens);
-    if (!this.#hasChunk && this.#work.numTokens > 0)
+    if (!this.#hasChunk && this.#work.numTokens > 0 && rank < YIELDING_RANK)
       this.#mostMs = Math.max(this.#mostMs, 2 * this.predictedMs);
     const least = this.#hasChunk ? 0 : Math.min(most, this.#minChunkTokens);
     const count = this.#largestWithinQuantum(from, least, most);

@@ -1,21 +1,21 @@
 /**
- * Classes first, and a class gained for each five seconds of waiting; then the client that was given
+ * Classes first, and a class gained for each half minute of waiting; then the client that was given
  * least; then the deadlines that can still be met, earliest first (FlowPrefill's feasible-first);
  * then by program and arrival. Who was taken back goes before the others of its class.
  */
 import type { CostModel } from "../cost-model.ts";
-import { PRIORITIES, PRIORITY_RANK, type Sequence } from "../sequence.ts";
+import { PRIORITY_RANK, type Sequence } from "../sequence.ts";
 import { FairShare, PROMPT_WEIGHT, SAMPLED_WEIGHT } from "./fair-share.ts";
 import { Lines } from "./lines.ts";
 import type { Order } from "./order.ts";
 import { Programs } from "./programs.ts";
 
-export const MS_PER_CLASS = 5_000;
+export const MS_PER_CLASS = 30_000;
 /**
- * Who waits longer than all classes take is starved by deadlines: every so many starts these do not
+ * Who waits longer than this is starved by deadlines: every so many starts these do not
  * count. Classes do, having been gained, and clients, or the deepest backlog would be served first.
  */
-const STARVED_MS = PRIORITIES.length * MS_PER_CLASS;
+const STARVED_MS = 20_000;
 const STARTS_PER_STARVED = 8;
 
 export function priorityOrder(costs: CostModel): Order {

@@ -272,7 +272,7 @@ export class Serving {
   #rankOf(id: number): number {
     const { request, arrivalMs } = this.progress.get(id)!;
     if (this.#config.order === "fcfs") return 0;
-    const gained = Math.floor((this.nowMs - arrivalMs) / 5000);
+    const gained = Math.floor((this.nowMs - arrivalMs) / 30_000);
     return Math.max(0, PRIORITIES.indexOf(request.priority ?? "interactive") - gained);
   }
 
