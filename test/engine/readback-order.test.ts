@@ -37,7 +37,7 @@ test("plans whose readbacks overtake each other give the same answers", async ()
     });
     const prompts = [40, 300, 7, 120].map((length) => randomIds(length, length));
     const answers = await Promise.all(
-      prompts.map((prompt) => ask(engine, { prompt, maxTokens: 20, ignoreEos: true })),
+      prompts.map((prompt) => ask(engine, { prompt, maxTokens: 40, ignoreEos: true })),
     );
     await engine.close();
     return answers.map(({ ids }) => ids);
@@ -45,5 +45,5 @@ test("plans whose readbacks overtake each other give the same answers", async ()
   const unordered = new UnorderedDevice();
   const answers = await answersOn(unordered);
   expect(answers).toEqual(await answersOn(new ReferenceDevice()));
-  expect(unordered.numOvertaken).toBeGreaterThan(10);
+  expect(unordered.numOvertaken).toBeGreaterThan(3);
 });
