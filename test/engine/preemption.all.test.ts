@@ -72,12 +72,10 @@ describe("ids are those of an engine that takes nobody back", () => {
   });
 });
 
-describe("the engine suite", () => {
-  engineSuite(openEngine, {
-    names: project() === "swiftshader" ? ["batching"] : undefined,
-    forcePreemptionEvery: FORCED,
-  });
-});
+describe.skipIf(project() === "swiftshader")(
+  "the engine suite (not on SwiftShader: a minute for its batching alone)",
+  () => engineSuite(openEngine, { forcePreemptionEvery: FORCED }),
+);
 
 /** Bits, not only choices. */
 const visible = ({ ids, text, logprobs, finishReason, usage }: Answered) => ({
