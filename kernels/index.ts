@@ -12,6 +12,7 @@ import { matmul, matmulShapes } from "./matmul.ts";
 import { rmsNorm } from "./rms-norm.ts";
 import { rope } from "./rope.ts";
 import { ropeKvWrite } from "./rope-kv-write.ts";
+import { rowCopy } from "./row-copy.ts";
 import { rowGather } from "./row-gather.ts";
 import { sampleArgmax } from "./sample-argmax.ts";
 import { sampleDraw } from "./sample-draw.ts";
@@ -67,6 +68,7 @@ export const allKernels: readonly Kernel[] = [
   rmsNorm,
   gatedActivation("silu"),
   gatedActivation("gelu_tanh"),
+  rowCopy,
   rowGather,
   ...matmulKernels,
   ...attentionKernels,

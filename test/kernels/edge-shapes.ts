@@ -33,6 +33,13 @@ const families: Record<string, (kernel: Kernel, shape: string) => readonly Probe
     plain(kernel, { T: 2, F: 100 }, "large"),
     plain(kernel, { T: 2, F: 100 }, "zeros"),
   ],
+  row_copy: (kernel) =>
+    [252, 256, 260, 508, 512, 516].map((D) =>
+      plain(kernel, { T: 5, R: 4, P: 6, D }, "large", (random) => ({
+        from_rows: Uint32Array.from({ length: 4 }, () => Math.floor(random() * 5)),
+        to_rows: Uint32Array.of(5, 0, 3, 2),
+      })),
+    ),
   row_gather: (kernel) =>
     [252, 256, 260, 508, 512, 516].map((D) =>
       plain(kernel, { T: 5, R: 4, D }, "large", (random) => ({
