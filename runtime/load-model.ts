@@ -50,6 +50,8 @@ export interface ModelPlan {
   readonly maxTokensPerPlan: number;
   readonly maxRows: number;
   readonly maxLogitRows: number;
+  /** Rows whose activations may wait between two plans: of two prompts, each cut by layers. */
+  readonly maxParkedTokens: number;
   close(): Promise<void>;
 }
 
@@ -112,7 +114,9 @@ function planMemory(
   const { maxLogitRows = maxRows, memoryBudgetBytes } = options;
   const storage = options.kv ?? (weights.some(isF32Matrix) ? "f32" : "f16");
   const weightBytes = weights.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const activationBytes = activationSize(spec, maxTokensPerPlan, maxLogitRows);
+  const maxParkedTokens = 2 * maxTokensPerPlan;
+  const activationBytes =
+    activationSize(spec, maxTokensPerPlan, maxLogitRows) + 4 * spec.hiddenSize * maxParkedTokens;
   const fixedBytes = weightBytes + activationBytes;
   const bytesPerToken =
     2 * spec.numKvHeads * spec.headDim * (storage === "f16" ? 2 : 4) * spec.layers.length;
@@ -149,6 +153,7 @@ function planMemory(
     maxTokensPerPlan,
     maxRows,
     maxLogitRows,
+    maxParkedTokens,
   };
 }
 

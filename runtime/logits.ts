@@ -3,7 +3,6 @@
  * scheduler hands out blocks as for any request, so windows and pools behave as when serving; any
  * chunking gives the same bits. Samples nothing.
  */
-import { numStages } from "../models/decoder.ts";
 import { createScheduler } from "../scheduler/index.ts";
 import type { PlannedRow } from "../scheduler/work-plan.ts";
 import { bytesToFloats, type Device } from "./device.ts";
@@ -79,7 +78,7 @@ async function* logitsOfRow(
   const { from, to } = planned.tokens;
   const last = to - from - 1;
   const rows = every ? Array.from({ length: last + 1 }, (_, i) => i) : planned.sample ? [last] : [];
-  runner.record([{ planned, ids, slot: 0 }], { from: 0, to: numStages(spec) }, rows);
+  runner.record([{ planned, ids, slot: 0 }], rows);
   if (rows.length === 0) {
     device.submit();
     return;

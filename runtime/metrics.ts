@@ -171,7 +171,9 @@ export class MetricsRecorder {
     };
   }
 
-  #planRow({ sequenceId, tokens }: PlannedRow, nowMs: number): void {
+  #planRow({ sequenceId, tokens, stages }: PlannedRow, nowMs: number): void {
+    // Tokens that are cut by layers count with the first of them.
+    if (stages.from > 0) return;
     const record = this.#live.get(sequenceId)!;
     if (record.startedMs === undefined) {
       record.startedMs = nowMs;

@@ -6,13 +6,14 @@ import { attentionShapeDims } from "../kernels/attention-work.ts";
 import type { BufferSlice } from "../kernels/kernel.ts";
 import { ropeTable } from "../kernels/rope-tables.ts";
 import { decoderGraph } from "../models/blocks.ts";
-import { type DecoderSpec, layerGroups } from "../models/decoder.ts";
+import { type DecoderSpec, layerGroups, numStages } from "../models/decoder.ts";
 import { emitCalls, type GraphNode, type MatmulChoice, type StepSizes } from "../models/graph.ts";
 import { activationWidths, headWidths } from "../models/tensors.ts";
 import type { Weight } from "../models/weights.ts";
-import type { StageRange } from "../scheduler/work-plan.ts";
+import type { SequenceId } from "../scheduler/work-plan.ts";
 import { type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
 import { createKvCache, type KvPlan } from "./kv-cache.ts";
+import { ParkedRows } from "./parked-rows.ts";
 import { StepInputs, type StepLimits, type StepRow } from "./step-inputs.ts";
 
 /** Scratch of split decode is kept below this; rows beyond it run as prefill, with the same bits. */
@@ -31,6 +32,8 @@ export interface ModelRunnerOptions {
   readonly maxRows: number;
   /** Rows that may get logits in one step; at least `maxRows`. */
   readonly maxLogitRows: number;
+  /** Rows that may wait between two steps for the layers that they lack. */
+  readonly maxParkedTokens: number;
 }
 
 export class ModelRunner {
@@ -41,6 +44,7 @@ export class ModelRunner {
   readonly kvPools: readonly BufferSlice[];
   readonly #inputs: StepInputs;
   readonly #nodes: readonly GraphNode[];
+  readonly #parked: ParkedRows;
 
   private constructor(
     { device, spec }: ModelRunnerOptions,
@@ -50,6 +54,7 @@ export class ModelRunner {
       kvPools: readonly BufferSlice[];
       inputs: StepInputs;
       nodes: readonly GraphNode[];
+      parked: ParkedRows;
     },
   ) {
     this.device = device;
@@ -59,6 +64,7 @@ export class ModelRunner {
     this.kvPools = parts.kvPools;
     this.#inputs = parts.inputs;
     this.#nodes = parts.nodes;
+    this.#parked = parts.parked;
   }
 
   /** @throws {WeftError} `out_of_memory`, `limit_exceeded`; {KernelError} `bad_shape`. */
@@ -80,6 +86,7 @@ export class ModelRunner {
         3 * maxRows * Math.ceil(maxContext / TILE_TOKENS),
         Math.floor(Math.min(MAX_PARTIALS_BYTES, device.info.limits.maxBindingBytes) / tileBytes),
       ),
+      numStages: numStages(spec),
     };
     const inputs = await StepInputs.create(device, limits, groups);
     const activations = new Map<string, BufferSlice>();
@@ -120,21 +127,48 @@ export class ModelRunner {
       }),
     });
     const logits = activations.get("logits")!;
-    return new ModelRunner(options, { logits, lastToken, kvPools, inputs, nodes });
+    const parked = await ParkedRows.create(device, {
+      hidden: activations.get("hidden")!,
+      width: spec.hiddenSize,
+      maxRows: options.maxParkedTokens,
+    });
+    return new ModelRunner(options, { logits, lastToken, kvPools, inputs, nodes, parked });
   }
 
   /** Every pipeline of the graph. */
   get pipelines() {
-    return this.#nodes.flatMap(({ pipelines }) => pipelines);
+    return [...this.#nodes.flatMap(({ pipelines }) => pipelines), ...this.#parked.pipelines];
   }
 
   /**
-   * Records one step. Logits of the sampled rows land in `logits` [R,V], in row order.
+   * Records one step. Logits of the sampled rows land in `logits` [R,V], in row order. The last row
+   * may run some stages alone: it joins the others there, and waits in between.
    * @param logitRows Rows of the step that get logits instead; to look at every position.
    */
-  record(rows: readonly StepRow[], stages: StageRange, logitRows?: readonly number[]): StepSizes {
-    const step = this.#inputs.write(rows, logitRows);
-    this.device.record(emitCalls(this.#nodes, step, stages));
-    return step;
+  record(rows: readonly StepRow[], logitRows?: readonly number[]): StepSizes {
+    const { all, withoutLast } = this.#inputs.write(rows, logitRows);
+    const { sequenceId: id, stages, tokens } = rows.at(-1)!.planned;
+    const end = numStages(this.spec);
+    if (stages.from === 0 && stages.to === end) {
+      this.#emit(all, stages.from, stages.to);
+      return all;
+    }
+    this.#parked.begin(id, withoutLast.T, tokens.to - tokens.from);
+    this.#emit(withoutLast, 0, stages.from);
+    if (stages.from > 0) this.device.record([this.#parked.restore(id)]);
+    this.#emit(all, stages.from, stages.to);
+    if (stages.to < end) this.device.record([this.#parked.park(id)]);
+    else this.#parked.drop(id);
+    this.#emit(withoutLast, stages.to, end);
+    return all;
+  }
+
+  /** The sequence has ended or begins again: nothing of it waits any more. */
+  dropParked(id: SequenceId): void {
+    this.#parked.drop(id);
+  }
+
+  #emit(step: StepSizes, from: number, to: number): void {
+    if (step.T > 0) this.device.record(emitCalls(this.#nodes, step, { from, to }));
   }
 }

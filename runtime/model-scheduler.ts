@@ -4,6 +4,7 @@ import {
   LearnedCosts,
   type RooflineProfile,
   type Scheduler,
+  type SchedulerConfig,
 } from "../scheduler/index.ts";
 import type { ModelPlan } from "./load-model.ts";
 
@@ -21,6 +22,8 @@ export interface SchedulerOptions {
    * another. Default true; no answer depends on it.
    */
   readonly prefixCache?: boolean;
+  /** For tests and comparisons: how prompts are cut. Default whichever is done sooner. */
+  readonly cutBy?: SchedulerConfig["cutBy"];
   /** Fault injection, for tests alone: every n-th plan takes back a running sequence. */
   readonly forcePreemptionEvery?: number;
 }
@@ -34,6 +37,8 @@ export function modelScheduler(plan: ModelPlan, options: SchedulerOptions): Sche
     maxTokensPerPlan: plan.maxTokensPerPlan,
     maxRows: plan.maxRows,
     maxRunAhead: options.maxRunAhead,
+    maxParkedTokens: plan.maxParkedTokens,
+    cutBy: options.cutBy,
     costs: new LearnedCosts(profile(plan)),
     quantumMs: options.quantumMs,
     prefixCache: options.prefixCache,
@@ -54,11 +59,14 @@ function profile({ spec, weights, weightBytes, kv }: ModelPlan): RooflineProfile
     (sum, { dtype, sizeBytes }) => sum + sizeBytes / (dtype === "f32" ? 4 : 2),
     0,
   );
+  const attention = 2 * (spec.numHeads + spec.numKvHeads) * spec.headDim;
+  const mlp = 3 * spec.ffnSize;
   return {
     ...UNKNOWN_DEVICE,
     weightBytes,
     kvBytesPerToken: (kv.blockBytes * numLayers) / kv.blockTokens,
     flopsPerToken: 2 * numWeights,
     flopsPerAttended: 4 * spec.numHeads * spec.headDim * numLayers,
+    mlpShare: mlp / (mlp + attention),
   };
 }

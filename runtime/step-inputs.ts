@@ -31,6 +31,7 @@ export interface StepLimits {
   readonly maxBlocks: number;
   /** KV tiles that split decode has scratch for. */
   readonly maxDecodeTiles: number;
+  readonly numStages: number;
 }
 
 type SharedInput = "token_ids" | "positions" | "sampled_rows";
@@ -104,8 +105,12 @@ export class StepInputs {
   /**
    * Writes the inputs of one step; takes effect before the next submission.
    * @param logitRows Which rows of the step get logits; by default the last of each sampled row.
+   * @returns Sizes of the step, and of the stages that its last row does not run.
    */
-  write(rows: readonly StepRow[], logitRows?: readonly number[]): StepSizes {
+  write(
+    rows: readonly StepRow[],
+    logitRows?: readonly number[],
+  ): { all: StepSizes; withoutLast: StepSizes } {
     const tokenIds: number[] = [];
     const positions: number[] = [];
     const sampledRows: number[] = [];
@@ -131,7 +136,19 @@ export class StepInputs {
     const attention = this.#groups.map((group, index) =>
       this.#writeGroup(rows, ranges, index, group.window ?? 0),
     );
-    return { T: tokenIds.length, R: sampled.length, attention };
+    const all = { T: tokenIds.length, R: sampled.length, attention };
+    const { stages } = rows.at(-1)!.planned;
+    const isCut = stages.from > 0 || stages.to < this.#limits.numStages;
+    return { all, withoutLast: isCut ? this.#sizes(ranges.slice(0, -1), all.R) : all };
+  }
+
+  /** Work lists grow row by row, so those of the first rows begin those of all. */
+  #sizes(ranges: readonly AttentionRange[], R: number): StepSizes {
+    const { blockTokens, maxDecodeTiles } = this.#limits;
+    const attention = this.#groups.map(
+      ({ window = 0 }) => attentionWork(ranges, blockTokens, { window, maxDecodeTiles }).dims,
+    );
+    return { T: ranges.reduce((sum, { numRows }) => sum + numRows, 0), R, attention };
   }
 
   #writeGroup(

@@ -2,7 +2,6 @@
  * The loop that keeps the GPU busy: plan, record, submit, and commit what comes back. It runs ahead
  * of readback and never waits for a token to encode the next step.
  */
-import { numStages } from "../models/decoder.ts";
 import type { Scheduler, SchedulerEvent } from "../scheduler/index.ts";
 import type { PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import { WeftError } from "./errors.ts";
@@ -154,7 +153,7 @@ export class StepLoop {
       const { ids, slot } = this.#started(planned);
       return { planned, ids, slot: slot! };
     });
-    runner.record(rows, { from: 0, to: numStages(runner.spec) });
+    runner.record(rows);
     const sampled = plan.rows.filter(({ sample }) => sample);
     const tokens = sampler.record(sampled.map((row) => this.#sampleRow(row)));
     this.#committed = Promise.all([tokens, this.#committed])
@@ -227,7 +226,9 @@ export class StepLoop {
     this.#options.observer?.onEnd(id, end, this.#options.now());
   }
 
+  /** Plans in flight may still use what it had: those that get it run later. */
   #releaseSlot(sequence: LiveSequence): void {
+    this.#options.runner.dropParked(sequence.id);
     if (sequence.slot !== undefined) this.#options.sampler.releaseSlot(sequence.slot);
     sequence.slot = undefined;
   }

@@ -149,7 +149,7 @@ export class TraceRecorder {
     };
   }
 
-  #grow({ sequenceId, tokens }: PlannedRow, plan: number, run: TracedRun): void {
+  #grow({ sequenceId, tokens, stages }: PlannedRow, plan: number, run: TracedRun): void {
     const live = this.#live.get(sequenceId);
     // Ended while the plan was in flight.
     if (live === undefined) return;
@@ -168,7 +168,7 @@ export class TraceRecorder {
       const { startMs, endMs } = run;
       this.#slices.push({
         ...{ track: live.track, name: "prefill", startMs, endMs },
-        args: { from, to, plan },
+        args: { from, to, stages: `${stages.from} to ${stages.to}`, plan },
       });
     }
     live.untilMs = run.endMs;

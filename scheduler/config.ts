@@ -24,6 +24,16 @@ export interface SchedulerConfig {
    * latency, bounds what is in flight. Default unbounded; needs `costs`.
    */
   readonly quantumMs?: number;
+  /**
+   * How a prompt that exceeds the quantum is cut: by tokens, by layers, or by whichever is predicted
+   * to be done sooner, the default. A quantum that holds no layer of a block cuts by tokens.
+   */
+  readonly cutBy?: "sooner" | "tokens" | "layers";
+  /**
+   * Tokens whose activations may wait between two plans for the layers that they lack, over all
+   * sequences. Default 0: nothing is cut by layers.
+   */
+  readonly maxParkedTokens?: number;
   /** Who may start beside those that run. Default "past-future". */
   readonly admission?: AdmissionName;
   /** Whose turn it is. Default "priority"; "fcfs" to compare with. */
@@ -47,6 +57,7 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
   const { maxRows = Math.min(16, maxTokensPerPlan) } = config;
   const { costs = { predictMs: () => 0 }, quantumMs = Number.POSITIVE_INFINITY } = config;
   const { admission = "past-future", order = "priority", prefixCache = true, seed = 0 } = config;
+  const { cutBy = "sooner", maxParkedTokens = 0 } = config;
   const { forcePreemptionEvery = Number.POSITIVE_INFINITY } = config;
 
   const positive = { numLayers, maxTokensPerPlan, maxRows, maxRunAhead };
@@ -68,6 +79,10 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
     );
   if (order !== "priority" && order !== "fcfs")
     refuse(`order is "${order}"; it must be priority or fcfs`);
+  if (cutBy !== "sooner" && cutBy !== "tokens" && cutBy !== "layers")
+    refuse(`cutBy is "${cutBy}"; it must be sooner, tokens or layers`);
+  if (!(Number.isSafeInteger(maxParkedTokens) && maxParkedTokens >= 0))
+    refuse(`maxParkedTokens is ${maxParkedTokens}; it must be a whole number from 0 on`);
   if (!Number.isSafeInteger(seed)) refuse(`seed is ${seed}; it must be an integer`);
   checkQuantum(quantumMs);
   if (quantumMs !== Number.POSITIVE_INFINITY && config.costs === undefined)
@@ -80,6 +95,8 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
     blockTokens,
     costs,
     quantumMs,
+    cutBy,
+    maxParkedTokens,
     admission,
     order,
     prefixCache,

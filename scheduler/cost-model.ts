@@ -17,10 +17,40 @@ export interface PlanWork {
 }
 
 export interface CostModel {
-  /** Milliseconds. Must not fall when a number grows, but for what is learnt. */
+  /** Milliseconds, through all layers. Must not fall when a number grows, but for what is learnt. */
   predictMs(work: PlanWork): number;
   /** A plan of that work took so long. */
   observe?(work: PlanWork, gpuMs: number): void;
+  /** Of the milliseconds, those of any plan, however few layers it runs. Default 0. */
+  readonly overheadMs?: number;
+  /** Of a layer's time, that of its MLP. Default a half. */
+  readonly mlpShare?: number;
+}
+
+/** What a plan does in a share of the layers, 0 to 1. */
+export interface PlanPart {
+  readonly work: PlanWork;
+  readonly share: number;
+}
+
+/** A plan whose rows do not all run all layers. */
+export function partsMs(costs: CostModel, parts: readonly PlanPart[]): number {
+  if (parts.length === 1 && parts[0].share === 1) return costs.predictMs(parts[0].work);
+  const { overheadMs = 0 } = costs;
+  return parts.reduce(
+    (sum, { work, share }) => sum + share * (costs.predictMs(work) - overheadMs),
+    overheadMs,
+  );
+}
+
+/** Each part took longer, or shorter, than predicted by as much as the plan did. */
+export function observeParts(costs: CostModel, parts: readonly PlanPart[], gpuMs: number): void {
+  const factor = gpuMs / partsMs(costs, parts);
+  const observed = parts.map(({ work, share }) => ({
+    work,
+    gpuMs: share === 1 ? gpuMs : factor * costs.predictMs(work),
+  }));
+  for (const { work, gpuMs } of observed) costs.observe?.(work, gpuMs);
 }
 
 /** A model on a device, as far as its speed goes. */
@@ -37,6 +67,8 @@ export interface RooflineProfile {
   readonly flopsPerToken: number;
   /** Of attention, over all layers: 4 · query heads · head size · layers. */
   readonly flopsPerAttended: number;
+  /** Of a layer's time, that of its MLP. Default a half. */
+  readonly mlpShare?: number;
 }
 
 /** max(bytes/BW, FLOPs/P) and the overhead, in milliseconds. */
@@ -68,6 +100,10 @@ export class LearnedCosts implements CostModel {
 
   constructor(profile: RooflineProfile) {
     this.#profile = profile;
+  }
+
+  get mlpShare(): number | undefined {
+    return this.#profile.mlpShare;
   }
 
   predictMs(work: PlanWork): number {

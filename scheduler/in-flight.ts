@@ -1,5 +1,5 @@
 /** Plans that were handed out and have no outcome yet, in the order in which the GPU runs them. */
-import type { PlanWork } from "./cost-model.ts";
+import type { PlanPart } from "./cost-model.ts";
 import { SchedulerError } from "./errors.ts";
 import type { Sequence } from "./sequence.ts";
 import type { PlanOutcome } from "./work-plan.ts";
@@ -9,7 +9,7 @@ const SHARE_OF_NEWEST = 0.2;
 
 export interface InFlightPlan {
   readonly planId: number;
-  readonly work: PlanWork;
+  readonly parts: readonly PlanPart[];
   readonly predictedMs: number;
   readonly plannedMs: number;
   /** One per sampled row, in row order. Not ids: an aborted id may already name another sequence. */

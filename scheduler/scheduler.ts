@@ -4,13 +4,14 @@
  * seeded; no timer, no device.
  */
 import { Admission } from "./admission/admission.ts";
-import { PlanBudget } from "./budget.ts";
+import { type Chunk, PlanBudget } from "./budget.ts";
 import {
   checkQuantum,
   type ResolvedConfig,
   resolveConfig,
   type SchedulerConfig,
 } from "./config.ts";
+import { observeParts } from "./cost-model.ts";
 import { SchedulerError } from "./errors.ts";
 import { endedEvent, type SchedulerEvent } from "./event.ts";
 import { Holds } from "./holds.ts";
@@ -152,8 +153,8 @@ export class Scheduler {
     this.#sampling = [];
     for (const sequence of this.#planned) sequence.publish();
     this.#planned = [];
-    const { work, predictedMs } = budget;
-    const id = this.#inFlight.push({ sampling, work, predictedMs, plannedMs: nowMs });
+    const { parts, predictedMs } = budget;
+    const id = this.#inFlight.push({ sampling, parts, predictedMs, plannedMs: nowMs });
     return { id, preempted: this.#preemption.endPlan(), rows, copies: [], predictedMs };
   }
 
@@ -164,8 +165,8 @@ export class Scheduler {
   commit(outcome: PlanOutcome, nowMs: number): SchedulerEvent[] {
     this.#nowMs = nowMs;
     const events: SchedulerEvent[] = [];
-    const { work, sampling } = this.#inFlight.settle(outcome, nowMs);
-    this.#config.costs.observe?.(work, outcome.gpuMs);
+    const { parts, sampling } = this.#inFlight.settle(outcome, nowMs);
+    observeParts(this.#config.costs, parts, outcome.gpuMs);
     sampling.forEach((sequence, row) => {
       // Aborted, or sampled past its end before the end was known: nobody wants the token.
       if (sequence.state === "finished") return;
@@ -243,12 +244,27 @@ export class Scheduler {
     const underWay = this.#queue.running.filter(({ numReadyTokens }) => numReadyTokens > 1);
     for (const sequence of underWay) {
       yield* this.#startWaiting(budget, nowMs, sequence.rank);
-      const wanted = sequence.numReadyTokens;
-      const fitting = this.#preemption.fitting(sequence, wanted);
-      const count = budget.takeChunk(sequence.numComputedTokens, wanted, sequence.rank, fitting);
-      if (count === 0) return;
-      yield this.#planRow(sequence, count);
+      const chunk = this.#nextChunk(sequence, budget);
+      if (chunk === undefined) return;
+      yield this.#planRow(sequence, chunk);
     }
+  }
+
+  #nextChunk(sequence: Sequence, budget: PlanBudget): Chunk | undefined {
+    const { parked, rank, numComputedTokens: from, numReadyTokens: wanted } = sequence;
+    if (parked) return budget.takeParked({ ...parked, from, rank });
+    const fitting = this.#preemption.fitting(sequence, wanted);
+    return budget.takeChunk({ from, wanted, fitting, rank, parkable: this.#parkable });
+  }
+
+  /** Tokens that one more row may park; there is always a place for it beside those that decode. */
+  get #parkable(): number {
+    const { maxParkedTokens, maxTokensPerPlan, maxRows, cutBy } = this.#config;
+    if (maxParkedTokens === 0 || cutBy === "tokens") return 0;
+    let room = maxParkedTokens;
+    for (const { parked, numComputedTokens } of this.#queue.running)
+      if (parked) room -= parked.to - numComputedTokens;
+    return Math.min(room, maxTokensPerPlan - maxRows);
   }
 
   /** @param above Only those more urgent than this rank. */
@@ -265,11 +281,12 @@ export class Scheduler {
       const hit = sequence.blocks.lookup();
       const wanted = sequence.numReadyTokens - hit.numTokens;
       const fitting = this.#preemption.fitting(sequence, wanted, hit);
-      const count = budget.takeChunk(hit.numTokens, wanted, rank, fitting);
-      if (count === 0) return;
+      const from = hit.numTokens;
+      const chunk = budget.takeChunk({ from, wanted, fitting, rank, parkable: this.#parkable });
+      if (chunk === undefined) return;
       this.#queue.start(sequence, nowMs, hit);
       this.#holds.observeStart(sequence);
-      yield this.#planRow(sequence, count);
+      yield this.#planRow(sequence, chunk);
     }
   }
 
@@ -278,12 +295,11 @@ export class Scheduler {
     this.#holds.observeEnd(sequence, this.#nowMs);
   }
 
-  #planRow(sequence: Sequence, count: number): PlannedRow {
-    const row = sequence.advance(count);
-    if (row.sample) this.#sampling.push(sequence);
+  #planRow(sequence: Sequence, { count, stages }: Chunk): PlannedRow {
+    const numStages = 2 * this.#config.numLayers + 2;
+    const { tokens, sample, blockTables } = sequence.advance(count, stages, numStages);
+    if (sample) this.#sampling.push(sequence);
     this.#planned.push(sequence);
-    const stages = { from: 0, to: 2 * this.#config.numLayers + 2 };
-    const { tokens, sample, blockTables } = row;
     return { sequenceId: sequence.id, tokens, stages, kind: "compute", sample, blockTables };
   }
 }

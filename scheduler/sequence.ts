@@ -9,7 +9,7 @@ import type { KvBlocks } from "./kv-blocks.ts";
 import { isPositiveInteger } from "./positive-integer.ts";
 import type { PrefixHit } from "./prefix-cache.ts";
 import type { SequenceBlocks } from "./sequence-blocks.ts";
-import type { PlannedRow, SampledOutcome, SequenceId } from "./work-plan.ts";
+import type { PlannedRow, SampledOutcome, SequenceId, StageRange } from "./work-plan.ts";
 
 /** Most urgent first. */
 export const PRIORITIES = ["interactive", "completion", "agent", "background"] as const;
@@ -59,6 +59,14 @@ export interface SequenceRequest {
   readonly outputTokens?: number;
 }
 
+/** Tokens of which some layers have run, and whose activations wait for the others. */
+export interface ParkedRows {
+  /** Behind the last token; the first is the first that is not computed. */
+  readonly to: number;
+  /** The next to run. */
+  readonly stage: number;
+}
+
 export class Sequence {
   readonly id: SequenceId;
   readonly numPromptTokens: number;
@@ -89,6 +97,7 @@ export class Sequence {
   #numReadTokens = 0;
   #numComputedTokens = 0;
   #isHostPending = false;
+  #parked: ParkedRows | undefined;
 
   constructor(
     request: SequenceRequest,
@@ -137,6 +146,10 @@ export class Sequence {
   /** Advanced when a row is planned, so that the next plan follows before results are read. */
   get numComputedTokens(): number {
     return this.#numComputedTokens;
+  }
+
+  get parked(): ParkedRows | undefined {
+    return this.#parked;
   }
 
   /** From `add` to its first plan, if it has had one. */
@@ -207,12 +220,23 @@ export class Sequence {
     this.blocks.publish(this.#numComputedTokens);
   }
 
-  /** Plan the next `count` tokens; having computed all there are, the row samples one more. */
-  advance(count: number): Pick<PlannedRow, "tokens" | "sample" | "blockTables"> {
+  /**
+   * Plan stages of the next `count` tokens, which are the parked ones if there are any. Having
+   * computed all tokens there are, the row samples one more.
+   * @param lastStage Behind the last of all.
+   */
+  advance(count: number, stages: StageRange, lastStage: number): AdvancedRow {
     assert(count > 0 && count <= this.numReadyTokens, `${count} of ${this.numReadyTokens} tokens`);
     const tokens = { from: this.#numComputedTokens, to: this.#numComputedTokens + count };
-    const sample = tokens.to === this.numTokens;
-    this.#numComputedTokens = tokens.to;
+    const { to, stage } = this.#parked ?? { to: tokens.to, stage: 0 };
+    assert(
+      to === tokens.to && stage === stages.from,
+      `stages from ${stages.from} on, not ${stage}`,
+    );
+    const isComputed = stages.to === lastStage;
+    this.#parked = isComputed ? undefined : { to, stage: stages.to };
+    if (isComputed) this.#numComputedTokens = tokens.to;
+    const sample = isComputed && tokens.to === this.numTokens;
     if (sample) this.#numSampledTokens += 1;
     this.blocks.cover(tokens);
     return { tokens, sample, blockTables: this.blocks.snapshot() };
@@ -235,8 +259,11 @@ export class Sequence {
     this.publish();
     this.blocks.release();
     this.#numComputedTokens = 0;
+    this.#parked = undefined;
   }
 }
+
+type AdvancedRow = Pick<PlannedRow, "tokens" | "sample" | "blockTables">;
 
 /** @throws {SchedulerError} "bad_request". */
 export function checkRequest(request: SequenceRequest): void {

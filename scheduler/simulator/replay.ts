@@ -238,7 +238,9 @@ class Run {
       this.#progress[id].record.numPreemptions += 1;
       this.#kv.hold(id, 0);
     }
-    for (const { sequenceId, tokens } of rows) {
+    for (const { sequenceId, tokens, stages } of rows) {
+      // Tokens that are cut by layers count with the first of them.
+      if (stages.from > 0) continue;
       const progress = this.#progress[sequenceId];
       const { record, numEverComputed } = progress;
       if (record.startedMs === undefined) {

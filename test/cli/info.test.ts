@@ -41,7 +41,7 @@ test("says from the headers what a model needs and what fits", async () => {
 
 test("what it says fits is what the engine takes", async () => {
   const model = tinyModel();
-  const shared = ["--model", model, "--device", "reference", "--memory-budget", "2000K"];
+  const shared = ["--model", model, "--device", "reference", "--memory-budget", "2300K"];
   const { maxContext } = (await weftJson(["info", ...shared])).model;
   expect(maxContext).toBeLessThan(CONFIG.max_position_embeddings);
   // The last sampled token is never computed, so it takes no room.

@@ -1,10 +1,11 @@
 // Neighbours never change your tokens (docs/numerics.md): logits and KV cache of every position have
 // the same bits whether the token came by decode, by prefill of the whole, in chunks of any size, or
-// beside 15 other sequences. The reference device keeps to it as GPUs do.
+// beside 15 other sequences, in one step or layer by layer in several. The reference device keeps to it as GPUs do.
 
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { seededRandom } from "../../kernels/probe.ts";
+import { numStages } from "../../models/decoder.ts";
 import type { Device } from "../../runtime/device.ts";
 import { type LoadedModel, loadModel } from "../../runtime/load-model.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
@@ -94,6 +95,30 @@ async function expectInvariant(model: LoadedModel, length: number, seed: number)
     expect(firstDifference(whole, await alone(chunk)), `in chunks of ${chunk}`).toBeNull();
   }
   expect(firstDifference(whole, await amongOthers(model, ids, random)), "in a batch").toBeNull();
+  expect(firstDifference(whole, await byLayers(model, ids, random)), "by layers").toBeNull();
+}
+
+/** In chunks of two thirds, each cut by layers anywhere; other sequences run in every step, or none. */
+async function byLayers(
+  model: LoadedModel,
+  ids: readonly number[],
+  random: () => number,
+): Promise<TokenBits> {
+  const neighbour = randomIds(model, 60, random);
+  const [sequence, other] = place(model, [ids, neighbour], random);
+  const end = numStages(model.plan.spec);
+  const steps: PlacedRange[][] = [];
+  for (const range of chunks(sequence, () => Math.ceil((2 * ids.length) / 3))) {
+    for (let from = 0; from < end; ) {
+      // Behind a sublayer that has run, and before the last.
+      const to = Math.max(2, from + 1 + Math.floor(3 * random()));
+      const stages = { from, to: to > end - 2 ? end : to };
+      const beside = steps.length % 3 === 0 ? [] : [all(other)];
+      steps.push([...beside, { ...range, stages }]);
+      from = stages.to;
+    }
+  }
+  return tokenBits(model, sequence, steps);
 }
 
 /** Rows of 15 other sequences, in another order and of other lengths in every step. */

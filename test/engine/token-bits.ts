@@ -2,11 +2,11 @@
 // logical position, whichever plans computed them. Drives ModelRunner without scheduler or sampler.
 
 import type { BufferSlice } from "../../kernels/kernel.ts";
-import { layerGroups } from "../../models/decoder.ts";
+import { layerGroups, numStages } from "../../models/decoder.ts";
 import type { DeviceBuffer } from "../../runtime/device.ts";
 import type { LoadedModel } from "../../runtime/load-model.ts";
 import type { StepRow } from "../../runtime/step-inputs.ts";
-import type { TokenRange } from "../../scheduler/index.ts";
+import type { StageRange, TokenRange } from "../../scheduler/index.ts";
 
 /** By position: the words of its logits, then of its K and V in every layer. */
 export type TokenBits = readonly Uint32Array[];
@@ -21,6 +21,8 @@ export interface Placed {
 export interface PlacedRange {
   readonly sequence: Placed;
   readonly tokens: TokenRange;
+  /** Default all; a row that runs some alone is the last of its step. */
+  readonly stages?: StageRange;
 }
 
 /** @param steps Each covers some ranges; those of `observed` cover all its tokens, in order. */
@@ -37,7 +39,7 @@ export async function tokenBits(
       ...(await run(
         model,
         rows,
-        ranges.findIndex((r) => r.sequence === observed),
+        ranges.findIndex((r) => r.sequence === observed && endsAtHead(model, r)),
       )),
     );
   }
@@ -45,12 +47,19 @@ export async function tokenBits(
   return logits.map((words, position) => Uint32Array.from([...words, ...kv[position]]));
 }
 
-function stepRow({ plan }: LoadedModel, { sequence, tokens }: PlacedRange, slot: number): StepRow {
-  const stages = { from: 0, to: 2 * plan.spec.layers.length + 2 };
+/** Only one sequence at a time waits between two steps, whatever its place in each. */
+const CUT_ID = -1;
+
+function stepRow({ plan }: LoadedModel, range: PlacedRange, slot: number): StepRow {
+  const { sequence, tokens, stages = { from: 0, to: numStages(plan.spec) } } = range;
   const { ids, tables: blockTables } = sequence;
-  const planned = { sequenceId: slot, tokens, stages, kind: "compute", blockTables } as const;
+  const sequenceId = range.stages ? CUT_ID : slot;
+  const planned = { sequenceId, tokens, stages, kind: "compute", blockTables } as const;
   return { planned: { ...planned, sample: true }, ids, slot };
 }
+
+const endsAtHead = ({ plan: { spec } }: LoadedModel, { stages }: PlacedRange): boolean =>
+  stages === undefined || stages.to === numStages(spec);
 
 /** @returns The logits of each token of the row that is looked at. */
 async function run(
@@ -64,7 +73,7 @@ async function run(
   const count = observed < 0 ? 0 : counts[observed];
   // A step without a row of ours still computes one row of logits.
   const logitRows = Array.from({ length: Math.max(1, count) }, (_, i) => first + i);
-  runner.record(rows, rows[0].planned.stages, logitRows);
+  runner.record(rows, logitRows);
   const rowBytes = 4 * spec.vocabSize;
   const read = device.readback({ ...runner.logits, sizeBytes: rowBytes * logitRows.length });
   device.submit();

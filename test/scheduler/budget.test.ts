@@ -9,54 +9,59 @@ function budget(config: Partial<SchedulerConfig> = {}): PlanBudget {
   return new PlanBudget(resolved, resolved.quantumMs);
 }
 
+const chunk = (plan: PlanBudget, from: number, wanted: number): number =>
+  plan.takeChunk({ from, wanted })?.count ?? 0;
+
 describe("plan budget", () => {
   test("chunks get what decode tokens leave, and the cut one is the last", () => {
     const plan = budget({ maxTokensPerPlan: 100 });
-    expect([plan.takeToken(7), plan.takeToken(9)]).toEqual([1, 1]);
-    expect(plan.takeChunk(0, 60)).toBe(60);
-    expect(plan.takeChunk(0, 60)).toBe(38);
-    expect(plan.takeChunk(0, 1)).toBe(0);
+    plan.takeToken(7);
+    plan.takeToken(9);
+    expect(chunk(plan, 0, 60)).toBe(60);
+    expect(chunk(plan, 0, 60)).toBe(38);
+    expect(chunk(plan, 0, 1)).toBe(0);
   });
 
   test("work counts what each token attends to, and the KV of each row once", () => {
     const plan = budget();
     plan.takeToken(7);
-    plan.takeChunk(4, 3);
-    expect(plan.work).toEqual({ numTokens: 4, numKvTokens: 8 + 7, numAttended: 8 + (5 + 6 + 7) });
+    chunk(plan, 4, 3);
+    const work = { numTokens: 4, numKvTokens: 8 + 7, numAttended: 8 + (5 + 6 + 7) };
+    expect(plan.parts).toEqual([{ work, share: 1 }]);
   });
 
   test("a chunk is the longest that the quantum holds", () => {
     const predictMs = ({ numTokens, numAttended }: PlanWork) =>
       1 + 0.01 * numTokens + 0.001 * numAttended;
     const plan = budget({ costs: { predictMs }, quantumMs: 8 });
-    const count = plan.takeChunk(0, 500);
+    const count = chunk(plan, 0, 500);
     const work = (n: number) => ({ numTokens: n, numKvTokens: n, numAttended: (n * (n + 1)) / 2 });
-    expect(plan.work).toEqual(work(count));
+    expect(plan.parts).toEqual([{ work: work(count), share: 1 }]);
     expect(plan.predictedMs).toBeLessThanOrEqual(8);
     expect(predictMs(work(count + 1))).toBeGreaterThan(8);
-    expect(plan.takeChunk(0, 5)).toBe(0);
+    expect(chunk(plan, 0, 5)).toBe(0);
   });
 
   test("beside answers that take more than half the quantum, a chunk takes as long again", () => {
     const costs = { predictMs: ({ numTokens }: PlanWork) => numTokens };
     const plan = budget({ costs, quantumMs: 50 });
     for (let i = 0; i < 40; i++) plan.takeToken(9);
-    expect(plan.takeChunk(0, 200)).toBe(40);
+    expect(chunk(plan, 0, 200)).toBe(40);
     const light = budget({ costs, quantumMs: 50 });
     for (let i = 0; i < 10; i++) light.takeToken(9);
-    expect(light.takeChunk(0, 200)).toBe(40);
+    expect(chunk(light, 0, 200)).toBe(40);
     // Chunks count with the first of them.
-    expect(light.takeChunk(0, 200)).toBe(0);
+    expect(chunk(light, 0, 200)).toBe(0);
   });
 
   test("the first chunk gets one block where the quantum holds nothing, the second none", () => {
     const costs = { predictMs: ({ numTokens }: PlanWork) => 100 * numTokens };
     const plan = budget({ costs, quantumMs: 8 });
-    expect(plan.takeToken(3)).toBe(1);
-    expect(plan.takeChunk(0, 10)).toBe(10);
-    expect(plan.takeChunk(0, 10)).toBe(0);
-    expect(budget({ costs, quantumMs: 8 }).takeChunk(0, 500)).toBe(16);
+    plan.takeToken(3);
+    expect(chunk(plan, 0, 10)).toBe(10);
+    expect(chunk(plan, 0, 10)).toBe(0);
+    expect(chunk(budget({ costs, quantumMs: 8 }), 0, 500)).toBe(16);
     const tight = budget({ costs, quantumMs: 8, maxTokensPerPlan: 4 });
-    expect(tight.takeChunk(0, 500)).toBe(4);
+    expect(chunk(tight, 0, 500)).toBe(4);
   });
 });

@@ -17,12 +17,20 @@ export interface FakeRequest extends Omit<SequenceRequest, "numPromptTokens" | "
 const POISON = -1;
 const VOCAB = 1009;
 
+/** Activations of rows of which some stages have run. */
+interface Parked {
+  readonly from: number;
+  readonly stage: number;
+  readonly hidden: readonly number[];
+}
+
 /** One layer per KV group: what a layer writes depends on all that the layer below saw. */
 export class FakeDevice {
   readonly #groups: readonly KvGroup[];
   readonly #blockTokens: number;
   readonly #pools: Int32Array[];
   readonly #tokens = new Map<number, number[]>();
+  readonly #parked = new Map<number, Parked>();
 
   constructor(groups: readonly KvGroup[], blockTokens: number) {
     this.#groups = groups;
@@ -39,28 +47,55 @@ export class FakeDevice {
   /** A new device that knows nothing but the ids that the host has read. */
   replace(known: ReadonlyMap<number, readonly number[]>): void {
     for (const pool of this.#pools) pool.fill(POISON);
+    this.#parked.clear();
     for (const [id, ids] of known) this.#tokens.set(id, [...ids]);
   }
 
   /** Runs plans in the order given, as a GPU's queue does. @returns Ids of the sampled rows. */
   execute(plan: WorkPlan): number[] {
-    const hidden = plan.rows.map(({ sequenceId, tokens }) => {
-      const known = this.#tokens.get(sequenceId)!;
-      if (known.length < tokens.to) throw new Error(`row reads a token that was not sampled yet`);
-      return known.slice(tokens.from, tokens.to);
+    for (const id of plan.preempted) this.#parked.delete(id);
+    const hidden = plan.rows.map((row) => this.#begin(row));
+    const numStages = 2 * this.#groups.length + 2;
+    for (let stage = 1; stage < numStages - 1; stage++) {
+      const rows = [...plan.rows.entries()].filter(
+        ([, { stages }]) => stages.from <= stage && stage < stages.to,
+      );
+      if (stage % 2 === 1) this.#attend((stage - 1) / 2, rows, hidden);
+      else for (const [r] of rows) hidden[r] = hidden[r].map(mlp);
+    }
+    return plan.rows.flatMap((row, r) => {
+      const { sequenceId, stages, tokens, sample } = row;
+      if (stages.to < numStages)
+        this.#parked.set(sequenceId, { from: tokens.from, stage: stages.to, hidden: hidden[r] });
+      return sample ? [this.#sample(row, hidden[r])] : [];
     });
-    this.#groups.forEach((group, g) => {
-      // All rows write before any row reads, as the kernels of one layer do.
-      plan.rows.forEach((row, r) => {
-        this.#write(g, row, hidden[r]);
-      });
-      plan.rows.forEach((row, r) => {
-        hidden[r] = hidden[r].map((h, i) =>
-          attend(h, row.tokens.from + i, group.window, (p) => this.#read(g, row, p)),
-        );
-      });
-    });
-    return plan.rows.flatMap((row, r) => (row.sample ? [this.#sample(row, hidden[r])] : []));
+  }
+
+  /** What the row's first stage reads: its tokens, or what an earlier plan left. */
+  #begin({ sequenceId, tokens, stages }: PlannedRow): readonly number[] {
+    const known = this.#tokens.get(sequenceId)!;
+    if (known.length < tokens.to) throw new Error(`row reads a token that was not sampled yet`);
+    if (stages.from === 0) return known.slice(tokens.from, tokens.to);
+    const parked = this.#parked.get(sequenceId);
+    if (parked?.from !== tokens.from || parked.hidden.length !== tokens.to - tokens.from)
+      throw new Error(`tokens ${tokens.from} to ${tokens.to} were not parked`);
+    if (parked.stage !== stages.from) throw new Error(`parked at ${parked.stage}`);
+    this.#parked.delete(sequenceId);
+    return parked.hidden;
+  }
+
+  #attend(
+    group: number,
+    rows: readonly (readonly [number, PlannedRow])[],
+    hidden: (readonly number[])[],
+  ): void {
+    // All rows write before any row reads, as the kernels of one layer do.
+    for (const [r, row] of rows) this.#write(group, row, hidden[r]);
+    const { window } = this.#groups[group];
+    for (const [r, row] of rows)
+      hidden[r] = hidden[r].map((h, i) =>
+        attend(h, row.tokens.from + i, window, (p) => this.#read(group, row, p)),
+      );
   }
 
   #write(group: number, row: PlannedRow, hidden: readonly number[]): void {
@@ -99,7 +134,7 @@ export function expectedIds(request: FakeRequest, groups: readonly KvGroup[]): n
     let hidden = tokens[position];
     groups.forEach((group, g) => {
       layers[g].push(hidden);
-      hidden = attend(hidden, position, group.window, (p) => layers[g][p]);
+      hidden = mlp(attend(hidden, position, group.window, (p) => layers[g][p]));
     });
     if (position < tokens.length - 1) continue;
     const id = hidden % VOCAB;
@@ -114,6 +149,8 @@ export function expectedIds(request: FakeRequest, groups: readonly KvGroup[]): n
 export function isStop(id: number, count: number, { stopEvery, stopAfter }: FakeRequest): boolean {
   return id % stopEvery === 0 || count === stopAfter;
 }
+
+const mlp = (hidden: number): number => (Math.imul(hidden, 17) + 5) & 0x7fffffff;
 
 function attend(
   hidden: number,

@@ -24,7 +24,6 @@ const group = fc.oneof(
 
 const config: fc.Arbitrary<SchedulerConfig> = fc
   .record({
-    numLayers: fc.integer({ min: 1, max: 3 }),
     kvGroups: fc.array(group, { minLength: 1, maxLength: 3 }),
     blockTokens: fc.constantFrom(16 as const, 32 as const),
     maxTokensPerPlan: fc.integer({ min: 1, max: 120 }),
@@ -33,13 +32,18 @@ const config: fc.Arbitrary<SchedulerConfig> = fc
     msPerToken: fc.constantFrom(0, 0.1, 0.5, 3),
     msPerContextToken: fc.constantFrom(0, 0.001, 0.02),
     quantumMs: fc.constantFrom(1, 8, 50),
+    cutBy: fc.constantFrom("sooner" as const, "tokens" as const, "layers" as const),
+    maxParkedTokens: fc.constantFrom(0, 40, 200),
   })
   .map(({ msPerToken, msPerContextToken, maxRows, ...rest }) => ({
     ...rest,
+    // As the fake device has it.
+    numLayers: rest.kvGroups.length,
     maxRows: Math.min(maxRows, rest.maxTokensPerPlan),
     costs: {
       predictMs: ({ numTokens, numAttended }: PlanWork) =>
-        0.5 + msPerToken * numTokens + msPerContextToken * numAttended,
+        // Below eight tokens the weights take longest, so that cuts by layers pay.
+        0.5 + msPerToken * Math.max(8, numTokens) + msPerContextToken * numAttended,
     },
   }));
 
@@ -111,6 +115,10 @@ function isMixed({ rows }: WorkPlan): boolean {
   return isChunk.includes(true) && isChunk.includes(false);
 }
 
+function isCutByLayers({ rows }: WorkPlan): boolean {
+  return rows.at(-1)!.stages.from > 0;
+}
+
 function expectOwnIds(serving: Serving, { kvGroups }: SchedulerConfig): void {
   for (const { request, state, ids } of serving.progress.values()) {
     const expected = expectedIds(request, kvGroups);
@@ -124,6 +132,7 @@ test("random arrivals, depths, commits and aborts: invariants hold, ids are each
     schedules: 0,
     plans: 0,
     mixedPlans: 0,
+    cutPlans: 0,
     finished: 0,
     aborted: 0,
     preempted: 0,
@@ -155,6 +164,7 @@ test("random arrivals, depths, commits and aborts: invariants hold, ids are each
       counts.schedules += 1;
       counts.plans += serving.plans.length;
       counts.mixedPlans += serving.plans.filter(isMixed).length;
+      counts.cutPlans += serving.plans.filter(isCutByLayers).length;
       counts.finished += ended.length;
       counts.aborted += serving.progress.size - ended.length;
       for (const { numPreemptions, numHitTokens } of serving.progress.values()) {
@@ -166,11 +176,13 @@ test("random arrivals, depths, commits and aborts: invariants hold, ids are each
   );
   report("scheduler", counts);
   // Otherwise the generators have drifted to where nothing happens.
-  const { schedules, mixedPlans, finished, aborted, preempted, hit } = counts;
-  expect(Math.min(mixedPlans, finished, aborted, preempted, hit)).toBeGreaterThan(schedules / 10);
+  const { schedules, mixedPlans, cutPlans, finished, aborted, preempted, hit } = counts;
+  expect(Math.min(mixedPlans, cutPlans, finished, aborted, preempted, hit)).toBeGreaterThan(
+    schedules / 10,
+  );
 });
 
-test("all finish within one plan per token, in order of arrival, each token computed once", () => {
+test("all finish within a plan per token and sublayer, in order of arrival, each computed once", () => {
   fc.assert(
     fc.property(config, plainRequests, fc.integer({ min: 1, max: 8 }), (base, list, depth) => {
       const configuration = { ...base, admission: "conservative" as const };
@@ -180,9 +192,9 @@ test("all finish within one plan per token, in order of arrival, each token comp
       let numScheduled = 0;
       const started: number[] = [];
       for (const { rows } of serving.plans)
-        for (const { sequenceId, tokens } of rows) {
-          numScheduled += tokens.to - tokens.from;
-          if (tokens.from === 0) started.push(sequenceId);
+        for (const { sequenceId, tokens, stages } of rows) {
+          numScheduled += (tokens.to - tokens.from) * (stages.to - stages.from);
+          if (tokens.from === 0 && stages.from === 0) started.push(sequenceId);
         }
       const progress = [...serving.progress.values()];
       // Every sampled token but the last one is computed in its turn; surplus ones count.
@@ -190,8 +202,9 @@ test("all finish within one plan per token, in order of arrival, each token comp
         (sum, { request, numSampled }) => sum + request.promptTokens.length + numSampled - 1,
         0,
       );
-      expect(numScheduled).toBe(numOwed);
-      expect(serving.plans.length).toBeLessThanOrEqual(numOwed);
+      const numStages = 2 * base.numLayers + 2;
+      expect(numScheduled).toBe(numStages * numOwed);
+      expect(serving.plans.length).toBeLessThanOrEqual(numStages * numOwed);
       expect(started).toEqual(admitted.map(({ id }) => id));
       expect(progress.every(({ state }) => state === "finished")).toBe(true);
       for (const { numSampled, ids } of progress) {

@@ -21,6 +21,8 @@ interface Progress {
   readonly ids: number[];
   /** What its rows covered since it last started; a gap or a repeat fails at once. */
   numComputed: number;
+  /** Tokens behind these of which some stages have run. */
+  parked: { readonly to: number; readonly stage: number } | undefined;
   numSampled: number;
   /** Of those, committed; ids beyond are known to the device alone. */
   numRead: number;
@@ -79,6 +81,7 @@ export class Serving {
       request,
       ids: [],
       numComputed: 0,
+      parked: undefined,
       numSampled: 0,
       numRead: 0,
       numPreemptions: 0,
@@ -142,8 +145,8 @@ export class Serving {
     this.plans.push(plan);
     assert.deepEqual(plan.preempted, this.#untold.splice(0));
     for (const { sequenceId, tokens } of started) this.#start(sequenceId, tokens.from);
-    this.#checkBudget(plan);
     this.#checkRows(plan);
+    this.#checkBudget(plan);
     this.#checkBlocks();
     this.#unread.push({ plan, ids: this.#device.execute(plan) });
     assert.equal(this.scheduler.numInFlight, this.#unread.length);
@@ -195,13 +198,13 @@ export class Serving {
     }
   }
 
-  /** One token a plan, and a start for each token sampled. */
+  /** One token, or one sublayer, a plan, and a start for each token sampled. */
   #mostPlans(): number {
     const requests = [...this.progress.values()].map(({ request }) => request);
     const starts = requests.map(
       ({ promptTokens, maxTokens }) => (maxTokens + 1) * (promptTokens.length + maxTokens),
     );
-    return starts.reduce((sum, tokens) => sum + tokens, 0);
+    return this.#numStages * starts.reduce((sum, tokens) => sum + tokens, 0);
   }
 
   ids(id: number): readonly number[] {
@@ -215,7 +218,7 @@ export class Serving {
     this.#startsAbove = Number.POSITIVE_INFINITY;
     for (const id of last) {
       const progress = this.progress.get(id)!;
-      Object.assign(progress, { numComputed: 0, blockTables: [] });
+      Object.assign(progress, { numComputed: 0, parked: undefined, blockTables: [] });
       progress.numPreemptions += 1;
       this.#untold.push(id);
       if (this.#running.some((other) => this.#isReady(other)))
@@ -291,10 +294,12 @@ export class Serving {
     assert(rows.length > 0 && rows.length <= maxRows, `${rows.length} rows`);
     assert(this.scheduler.numRunning <= maxRows, `${this.scheduler.numRunning} run`);
     assert(numTokens <= maxTokensPerPlan, `${numTokens} tokens`);
+    const { maxParkedTokens = 0 } = this.#config;
+    assert(this.#numParked() <= maxParkedTokens, `${this.#numParked()} tokens are parked`);
     if (costs === undefined) return;
-    assert.equal(predictedMs, costs.predictMs(workOf(rows)));
-    // Past the quantum go only the reserved single tokens, chunks that take as long again, and one
-    // chunk of at most a block.
+    assert(Math.abs(predictedMs - this.#predictedMs(rows)) <= 1e-9 * predictedMs);
+    // Past the quantum go only the reserved single tokens, chunks that take as long again, one
+    // chunk of at most a block, and one sublayer of a parked chunk.
     const isSingle = ({ tokens }: PlannedRow) => tokens.from > 0 && tokens.to - tokens.from === 1;
     const chunks = rows
       .filter((row) => !isSingle(row))
@@ -302,26 +307,56 @@ export class Serving {
     const { quantumMs = Number.POSITIVE_INFINITY } = this.#config;
     const singles = workOf(rows.filter(isSingle));
     const most = Math.max(quantumMs, singles.numTokens > 0 ? 2 * costs.predictMs(singles) : 0);
-    if (predictedMs > most && chunks.some((count) => count > 1))
-      assert(chunks.length === 1 && chunks[0] <= blockTokens, `chunks of ${chunks} tokens`);
+    if (predictedMs <= most || !chunks.some((count) => count > 1)) return;
+    const { from, to } = rows.at(-1)!.stages;
+    const isOneSublayer = from > 0 && (to === from + 1 || from === this.#numStages - 2);
+    assert(
+      chunks.length === 1 && (chunks[0] <= blockTokens || isOneSublayer),
+      `chunks of ${chunks} tokens, stages ${from} to ${to}`,
+    );
+  }
+
+  get #numStages(): number {
+    return 2 * this.#config.numLayers + 2;
+  }
+
+  #numParked(): number {
+    const parked = [...this.progress.values()].filter(({ state }) => state === "live");
+    return parked.reduce((sum, p) => sum + (p.parked ? p.parked.to - p.numComputed : 0), 0);
+  }
+
+  /** The sublayers of the last row cost all of it, the others what the rows before it cost. */
+  #predictedMs(rows: readonly PlannedRow[]): number {
+    const { costs, numLayers } = this.#config;
+    const { from, to } = rows.at(-1)!.stages;
+    const share = (Math.min(to, 2 * numLayers + 1) - Math.max(from, 1)) / (2 * numLayers);
+    const others = rows.slice(0, -1);
+    const rest = others.length > 0 && share < 1 ? costs!.predictMs(workOf(others)) : 0;
+    return share * costs!.predictMs(workOf(rows)) + (1 - share) * rest;
   }
 
   #checkRows({ rows, copies }: WorkPlan): void {
-    const numStages = 2 * this.#config.numLayers + 2;
     assert.equal(copies.length, 0);
     assert.equal(new Set(rows.map((row) => row.sequenceId)).size, rows.length);
     for (const { sequenceId, tokens, sample, stages, kind, blockTables } of rows) {
       const progress = this.progress.get(sequenceId)!;
-      const { request } = progress;
+      const { request, parked } = progress;
       const numTokens = request.promptTokens.length + progress.numSampled;
       assert.equal(progress.state, "live");
       assert(!this.#hostPlans.has(sequenceId), "runs before the host is done with it");
       assert(this.#running.includes(sequenceId));
       assert.equal(tokens.from, progress.numComputed);
       assert(tokens.to > tokens.from && tokens.to <= numTokens, `tokens up to ${tokens.to}`);
-      assert.equal(sample, tokens.to === numTokens);
-      assert(stages.from === 0 && stages.to === numStages && kind === "compute");
-      progress.numComputed = tokens.to;
+      assert.equal(stages.from, parked?.stage ?? 0);
+      if (parked) assert.equal(tokens.to, parked.to);
+      const isWhole = stages.to === this.#numStages;
+      assert(isWhole || (stages.to > stages.from && stages.to < this.#numStages - 1));
+      assert.equal(sample, isWhole && tokens.to === numTokens);
+      assert.equal(kind, "compute");
+      // One row at most, the last, runs some stages alone.
+      if (stages.from > 0 || !isWhole) assert.equal(sequenceId, rows.at(-1)!.sequenceId);
+      progress.parked = isWhole ? undefined : { to: tokens.to, stage: stages.to };
+      if (isWhole) progress.numComputed = tokens.to;
       progress.numSampled += sample ? 1 : 0;
       progress.blockTables = blockTables;
       assert(progress.numSampled <= request.maxTokens, `${progress.numSampled} samples`);
