@@ -60,7 +60,7 @@ export class PlanBudget {
   }
 
   get parts(): PlanPart[] {
-    return this.#withCut ? this.#partsWith(this.#withCut) : [{ work: this.#work, share: 1 }];
+    return this.#withCut ? this.#all(this.#withCut) : [{ work: this.#work, share: 1 }];
   }
 
   get predictedMs(): number {
@@ -91,13 +91,15 @@ export class PlanBudget {
     const most = Math.min(fitting, this.#maxTokens - this.#work.numTokens);
     const least = this.#hasChunk ? 0 : Math.min(most, this.#minChunkTokens);
     const count = largestThat(
-      (tokens) => this.#fits([{ work: this.#with(from, tokens), share: 1 }]),
+      (tokens) => this.#fits(this.#all({ work: this.#with(from, tokens), share: 1 })),
       least,
       most,
     );
     this.#hasChunk = true;
     if (count < most) {
-      const byLayers = this.#cutByLayers(from, Math.min(most, parkable), this.#speed(from, count));
+      const whole = this.#all({ work: this.#with(from, count), share: 1 });
+      const speed = this.#fits(whole) ? this.#speed(wish, count, whole) : 0;
+      const byLayers = this.#cutByLayers(wish, Math.min(most, parkable), speed);
       if (byLayers) return byLayers;
     }
     this.#isCut = count < wanted;
@@ -129,17 +131,17 @@ export class PlanBudget {
   }
 
   /** More tokens at once and fewer layers: weights are read less often. @param speed To be beaten. */
-  #cutByLayers(from: number, most: number, speed: number): Chunk | undefined {
+  #cutByLayers(wish: ChunkWish, most: number, speed: number): Chunk | undefined {
     let best: { chunk: Chunk; part: PlanPart } | undefined;
-    let bestSpeed = this.#cutBy === "layers" ? 0 : LEAST_GAIN * speed;
+    let bestSpeed = this.#cutBy === "layers" ? 0 : speed;
     const least = Math.max(2, Math.min(most, this.#minChunkTokens));
     for (let count = most; count >= least; count = count >>> 1) {
-      const work = this.#with(from, count);
+      const work = this.#with(wish.from, count);
       const stages = this.#longestRun(work, 0);
       if (stages === undefined || stages.to === this.#stages.count) continue;
       const part = { work, share: this.#stages.share(stages) };
-      const partSpeed = (count * part.share) / partsMs(this.#costs, this.#partsWith(part));
-      if (partSpeed <= bestSpeed) continue;
+      const partSpeed = this.#speed(wish, count * part.share, this.#all(part));
+      if (partSpeed <= LEAST_GAIN * bestSpeed) continue;
       best = { chunk: { count, stages }, part };
       bestSpeed = partSpeed;
     }
@@ -149,10 +151,17 @@ export class PlanBudget {
     return best.chunk;
   }
 
-  /** Prompt tokens through all layers per millisecond; 0 for a plan that takes too long. */
-  #speed(from: number, count: number): number {
-    const parts = [{ work: this.#with(from, count), share: 1 }];
-    return this.#fits(parts) ? count / partsMs(this.#costs, parts) : 0;
+  /**
+   * Prompt tokens through all layers per millisecond. All of a prompt attend to as many as they do on
+   * average: otherwise its beginning would seem fast, and a short chunk better than a long one.
+   */
+  #speed({ from, wanted }: ChunkWish, tokens: number, parts: readonly PlanPart[]): number {
+    const mean = from + (wanted + 1) / 2;
+    const levelled = parts.map(({ work, share }) => {
+      const count = work.numTokens - this.#work.numTokens;
+      return { work: { ...work, numAttended: this.#work.numAttended + count * mean }, share };
+    });
+    return tokens / partsMs(this.#costs, levelled);
   }
 
   /** @param least Index of an end that is good however long it takes; none by default. */
@@ -161,7 +170,7 @@ export class PlanBudget {
     const index = largestThat(
       (end) => {
         const share = this.#stages.share({ from, to: this.#stages.end(from, end) });
-        return this.#fits(this.#partsWith({ work, share }));
+        return this.#fits(this.#all({ work, share }));
       },
       least,
       numEnds - 1,
@@ -174,7 +183,7 @@ export class PlanBudget {
   }
 
   /** The other rows run the other layers alone. */
-  #partsWith(cut: PlanPart): PlanPart[] {
+  #all(cut: PlanPart): PlanPart[] {
     const rest = { work: this.#work, share: 1 - cut.share };
     return rest.work.numTokens > 0 && rest.share > 0 ? [rest, cut] : [cut];
   }

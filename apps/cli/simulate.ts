@@ -21,18 +21,20 @@ import {
 } from "../../scheduler/index.ts";
 import { defineCommand, log, printJson } from "./command.ts";
 import { type Option, UsageError, unknown } from "./option.ts";
-import { flag, integer, text } from "./option-types.ts";
+import { flag, integer, number, text } from "./option-types.ts";
 import { simulateReport } from "./simulate-report.ts";
 import { type Column, table } from "./table.ts";
 import { readTextFile } from "./text-file.ts";
 
 const POLICIES = Object.keys(policies) as PolicyName[];
+/** Without a quantum nothing is cut, and these are as any other. */
+const cuts = (name: PolicyName): boolean => "cutBy" in policies[name];
 const HARDWARE = Object.keys(hardwareProfiles) as HardwareName[];
 const MANY = Number.MAX_SAFE_INTEGER;
 
 const policyList: Option<readonly PolicyName[]> = {
   value: "P,P,…",
-  help: `of ${POLICIES.join(", ")}; default all`,
+  help: `of ${POLICIES.join(", ")}; default all, the last three with --quantum`,
   parse: (given, name) =>
     unique(given, name).map((part) => {
       const policy = POLICIES.find((known) => known === part);
@@ -70,6 +72,7 @@ const options = {
   load: loadList,
   kvTokens: integer(64, MANY, "tokens that the KV cache holds; default 32768"),
   hardware: text("NAME|FILE", `${HARDWARE.join(", ")}, or a JSON file; default ${HARDWARE[0]}`),
+  quantum: number(0.1, 1e6, "bound on a plan's GPU milliseconds; default none"),
   seed: integer(0, MANY, "of arrivals and of what policies draw; default 0"),
   report: text("F.html", "write plots into this file"),
   json: flag("one JSON object on stdout"),
@@ -83,6 +86,11 @@ export const simulate = defineCommand({
     const { kvTokens = 32_768, seed = 0, report, load: loads = ["backlog"] } = values;
     if (report !== undefined && !existsSync(dirname(report)))
       throw new UsageError(`--report: there is no folder ${dirname(report)}; create it first`);
+    const { quantum: quantumMs } = values;
+    const chosen = values.policies ?? POLICIES.filter((name) => quantumMs || !cuts(name));
+    const idle = chosen.find(cuts);
+    if (idle !== undefined && quantumMs === undefined)
+      throw new UsageError(`--policies ${idle} cuts prompts to a quantum; give --quantum MS too`);
     const hardware = hardwareOf(values.hardware ?? HARDWARE[0]);
     const all = values.trace ? readTrace(readTextFile(values.trace)) : undefined;
     const requests =
@@ -90,8 +98,8 @@ export const simulate = defineCommand({
     const runs: PolicyRun[] = [];
     let startedMs = performance.now();
     for (const run of simulateRuns({
-      ...{ requests, loads, kvTokens, hardware, seed },
-      policies: values.policies ?? POLICIES,
+      ...{ requests, loads, kvTokens, hardware, quantumMs, seed },
+      policies: chosen,
     })) {
       const { name, load, steps } = run.figures;
       const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
@@ -107,7 +115,7 @@ export const simulate = defineCommand({
       trace: values.trace === undefined ? "built-in" : basename(values.trace),
       requests: requests.length,
       hardware: values.hardware ?? HARDWARE[0],
-      ...{ kvTokens, seed },
+      ...{ kvTokens, seed, ...(quantumMs && { quantumMs }) },
     };
     if (report !== undefined) writeFileSync(report, simulateReport(about, runs));
     if (values.json) printJson(terminal, { ...about, policies: figures });

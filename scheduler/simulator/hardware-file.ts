@@ -2,7 +2,11 @@
 import { SchedulerError } from "../errors.ts";
 import type { HardwareProfile, ModelShape } from "./hardware.ts";
 
-type Rule = "a number above 0" | "a number of 0 or more" | "a whole number of 1 or more";
+type Rule =
+  | "a number above 0"
+  | "a number of 0 or more"
+  | "a number from 0 to 1"
+  | "a whole number of 1 or more";
 
 const DEVICE: Record<keyof HardwareProfile["gpu"], Rule> = {
   gbPerS: "a number above 0",
@@ -25,9 +29,14 @@ const DENSE: Record<Exclude<keyof ModelShape, keyof typeof EXPERTS>, Rule> = {
 };
 const EXPERTS = { numExperts: COUNT, numActiveExperts: COUNT } as const;
 
+const STREAMING: Record<keyof NonNullable<HardwareProfile["streaming"]>, Rule> = {
+  residentExperts: "a number from 0 to 1",
+  gbPerS: "a number above 0",
+};
+
 /** @throws {SchedulerError} "bad_config". */
 export function readHardware(text: string): HardwareProfile {
-  const profile = object(parse(text), "the profile", ["gpu", "model"]);
+  const profile = object(parse(text), "the profile", ["gpu", "model", "streaming"]);
   const gpu = object(profile.gpu, "gpu", Object.keys(DEVICE));
   const model = object(profile.model, "model", Object.keys({ ...DENSE, ...EXPERTS }));
   const isMixture = Object.keys(EXPERTS).some((key) => key in model);
@@ -36,7 +45,11 @@ export function readHardware(text: string): HardwareProfile {
   const { numExperts, numActiveExperts } = model as unknown as Required<ModelShape>;
   if (isMixture && numActiveExperts > numExperts)
     refuse("model.numActiveExperts", numActiveExperts, `at most model.numExperts, ${numExperts}`);
-  return { gpu, model } as unknown as HardwareProfile;
+  if (profile.streaming === undefined) return { gpu, model } as unknown as HardwareProfile;
+  const streaming = object(profile.streaming, "streaming", Object.keys(STREAMING));
+  check(streaming, "streaming", STREAMING);
+  if (!isMixture) refuse("streaming", streaming, "left out: model has no experts");
+  return { gpu, model, streaming } as unknown as HardwareProfile;
 }
 
 function object(value: unknown, name: string, keys: readonly string[]): Record<string, unknown> {
@@ -54,6 +67,7 @@ function check(values: Record<string, unknown>, name: string, rules: Record<stri
     const holds = {
       "a number above 0": isNumber && value > 0,
       "a number of 0 or more": isNumber && value >= 0,
+      "a number from 0 to 1": isNumber && value >= 0 && value <= 1,
       [COUNT]: Number.isSafeInteger(value) && (value as number) >= 1,
     };
     if (!holds[rule]) refuse(`${name}.${key}`, value, rule);

@@ -14,6 +14,13 @@ export interface HardwareProfile {
     readonly readbackMs: number;
   };
   readonly model: ModelShape;
+  /** Of a mixture whose experts do not all fit; default: they do. */
+  readonly streaming?: {
+    /** Of each layer's experts, those in the GPU's memory: 0 to 1. */
+    readonly residentExperts: number;
+    /** The others come from the host so fast. */
+    readonly gbPerS: number;
+  };
 }
 
 /** A decoder with full attention; every layer alike. */
@@ -44,6 +51,11 @@ const laptop = { gbPerS: 60, tflopPerS: 1.2, submitMs: 1.5, readbackMs: 15 };
 
 const qwen3 = { headSize: 128, vocabSize: 151_936 };
 
+const qwen3Mixture = {
+  ...{ ...qwen3, ...q4, numLayers: 48, hiddenSize: 2048, intermediateSize: 768 },
+  ...{ numHeads: 32, numKvHeads: 4, numExperts: 128, numActiveExperts: 8 },
+};
+
 export const hardwareProfiles = {
   "desktop-1.7b": {
     gpu: desktop,
@@ -52,12 +64,12 @@ export const hardwareProfiles = {
       ...{ numHeads: 16, numKvHeads: 8 },
     },
   },
-  "desktop-30b-a3b": {
+  "desktop-30b-a3b": { gpu: desktop, model: qwen3Mixture },
+  /** A quarter of the experts fits; the others come over half of a PCIe 4 link when they are needed. */
+  "desktop-30b-a3b-streamed": {
     gpu: desktop,
-    model: {
-      ...{ ...qwen3, ...q4, numLayers: 48, hiddenSize: 2048, intermediateSize: 768 },
-      ...{ numHeads: 32, numKvHeads: 4, numExperts: 128, numActiveExperts: 8 },
-    },
+    model: qwen3Mixture,
+    streaming: { residentExperts: 0.25, gbPerS: 12 },
   },
   "laptop-0.6b": {
     gpu: laptop,
@@ -71,7 +83,8 @@ export const hardwareProfiles = {
 export type HardwareName = keyof typeof hardwareProfiles;
 
 /** What plans take: handed to the scheduler, and how long they then take on the virtual GPU. */
-export function hardwareCosts({ gpu, model }: HardwareProfile): CostModel {
+export function hardwareCosts(hardware: HardwareProfile): CostModel {
+  const { gpu, model, streaming } = hardware;
   const { always, experts } = weights(model);
   const { numExperts = 1, numActiveExperts = 1 } = model;
   const activeShare = numActiveExperts / numExperts;
@@ -87,13 +100,38 @@ export function hardwareCosts({ gpu, model }: HardwareProfile): CostModel {
   };
   const headWeights = model.vocabSize * model.hiddenSize;
   return {
+    overheadMs: gpu.submitMs,
+    mlpShare: mlpShare(model),
     predictMs(work: PlanWork): number {
-      // Of E experts, those that at least one of n tokens goes to, were each token's drawn evenly.
-      const touched = 1 - (1 - activeShare) ** work.numTokens;
+      const touched = touchedExperts(model, work.numTokens);
       const weightBytes = model.bytesPerWeight * (always + touched * experts + headWeights);
-      return rooflineMs({ ...roofline, weightBytes }, work);
+      const onGpuMs = rooflineMs({ ...roofline, weightBytes }, work);
+      if (streaming === undefined) return onGpuMs;
+      // They come while the GPU works on what is there.
+      const streamMs = streamedBytes(hardware, work.numTokens) / (1e6 * streaming.gbPerS);
+      return Math.max(onGpuMs, gpu.submitMs + streamMs);
     },
   };
+}
+
+/** Of the experts, those that at least one of n tokens goes to, were each token's drawn evenly. */
+function touchedExperts({ numExperts = 1, numActiveExperts = 1 }: ModelShape, n: number): number {
+  return 1 - (1 - numActiveExperts / numExperts) ** n;
+}
+
+/** Bytes of experts that come from the host when n tokens go through all layers in one plan. */
+export function streamedBytes(hardware: HardwareProfile, numTokens: number): number {
+  const { model, streaming } = hardware;
+  const touched = touchedExperts(model, numTokens) * weights(model).experts;
+  return (1 - (streaming?.residentExperts ?? 1)) * model.bytesPerWeight * touched;
+}
+
+/** By the weights that are read: exact where reading takes longest, and halves of a layer matter. */
+function mlpShare(model: ModelShape): number {
+  const { numHeads, numKvHeads, headSize, numExperts = 1 } = model;
+  const attention = 2 * (numHeads + numKvHeads) * headSize;
+  const mlp = 3 * model.intermediateSize * numExperts;
+  return mlp / (mlp + attention);
 }
 
 /**

@@ -11,6 +11,10 @@ export const policies = {
   oracle: { admission: "oracle" },
   /** As other engines do by default: in order of arrival, whoever's prompt fits now. */
   fcfs: { order: "fcfs", admission: "optimistic" },
+  /** With a quantum: long prompts are cut by tokens, by layers, or by what is done sooner. */
+  chunked: { cutBy: "tokens", maxTokensPerPlan: 8192 },
+  layered: { cutBy: "layers", maxTokensPerPlan: 8192 },
+  rectangles: { cutBy: "sooner", maxTokensPerPlan: 8192 },
 } as const satisfies Record<string, PolicyOverlay>;
 
 export type PolicyName = keyof typeof policies;

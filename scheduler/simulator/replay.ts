@@ -112,6 +112,7 @@ class Run {
       maxTokensPerPlan: MAX_TOKENS_PER_PLAN,
       maxRows: MAX_ROWS,
       maxRunAhead: Math.min(8, 1 + Math.ceil(this.#readbackMs / shortestMs)),
+      maxParkedTokens: 2 * (policy.maxTokensPerPlan ?? MAX_TOKENS_PER_PLAN),
       costs,
       seed,
       ...policy,

@@ -13,6 +13,8 @@ export interface Simulation {
   readonly loads: readonly Load[];
   readonly kvTokens: number;
   readonly hardware: HardwareProfile;
+  /** Bound on a plan's GPU time; default none. */
+  readonly quantumMs?: number;
   /** Of arrivals and of what policies draw. */
   readonly seed: number;
 }
@@ -29,9 +31,9 @@ export interface PolicyRun {
  * @throws {SchedulerError} "bad_config" or "bad_trace".
  */
 export function* simulate(simulation: Simulation): Generator<PolicyRun, void, undefined> {
-  const { requests, kvTokens, hardware, seed } = simulation;
+  const { requests, kvTokens, hardware, quantumMs, seed } = simulation;
   const run = (name: PolicyName, arrivals: readonly TraceRequest[]): Replay =>
-    replay(arrivals, { kvTokens, hardware, policy: policies[name], seed });
+    replay(arrivals, { kvTokens, hardware, policy: { ...policies[name], quantumMs }, seed });
   let capacityMs: number | undefined;
   for (const load of simulation.loads) {
     let arrivals = backlog(requests);

@@ -45,6 +45,7 @@ const AZURE = [
 describe("refused", () => {
   test.each<[string[], RegExp]>([
     [["--policies", "past-futur"], /unknown policy past-futur; did you mean past-future\?/],
+    [["--policies", "layered"], /layered cuts prompts to a quantum; give --quantum MS too/],
     [["--policies", "oracle,oracle"], /--policies names oracle twice/],
     [["--policies", ""], /unknown policy ; Known: past-future/],
     [["--load", "heavy"], /--load is "heavy", it must be backlog or a number above 0/],

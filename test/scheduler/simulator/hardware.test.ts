@@ -45,13 +45,23 @@ describe("a file", () => {
 
   test("gives the profile it holds", () => {
     expect(readHardware(JSON.stringify(profile))).toEqual(profile);
+    const streamed = hardwareProfiles["desktop-30b-a3b-streamed"];
+    expect(readHardware(JSON.stringify(streamed))).toEqual(streamed);
     expect(readHardware(JSON.stringify({ gpu, model: dense })).model).toEqual(dense);
   });
 
   test.each<[unknown, RegExp]>([
-    [[], /the profile is \[\]; it must be a JSON object with gpu, model/],
+    [[], /the profile is \[\]; it must be a JSON object with gpu, model, streaming/],
     [{ gpu }, /model is missing; it must be a JSON object with numLayers/],
-    [{ ...profile, cpu: 1 }, /a key of the profile is "cpu"; it must be one of gpu, model/],
+    [
+      { ...profile, cpu: 1 },
+      /a key of the profile is "cpu"; it must be one of gpu, model, streaming/,
+    ],
+    [
+      { ...profile, streaming: { residentExperts: 2, gbPerS: 1 } },
+      /residentExperts is 2; .*0 to 1/,
+    ],
+    [{ gpu, model: dense, streaming: { residentExperts: 0, gbPerS: 1 } }, /model has no experts/],
     [{ model, gpu: { ...gpu, gbPerS: 0 } }, /gpu.gbPerS is 0; it must be a number above 0/],
     [{ model, gpu: { ...gpu, readbackMs: -1 } }, /gpu.readbackMs is -1; .*a number of 0 or more/],
     [{ model, gpu: { ...gpu, bandwidth: 1 } }, /a key of gpu is "bandwidth"/],
