@@ -130,15 +130,4 @@ describe("a hold gives way", () => {
     expect(serving.scheduler.holds.broken).toBe(0);
     expect(served(serving, nextStep(2, serving, 1))).toBe("2:96-108*");
   });
-
-  test("every request waits for memory and all of it is held: the longest holds go", () => {
-    const serving = new Serving(CONFIG);
-    for (const id of [1, 2, 3]) {
-      served(serving, step(id, { session: `agent ${id}` }));
-      serving.hold(`agent ${id}`, 1000 * id);
-    }
-    expect(serving.scheduler.freeBlocks).toEqual([2]);
-    served(serving, flood(50));
-    expect(serving.scheduler.holds.broken).toBe(3);
-  });
 });

@@ -59,18 +59,6 @@ describe("a later request", () => {
     expectOwnIds(serving);
   });
 
-  test("may share what a plan in flight computes, and not what its own does", () => {
-    const serving = new Serving(CONFIG);
-    for (const id of [1, 2]) serving.add(request(id, 40));
-    expect(spell(serving.schedule())).toBe("1:0-40* 2:0-40*");
-    serving.add(request(3, 40));
-    expect(spell(serving.schedule())).toBe("1:40-41* 2:40-41* 3:32-40*");
-    // Three blocks each, and two of the third's are another's.
-    expect(serving.scheduler.freeBlocks).toEqual([100 - 3 - 3 - 1]);
-    serving.drain(4);
-    expectOwnIds(serving);
-  });
-
   test("keeps shared blocks when the one that computed them ends or is aborted", () => {
     const serving = new Serving(CONFIG);
     serving.add(request(1, 40, { maxTokens: 2 }));
@@ -158,21 +146,6 @@ describe("a later request", () => {
 });
 
 describe("when memory is short", () => {
-  test("a prefix hit on blocks that are next to be evicted takes them before others can", () => {
-    // 1 leaves three blocks behind; 2 needs the last free ones, and then the oldest of those three.
-    const serving = withPool(8, { admission: "optimistic" });
-    serve(serving, request(1, 48));
-    serving.add(request(2, 64, { promptTokens: TEXT.slice(100, 164), maxTokens: 20 }));
-    serving.schedule();
-    expect(serving.scheduler.freeBlocks).toEqual([4]);
-    // Its next token takes a fresh block, the arrival two of the three, and one of its own.
-    serving.add(request(3, 40, { maxTokens: 3 }));
-    expect(spell(serving.schedule())).toBe("2:64-65* 3:32-40*");
-    expect(serving.scheduler.freeBlocks).toEqual([0]);
-    serving.drain(2);
-    expectOwnIds(serving);
-  });
-
   test("what was evicted is computed again", () => {
     const serving = withPool(8);
     serve(serving, request(1, 96));

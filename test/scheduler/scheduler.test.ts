@@ -221,20 +221,6 @@ describe("abort", () => {
     expect(serving.events).toHaveLength(when === "ended" ? 1 : 0);
   });
 
-  test("an id used again does not get the outcomes of its predecessor", () => {
-    const serving = new Serving(CONFIG);
-    serving.add(request(1, 4, { maxTokens: 3 }));
-    serving.schedule();
-    serving.schedule();
-    serving.abort(1);
-    serving.scheduler.add({ id: 1, numPromptTokens: 2, maxTokens: 1 }, 0);
-    const sampled = [{ sequenceId: 1, finished: true }];
-    expect(serving.scheduler.commit({ planId: 0, gpuMs: 1, sampled }, 0)).toEqual([]);
-    expect(spell(serving.scheduler.schedule(0))).toBe("1:0-2*");
-    expect(serving.scheduler.commit({ planId: 1, gpuMs: 1, sampled }, 0)).toEqual([]);
-    expect(serving.scheduler.commit({ planId: 2, gpuMs: 1, sampled }, 0)).toHaveLength(1);
-  });
-
   test("one that never was is let be", () => {
     const scheduler = createScheduler(CONFIG);
     scheduler.abort(7);
@@ -243,21 +229,6 @@ describe("abort", () => {
 });
 
 describe("refusals", () => {
-  test("a request that the pool could never hold says what would fit", () => {
-    const scheduler = createScheduler({ ...CONFIG, kvGroups: [{ kind: "full", numBlocks: 5 }] });
-    const add = (numPromptTokens: number, maxTokens: number) =>
-      scheduler.add({ id: 1, numPromptTokens, maxTokens }, 0);
-    expect(codeOf(() => add(50, 16))).toBe("request_too_long");
-    expect(() => add(50, 16)).toThrow(
-      "request of 50 prompt tokens and up to 16 new ones needs 5 KV blocks of 16 tokens in KV " +
-        "group 0 (full), the pool has 4; ask for at most 15 new tokens or raise the KV memory budget",
-    );
-    expect(() => add(65, 1)).toThrow("shorten the prompt or raise the KV memory budget");
-    expect([scheduler.numWaiting, scheduler.freeBlocks]).toEqual([0, [4]]);
-    add(50, 15);
-    expect(spell(scheduler.schedule(0))).toBe("1:0-50*");
-  });
-
   test("a prompt of the whole pool runs", () => {
     const serving = new Serving({ ...CONFIG, kvGroups: [{ kind: "full", numBlocks: 5 }] });
     serving.add(request(1, 64, { maxTokens: 1 }));
