@@ -1,23 +1,13 @@
-// Admission on a real trace: 3,000 conversations that all wait, in a cache of 32,768 tokens. The
-// traces are not part of the repository; they lie beside it, in ../shared/traces.
+// Admission on a real trace: 3,000 conversations that all wait, in a cache of 32,768 tokens.
 
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { hardwareProfiles } from "../../../scheduler/simulator/hardware.ts";
 import type { PolicyName } from "../../../scheduler/simulator/policies.ts";
-import { readTrace } from "../../../scheduler/simulator/read-trace.ts";
 import { simulate } from "../../../scheduler/simulator/simulate.ts";
-
-const NAME = "AzureLLMInferenceTrace_conv_2023.csv.gz";
-const TRACE = join(import.meta.dirname, "..", "..", "..", "..", "shared", "traces", NAME);
-const missing = existsSync(TRACE)
-  ? ""
-  : `: skipped, there is no ${NAME} in ../shared/traces (from Azure/AzurePublicDataset, packed)`;
+import { azureTrace, missing } from "./azure-traces.ts";
 
 test.skipIf(missing)(`Past-Future is near the oracle and loses little${missing}`, () => {
-  const requests = readTrace(gunzipSync(readFileSync(TRACE)).toString()).slice(0, 3000);
+  const requests = azureTrace("conv", 3000);
   const names: PolicyName[] = ["past-future", "conservative", "optimistic", "oracle"];
   const runs = simulate({
     ...{ requests, policies: names, loads: ["backlog"], kvTokens: 32_768, seed: 0 },
