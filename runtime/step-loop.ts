@@ -118,11 +118,21 @@ export class StepLoop {
         continue;
       }
       if (this.#waitsForToken()) this.hostWaits += 1;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      this.#wake = undefined;
+      await this.#sleep();
     }
+  }
+
+  /** Until something happens, or until the scheduler wants to be asked. */
+  async #sleep(): Promise<void> {
+    const { scheduler, now } = this.#options;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      const { wakeMs } = scheduler;
+      if (wakeMs !== undefined) timer = setTimeout(resolve, wakeMs - now());
+    });
+    clearTimeout(timer);
+    this.#wake = undefined;
   }
 
   #waitsForToken(): boolean {

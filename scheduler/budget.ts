@@ -47,6 +47,8 @@ export class PlanBudget {
   /** With the last row, which runs some layers only. */
   #withCut: PlanPart | undefined;
   #hasChunk = false;
+  /** Of the chunks so far. */
+  #numChunkTokens = 0;
   #isCut = false;
   #mostUrgentRank = Number.POSITIVE_INFINITY;
 
@@ -82,14 +84,14 @@ export class PlanBudget {
    * longer.
    *
    * Where the answers beside it take most of the quantum, a reader's prompt may take as long again: a
-   * GPU whose plain decode step exceeds the quantum would otherwise serve hardly any. And the first
-   * chunk gets one block of tokens in any case, so that weights are not read for each token.
+   * GPU whose plain decode step exceeds the quantum would otherwise serve hardly any. And the chunks
+   * of a plan get one block of tokens in any case, so that weights are not read for each.
    */
   takeChunk(wish: ChunkWish): Chunk | undefined {
     const { from, wanted, fitting = wanted, rank = 0, parkable = 0 } = wish;
     if (!this.#opens(rank)) return undefined;
     const most = Math.min(fitting, this.#maxTokens - this.#work.numTokens);
-    const least = this.#hasChunk ? 0 : Math.min(most, this.#minChunkTokens);
+    const least = Math.min(most, Math.max(0, this.#minChunkTokens - this.#numChunkTokens));
     const count = largestThat(
       (tokens) => this.#fits(this.#all({ work: this.#with(from, tokens), share: 1 })),
       least,
@@ -104,6 +106,7 @@ export class PlanBudget {
     }
     this.#isCut = count < wanted;
     if (count === 0) return undefined;
+    this.#numChunkTokens += count;
     Object.assign(this.#work, this.#with(from, count));
     return { count, stages: this.#stages.all };
   }

@@ -33,6 +33,13 @@ export class InFlight {
     return this.#predictedMs;
   }
 
+  /** When the GPU will have run all of them, as predicted; in the past when none is left. */
+  get endMs(): number {
+    const first = this.#plans.at(0);
+    if (first === undefined) return Number.NEGATIVE_INFINITY;
+    return Math.max(first.plannedMs, this.#endMs) + this.#predictedMs;
+  }
+
   /** From the end of a plan on the GPU to its commit, as far as that can be told; a running mean. */
   get completionLatencyMs(): number {
     return this.#latencyMs;

@@ -25,6 +25,10 @@ import { seededRandom } from "./random.ts";
 import { checkRequest, Sequence, type SequenceRequest } from "./sequence.ts";
 import type { PlannedRow, PlanOutcome, SequenceId, WorkPlan } from "./work-plan.ts";
 
+/** So long before the GPU is predicted to be done, the next plan is made; predictions err. */
+const LEAST_LEAD_MS = 2;
+const LEAD_SHARE = 0.1;
+
 export class Scheduler {
   readonly #config: ResolvedConfig;
   readonly #blocks: KvBlocks;
@@ -123,11 +127,14 @@ export class Scheduler {
     this.#holds.release(session);
   }
 
-  /** The next plan, before the outcomes of earlier ones; "idle" until an add, abort or commit. */
+  /**
+   * The next plan, before the outcomes of earlier ones; "idle" until an add, abort or commit, or
+   * until `wakeMs`.
+   */
   schedule(nowMs: number): WorkPlan | "idle" {
     this.#nowMs = nowMs;
     this.#holds.expire(nowMs);
-    if (this.isFull) return "idle";
+    if (this.isFull || this.wakeMs !== undefined) return "idle";
     const plan = this.#plan(nowMs);
     if (plan !== undefined) return plan;
     return this.#isStuck && this.#holds.break() ? this.schedule(nowMs) : "idle";
@@ -207,6 +214,19 @@ export class Scheduler {
     if (count < 2) return count >= this.#config.maxRunAhead;
     const mostMs = 2 * this.#quantumMs + completionLatencyMs;
     return count >= this.#config.maxRunAhead || predictedMs + this.#quantumMs > mostMs;
+  }
+
+  /**
+   * When to ask again, if requests wait and nothing but the clock is missing. A plan of new prompts
+   * alone is not made while the GPU is busy anyway: whoever comes in the meantime goes along, and the
+   * weights are read once for all (LAPS's waiting window, as long as it costs nobody anything).
+   */
+  get wakeMs(): number | undefined {
+    if (this.numWaiting === 0 || this.numInFlight === 0 || this.#queue.running.some(isReady))
+      return undefined;
+    const { endMs, predictedMs } = this.#inFlight;
+    const wakeMs = endMs - Math.max(LEAST_LEAD_MS, LEAD_SHARE * predictedMs);
+    return wakeMs > this.#nowMs ? wakeMs : undefined;
   }
 
   /** From the end of a plan on the GPU to its commit, a running mean in milliseconds. */

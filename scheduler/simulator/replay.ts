@@ -141,7 +141,8 @@ class Run {
       this.#plan();
       const arrivalMs = this.#due.at(this.#numArrived)?.ms ?? Number.POSITIVE_INFINITY;
       const visibleMs = this.#inFlight[0]?.visibleMs ?? Number.POSITIVE_INFINITY;
-      const nextMs = Math.min(arrivalMs, visibleMs);
+      const wakeMs = this.#scheduler.wakeMs ?? Number.POSITIVE_INFINITY;
+      const nextMs = Math.min(arrivalMs, visibleMs, wakeMs);
       if (nextMs === Number.POSITIVE_INFINITY) break;
       this.#kv.advance(nextMs);
       this.#nowMs = nextMs;

@@ -54,11 +54,12 @@ describe("plan budget", () => {
     expect(chunk(light, 0, 200)).toBe(0);
   });
 
-  test("the first chunk gets one block where the quantum holds nothing, the second none", () => {
+  test("chunks get one block in all where the quantum holds nothing", () => {
     const costs = { predictMs: ({ numTokens }: PlanWork) => 100 * numTokens };
     const plan = budget({ costs, quantumMs: 8 });
     plan.takeToken(3);
     expect(chunk(plan, 0, 10)).toBe(10);
+    expect(chunk(plan, 0, 10)).toBe(6);
     expect(chunk(plan, 0, 10)).toBe(0);
     expect(chunk(budget({ costs, quantumMs: 8 }), 0, 500)).toBe(16);
     const tight = budget({ costs, quantumMs: 8, maxTokensPerPlan: 4 });

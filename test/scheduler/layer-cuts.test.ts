@@ -121,10 +121,11 @@ describe("beside others", () => {
     serving.add(request(1, 300, { maxTokens: 1 }));
     serving.schedule();
     serving.abort(1);
+    serving.commit();
     serving.add(request(2, 300, { maxTokens: 1, priority: "background" }));
     expect(spell(serving.schedule() as WorkPlan)).toBe("2:0-300/0-3");
-    serving.add(request(3, 300, { maxTokens: 1 }));
     serving.commit();
+    serving.add(request(3, 300, { maxTokens: 1 }));
     const plan = serving.schedule() as WorkPlan;
     expect([plan.preempted, spell(plan)]).toEqual([[2], "3:0-300/0-3"]);
     serving.drain();

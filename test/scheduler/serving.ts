@@ -298,8 +298,8 @@ export class Serving {
     assert(this.#numParked() <= maxParkedTokens, `${this.#numParked()} tokens are parked`);
     if (costs === undefined) return;
     assert(Math.abs(predictedMs - this.#predictedMs(rows)) <= 1e-9 * predictedMs);
-    // Past the quantum go only the reserved single tokens, chunks that take as long again, one
-    // chunk of at most a block, and one sublayer of a parked chunk.
+    // Past the quantum go only the reserved single tokens, chunks that take as long again, chunks
+    // of at most a block in all, and one sublayer of a parked chunk.
     const isSingle = ({ tokens }: PlannedRow) => tokens.from > 0 && tokens.to - tokens.from === 1;
     const chunks = rows
       .filter((row) => !isSingle(row))
@@ -309,9 +309,10 @@ export class Serving {
     const most = Math.max(quantumMs, singles.numTokens > 0 ? 2 * costs.predictMs(singles) : 0);
     if (predictedMs <= most || !chunks.some((count) => count > 1)) return;
     const { from, to } = rows.at(-1)!.stages;
+    const numChunkTokens = chunks.reduce((sum, count) => sum + count, 0);
     const isOneSublayer = from > 0 && (to === from + 1 || from === this.#numStages - 2);
     assert(
-      chunks.length === 1 && (chunks[0] <= blockTokens || isOneSublayer),
+      numChunkTokens <= blockTokens || (chunks.length === 1 && isOneSublayer),
       `chunks of ${chunks} tokens, stages ${from} to ${to}`,
     );
   }
