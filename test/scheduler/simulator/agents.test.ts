@@ -1,7 +1,7 @@
 // Agents that wait for their tools, beside readers who keep the cache busy: what a hold saves, and
-// what it costs the others.
+// what it costs the others. `npm run soak -- agents` has readers come at several rates.
 
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { goodput } from "../../../scheduler/metrics/index.ts";
 import { seededRandom } from "../../../scheduler/random.ts";
 import { hardwareProfiles, type Replay, replay } from "../../../scheduler/simulator/index.ts";
@@ -23,14 +23,14 @@ interface Workload {
 
 /**
  * Each agent begins with 1,200 tokens; a step answers with 60 to 120, and a tool that takes 20 to 60 s
- * adds 50 to 250. A reader comes every 1.4 s or so with up to 1,500 tokens, and gets about 60.
+ * adds 50 to 250. Readers come at random with up to 1,500 tokens each, and get about 60.
  */
-function workload(seed: number, holdMs?: number): Workload {
+function workload(seed: number, readerGapMs: number, holdMs?: number): Workload {
   const random = seededRandom(seed);
   const between = (low: number, high: number) => Math.round(low + (high - low) * random());
   const requests: TraceRequest[] = [];
   const readers = Array.from({ length: NUM_READERS }, (_, i) => {
-    const arrivalMs = (requests.at(-1)?.arrivalMs ?? 0) - 1400 * Math.log(1 - random());
+    const arrivalMs = (requests.at(-1)?.arrivalMs ?? 0) - readerGapMs * Math.log(1 - random());
     requests.push({
       arrivalMs,
       numPromptTokens: between(100, 1500),
@@ -58,8 +58,8 @@ function workload(seed: number, holdMs?: number): Workload {
 
 const KV_TOKENS = 12_288;
 
-function run(seed: number, holdMs?: number) {
-  const { requests, agents, readers } = workload(seed, holdMs);
+function run(seed: number, readerGapMs: number, holdMs?: number) {
+  const { requests, agents, readers } = workload(seed, readerGapMs, holdMs);
   const done = replay(requests, {
     hardware,
     kvTokens: KV_TOKENS,
@@ -89,19 +89,26 @@ function goodOf({ requests, makespanMs }: Replay, readers: readonly number[]): n
   ).attainment;
 }
 
-test("holds save most of what agents would compute again, and cost readers little", () => {
-  const numSeeds = scale("agents", 3, 20);
-  const sums = { seeds: numSeeds, again: 0, againHeld: 0, good: 0, goodHeld: 0 };
-  for (let seed = 1; seed <= numSeeds; seed++) {
-    const without = run(seed);
-    const held = run(seed, 90_000);
-    sums.again += without.again;
-    sums.againHeld += held.again;
-    sums.good += without.good / numSeeds;
-    sums.goodHeld += held.good / numSeeds;
-  }
-  const saved = 1 - sums.againHeld / sums.again;
-  report("agents", { ...sums, saved });
-  expect(saved).toBeGreaterThan(0.8);
-  expect(sums.goodHeld).toBeGreaterThan(0.95 * sums.good);
+// Of readers that come every 900 ms, 97 % are served in time beside agents who hold nothing: there is
+// goodput to lose. Of more of them, no longer; what holds cost then is reported.
+const gapsMs = scale("agents", 0, 1) === 1 ? [1400, 1000, 900, 800] : [900];
+
+describe.each(gapsMs)("a reader every %i ms", (readerGapMs) => {
+  test("holds save most of what agents would compute again, and cost readers little", () => {
+    const numSeeds = scale("agents", 3, 20);
+    const sums = { seeds: numSeeds, again: 0, againHeld: 0, good: 0, goodHeld: 0 };
+    for (let seed = 1; seed <= numSeeds; seed++) {
+      const without = run(seed, readerGapMs);
+      const held = run(seed, readerGapMs, 90_000);
+      sums.again += without.again;
+      sums.againHeld += held.again;
+      sums.good += without.good / numSeeds;
+      sums.goodHeld += held.good / numSeeds;
+    }
+    const saved = 1 - sums.againHeld / sums.again;
+    const cost = 1 - sums.goodHeld / sums.good;
+    report("agents", { readerGapMs, ...sums, saved, cost });
+    expect(saved).toBeGreaterThan(0.8);
+    if (readerGapMs >= 900) expect(cost).toBeLessThan(0.05);
+  });
 });
