@@ -3,6 +3,7 @@ import { gatedActivation } from "./activation.ts";
 import { attentionDecode } from "./attention-decode.ts";
 import { attentionPrefill } from "./attention-prefill.ts";
 import { attentionReduce } from "./attention-reduce.ts";
+import { blockCopy } from "./block-copy.ts";
 import { embedding } from "./embedding.ts";
 import type { Epilogue } from "./epilogue.ts";
 import type { Kernel } from "./kernel.ts";
@@ -69,6 +70,7 @@ export const allKernels: readonly Kernel[] = [
   gatedActivation("silu"),
   gatedActivation("gelu_tanh"),
   rowCopy,
+  blockCopy,
   rowGather,
   ...matmulKernels,
   ...attentionKernels,

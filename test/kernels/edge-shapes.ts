@@ -40,6 +40,17 @@ const families: Record<string, (kernel: Kernel, shape: string) => readonly Probe
         to_rows: Uint32Array.of(5, 0, 3, 2),
       })),
     ),
+  block_copy: (kernel) =>
+    [252, 256, 260, 508, 512, 516].map((W) => ({
+      dims: { P: 6, N: 3, W },
+      inputs: (random) => ({
+        copies: Uint32Array.of(1, 5, 1, 2, 4, 3),
+        kv_pool: Uint32Array.from(
+          { length: scalarCount(kernel.bindings.kv_pool!.shape, { P: 6, W }) },
+          () => random() * 2 ** 32,
+        ),
+      }),
+    })),
   row_gather: (kernel) =>
     [252, 256, 260, 508, 512, 516].map((D) =>
       plain(kernel, { T: 5, R: 4, D }, "large", (random) => ({
