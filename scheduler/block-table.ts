@@ -65,26 +65,28 @@ export class BlockTable {
   }
 
   /**
-   * The table of a sequence that goes its own way from `numTokens` on, all of them computed: full
-   * blocks are shared, and a partial one is the one block to copy. One block is free.
+   * What another table may begin with that goes its own way from `numTokens` on, all of them computed:
+   * full blocks to share, and then one to copy if that is partial. Undefined when a block was given
+   * back that a query at `numTokens` sees.
    */
-  fork(numTokens: number): { table: BlockTable; copy?: { from: number; to: number } } {
+  fork(numTokens: number): number[] | undefined {
+    const numPassed = this.#numBlocksBefore(numTokens);
+    if (this.#numPassed > numPassed) return undefined;
+    const numBlocks = Math.ceil(numTokens / this.#blockTokens);
     assert(
-      this.#blocks.length === Math.ceil(numTokens / this.#blockTokens),
+      this.#blocks.length >= numBlocks,
       `fork at ${numTokens} tokens of a table of ${this.#blocks.length} blocks`,
     );
-    const table = new BlockTable(this.#pool, this.#blockTokens, this.#window);
-    const numFull = Math.floor(numTokens / this.#blockTokens);
-    table.adopt(this.#blocks.slice(0, numFull));
-    if (numFull === this.#blocks.length) return { table };
-    const to = this.#pool.allocate();
-    table.#blocks.push(to);
-    return { table, copy: { from: this.#blocks[numFull], to } };
+    return this.#blocks
+      .slice(0, numBlocks)
+      .map((block, i) => (i < numPassed ? TRASH_BLOCK : block));
   }
 
-  /** Blocks that the table's pool could hand out now. */
-  get numFree(): number {
-    return this.#pool.numFree;
+  /** One more block behind those adopted, for a copy. One is free. */
+  extend(): number {
+    const block = this.#pool.allocate();
+    this.#blocks.push(block);
+    return block;
   }
 
   /** Of tokens [index·blockTokens, (index+1)·blockTokens); 0 where the window has passed. */

@@ -26,12 +26,17 @@ export interface CachedPrefix {
   numUsers: number;
 }
 
+/** What a sequence begins with and need not compute. */
 export interface PrefixHit {
-  /** A whole number of blocks, and at least one token less than there are. */
+  /** A whole number of blocks unless there are tails, and at least one token less than there are. */
   readonly numTokens: number;
   readonly prefix: CachedPrefix | undefined;
+  /** Blocks of ids that `prefix` is long; fewer than there are where the cache does not know them. */
+  readonly numPublished: number;
   /** One table per KV group; 0 where a query at `numTokens` sees nothing any more. */
   readonly blocks: readonly (readonly number[])[];
+  /** Only of a fork: the block behind those, to be copied, per KV group; none if all are full. */
+  readonly tails?: readonly number[];
 }
 
 export class PrefixCache {
@@ -78,6 +83,7 @@ export class PrefixCache {
     return {
       numTokens: numBlocks * this.#blockTokens,
       prefix: path[numBlocks - 1],
+      numPublished: numBlocks,
       blocks: this.#pools.map((_, group) => {
         const numPassed = this.#numPassed(group, numBlocks);
         return path

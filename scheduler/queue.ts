@@ -5,14 +5,16 @@
 import type { Admission } from "./admission/admission.ts";
 import { assert } from "./assert.ts";
 import { SchedulerError } from "./errors.ts";
+import { Forks } from "./forks.ts";
 import type { Order } from "./order/order.ts";
 import type { PrefixHit } from "./prefix-cache.ts";
 import type { Sequence } from "./sequence.ts";
-import type { SampledOutcome, SequenceId } from "./work-plan.ts";
+import type { BlockCopy, SampledOutcome, SequenceId } from "./work-plan.ts";
 
 export class SequenceQueue {
   readonly #admission: Admission;
   readonly #order: Order;
+  readonly #forks = new Forks();
   readonly #live = new Map<SequenceId, Sequence>();
   #numWaiting = 0;
   /** The most urgent first, and of a rank the first started: who is last is the first taken back. */
@@ -38,11 +40,14 @@ export class SequenceQueue {
   }
 
   /** Live ones that a new request makes pointless: the latest completion of a client wins. */
-  supersededBy({ priority, client, program }: Sequence): Sequence[] {
+  supersededBy({ priority, client, program, family }: Sequence): Sequence[] {
     if (priority !== "completion") return [];
     return [...this.#live.values()].filter(
       (other) =>
-        other.priority === priority && other.client === client && other.program === program,
+        other.priority === priority &&
+        other.client === client &&
+        other.program === program &&
+        other.family !== family,
     );
   }
 
@@ -51,7 +56,8 @@ export class SequenceQueue {
     if (this.#live.has(sequence.id))
       throw new SchedulerError("bad_request", `sequence ${sequence.id} is alive; use another id`);
     this.#live.set(sequence.id, sequence);
-    this.#wait(sequence, nowMs);
+    if (this.#forks.attend(sequence)) this.#numWaiting += 1;
+    else this.#wait(sequence, nowMs);
   }
 
   /**
@@ -60,8 +66,8 @@ export class SequenceQueue {
    */
   next(nowMs: number): Sequence | undefined {
     if (this.#numWaiting === 0) return undefined;
-    this.#next ??= this.#order.next(nowMs)!;
-    return this.#next.numReadyTokens > 0 ? this.#next : undefined;
+    this.#next ??= this.#order.next(nowMs);
+    return this.#next && this.#next.numReadyTokens > 0 ? this.#next : undefined;
   }
 
   /** The clock has moved, and with it whose turn it is. */
@@ -78,15 +84,25 @@ export class SequenceQueue {
     return this.#admission.admits(sequence, running);
   }
 
-  /** @param hit What it need not compute, and does not pay for. */
-  start(sequence: Sequence, nowMs: number, hit: PrefixHit): void {
+  /**
+   * @param hit What it need not compute, and does not pay for.
+   * @returns What to copy before any row of the plan runs.
+   */
+  start(sequence: Sequence, nowMs: number, hit: PrefixHit): BlockCopy[] {
     const rank = this.#order.rankOf(sequence, nowMs);
     const prompt = sequence.numPromptTokens - hit.numTokens;
     if (!sequence.hasStarted) this.#order.charge(sequence, { prompt });
-    sequence.start(nowMs, rank, hit);
+    const copies = sequence.start(nowMs, rank, hit);
     this.#leave(sequence, nowMs);
     const at = this.#running.findIndex((other) => other.rank > rank);
     this.#running.splice(at < 0 ? this.#running.length : at, 0, sequence);
+    return copies;
+  }
+
+  /** A plan was made that has a row of it: what is full now can be found, and a fork may begin. */
+  publish(sequence: Sequence, nowMs: number): void {
+    sequence.publish();
+    if (sequence.isForkable) this.#waitAll(this.#forks.release(sequence), nowMs);
   }
 
   /** Waits again. Blocks are free at once, as in `end`. */
@@ -114,11 +130,19 @@ export class SequenceQueue {
    */
   end(sequence: Sequence, nowMs: number): void {
     assert(sequence.state !== "finished", `sequence ${sequence.id} ends twice`);
-    if (sequence.state === "waiting") this.#leave(sequence, nowMs);
+    if (this.#forks.leave(sequence)) this.#numWaiting -= 1;
+    else if (sequence.state === "waiting") this.#leave(sequence, nowMs);
     else this.#running.splice(this.#running.indexOf(sequence), 1);
     this.#admission.observeEnd(sequence);
     sequence.end();
     this.#live.delete(sequence.id);
+    this.#waitAll(this.#forks.release(sequence), nowMs);
+  }
+
+  /** They have been counted while they waited for their parent. */
+  #waitAll(forks: readonly Sequence[], nowMs: number): void {
+    this.#numWaiting -= forks.length;
+    for (const fork of forks) this.#wait(fork, nowMs);
   }
 
   #wait(sequence: Sequence, nowMs: number): void {

@@ -14,6 +14,7 @@ import {
 import { observeParts } from "./cost-model.ts";
 import { SchedulerError } from "./errors.ts";
 import { endedEvent, type SchedulerEvent } from "./event.ts";
+import { checkFork } from "./forks.ts";
 import { Holds } from "./holds.ts";
 import { InFlight } from "./in-flight.ts";
 import { KvBlocks } from "./kv-blocks.ts";
@@ -23,7 +24,7 @@ import { Preemption } from "./preemption.ts";
 import { SequenceQueue } from "./queue.ts";
 import { seededRandom } from "./random.ts";
 import { checkRequest, Sequence, type SequenceRequest } from "./sequence.ts";
-import type { PlannedRow, PlanOutcome, SequenceId, WorkPlan } from "./work-plan.ts";
+import type { BlockCopy, PlannedRow, PlanOutcome, SequenceId, WorkPlan } from "./work-plan.ts";
 
 /** So long before the GPU is predicted to be done, the next plan is made; predictions err. */
 const LEAST_LEAD_MS = 2;
@@ -42,6 +43,7 @@ export class Scheduler {
   /** Of the plan being made, those whose rows sample, in row order, and all that have rows. */
   #sampling: Sequence[] = [];
   #planned: Sequence[] = [];
+  #copies: BlockCopy[] = [];
   /** The clock as last heard. */
   #nowMs = 0;
 
@@ -77,7 +79,9 @@ export class Scheduler {
     checkRequest(request);
     const worstCase = this.#admission.worstCase(request);
     const ticket = this.#nextTicket++;
-    const sequence = new Sequence(request, ticket, nowMs, worstCase, this.#blocks);
+    const parent = this.#queue.find(request.forkOf ?? Number.NaN);
+    checkFork(request, parent);
+    const sequence = new Sequence(request, ticket, nowMs, worstCase, this.#blocks, parent);
     const superseded = this.#queue.supersededBy(sequence);
     this.#queue.add(sequence, nowMs);
     return superseded.map((other) => {
@@ -158,11 +162,13 @@ export class Scheduler {
     if (rows.length === 0) return undefined;
     const sampling = this.#sampling;
     this.#sampling = [];
-    for (const sequence of this.#planned) sequence.publish();
+    for (const sequence of this.#planned) this.#queue.publish(sequence, nowMs);
     this.#planned = [];
+    const copies = this.#copies;
+    this.#copies = [];
     const { parts, predictedMs } = budget;
     const id = this.#inFlight.push({ sampling, parts, predictedMs, plannedMs: nowMs });
-    return { id, preempted: this.#preemption.endPlan(), rows, copies: [], predictedMs };
+    return { id, preempted: this.#preemption.endPlan(), rows, copies, predictedMs };
   }
 
   /**
@@ -298,13 +304,13 @@ export class Scheduler {
       if (sequence === undefined) return;
       const rank = this.#queue.rankOf(sequence, nowMs);
       if (rank >= above || !this.#queue.admits(sequence)) return;
-      const hit = sequence.blocks.lookup();
+      const hit = sequence.lookup();
       const wanted = sequence.numReadyTokens - hit.numTokens;
       const fitting = this.#preemption.fitting(sequence, wanted, hit);
       const from = hit.numTokens;
       const chunk = budget.takeChunk({ from, wanted, fitting, rank, parkable: this.#parkable });
       if (chunk === undefined) return;
-      this.#queue.start(sequence, nowMs, hit);
+      this.#copies.push(...this.#queue.start(sequence, nowMs, hit));
       this.#holds.observeStart(sequence);
       yield this.#planRow(sequence, chunk);
     }

@@ -27,6 +27,11 @@ export class SequenceBlocks {
     return this.#chain;
   }
 
+  /** Of so many tokens, those in whole blocks. */
+  numFullTokens(numTokens: number): number {
+    return numTokens - (numTokens % this.#chain.blockTokens);
+  }
+
   numHeld(group: number): number {
     return this.#tables[group].numHeld;
   }
@@ -36,12 +41,17 @@ export class SequenceBlocks {
     return this.#cache.lookup(this.#chain);
   }
 
-  /** Begin with the hit of a lookup since which nothing has changed. */
-  adopt({ numTokens, prefix, blocks }: PrefixHit): void {
-    if (prefix === undefined) return;
-    this.#prefix = this.#cache.hold(this.#chain, prefix);
-    this.#numPublished = numTokens / this.#chain.blockTokens;
+  /**
+   * Begin with the hit of a lookup or of a fork since which nothing has changed.
+   * @returns What to copy before any row of the plan runs.
+   */
+  adopt({ prefix, numPublished, blocks, tails }: PrefixHit): BlockCopy[] {
+    if (prefix !== undefined) {
+      this.#prefix = this.#cache.hold(this.#chain, prefix);
+      this.#numPublished = numPublished;
+    }
     for (const [group, table] of this.#tables.entries()) table.adopt(blocks[group]);
+    return (tails ?? []).map((from, group) => ({ group, from, to: this.#tables[group].extend() }));
   }
 
   /** End of the longest row from `from` on that there are blocks for, after taking the hit. */
@@ -76,21 +86,27 @@ export class SequenceBlocks {
   }
 
   /**
-   * The blocks of a sequence that is this one up to `numTokens`, all of them computed, and then goes
-   * its own way. The copies go before the rows of the next plan.
-   * @param chain Begins with the same ids.
-   * @returns Undefined, having changed nothing, when some group lacks a block for the copy.
+   * What a sequence may begin with that is this one up to `numTokens`, all of them computed by plans
+   * that were made, and then goes its own way; changes nothing. Undefined when some group has given
+   * back what a query at `numTokens` sees.
    */
-  fork(numTokens: number, chain: HashChain): SequenceFork | undefined {
-    const isPartial = numTokens % chain.blockTokens > 0;
-    if (isPartial && this.#tables.some(({ numFree }) => numFree === 0)) return undefined;
-    const forks = this.#tables.map((table) => table.fork(numTokens));
-    const tables = forks.map(({ table }) => table);
-    const blocks = new SequenceBlocks(tables, this.#cache, chain);
-    if (this.#prefix) blocks.#prefix = this.#cache.hold(chain, this.#prefix);
-    blocks.#numPublished = this.#numPublished;
-    const copies = forks.flatMap(({ copy }, group) => (copy ? [{ group, ...copy }] : []));
-    return { blocks, copies };
+  fork(numTokens: number): PrefixHit | undefined {
+    const tables: number[][] = [];
+    for (const table of this.#tables) {
+      const blocks = table.fork(numTokens);
+      if (blocks === undefined) return undefined;
+      tables.push(blocks);
+    }
+    const numFull = Math.floor(numTokens / this.#chain.blockTokens);
+    let prefix = this.#prefix;
+    for (let i = this.#numPublished; i > numFull; i--) prefix = prefix?.parent;
+    return {
+      numTokens,
+      prefix,
+      numPublished: Math.min(this.#numPublished, numFull),
+      blocks: tables.map((blocks) => blocks.slice(0, numFull)),
+      tails: tables.flatMap((blocks) => blocks.slice(numFull)),
+    };
   }
 
   /** One table per KV group. */
@@ -105,9 +121,4 @@ export class SequenceBlocks {
     this.#prefix = undefined;
     this.#numPublished = 0;
   }
-}
-
-export interface SequenceFork {
-  readonly blocks: SequenceBlocks;
-  readonly copies: readonly BlockCopy[];
 }

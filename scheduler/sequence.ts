@@ -9,7 +9,7 @@ import type { KvBlocks } from "./kv-blocks.ts";
 import { isPositiveInteger } from "./positive-integer.ts";
 import type { PrefixHit } from "./prefix-cache.ts";
 import type { SequenceBlocks } from "./sequence-blocks.ts";
-import type { PlannedRow, SampledOutcome, SequenceId, StageRange } from "./work-plan.ts";
+import type { BlockCopy, PlannedRow, SampledOutcome, SequenceId, StageRange } from "./work-plan.ts";
 
 /** Most urgent first. */
 export const PRIORITIES = ["interactive", "completion", "agent", "background"] as const;
@@ -55,6 +55,12 @@ export interface SequenceRequest {
   readonly program?: string;
   /** Whose keys and values `hold` keeps when it has ended, for the session's next request. */
   readonly session?: string;
+  /**
+   * A live sequence with the same prompt and `cacheSalt`, which is computed for both: this one waits
+   * until that is planned, begins with its blocks, and computes the last token of the prompt alone.
+   * Should the other end or be taken back before, it begins with what the prefix cache has.
+   */
+  readonly forkOf?: SequenceId;
   /** How many tokens it will sample: known to a simulation, read by the policy "oracle" alone. */
   readonly outputTokens?: number;
 }
@@ -65,6 +71,13 @@ export interface ParkedRows {
   readonly to: number;
   /** The next to run. */
   readonly stage: number;
+}
+
+/** Tokens that several sequences hold in the same blocks. */
+export interface SharedTokens {
+  /** The same for all that hold them, and theirs alone. */
+  readonly lineage: object;
+  readonly numTokens: number;
 }
 
 export class Sequence {
@@ -84,6 +97,8 @@ export class Sequence {
   /** Blocks that it may come to hold at once, per KV group. */
   readonly worstCaseBlocks: readonly number[];
   readonly blocks: SequenceBlocks;
+  /** Whose prompt it has, if it is a fork; that one may have ended. */
+  readonly parent: Sequence | undefined;
 
   state: "waiting" | "running" | "finished" = "waiting";
   /** While it runs: how urgent it was when it started; 0 is the most. */
@@ -96,6 +111,10 @@ export class Sequence {
   #numSampledBeforeStart = 0;
   #numReadTokens = 0;
   #numComputedTokens = 0;
+  /** Of those, computed by plans that were made; the one being made not included. */
+  #numSettledTokens = 0;
+  /** Known to those that hold the same blocks of its prompt. */
+  #lineage: object | undefined;
   #isHostPending = false;
   #parked: ParkedRows | undefined;
 
@@ -105,6 +124,7 @@ export class Sequence {
     arrivalMs: number,
     worstCaseBlocks: readonly number[],
     blocks: KvBlocks,
+    parent?: Sequence,
   ) {
     this.id = request.id;
     this.numPromptTokens = request.numPromptTokens;
@@ -119,6 +139,7 @@ export class Sequence {
     this.ticket = ticket;
     this.arrivalMs = arrivalMs;
     this.worstCaseBlocks = worstCaseBlocks;
+    this.parent = parent;
     this.#ids = [...(request.promptIds ?? [])];
     this.blocks = blocks.newSequence(scopeKey({ salt: request.cacheSalt }), this.#ids);
   }
@@ -179,18 +200,62 @@ export class Sequence {
    */
   numFittingTokens(hit?: PrefixHit): number {
     const from = hit?.numTokens ?? this.#numComputedTokens;
-    return this.blocks.reach(from, hit) - from;
+    return Math.max(0, this.blocks.reach(from, hit) - from);
   }
 
-  /** It computes what the prefix cache does not have. */
-  start(nowMs: number, rank: number, hit: PrefixHit): void {
+  /**
+   * A fork may begin with its blocks: plans that were made compute the prompt but for the last token,
+   * and no row of the plan being made can follow that gives some of them back.
+   */
+  get isForkable(): boolean {
+    const isSettled = this.#numSettledTokens >= this.numPromptTokens - 1;
+    return this.state === "running" && isSettled && this.numReadyTokens <= 1;
+  }
+
+  /** What it need not compute, should it start now: what its parent or the prefix cache has. */
+  lookup(): PrefixHit {
+    const cached = this.blocks.lookup();
+    const forked = this.parent?.isForkable && this.parent.blocks.fork(this.numPromptTokens - 1);
+    return forked && forked.numTokens >= cached.numTokens ? forked : cached;
+  }
+
+  /** The first of all that have its prompt by way of `forkOf`. */
+  get family(): Sequence {
+    return this.parent?.family ?? this;
+  }
+
+  /** Whether the request begins as this one does, as far as ids were told. */
+  hasPromptOf({ numPromptTokens, promptIds, cacheSalt }: SequenceRequest): boolean {
+    if (numPromptTokens !== this.numPromptTokens) return false;
+    if (this.blocks.identity.scope !== scopeKey({ salt: cacheSalt })) return false;
+    return (promptIds ?? []).every((id, i) => i >= this.#ids.length || id === this.#ids[i]);
+  }
+
+  /** What it holds together with others, or will should it start now. */
+  get shared(): SharedTokens | undefined {
+    const isFork = this.state === "waiting" && this.parent && this.lookup().tails;
+    const lineage = isFork ? this.parent?.shareLineage() : this.#lineage;
+    return lineage && { lineage, numTokens: this.blocks.numFullTokens(this.numPromptTokens - 1) };
+  }
+
+  shareLineage(): object {
+    this.#lineage ??= {};
+    return this.#lineage;
+  }
+
+  /**
+   * It computes what it does not begin with.
+   * @returns What to copy before any row of the plan runs.
+   */
+  start(nowMs: number, rank: number, hit: PrefixHit): BlockCopy[] {
     assert(this.state === "waiting", `sequence ${this.id} starts while ${this.state}`);
     this.state = "running";
     this.rank = rank;
     this.#startMs ??= nowMs;
     this.#numSampledBeforeStart = this.#numSampledTokens;
     this.#numComputedTokens = hit.numTokens;
-    this.blocks.adopt(hit);
+    if (hit.tails) this.#lineage = this.parent?.shareLineage();
+    return this.blocks.adopt(hit);
   }
 
   /** The host is done with its last token. */
@@ -217,6 +282,7 @@ export class Sequence {
 
   /** Call when a plan was made, and not while it is: whoever starts with it must not share its rows. */
   publish(): void {
+    this.#numSettledTokens = this.#numComputedTokens;
     this.blocks.publish(this.#numComputedTokens);
   }
 
@@ -259,6 +325,8 @@ export class Sequence {
     this.publish();
     this.blocks.release();
     this.#numComputedTokens = 0;
+    this.#numSettledTokens = 0;
+    this.#lineage = undefined;
     this.#parked = undefined;
   }
 }

@@ -41,7 +41,10 @@ export interface PlannedRow {
   readonly blockTables: readonly (readonly number[])[];
 }
 
-/** Copy one block of a group before the rows run (fork of a shared partial tail). */
+/**
+ * Copy one block of a group, in all its layers, before the rows run: the last, partly filled block of
+ * a prompt that a fork goes on from. Nothing is both source and target of a plan's copies.
+ */
 export interface BlockCopy {
   readonly group: number;
   readonly from: number;

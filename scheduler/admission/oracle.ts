@@ -4,6 +4,7 @@
  */
 import { SchedulerError } from "../errors.ts";
 import type { Sequence } from "../sequence.ts";
+import { countedBefore } from "./counted-once.ts";
 import type { AdmissionPolicy } from "./policy.ts";
 
 export function oracle(): AdmissionPolicy {
@@ -13,13 +14,16 @@ export function oracle(): AdmissionPolicy {
       const late = Math.max(...running.map(({ numUnreadTokens }) => numUnreadTokens));
       const futures = [...running, candidate].map((sequence) => ({
         used: sequence.numTokens,
+        shared: sequence.shared,
         left: Math.max(0, outputTokens(sequence) - sequence.numSampledTokens - 1) + late,
       }));
       // Memory peaks when somebody is about to end; those that end later are still there.
       return futures.every(({ left: steps }) => {
+        const counted = countedBefore();
         let blocks = 0;
-        for (const { used, left } of futures)
-          if (left >= steps) blocks += Math.ceil((used + steps) / blockTokens);
+        for (const future of futures)
+          if (future.left >= steps)
+            blocks += Math.ceil((future.used - counted(future) + steps) / blockTokens);
         return blocks <= numBlocks;
       });
     },

@@ -5,6 +5,7 @@
  */
 import type { Random } from "../random.ts";
 import type { Priority, Sequence } from "../sequence.ts";
+import { countedBefore } from "./counted-once.ts";
 import type { AdmissionPolicy } from "./policy.ts";
 
 /** Ends remembered per class. */
@@ -34,6 +35,7 @@ export function pastFuture(random: Random): AdmissionPolicy {
           const length = historyOf(sequence).predict(sequence, random);
           return {
             used: sequence.numTokens,
+            shared: sequence.shared,
             left: Math.max(0, length - sequence.numSampledTokens - 1),
           };
         });
@@ -47,17 +49,25 @@ export function pastFuture(random: Random): AdmissionPolicy {
   };
 }
 
+interface Future {
+  readonly used: number;
+  /** Of `used`. */
+  readonly shared?: Sequence["shared"];
+  readonly left: number;
+}
+
 /**
  * Most tokens held at once: just before a sequence ends, the others with as much or more left are
  * all still there, each grown by what that one had left.
  */
-export function peakTokens(futures: readonly { used: number; left: number }[]): number {
+export function peakTokens(futures: readonly Future[]): number {
+  const counted = countedBefore();
   let peak = 0;
   let used = 0;
   [...futures]
     .sort((a, b) => b.left - a.left)
     .forEach((future, i) => {
-      used += future.used;
+      used += future.used - counted(future);
       peak = Math.max(peak, used + future.left * (i + 1));
     });
   return peak;

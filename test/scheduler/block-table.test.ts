@@ -89,14 +89,28 @@ describe("block table", () => {
     const pool = new BlockPool(10);
     const table = new BlockTable(pool, 16);
     table.cover({ from: 0, to: 40 });
-    const { table: fork, copy } = table.fork(40);
-    expect(copy).toEqual({ from: 3, to: 4 });
-    expect(fork.snapshot()).toEqual([1, 2, 4]);
-    expect([1, 2, 3, 4].map((block) => pool.numHolders(block))).toEqual([2, 2, 1, 1]);
+    expect(table.fork(40)).toEqual([1, 2, 3]);
+    // Whatever came behind.
+    table.cover({ from: 40, to: 49 });
+    expect(table.fork(40)).toEqual([1, 2, 3]);
+    const fork = new BlockTable(pool, 16);
+    fork.adopt([1, 2]);
+    expect(fork.extend()).toBe(5);
+    expect(fork.snapshot()).toEqual([1, 2, 5]);
+    expect([1, 2, 3, 4, 5].map((block) => pool.numHolders(block))).toEqual([2, 2, 1, 1, 1]);
     table.release();
     fork.cover({ from: 40, to: 48 });
-    expect(fork.fork(48)).not.toHaveProperty("copy");
-    expect(fork.snapshot()).toEqual([1, 2, 4]);
+    expect(fork.fork(48)).toEqual([1, 2, 5]);
+  });
+
+  test("a fork takes what a query there sees, and there is none when that was given back", () => {
+    const table = new BlockTable(new BlockPool(10), 16, 20);
+    table.cover({ from: 0, to: 60 });
+    // A query at 50 sees 31 to 50.
+    expect(table.fork(50)).toEqual([0, 2, 3, 4]);
+    table.cover({ from: 60, to: 61 });
+    expect(table.snapshot()).toEqual([0, 0, 3, 4]);
+    expect([table.fork(50), table.fork(51)]).toEqual([undefined, [0, 0, 3, 4]]);
   });
 
   test("visible tokens always have a block; held blocks never pass the admitted worst case", () => {

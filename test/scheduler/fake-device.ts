@@ -1,7 +1,13 @@
 // A deterministic device without a GPU. Its KV pools hold real contents: a row reads through its
 // block tables only, so a block that was freed too early, shared or skipped changes the ids.
 
-import type { KvGroup, PlannedRow, SequenceRequest, WorkPlan } from "../../scheduler/index.ts";
+import type {
+  BlockCopy,
+  KvGroup,
+  PlannedRow,
+  SequenceRequest,
+  WorkPlan,
+} from "../../scheduler/index.ts";
 
 /** A request with token values, and a stop rule on them. */
 export interface FakeRequest extends Omit<SequenceRequest, "numPromptTokens" | "promptIds"> {
@@ -54,6 +60,7 @@ export class FakeDevice {
   /** Runs plans in the order given, as a GPU's queue does. @returns Ids of the sampled rows. */
   execute(plan: WorkPlan): number[] {
     for (const id of plan.preempted) this.#parked.delete(id);
+    this.#copy(plan.copies);
     const hidden = plan.rows.map((row) => this.#begin(row));
     const numStages = 2 * this.#groups.length + 2;
     for (let stage = 1; stage < numStages - 1; stage++) {
@@ -69,6 +76,19 @@ export class FakeDevice {
         this.#parked.set(sequenceId, { from: tokens.from, stage: stages.to, hidden: hidden[r] });
       return sample ? [this.#sample(row, hidden[r])] : [];
     });
+  }
+
+  /** All at once: none reads what another writes. */
+  #copy(copies: readonly BlockCopy[]): void {
+    const contents = copies.map(({ group, from }) => this.#block(group, from).slice());
+    copies.forEach(({ group, to }, i) => {
+      this.#block(group, to).set(contents[i]);
+    });
+  }
+
+  #block(group: number, block: number): Int32Array {
+    const start = block * this.#blockTokens;
+    return this.#pools[group].subarray(start, start + this.#blockTokens);
   }
 
   /** What the row's first stage reads: its tokens, or what an earlier plan left. */

@@ -22,6 +22,12 @@ export interface NaiveHit {
   readonly blocks: readonly (readonly number[])[];
 }
 
+interface NaiveCopy {
+  readonly group: number;
+  readonly from: number;
+  readonly to: number;
+}
+
 interface NaivePool {
   readonly window: number;
   /** First to be handed out first. */
@@ -136,19 +142,30 @@ export class NaiveBlocks {
     }
   }
 
-  /** @returns The copies by group, 0 to 0 where there is nothing to copy; none without room. */
-  fork(sequence: NaiveSequence, fork: NaiveSequence): { from: number; to: number }[] | undefined {
-    const numFull = Math.floor(sequence.numComputed / this.#blockTokens);
-    const isPartial = sequence.numComputed % this.#blockTokens > 0;
-    if (isPartial && this.pools.some(({ free }) => free.length === 0)) return undefined;
-    fork.tables = sequence.tables.map((table) => table.slice(0, numFull));
+  /** Whether the sequence still has all that a query at `at` sees. */
+  canFork({ tables }: NaiveSequence, at: number): boolean {
+    return this.pools.every((pool, group) =>
+      tables[group].every(
+        (block, i) => block !== 0 || i * this.#blockTokens >= at || !this.#sees(pool, at, i),
+      ),
+    );
+  }
+
+  /** @returns The copies: one per group, or none where no block is partly filled. */
+  fork(sequence: NaiveSequence, fork: NaiveSequence, at: number): NaiveCopy[] {
+    const numFull = Math.floor(at / this.#blockTokens);
+    fork.numComputed = at;
+    fork.numPublished = Math.min(sequence.numPublished, numFull);
+    fork.tables = sequence.tables.map((table, group) =>
+      table.slice(0, numFull).map((block, i) => (this.#sees(this.pools[group], at, i) ? block : 0)),
+    );
     this.#holdAll(fork);
     this.sequences.push(fork);
+    if (at === numFull * this.#blockTokens) return [];
     return this.pools.map((pool, group) => {
-      if (!isPartial) return { from: 0, to: 0 };
       const to = this.#allocate(pool);
       fork.tables[group].push(to);
-      return { from: sequence.tables[group][numFull], to };
+      return { group, from: sequence.tables[group][numFull], to };
     });
   }
 

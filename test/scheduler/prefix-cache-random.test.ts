@@ -121,21 +121,21 @@ class Comparison {
 
   #fork({ real, naive }: Pair, count: number): void {
     const { numComputed, ids, allIds } = naive;
+    const at = Math.max(0, numComputed - (count % 7));
     const otherIds = newSequence(count, MOST_TOKENS).allIds;
     const fork: NaiveSequence = {
       ...naive,
-      ids: ids.slice(0, numComputed),
-      allIds: [...allIds.slice(0, numComputed), ...otherIds.slice(numComputed)],
+      ids: ids.slice(0, at),
+      allIds: [...allIds.slice(0, at), ...otherIds.slice(at)],
     };
-    const chain = new HashChain(fork.scope, fork.ids, BLOCK_TOKENS);
-    const forked = real.fork(numComputed, chain);
-    const copies = this.#naive.fork(naive, fork);
-    assert.deepEqual(
-      forked?.copies,
-      copies?.map((copy, group) => ({ group, ...copy })).filter(({ to }) => to > 0),
-    );
-    if (forked === undefined) return;
-    this.#pairs.push({ real: forked.blocks, naive: fork });
+    const hit = real.fork(at);
+    assert.equal(hit !== undefined, this.#naive.canFork(naive, at));
+    // A block for the copy, and none for a row yet.
+    const forked = this.#real.sequence(new HashChain(fork.scope, fork.ids, BLOCK_TOKENS));
+    if (hit === undefined || forked.reach(at, hit) < at) return;
+    const copies = forked.adopt(hit);
+    assert.deepEqual(copies, this.#naive.fork(naive, fork, at));
+    this.#pairs.push({ real: forked, naive: fork });
     this.counts.forks += 1;
   }
 

@@ -27,8 +27,12 @@ interface Progress {
   /** Of those, committed; ids beyond are known to the device alone. */
   numRead: number;
   numPreemptions: number;
-  /** Of all its starts, taken from the prefix cache. */
+  /** Of all its starts, taken from the prefix cache, or from its parent. */
   numHitTokens: number;
+  /** Waits for its parent's prompt, and has no place in line. */
+  attends: boolean;
+  /** Times that it began as a fork. */
+  numForks: number;
   readonly arrivalMs: number;
   numStarts: number;
   /** As it was when it started. */
@@ -86,6 +90,9 @@ export class Serving {
       numRead: 0,
       numPreemptions: 0,
       numHitTokens: 0,
+      attends:
+        promptTokens.length > 1 && this.#isLive(rest.forkOf) && !this.#isForkable(rest.forkOf),
+      numForks: 0,
       arrivalMs: this.nowMs,
       numStarts: 0,
       rank: 0,
@@ -145,8 +152,11 @@ export class Serving {
     this.plans.push(plan);
     assert.deepEqual(plan.preempted, this.#untold.splice(0));
     for (const { sequenceId, tokens } of started) this.#start(sequenceId, tokens.from);
+    this.#checkCopies(plan, started);
     this.#checkRows(plan);
     this.#checkBudget(plan);
+    for (const progress of this.progress.values())
+      if (this.#isForkable(progress.request.forkOf)) progress.attends = false;
     this.#checkBlocks();
     this.#unread.push({ plan, ids: this.#device.execute(plan) });
     assert.equal(this.scheduler.numInFlight, this.#unread.length);
@@ -244,16 +254,21 @@ export class Serving {
   #start(id: number, numHitTokens: number): void {
     const progress = this.progress.get(id)!;
     const { blockTokens = 32, prefixCache = false } = this.#config;
-    assert(numHitTokens === 0 || (prefixCache && numHitTokens % blockTokens === 0));
+    const isCached = numHitTokens === 0 || (prefixCache && numHitTokens % blockTokens === 0);
+    const { forkOf, promptTokens } = progress.request;
+    const isForked = numHitTokens === promptTokens.length - 1 && this.#hasPrompt(forkOf);
+    assert(isCached || isForked, `begins with ${numHitTokens} tokens`);
+    assert(!progress.attends, "begins before its parent's prompt is planned");
+    progress.numForks += isForked && numHitTokens > 0 ? 1 : 0;
     progress.numComputed = numHitTokens;
     progress.numHitTokens += numHitTokens;
     const { numRead, numSampled } = progress;
     assert.equal(numRead, numSampled, "starts again with ids that the host does not know");
     const rank = this.#rankOf(id);
     assert(rank < this.#startsAbove, "starts beside one taken back");
-    for (const [earlier, { state }] of this.progress) {
+    for (const [earlier, { state, attends }] of this.progress) {
       if (earlier === id) break;
-      if (state !== "live" || this.#running.includes(earlier)) continue;
+      if (state !== "live" || attends || this.#running.includes(earlier)) continue;
       assert(!this.#goesBefore(earlier, id), `${id} overtakes ${earlier}`);
     }
     Object.assign(progress, { rank, numStarts: progress.numStarts + 1 });
@@ -281,6 +296,8 @@ export class Serving {
 
   #end(id: number, state: "finished" | "aborted"): void {
     this.progress.get(id)!.state = state;
+    for (const progress of this.progress.values())
+      if (progress.request.forkOf === id) progress.attends = false;
     this.#hostPlans.delete(id);
     for (const list of [this.#running, this.#untold]) {
       const index = list.indexOf(id);
@@ -336,8 +353,41 @@ export class Serving {
     return share * costs!.predictMs(workOf(rows)) + (1 - share) * rest;
   }
 
-  #checkRows({ rows, copies }: WorkPlan): void {
-    assert.equal(copies.length, 0);
+  #isLive(id: number | undefined): boolean {
+    return id !== undefined && this.progress.get(id)?.state === "live";
+  }
+
+  /** It runs, and plans that were made compute its prompt but for the last token. */
+  #hasPrompt(id: number | undefined): boolean {
+    if (id === undefined || !this.#running.includes(id)) return false;
+    const { request, numComputed } = this.progress.get(id)!;
+    return numComputed >= request.promptTokens.length - 1;
+  }
+
+  /** And no more than one token is left to compute. */
+  #isForkable(id: number | undefined): boolean {
+    if (id === undefined || !this.#hasPrompt(id)) return false;
+    const { request, numComputed, numSampled } = this.progress.get(id)!;
+    return request.promptTokens.length + numSampled - numComputed <= 1;
+  }
+
+  /** From the parent's tail to the tail of a fork that starts, and no two of them in conflict. */
+  #checkCopies({ copies }: WorkPlan, started: readonly PlannedRow[]): void {
+    const key = (group: number, block: number) => `${group} ${block}`;
+    const targets = new Set(copies.map(({ group, to }) => key(group, to)));
+    assert.equal(targets.size, copies.length);
+    for (const { group, from, to } of copies) {
+      assert(from > 0 && to > 0 && !targets.has(key(group, from)));
+      const { blockTokens = 32 } = this.#config;
+      const tailOf = (row: PlannedRow) => Math.floor(row.tokens.from / blockTokens);
+      const fork = started.find((row) => row.blockTables[group][tailOf(row)] === to)!;
+      const { forkOf } = this.progress.get(fork.sequenceId)!.request;
+      assert.equal(this.progress.get(forkOf!)!.blockTables[group][tailOf(fork)], from);
+      assert(fork.tokens.from % blockTokens > 0, "a copy of a full block");
+    }
+  }
+
+  #checkRows({ rows }: WorkPlan): void {
     assert.equal(new Set(rows.map((row) => row.sequenceId)).size, rows.length);
     for (const { sequenceId, tokens, sample, stages, kind, blockTables } of rows) {
       const progress = this.progress.get(sequenceId)!;
@@ -385,10 +435,16 @@ export class Serving {
     });
   }
 
+  #familyOf({ request }: Progress): number {
+    const { id, forkOf } = request;
+    return forkOf === undefined ? id : this.#familyOf(this.progress.get(forkOf)!);
+  }
+
   #checkShared(...[a, b]: { progress: Progress; index: number }[]): void {
     const { prefixCache = false, blockTokens = 32 } = this.#config;
+    const isFamily = this.#familyOf(a.progress) === this.#familyOf(b.progress);
     assert(
-      prefixCache && a.progress !== b.progress && a.index === b.index,
+      (prefixCache || isFamily) && a.progress !== b.progress && a.index === b.index,
       "a block is twice there",
     );
     assert.equal(a.progress.request.cacheSalt, b.progress.request.cacheSalt);

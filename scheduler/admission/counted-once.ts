@@ -1,0 +1,13 @@
+/** Tokens that several sequences hold in the same blocks take the memory of one. */
+import type { Sequence } from "../sequence.ts";
+
+/** @returns Asked about one sequence after another: how many of its tokens an earlier one counts. */
+export function countedBefore(): (sequence: Partial<Pick<Sequence, "shared">>) => number {
+  const counted = new Set<object>();
+  return ({ shared }) => {
+    if (shared === undefined) return 0;
+    if (counted.has(shared.lineage)) return shared.numTokens;
+    counted.add(shared.lineage);
+    return 0;
+  };
+}
