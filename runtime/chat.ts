@@ -22,6 +22,8 @@ export interface ChatCompletionRequest {
   readonly messages: readonly ChatMessage[];
   readonly tools?: readonly object[];
   readonly stream?: boolean;
+  /** Answers to the messages, which are computed once: 1 to 128. Each draws with a seed of its own. */
+  readonly n?: number;
   readonly max_tokens?: number;
   readonly max_completion_tokens?: number;
   readonly temperature?: number;
@@ -67,9 +69,10 @@ export interface ChatCompletionChunk {
   readonly object: "chat.completion.chunk";
   readonly created: number;
   readonly model: string;
+  /** One; those of several answers come as they are made. */
   readonly choices: readonly [
     {
-      readonly index: 0;
+      readonly index: number;
       readonly delta: { readonly role?: "assistant"; readonly content?: string };
       readonly logprobs: Logprobs | null;
       readonly finish_reason: FinishReason | null;
@@ -78,19 +81,20 @@ export interface ChatCompletionChunk {
   readonly usage?: ChatCompletionUsage;
 }
 
+export interface ChatCompletionChoice {
+  readonly index: number;
+  readonly message: { readonly role: "assistant"; readonly content: string };
+  readonly logprobs: Logprobs | null;
+  readonly finish_reason: FinishReason;
+}
+
 export interface ChatCompletion {
   readonly id: string;
   readonly object: "chat.completion";
   readonly created: number;
   readonly model: string;
-  readonly choices: readonly [
-    {
-      readonly index: 0;
-      readonly message: { readonly role: "assistant"; readonly content: string };
-      readonly logprobs: Logprobs | null;
-      readonly finish_reason: FinishReason;
-    },
-  ];
+  /** By index. */
+  readonly choices: readonly ChatCompletionChoice[];
   readonly usage: ChatCompletionUsage;
 }
 
@@ -145,16 +149,17 @@ async function* streamChat(
     created: Math.floor(Date.now() / 1000),
     model: engine.plan.spec.modelType,
   } as const;
-  let first = true;
+  const begun = new Set<number>();
   for await (const chunk of engine.generate(tokenRequest(engine, request), options)) {
-    const { text, finishReason, usage } = chunk;
+    const { index, text, finishReason, usage } = chunk;
+    const first = !begun.has(index);
     const logprobs = chunk.logprobs ? { content: chunk.logprobs.map(openAi(engine)) } : null;
     if (!first && !finishReason && text === "" && !logprobs) continue;
     const delta = { ...(first && { role: "assistant" as const }), ...(text && { content: text }) };
-    first = false;
+    begun.add(index);
     yield {
       ...head,
-      choices: [{ index: 0, delta, logprobs, finish_reason: finishReason ?? null }],
+      choices: [{ index, delta, logprobs, finish_reason: finishReason ?? null }],
       ...(usage && { usage: openAiUsage(usage) }),
     };
   }
@@ -168,6 +173,7 @@ function tokenRequest(engine: ChatHost, request: ChatCompletionRequest): Generat
   }
   const generate: GenerateRequest = {
     prompt: renderChat(engine, request),
+    n: request.n,
     maxTokens: request.max_completion_tokens ?? request.max_tokens,
     temperature: request.temperature,
     topP: request.top_p,
@@ -199,8 +205,7 @@ function tokenRequest(engine: ChatHost, request: ChatCompletionRequest): Generat
 
 /** Fields of OpenAI's that would change the answer. Others that we do not know change nothing. */
 function refuseUnsupported(request: ChatCompletionRequest): void {
-  const { n, response_format: format } = request as { n?: unknown; response_format?: unknown };
-  if ((n ?? 1) !== 1) refuse("n", n, "1, since a request gives one answer");
+  const { response_format: format } = request as { response_format?: unknown };
   const type = (format as { type?: unknown } | null | undefined)?.type ?? "text";
   if (type !== "text") refuse("response_format", format, '{ type: "text" }');
 }
@@ -222,31 +227,25 @@ async function started(
 }
 
 async function collect(chunks: AsyncIterable<ChatCompletionChunk>): Promise<ChatCompletion> {
-  let content = "";
-  const tokens: ChatTokenLogprob[] = [];
+  const answers: { content: string; tokens: ChatTokenLogprob[]; reason?: FinishReason | null }[] =
+    [];
   let last: ChatCompletionChunk | undefined;
   for await (const chunk of chunks) {
-    const [{ delta, logprobs }] = chunk.choices;
-    content += delta.content ?? "";
-    if (logprobs) tokens.push(...logprobs.content);
+    const [{ index, delta, logprobs, finish_reason }] = chunk.choices;
+    answers[index] ??= { content: "", tokens: [] };
+    answers[index].content += delta.content ?? "";
+    if (logprobs) answers[index].tokens.push(...logprobs.content);
+    answers[index].reason = finish_reason;
     last = chunk;
   }
-  const { id, created, model, choices, usage } = last!;
-  return {
-    id,
-    object: "chat.completion",
-    created,
-    model,
-    choices: [
-      {
-        index: 0,
-        message: { role: "assistant", content },
-        logprobs: tokens.length > 0 ? { content: tokens } : null,
-        finish_reason: choices[0].finish_reason!,
-      },
-    ],
-    usage: usage!,
-  };
+  const { id, created, model, usage } = last!;
+  const choices = answers.map(({ content, tokens, reason }, index) => ({
+    index,
+    message: { role: "assistant" as const, content },
+    logprobs: tokens.length > 0 ? { content: tokens } : null,
+    finish_reason: reason!,
+  }));
+  return { id, object: "chat.completion", created, model, choices, usage: usage! };
 }
 
 const openAiUsage = ({ promptTokens, completionTokens }: NonNullable<GenerateChunk["usage"]>) => ({

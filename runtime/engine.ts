@@ -5,9 +5,10 @@
  *   request → chat template → tokenizer → scheduler → work plan → step inputs → graph → kernels
  *           → sampler → readback → detokenizer → stream
  */
-import type { WorkPlan } from "../scheduler/work-plan.ts";
+import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import { onAbort } from "./abort-listeners.ts";
-import { Answer } from "./answer.ts";
+import { Answers } from "./answers.ts";
+import { BlockCopier } from "./block-copier.ts";
 import { type ChatApi, chatApi } from "./chat.ts";
 import type { Device } from "./device.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
@@ -68,7 +69,8 @@ export class Engine {
     const text = await TextModel.open(folder, options.signal);
     const { runner, plan, choice } = await loadModel(device, folder, options);
     const sampler = await Sampler.create(runner, plan.maxRows, plan.maxContext);
-    const pipelines = [...runner.pipelines, ...sampler.pipelines];
+    const copier = await BlockCopier.create(runner, plan.kv, plan.maxRows);
+    const pipelines = [...runner.pipelines, ...sampler.pipelines, ...copier.pipelines];
     await device.prepare(pipelines);
     const report = await selfTest(device, pipelines, choice);
     requireSound(report);
@@ -77,12 +79,13 @@ export class Engine {
     const names = { model: plan.spec.modelType, adapter: device.info.adapter };
     const observer = new Telemetry({ scheduler, now, ...names });
     const { onPlan } = options;
-    const loop = new StepLoop({ runner, sampler, scheduler, now, onPlan, observer });
+    const loop = new StepLoop({ runner, sampler, copier, scheduler, now, onPlan, observer });
     return new Engine({ device, plan, text, selfTest: report, loop }, observer);
   }
 
   /**
-   * The answer to a prompt, piece by piece. Leaving the loop early or aborting frees all it holds.
+   * The answer to a prompt, or `n` of them, piece by piece. Leaving the loop early or aborting frees
+   * all it holds.
    * @throws {WeftError} `bad_request`, `request_too_long`, `aborted`, `device_lost`, `engine_closed`.
    */
   async *generate(
@@ -95,17 +98,21 @@ export class Engine {
     throwIfAborted(signal);
     const promptIds = this.text.encodePrompt(request.prompt, vocabSize);
     const maxTokens = request.maxTokens ?? Math.max(1, this.plan.maxContext - promptIds.length);
-    let id: number | undefined;
-    const leave = () => id !== undefined && this.loop.abort(id);
-    const answer = new Answer(this.text.tokenizer, request, promptIds, leave);
+    const ids: SequenceId[] = [];
+    const leave = () => {
+      for (const id of ids) this.loop.abort(id);
+    };
+    const answers = new Answers(this.text.tokenizer, request, promptIds, leave);
     const ignoreSignal = onAbort(signal, () => {
       leave();
-      answer.fail(abortError(signal?.reason));
+      answers.fail(abortError(signal?.reason));
     });
     try {
-      if (maxTokens === 0) answer.finish("length");
-      else id = this.#start(request, promptIds, maxTokens, answer);
-      yield* answer;
+      for (let index = 0; index < answers.count; index++) {
+        if (maxTokens === 0) answers.finish(index, "length");
+        else ids.push(this.#start(request, promptIds, maxTokens, answers, index, ids.at(0)));
+      }
+      yield* answers;
     } finally {
       ignoreSignal();
     }
@@ -138,20 +145,24 @@ export class Engine {
     request: GenerateRequest,
     promptIds: readonly number[],
     maxTokens: number,
-    answer: Answer,
-  ): number {
+    answers: Answers,
+    index: number,
+    forkOf: SequenceId | undefined,
+  ): SequenceId {
     const { priority, deadlineMs, client, program, session } = request;
     const scheduling = { priority, deadlineMs, client, program, session };
+    const sampling = this.text.resolveSampling(request, index);
     try {
       checkLength(promptIds.length, maxTokens, this.plan.maxContext);
       return this.loop.add({
         promptIds,
         maxTokens,
-        sampling: this.text.resolveSampling(request),
+        sampling,
         scheduling,
-        onToken: (token) => answer.push(token),
-        onFinish: (reason) => answer.finish(reason),
-        onError: (error) => answer.fail(error),
+        forkOf,
+        onToken: (token) => answers.push(index, token),
+        onFinish: (reason) => answers.finish(index, reason),
+        onError: (error) => answers.fail(error),
       });
     } catch (cause) {
       const error = WeftError.from(cause);

@@ -9,6 +9,8 @@ export interface SequenceStart {
   readonly maxTokens: number;
   readonly sampling: ResolvedSampling;
   readonly scheduling?: SchedulingOptions;
+  /** Another answer to the prompt of this sequence. */
+  readonly forkOf?: SequenceId;
   /** Takes each token in order; true ends the sequence with that token. */
   onToken(token: SampledToken): boolean;
   /** Called once, after the last token; not after an abort. */

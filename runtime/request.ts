@@ -53,6 +53,11 @@ export interface SchedulingOptions {
 export interface GenerateRequest extends SamplingOptions, SchedulingOptions {
   /** Text, encoded with the model's special tokens, or token ids as they are. */
   readonly prompt: string | readonly number[];
+  /**
+   * Answers to the prompt, which is computed once: 1, the default, to 128. With a seed, answer i is the
+   * one that a request of its own gets with `seed` + i. `maxTokens` holds for each.
+   */
+  readonly n?: number;
   /** Default: as many as the context holds. */
   readonly maxTokens?: number;
   /** Text that ends the answer and is not part of it; at most 16. */
@@ -73,12 +78,16 @@ export interface TokenLogprob {
 export type FinishReason = "stop" | "length";
 
 export interface Usage {
+  /** Counted once, whatever the number of answers. */
   readonly promptTokens: number;
+  /** Of all answers. */
   readonly completionTokens: number;
 }
 
-/** One piece of an answer; the last one has `finishReason` and `usage`. */
+/** One piece of an answer; its last has `finishReason`, and the last of all answers `usage`. */
 export interface GenerateChunk {
+  /** Which of the `n` answers, from 0 on; their pieces come as they are made. */
+  readonly index: number;
   /** May be empty: a token can wait for the rest of a character or of a stop text. */
   readonly text: string;
   readonly tokenIds: readonly number[];
@@ -88,6 +97,8 @@ export interface GenerateChunk {
   readonly usage?: Usage;
 }
 
+/** OpenAI's limit. Those beyond the rows of a plan come later. */
+const MAX_ANSWERS = 128;
 const MAX_STOPS = 16;
 export const MAX_BIAS_ENTRIES = 300;
 
@@ -151,6 +162,7 @@ function* problems(request: GenerateRequest, vocabSize: number): Iterable<Proble
   if (typeof prompt !== "string" && !isIdList(prompt)) {
     yield { name: "prompt", actual: prompt, required: "a text or a list of token ids" };
   }
+  yield* within("n", request.n, 1, MAX_ANSWERS, true);
   yield* within("maxTokens", request.maxTokens, 0, Number.MAX_SAFE_INTEGER, true);
   yield* within("temperature", request.temperature, 0, 100);
   yield* within("topK", request.topK, 0, 2 ** 31, true);

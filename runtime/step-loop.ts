@@ -4,6 +4,7 @@
  */
 import type { Scheduler, SchedulerEvent } from "../scheduler/index.ts";
 import type { PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
+import type { BlockCopier } from "./block-copier.ts";
 import { WeftError } from "./errors.ts";
 import { LiveSequence, type SequenceStart } from "./live-sequence.ts";
 import type { LoopObserver } from "./loop-observer.ts";
@@ -15,6 +16,7 @@ import { nextTask } from "./task.ts";
 export interface StepLoopOptions {
   readonly runner: ModelRunner;
   readonly sampler: Sampler;
+  readonly copier: BlockCopier;
   readonly scheduler: Scheduler;
   readonly now: () => number;
   /** Sees every plan, for traces and tests. */
@@ -70,9 +72,9 @@ export class StepLoop {
     const { id } = sequence;
     const { scheduler, now, observer } = this.#options;
     const nowMs = now();
-    const { promptIds, maxTokens, scheduling } = start;
+    const { promptIds, maxTokens, scheduling, forkOf } = start;
     const numPromptTokens = promptIds.length;
-    const request = { ...scheduling, id, numPromptTokens, promptIds, maxTokens };
+    const request = { ...scheduling, id, numPromptTokens, promptIds, maxTokens, forkOf };
     const ended = scheduler.add(request, nowMs);
     this.#live.set(id, sequence);
     observer?.onAdd(id, start, nowMs);
@@ -157,12 +159,13 @@ export class StepLoop {
   }
 
   #submit(plan: WorkPlan): void {
-    const { runner, sampler, now, onPlan, observer } = this.#options;
+    const { runner, sampler, copier, now, onPlan, observer } = this.#options;
     for (const id of plan.preempted) this.#releaseSlot(this.#live.get(id)!);
     const rows = plan.rows.map((planned) => {
       const { ids, slot } = this.#started(planned);
       return { planned, ids, slot: slot! };
     });
+    copier.record(plan.copies);
     runner.record(rows);
     const sampled = plan.rows.filter(({ sample }) => sample);
     const tokens = sampler.record(sampled.map((row) => this.#sampleRow(row)));

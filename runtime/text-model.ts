@@ -53,8 +53,11 @@ export class TextModel {
     return ids.length === 0 && start !== undefined ? [start] : ids;
   }
 
-  /** The request's values, else the model's, else off. `do_sample: false` makes greedy the default. */
-  resolveSampling(request: SamplingOptions): ResolvedSampling {
+  /**
+   * The request's values, else the model's, else off. `do_sample: false` makes greedy the default.
+   * @param index Which of the request's answers draws: each as a request alone with the seed so much higher.
+   */
+  resolveSampling(request: SamplingOptions, index = 0): ResolvedSampling {
     const model = this.#generation;
     return {
       temperature: request.temperature ?? (model.doSample === false ? 0 : (model.temperature ?? 1)),
@@ -66,7 +69,10 @@ export class TextModel {
       frequencyPenalty: request.frequencyPenalty ?? 0,
       logitBias: request.logitBias ?? {},
       topLogprobs: request.topLogprobs ?? null,
-      seed: request.seed === undefined ? randomSeed() : BigInt.asUintN(64, BigInt(request.seed)),
+      seed:
+        request.seed === undefined
+          ? randomSeed()
+          : BigInt.asUintN(64, BigInt(request.seed) + BigInt(index)),
     };
   }
 }

@@ -132,7 +132,7 @@ describe("a load", () => {
           for (let i = 0; i < maxTokens!; i++) {
             await sleep(10);
             if (fail) throw new Error("the engine broke");
-            yield { text: "", tokenIds: [1] };
+            yield { index: 0, text: "", tokenIds: [1] };
           }
           atOnce -= 1;
         },

@@ -9,6 +9,7 @@ import { batching } from "./cases/batching.ts";
 import { ending } from "./cases/ending.ts";
 import { refusals } from "./cases/refusals.ts";
 import { sampling } from "./cases/sampling.ts";
+import { several } from "./cases/several.ts";
 import { stopping } from "./cases/stopping.ts";
 import {
   MAX_ROWS,
@@ -22,6 +23,7 @@ import {
 export const groups = {
   answers,
   sampling,
+  several,
   stopping,
   refusals,
   aborting,

@@ -13,6 +13,9 @@ const badValues: [keyof GenerateRequest, unknown][] = [
   ["prompt", { text: "Hello" }],
   ["prompt", [1.5]],
   ["prompt", [-1]],
+  ["n", 0],
+  ["n", 1.5],
+  ["n", 129],
   ["maxTokens", -1],
   ["maxTokens", 1.5],
   ["maxTokens", "10"],
@@ -48,7 +51,7 @@ const badValues: [keyof GenerateRequest, unknown][] = [
   ["skipSpecialTokens", 1],
 ];
 
-const badChatValues: [keyof ChatCompletionRequest | "n" | "response_format", unknown][] = [
+const badChatValues: [keyof ChatCompletionRequest | "response_format", unknown][] = [
   ["messages", undefined],
   ["messages", []],
   ["messages", "Hello"],
@@ -65,7 +68,9 @@ const badChatValues: [keyof ChatCompletionRequest | "n" | "response_format", unk
   ["frequency_penalty", 3],
   ["logit_bias", { a: 1 }],
   ["top_logprobs", 5],
-  ["n", 2],
+  ["n", 0],
+  ["n", 129],
+  ["n", "2"],
   ["response_format", { type: "json_object" }],
 ];
 

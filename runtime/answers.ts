@@ -1,0 +1,66 @@
+/** The answers to one request, as they come, in one stream. Owns what they count together. */
+import { Answer } from "./answer.ts";
+import { ChunkStream } from "./chunk-stream.ts";
+import type { GenerateChunk, GenerateRequest, Usage } from "./request.ts";
+import type { SampledToken } from "./sampler.ts";
+import type { Tokenizer } from "./tokenizer/tokenizer.ts";
+
+export class Answers implements AsyncIterable<GenerateChunk> {
+  readonly #answers: readonly Answer[];
+  readonly #stream: ChunkStream;
+  readonly #promptTokens: number;
+  #numUnfinished: number;
+
+  /** @param onAbandon The reader left before the end of all. */
+  constructor(
+    tokenizer: Tokenizer,
+    request: GenerateRequest,
+    promptIds: readonly number[],
+    onAbandon: () => void,
+  ) {
+    const { n = 1 } = request;
+    this.#answers = Array.from(
+      { length: n },
+      (_, index) => new Answer(tokenizer, request, promptIds, index),
+    );
+    this.#stream = new ChunkStream(onAbandon);
+    this.#promptTokens = promptIds.length;
+    this.#numUnfinished = n;
+  }
+
+  get count(): number {
+    return this.#answers.length;
+  }
+
+  /** @returns Whether the answer ends with this token. */
+  push(index: number, token: SampledToken): boolean {
+    const { chunk, ends } = this.#answers[index].push(token);
+    this.#stream.push(chunk);
+    return ends;
+  }
+
+  finish(index: number, finishReason: "stop" | "length"): void {
+    const chunk = this.#answers[index].finish(finishReason);
+    this.#numUnfinished -= 1;
+    if (this.#numUnfinished > 0) {
+      this.#stream.push(chunk);
+    } else {
+      this.#stream.push({ ...chunk, usage: this.#usage() });
+      this.#stream.end();
+    }
+  }
+
+  fail(error: unknown): void {
+    this.#stream.fail(error);
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<GenerateChunk, void, undefined> {
+    return this.#stream[Symbol.asyncIterator]();
+  }
+
+  /** The prompt is there once, whatever the number of answers. */
+  #usage(): Usage {
+    const completionTokens = this.#answers.reduce((sum, { numTokens }) => sum + numTokens, 0);
+    return { promptTokens: this.#promptTokens, completionTokens };
+  }
+}
