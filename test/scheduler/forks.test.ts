@@ -300,6 +300,26 @@ describe("memory", () => {
     expectOwnIds(all, { ...CONFIG, kvGroups });
   });
 
+  test("a parent that will still give blocks back in the plan is not begun with", () => {
+    const kvGroups = [{ kind: "window" as const, window: 4, numBlocks: 30 }];
+    const [a] = family(1, 20, { maxTokens: 60, priority: "completion" });
+    const all = serving([a], { kvGroups, maxTokensPerPlan: 60 });
+    for (let i = 0; i < 25; i++) {
+      all.schedule();
+      all.commit();
+    }
+    all.loseDevice();
+    const b = request(3, 20);
+    all.add({ ...a, id: 2, forkOf: 1, priority: "interactive" });
+    all.add(b);
+    all.add({ ...b, id: 4, forkOf: 3, priority: "completion", client: "b" });
+    expect(spell(all.schedule())).toBe("-1 3:0-20* 1:0-40");
+    // Else 2 would copy a block that 1 then gives back, and 4 would copy to it.
+    expect(spell(all.schedule())).toBe("3:20-21* 1:40-45* 4:19-20*");
+    all.drain();
+    expectOwnIds(all, { ...CONFIG, kvGroups });
+  });
+
   // A prompt of 320 tokens takes 20 of 64 blocks, of which 19 can be shared.
   test.each<AdmissionName>(["conservative", "optimistic", "oracle", "past-future"])(
     "%s counts a prompt that is shared once",
