@@ -34,7 +34,8 @@ export class BlockTable {
   cover({ from, to }: TokenRange): void {
     const numPassed = this.#numBlocksBefore(from);
     for (; this.#numPassed < numPassed; this.#numPassed++) {
-      this.#pool.release(this.#blocks[this.#numPassed]);
+      // A sequence that begins behind its hit never had the blocks in between.
+      if (this.#numPassed < this.#blocks.length) this.#pool.release(this.#blocks[this.#numPassed]);
       this.#blocks[this.#numPassed] = TRASH_BLOCK;
     }
     while (this.#blocks.length * this.#blockTokens < to) this.#blocks.push(this.#pool.allocate());
@@ -47,8 +48,10 @@ export class BlockTable {
    */
   reach(from: number, cached: readonly number[] = []): number {
     let numBlocks = this.#blocks.length + cached.length + this.#pool.numFree;
-    for (const block of cached) if (this.#isHeldBy(block, 0)) numBlocks -= 1;
     const numPassed = this.#numBlocksBefore(from);
+    numBlocks += Math.max(0, numPassed - this.#blocks.length - cached.length);
+    for (const [i, block] of cached.entries())
+      if (i >= numPassed && this.#isHeldBy(block, 0)) numBlocks -= 1;
     for (let i = this.#numPassed; i < Math.min(numPassed, this.#blocks.length); i++)
       if (this.#isHeldBy(this.#blocks[i], 1)) numBlocks += 1;
     return numBlocks * this.#blockTokens;

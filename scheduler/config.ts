@@ -34,6 +34,11 @@ export interface SchedulerConfig {
    * sequences. Default 0: nothing is cut by layers.
    */
   readonly maxParkedTokens?: number;
+  /**
+   * Blocks, over all groups, that the host may keep of sequences that were taken back; needs a cost
+   * model with `copyMs`. Default 0: they compute their tokens again.
+   */
+  readonly maxHostBlocks?: number;
   /** Who may start beside those that run. Default "past-future". */
   readonly admission?: AdmissionName;
   /** Whose turn it is. Default "priority"; "fcfs" to compare with. */
@@ -57,7 +62,7 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
   const { maxRows = Math.min(16, maxTokensPerPlan) } = config;
   const { costs = { predictMs: () => 0 }, quantumMs = Number.POSITIVE_INFINITY } = config;
   const { admission = "past-future", order = "priority", prefixCache = true, seed = 0 } = config;
-  const { cutBy = "sooner", maxParkedTokens = 0 } = config;
+  const { cutBy = "sooner", maxParkedTokens = 0, maxHostBlocks = 0 } = config;
   const { forcePreemptionEvery = Number.POSITIVE_INFINITY } = config;
 
   const positive = { numLayers, maxTokensPerPlan, maxRows, maxRunAhead };
@@ -81,8 +86,9 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
     refuse(`order is "${order}"; it must be priority or fcfs`);
   if (cutBy !== "sooner" && cutBy !== "tokens" && cutBy !== "layers")
     refuse(`cutBy is "${cutBy}"; it must be sooner, tokens or layers`);
-  if (!(Number.isSafeInteger(maxParkedTokens) && maxParkedTokens >= 0))
-    refuse(`maxParkedTokens is ${maxParkedTokens}; it must be a whole number from 0 on`);
+  for (const [name, value] of Object.entries({ maxParkedTokens, maxHostBlocks }))
+    if (!(Number.isSafeInteger(value) && value >= 0))
+      refuse(`${name} is ${value}; it must be a whole number from 0 on`);
   if (!Number.isSafeInteger(seed)) refuse(`seed is ${seed}; it must be an integer`);
   checkQuantum(quantumMs);
   if (quantumMs !== Number.POSITIVE_INFINITY && config.costs === undefined)
@@ -97,6 +103,7 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
     quantumMs,
     cutBy,
     maxParkedTokens,
+    maxHostBlocks,
     admission,
     order,
     prefixCache,

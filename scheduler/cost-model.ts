@@ -21,6 +21,8 @@ export interface CostModel {
   predictMs(work: PlanWork): number;
   /** A plan of that work took so long. */
   observe?(work: PlanWork, gpuMs: number): void;
+  /** To copy the keys and values of so many tokens to the host, or back; none where that is no choice. */
+  copyMs?(numTokens: number): number | undefined;
   /** Of the milliseconds, those of any plan, however few layers it runs. Default 0. */
   readonly overheadMs?: number;
   /** Of a layer's time, that of its MLP. Default a half. */
@@ -69,6 +71,8 @@ export interface RooflineProfile {
   readonly flopsPerAttended: number;
   /** Of a layer's time, that of its MLP. Default a half. */
   readonly mlpShare?: number;
+  /** Between the KV cache and the host's memory. Default: nothing is copied there. */
+  readonly hostBytesPerSecond?: number;
 }
 
 /** max(bytes/BW, FLOPs/P) and the overhead, in milliseconds. */
@@ -104,6 +108,11 @@ export class LearnedCosts implements CostModel {
 
   get mlpShare(): number | undefined {
     return this.#profile.mlpShare;
+  }
+
+  copyMs(numTokens: number): number | undefined {
+    const { kvBytesPerToken, hostBytesPerSecond } = this.#profile;
+    return hostBytesPerSecond && (1000 * kvBytesPerToken * numTokens) / hostBytesPerSecond;
   }
 
   predictMs(work: PlanWork): number {

@@ -12,6 +12,8 @@ export interface InFlightPlan {
   readonly parts: readonly PlanPart[];
   readonly predictedMs: number;
   readonly plannedMs: number;
+  /** Whose blocks the host has when it is settled. */
+  readonly leaving: readonly Sequence[];
   /** One per sampled row, in row order. Not ids: an aborted id may already name another sequence. */
   readonly sampling: readonly Sequence[];
 }

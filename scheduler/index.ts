@@ -17,6 +17,7 @@ export { PRIORITIES, type Priority, type SequenceRequest } from "./sequence.ts";
 export * from "./simulator/index.ts";
 export type {
   BlockCopy,
+  BlockSwap,
   KvGroup,
   LayerOp,
   LayerPlan,

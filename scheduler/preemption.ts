@@ -4,6 +4,7 @@
  * least; so the oldest of the most urgent always goes on. A sequence that is taken back computes its
  * tokens again later: ids and samples are kept.
  */
+import type { HostBlocks } from "./host-blocks.ts";
 import type { PrefixHit } from "./prefix-cache.ts";
 import type { SequenceQueue } from "./queue.ts";
 import { type Sequence, YIELDING_RANK } from "./sequence.ts";
@@ -11,6 +12,7 @@ import type { SequenceId } from "./work-plan.ts";
 
 export class Preemption {
   readonly #queue: SequenceQueue;
+  readonly #host: HostBlocks;
   readonly #maxRows: number;
   readonly #forceEvery: number;
   #numPlansSinceForced = 0;
@@ -20,8 +22,9 @@ export class Preemption {
   #nowMs = 0;
 
   /** @param forceEvery Plans from one forced preemption to the next; infinite when none is forced. */
-  constructor(queue: SequenceQueue, maxRows: number, forceEvery: number) {
+  constructor(queue: SequenceQueue, host: HostBlocks, maxRows: number, forceEvery: number) {
     this.#queue = queue;
+    this.#host = host;
     this.#maxRows = maxRows;
     this.#forceEvery = forceEvery;
   }
@@ -57,10 +60,10 @@ export class Preemption {
 
   /**
    * As many of `wanted` tokens as there are blocks for; takes nobody back for a prompt.
-   * @param hit What one that waits would begin with.
+   * @param hit What one that waits would begin with, and `from`: where it would compute on.
    */
-  fitting(sequence: Sequence, wanted: number, hit?: PrefixHit): number {
-    const count = Math.min(wanted, sequence.numFittingTokens(hit));
+  fitting(sequence: Sequence, wanted: number, hit?: PrefixHit, from?: number): number {
+    const count = Math.min(wanted, sequence.numFittingTokens(hit, from));
     if (count < wanted) this.#isShort = true;
     return count;
   }
@@ -106,6 +109,7 @@ export class Preemption {
   }
 
   #takeBack(sequence: Sequence): void {
+    this.#host.takeBack(sequence);
     this.#queue.preempt(sequence, this.#nowMs);
     this.#untold.push(sequence);
   }

@@ -86,13 +86,14 @@ export class SequenceQueue {
 
   /**
    * @param hit What it need not compute, and does not pay for.
+   * @param from Where it computes on: behind the hit, if the host has what lies between.
    * @returns What to copy before any row of the plan runs.
    */
-  start(sequence: Sequence, nowMs: number, hit: PrefixHit): BlockCopy[] {
+  start(sequence: Sequence, nowMs: number, hit: PrefixHit, from: number): BlockCopy[] {
     const rank = this.#order.rankOf(sequence, nowMs);
     const prompt = sequence.numPromptTokens - hit.numTokens;
     if (!sequence.hasStarted) this.#order.charge(sequence, { prompt });
-    const copies = sequence.start(nowMs, rank, hit);
+    const copies = sequence.start(nowMs, rank, hit, from);
     this.#leave(sequence, nowMs);
     const at = this.#running.findIndex((other) => other.rank > rank);
     this.#running.splice(at < 0 ? this.#running.length : at, 0, sequence);

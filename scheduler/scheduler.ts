@@ -16,6 +16,7 @@ import { SchedulerError } from "./errors.ts";
 import { endedEvent, type SchedulerEvent } from "./event.ts";
 import { checkFork } from "./forks.ts";
 import { Holds } from "./holds.ts";
+import { HostBlocks } from "./host-blocks.ts";
 import { InFlight } from "./in-flight.ts";
 import { KvBlocks } from "./kv-blocks.ts";
 import { fcfs } from "./order/fcfs.ts";
@@ -24,7 +25,14 @@ import { Preemption } from "./preemption.ts";
 import { SequenceQueue } from "./queue.ts";
 import { seededRandom } from "./random.ts";
 import { checkRequest, Sequence, type SequenceRequest } from "./sequence.ts";
-import type { BlockCopy, PlannedRow, PlanOutcome, SequenceId, WorkPlan } from "./work-plan.ts";
+import type {
+  BlockCopy,
+  BlockSwap,
+  PlannedRow,
+  PlanOutcome,
+  SequenceId,
+  WorkPlan,
+} from "./work-plan.ts";
 
 /** So long before the GPU is predicted to be done, the next plan is made; predictions err. */
 const LEAST_LEAD_MS = 2;
@@ -34,6 +42,7 @@ export class Scheduler {
   readonly #config: ResolvedConfig;
   readonly #blocks: KvBlocks;
   readonly #holds: Holds;
+  readonly #host: HostBlocks;
   readonly #admission: Admission;
   readonly #queue: SequenceQueue;
   readonly #preemption: Preemption;
@@ -44,6 +53,7 @@ export class Scheduler {
   #sampling: Sequence[] = [];
   #planned: Sequence[] = [];
   #copies: BlockCopy[] = [];
+  #swapIn: BlockSwap[] = [];
   /** The clock as last heard. */
   #nowMs = 0;
 
@@ -61,12 +71,13 @@ export class Scheduler {
       admission,
       seededRandom(seed),
     );
-    const { order, costs, maxRows, forcePreemptionEvery } = this.#config;
+    const { order, costs, maxRows, maxHostBlocks, forcePreemptionEvery } = this.#config;
+    this.#host = new HostBlocks(costs, blockTokens, maxHostBlocks);
     this.#queue = new SequenceQueue(
       this.#admission,
       order === "fcfs" ? fcfs() : priorityOrder(costs),
     );
-    this.#preemption = new Preemption(this.#queue, maxRows, forcePreemptionEvery);
+    this.#preemption = new Preemption(this.#queue, this.#host, maxRows, forcePreemptionEvery);
     this.#quantumMs = this.#config.quantumMs;
   }
 
@@ -104,6 +115,7 @@ export class Scheduler {
     this.#nowMs = nowMs;
     this.#inFlight.clear();
     this.#preemption.loseAll(nowMs);
+    this.#host.lose();
     this.#holds.lose();
     this.#blocks.forgetContents();
   }
@@ -141,6 +153,7 @@ export class Scheduler {
     if (this.isFull || this.wakeMs !== undefined) return "idle";
     const plan = this.#plan(nowMs);
     if (plan !== undefined) return plan;
+    if (this.#host.cancelPlan()) return this.schedule(nowMs);
     return this.#isStuck && this.#holds.break() ? this.schedule(nowMs) : "idle";
   }
 
@@ -164,11 +177,14 @@ export class Scheduler {
     this.#sampling = [];
     for (const sequence of this.#planned) this.#queue.publish(sequence, nowMs);
     this.#planned = [];
-    const copies = this.#copies;
+    const [copies, swapIn] = [this.#copies, this.#swapIn];
     this.#copies = [];
+    this.#swapIn = [];
+    const { swapOut, leaving } = this.#host.endPlan();
     const { parts, predictedMs } = budget;
-    const id = this.#inFlight.push({ sampling, parts, predictedMs, plannedMs: nowMs });
-    return { id, preempted: this.#preemption.endPlan(), rows, copies, predictedMs };
+    const id = this.#inFlight.push({ sampling, parts, predictedMs, leaving, plannedMs: nowMs });
+    const preempted = this.#preemption.endPlan();
+    return { id, preempted, swapOut, swapIn, rows, copies, predictedMs };
   }
 
   /**
@@ -178,7 +194,8 @@ export class Scheduler {
   commit(outcome: PlanOutcome, nowMs: number): SchedulerEvent[] {
     this.#nowMs = nowMs;
     const events: SchedulerEvent[] = [];
-    const { parts, sampling } = this.#inFlight.settle(outcome, nowMs);
+    const { parts, sampling, leaving } = this.#inFlight.settle(outcome, nowMs);
+    for (const sequence of leaving) sequence.awaitsCopy = false;
     observeParts(this.#config.costs, parts, outcome.gpuMs);
     sampling.forEach((sequence, row) => {
       // Aborted, or sampled past its end before the end was known: nobody wants the token.
@@ -304,20 +321,25 @@ export class Scheduler {
       if (sequence === undefined) return;
       const rank = this.#queue.rankOf(sequence, nowMs);
       if (rank >= above || !this.#queue.admits(sequence)) return;
-      const hit = sequence.lookup();
-      const wanted = sequence.numReadyTokens - hit.numTokens;
-      const fitting = this.#preemption.fitting(sequence, wanted, hit);
-      const from = hit.numTokens;
+      const numKept = this.#host.numTokens(sequence);
+      // What the host has of a fork is more than its parent could give.
+      const hit = numKept > 0 ? sequence.blocks.lookup() : sequence.lookup();
+      const from = Math.max(hit.numTokens, numKept);
+      const wanted = sequence.numReadyTokens - from;
+      const fitting = this.#preemption.fitting(sequence, wanted, hit, from);
       const chunk = budget.takeChunk({ from, wanted, fitting, rank, parkable: this.#parkable });
       if (chunk === undefined) return;
-      this.#copies.push(...this.#queue.start(sequence, nowMs, hit));
+      this.#copies.push(...this.#queue.start(sequence, nowMs, hit, from));
       this.#holds.observeStart(sequence);
-      yield this.#planRow(sequence, chunk);
+      const row = this.#planRow(sequence, chunk);
+      this.#swapIn.push(...this.#host.swapIn(sequence, hit.numTokens, row.blockTables));
+      yield row;
     }
   }
 
   #end(sequence: Sequence): void {
     this.#queue.end(sequence, this.#nowMs);
+    this.#host.drop(sequence);
     this.#holds.observeEnd(sequence, this.#nowMs);
   }
 

@@ -103,6 +103,8 @@ export class Sequence {
   state: "waiting" | "running" | "finished" = "waiting";
   /** While it runs: how urgent it was when it started; 0 is the most. */
   rank = 0;
+  /** Blocks of it are on their way to the host, and it can go on when they are there. */
+  awaitsCopy = false;
   /** Prompt and outputs, as far as they were told without a gap. */
   readonly #ids: number[];
   /** When its first row was planned. */
@@ -188,7 +190,7 @@ export class Sequence {
    * was taken back, until all its samples are read: what it computes again begins with known ids.
    */
   get numReadyTokens(): number {
-    if (this.#isHostPending) return 0;
+    if (this.#isHostPending || this.awaitsCopy) return 0;
     if (this.numUnreadTokens > 0 && (this.needsHost || this.state === "waiting")) return 0;
     if (this.#numSampledTokens === this.maxTokens) return 0;
     return this.numTokens - this.#numComputedTokens;
@@ -196,10 +198,9 @@ export class Sequence {
 
   /**
    * The next tokens that there are blocks for, whether they are ready or not.
-   * @param hit Of one that waits: what it would begin with.
+   * @param hit Of one that waits: what it would begin with, and `from`: where it would compute on.
    */
-  numFittingTokens(hit?: PrefixHit): number {
-    const from = hit?.numTokens ?? this.#numComputedTokens;
+  numFittingTokens(hit?: PrefixHit, from = hit?.numTokens ?? this.#numComputedTokens): number {
     return Math.max(0, this.blocks.reach(from, hit) - from);
   }
 
@@ -245,15 +246,16 @@ export class Sequence {
 
   /**
    * It computes what it does not begin with.
+   * @param from Behind the hit, where the host has what lies between.
    * @returns What to copy before any row of the plan runs.
    */
-  start(nowMs: number, rank: number, hit: PrefixHit): BlockCopy[] {
+  start(nowMs: number, rank: number, hit: PrefixHit, from: number): BlockCopy[] {
     assert(this.state === "waiting", `sequence ${this.id} starts while ${this.state}`);
     this.state = "running";
     this.rank = rank;
     this.#startMs ??= nowMs;
     this.#numSampledBeforeStart = this.#numSampledTokens;
-    this.#numComputedTokens = hit.numTokens;
+    this.#numComputedTokens = from;
     if (hit.tails) this.#lineage = this.parent?.shareLineage();
     return this.blocks.adopt(hit);
   }

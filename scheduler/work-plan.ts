@@ -51,15 +51,28 @@ export interface BlockCopy {
   readonly to: number;
 }
 
+/** One block of a sequence goes to the host, or comes back into another block. */
+export interface BlockSwap {
+  readonly sequenceId: SequenceId;
+  readonly group: number;
+  /** In the sequence: it holds tokens [index·blockTokens, (index+1)·blockTokens). */
+  readonly index: number;
+  readonly block: number;
+}
+
 export interface WorkPlan {
   /** Consecutive from 0; outcomes are committed in this order. */
   readonly id: number;
   /**
    * Taken back since the last plan: they hold no block any more, and their next row begins at token
-   * 0 or where the prefix cache ends, by which time all they sampled has been committed. Goes before
-   * the rows.
+   * 0, or where the prefix cache or what the host keeps ends, by which time all they sampled has
+   * been committed. Goes before the rows.
    */
   readonly preempted: readonly SequenceId[];
+  /** Read them before anything is written; commit the plan when the host has them. */
+  readonly swapOut: readonly BlockSwap[];
+  /** Written before the rows run; the plans that read them out have been committed. */
+  readonly swapIn: readonly BlockSwap[];
   readonly rows: readonly PlannedRow[];
   readonly copies: readonly BlockCopy[];
   readonly predictedMs: number;

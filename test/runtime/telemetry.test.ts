@@ -37,6 +37,8 @@ class Loop {
         ...{ kind: "compute", sample: true, blockTables: [] },
       })),
       copies: [],
+      swapOut: [],
+      swapIn: [],
       predictedMs: 5,
     };
     this.telemetry.onPlan(plan, this.nowMs);

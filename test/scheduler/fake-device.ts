@@ -3,6 +3,7 @@
 
 import type {
   BlockCopy,
+  BlockSwap,
   KvGroup,
   PlannedRow,
   SequenceRequest,
@@ -37,6 +38,7 @@ export class FakeDevice {
   readonly #pools: Int32Array[];
   readonly #tokens = new Map<number, number[]>();
   readonly #parked = new Map<number, Parked>();
+  readonly #host = new Map<string, { readonly planId: number; readonly values: Int32Array }>();
 
   constructor(groups: readonly KvGroup[], blockTokens: number) {
     this.#groups = groups;
@@ -54,12 +56,25 @@ export class FakeDevice {
   replace(known: ReadonlyMap<number, readonly number[]>): void {
     for (const pool of this.#pools) pool.fill(POISON);
     this.#parked.clear();
+    this.#host.clear();
     for (const [id, ids] of known) this.#tokens.set(id, [...ids]);
+  }
+
+  /** The plan that read the block out; the host has it when that plan is committed. */
+  swappedBy(swap: BlockSwap): number | undefined {
+    return this.#host.get(keyOf(swap))?.planId;
   }
 
   /** Runs plans in the order given, as a GPU's queue does. @returns Ids of the sampled rows. */
   execute(plan: WorkPlan): number[] {
     for (const id of plan.preempted) this.#parked.delete(id);
+    for (const swap of plan.swapOut)
+      this.#host.set(keyOf(swap), {
+        planId: plan.id,
+        values: this.#block(swap.group, swap.block).slice(),
+      });
+    for (const swap of plan.swapIn)
+      this.#block(swap.group, swap.block).set(this.#host.get(keyOf(swap))!.values);
     this.#copy(plan.copies);
     const hidden = plan.rows.map((row) => this.#begin(row));
     const numStages = 2 * this.#groups.length + 2;
@@ -144,6 +159,9 @@ export class FakeDevice {
     return id;
   }
 }
+
+const keyOf = ({ sequenceId, group, index }: BlockSwap): string =>
+  `${sequenceId}/${group}/${index}`;
 
 /** What the request yields alone: no blocks, no plans, no neighbours. */
 export function expectedIds(request: FakeRequest, groups: readonly KvGroup[]): number[] {

@@ -34,13 +34,16 @@ const config: fc.Arbitrary<SchedulerConfig> = fc
     quantumMs: fc.constantFrom(1, 8, 50),
     cutBy: fc.constantFrom("sooner" as const, "tokens" as const, "layers" as const),
     maxParkedTokens: fc.constantFrom(0, 40, 200),
+    maxHostBlocks: fc.constantFrom(0, 4, 100),
+    msPerCopiedToken: fc.constantFrom(0, 0.2),
   })
-  .map(({ msPerToken, msPerContextToken, maxRows, ...rest }) => ({
+  .map(({ msPerToken, msPerContextToken, msPerCopiedToken, maxRows, ...rest }) => ({
     ...rest,
     // As the fake device has it.
     numLayers: rest.kvGroups.length,
     maxRows: Math.min(maxRows, rest.maxTokensPerPlan),
     costs: {
+      copyMs: (numTokens: number) => msPerCopiedToken * numTokens,
       predictMs: ({ numTokens, numAttended }: PlanWork) =>
         // Below eight tokens the weights take longest, so that cuts by layers pay.
         0.5 + msPerToken * Math.max(8, numTokens) + msPerContextToken * numAttended,
@@ -155,6 +158,7 @@ test("random arrivals, depths, commits and aborts: invariants hold, ids are each
     aborted: 0,
     preempted: 0,
     hit: 0,
+    swapped: 0,
     forked: 0,
   };
   fc.assert(
@@ -186,10 +190,16 @@ test("random arrivals, depths, commits and aborts: invariants hold, ids are each
       counts.cutPlans += serving.plans.filter(isCutByLayers).length;
       counts.finished += ended.length;
       counts.aborted += serving.progress.size - ended.length;
-      for (const { numPreemptions, numHitTokens, numForks } of serving.progress.values()) {
+      for (const {
+        numPreemptions,
+        numHitTokens,
+        numSwapIns,
+        numForks,
+      } of serving.progress.values()) {
         counts.forked += Math.sign(numForks);
         counts.preempted += Math.sign(numPreemptions);
         counts.hit += Math.sign(numHitTokens);
+        counts.swapped += Math.sign(numSwapIns);
       }
     }),
     { numRuns: scale("scheduler", 400, 40_000) },

@@ -29,6 +29,8 @@ interface Progress {
   numPreemptions: number;
   /** Of all its starts, taken from the prefix cache, or from its parent. */
   numHitTokens: number;
+  /** Starts with blocks that the host kept. */
+  numSwapIns: number;
   /** Waits for its parent's prompt, and has no place in line. */
   attends: boolean;
   /** Times that it began as a fork. */
@@ -56,6 +58,8 @@ export class Serving {
   #startsAbove = Number.POSITIVE_INFINITY;
   /** Plans until the host is done with a sequence's last token. */
   readonly #hostPlans = new Map<number, number>();
+  /** Blocks that the host keeps, and whose they are. */
+  readonly #kept = new Map<string, number>();
   /** Since `hold`, until `release`. */
   readonly #heldSessions = new Set<string>();
   readonly #config: SchedulerConfig;
@@ -90,6 +94,7 @@ export class Serving {
       numRead: 0,
       numPreemptions: 0,
       numHitTokens: 0,
+      numSwapIns: 0,
       attends:
         promptTokens.length > 1 && this.#isLive(rest.forkOf) && !this.#isForkable(rest.forkOf),
       numForks: 0,
@@ -119,6 +124,7 @@ export class Serving {
   loseDevice(): void {
     this.scheduler.loseDevice(this.nowMs);
     this.#unread.length = 0;
+    this.#kept.clear();
     this.#takeBack(this.#running.length);
     const known = new Map<number, readonly number[]>();
     for (const [id, progress] of this.progress) {
@@ -151,7 +157,11 @@ export class Serving {
     assert.equal(plan.id, this.plans.length);
     this.plans.push(plan);
     assert.deepEqual(plan.preempted, this.#untold.splice(0));
-    for (const { sequenceId, tokens } of started) this.#start(sequenceId, tokens.from);
+    for (const { sequenceId, tokens } of started) {
+      const isSwapped = plan.swapIn.some((swap) => swap.sequenceId === sequenceId);
+      this.#start(sequenceId, tokens.from, isSwapped);
+    }
+    this.#checkSwaps(plan);
     this.#checkCopies(plan, started);
     this.#checkRows(plan);
     this.#checkBudget(plan);
@@ -251,15 +261,16 @@ export class Serving {
   }
 
   /** In turn, also those that start again, whose ids are all known by then. */
-  #start(id: number, numHitTokens: number): void {
+  #start(id: number, numHitTokens: number, isSwapped: boolean): void {
     const progress = this.progress.get(id)!;
     const { blockTokens = 32, prefixCache = false } = this.#config;
     const isCached = numHitTokens === 0 || (prefixCache && numHitTokens % blockTokens === 0);
     const { forkOf, promptTokens } = progress.request;
     const isForked = numHitTokens === promptTokens.length - 1 && this.#hasPrompt(forkOf);
-    assert(isCached || isForked, `begins with ${numHitTokens} tokens`);
+    assert(isCached || isForked || isSwapped, `begins with ${numHitTokens} tokens`);
     assert(!progress.attends, "begins before its parent's prompt is planned");
-    progress.numForks += isForked && numHitTokens > 0 ? 1 : 0;
+    progress.numSwapIns += isSwapped ? 1 : 0;
+    progress.numForks += isForked && !isSwapped && numHitTokens > 0 ? 1 : 0;
     progress.numComputed = numHitTokens;
     progress.numHitTokens += numHitTokens;
     const { numRead, numSampled } = progress;
@@ -296,6 +307,7 @@ export class Serving {
 
   #end(id: number, state: "finished" | "aborted"): void {
     this.progress.get(id)!.state = state;
+    for (const [key, owner] of this.#kept) if (owner === id) this.#kept.delete(key);
     for (const progress of this.progress.values())
       if (progress.request.forkOf === id) progress.attends = false;
     this.#hostPlans.delete(id);
@@ -385,6 +397,22 @@ export class Serving {
       assert.equal(this.progress.get(forkOf!)!.blockTables[group][tailOf(fork)], from);
       assert(fork.tokens.from % blockTokens > 0, "a copy of a full block");
     }
+  }
+
+  /** Out goes what was taken back, in comes what the host has by now. */
+  #checkSwaps({ swapOut, swapIn, preempted, rows }: WorkPlan): void {
+    const numCommitted = this.plans.length - 1 - this.#unread.length;
+    for (const { sequenceId } of swapOut) assert(preempted.includes(sequenceId));
+    for (const swap of swapIn) {
+      const row = rows.find(({ sequenceId }) => sequenceId === swap.sequenceId);
+      assert.equal(row?.blockTables[swap.group][swap.index], swap.block);
+      const planId = this.#device.swappedBy(swap);
+      assert(planId !== undefined && planId < numCommitted, "comes before it has arrived");
+    }
+    for (const { sequenceId, group, index } of swapOut)
+      this.#kept.set(`${sequenceId}/${group}/${index}`, sequenceId);
+    const { maxHostBlocks = 0 } = this.#config;
+    assert(this.#kept.size <= maxHostBlocks, `the host keeps ${this.#kept.size} blocks`);
   }
 
   #checkRows({ rows }: WorkPlan): void {
