@@ -28,6 +28,7 @@ import { Sampler } from "./sampler.ts";
 import { requireSound, type SelfTestReport, selfTest } from "./self-test.ts";
 import { openSession, type Session } from "./session.ts";
 import { StepLoop } from "./step-loop.ts";
+import { SwappedBlocks } from "./swapped-blocks.ts";
 import { Telemetry } from "./telemetry.ts";
 import { TextModel } from "./text-model.ts";
 import type { Trace } from "./trace.ts";
@@ -79,7 +80,9 @@ export class Engine {
     const names = { model: plan.spec.modelType, adapter: device.info.adapter };
     const observer = new Telemetry({ scheduler, now, ...names });
     const { onPlan } = options;
-    const loop = new StepLoop({ runner, sampler, copier, scheduler, now, onPlan, observer });
+    const swapped = new SwappedBlocks(runner, plan.kv);
+    const parts = { runner, sampler, copier, swapped, scheduler };
+    const loop = new StepLoop({ ...parts, now, onPlan, observer });
     return new Engine({ device, plan, text, selfTest: report, loop }, observer);
   }
 

@@ -53,6 +53,8 @@ export interface EngineTotals {
   /** Of prompts, found in the prefix cache instead of computed. */
   prefixHitTokens: number;
   preemptions: number;
+  /** KV blocks copied to the host for those taken back, and from there again. */
+  swappedBlocks: number;
   /** Computed for a second or later time, since a preemption lost them. */
   recomputedTokens: number;
   /** Sampled past a request's end before the host knew of it, and dropped. */
@@ -114,7 +116,13 @@ export class MetricsRecorder {
   readonly #steps = new Ring<RecentStep>(MOST_STEPS);
   readonly #total: EngineTotals = {
     ...{ requests: 0, finished: 0, aborted: 0, rejected: 0, steps: 0, computedTokens: 0 },
-    ...{ sampledTokens: 0, prefixHitTokens: 0, preemptions: 0, recomputedTokens: 0 },
+    ...{
+      sampledTokens: 0,
+      prefixHitTokens: 0,
+      preemptions: 0,
+      swappedBlocks: 0,
+      recomputedTokens: 0,
+    },
     ...{ overshootTokens: 0, gpuMs: 0 },
   };
 
@@ -134,9 +142,10 @@ export class MetricsRecorder {
     this.#end(record, "rejected");
   }
 
-  plan({ preempted, rows }: WorkPlan, nowMs: number): void {
+  plan({ preempted, swapOut, swapIn, rows }: WorkPlan, nowMs: number): void {
     this.#total.steps += 1;
     this.#total.preemptions += preempted.length;
+    this.#total.swappedBlocks += swapOut.length + swapIn.length;
     for (const id of preempted) this.#live.get(id)!.numPreemptions += 1;
     for (const row of rows) this.#planRow(row, nowMs);
   }

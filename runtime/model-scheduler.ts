@@ -1,10 +1,12 @@
 /** The scheduler of a loaded model: its pools and sizes, and what its plans may cost. */
+import { layerGroups } from "../models/decoder.ts";
 import {
   createScheduler,
   LearnedCosts,
   type RooflineProfile,
   type Scheduler,
   type SchedulerConfig,
+  SchedulerError,
 } from "../scheduler/index.ts";
 import type { ModelPlan } from "./load-model.ts";
 
@@ -22,6 +24,11 @@ export interface SchedulerOptions {
    * another. Default true; no answer depends on it.
    */
   readonly prefixCache?: boolean;
+  /**
+   * Requests that are taken back may leave their keys and values in the host's memory, up to so many
+   * bytes, where copying is predicted to be faster than computing again. Default 0: always computed.
+   */
+  readonly hostKvBytes?: number;
   /** For tests and comparisons: how prompts are cut. Default whichever is done sooner. */
   readonly cutBy?: SchedulerConfig["cutBy"];
   /** Fault injection, for tests alone: every n-th plan takes back a running sequence. */
@@ -30,6 +37,11 @@ export interface SchedulerOptions {
 
 /** @throws {SchedulerError} `bad_config`. */
 export function modelScheduler(plan: ModelPlan, options: SchedulerOptions): Scheduler {
+  const { hostKvBytes = 0 } = options;
+  if (!(hostKvBytes >= 0))
+    throw new SchedulerError("bad_config", `hostKvBytes is ${hostKvBytes}; it must be 0 or more`);
+  const layersOfGroups = layerGroups(plan.spec).map(({ layers }) => layers.length);
+  const bytesPerBlock = plan.kv.blockBytes * Math.max(...layersOfGroups);
   return createScheduler({
     numLayers: plan.spec.layers.length,
     kvGroups: plan.kv.groups,
@@ -38,6 +50,7 @@ export function modelScheduler(plan: ModelPlan, options: SchedulerOptions): Sche
     maxRows: plan.maxRows,
     maxRunAhead: options.maxRunAhead,
     maxParkedTokens: plan.maxParkedTokens,
+    maxHostBlocks: Math.floor(Math.min(hostKvBytes / bytesPerBlock, 2 ** 31)),
     cutBy: options.cutBy,
     costs: new LearnedCosts(profile(plan)),
     quantumMs: options.quantumMs,
@@ -50,7 +63,11 @@ export function modelScheduler(plan: ModelPlan, options: SchedulerOptions): Sche
  * A slow integrated GPU. The first plan that is measured corrects it, on any device; too slow, it
  * makes that plan a small one, while too fast would make it stall a page.
  */
-const UNKNOWN_DEVICE = { bytesPerSecond: 10e9, flopsPerSecond: 100e9, overheadMs: 1 };
+const UNKNOWN_DEVICE = {
+  ...{ bytesPerSecond: 10e9, flopsPerSecond: 100e9, overheadMs: 1 },
+  /** Through a browser's process border; not learnt, so rather too slow. */
+  hostBytesPerSecond: 1e9,
+};
 
 /** Bytes and FLOPs from the model's headers. */
 function profile({ spec, weights, weightBytes, kv }: ModelPlan): RooflineProfile {

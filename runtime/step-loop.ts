@@ -11,12 +11,14 @@ import type { LoopObserver } from "./loop-observer.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import { PlanClock } from "./plan-clock.ts";
 import type { SampledToken, Sampler } from "./sampler.ts";
+import type { SwappedBlocks } from "./swapped-blocks.ts";
 import { nextTask } from "./task.ts";
 
 export interface StepLoopOptions {
   readonly runner: ModelRunner;
   readonly sampler: Sampler;
   readonly copier: BlockCopier;
+  readonly swapped: SwappedBlocks;
   readonly scheduler: Scheduler;
   readonly now: () => number;
   /** Sees every plan, for traces and tests. */
@@ -159,17 +161,21 @@ export class StepLoop {
   }
 
   #submit(plan: WorkPlan): void {
-    const { runner, sampler, copier, now, onPlan, observer } = this.#options;
+    const { runner, sampler, copier, swapped, now, onPlan, observer } = this.#options;
     for (const id of plan.preempted) this.#releaseSlot(this.#live.get(id)!);
     const rows = plan.rows.map((planned) => {
       const { ids, slot } = this.#started(planned);
       return { planned, ids, slot: slot! };
     });
+    const hasSwapped = swapped.out(plan.swapOut);
+    // What comes in is written ahead of all that is recorded, so what goes out goes before.
+    if (plan.swapOut.length > 0) runner.device.submit();
+    swapped.in(plan.swapIn);
     copier.record(plan.copies);
     runner.record(rows);
     const sampled = plan.rows.filter(({ sample }) => sample);
     const tokens = sampler.record(sampled.map((row) => this.#sampleRow(row)));
-    this.#committed = Promise.all([tokens, this.#committed])
+    this.#committed = Promise.all([tokens, this.#committed, hasSwapped])
       .then(([read]) => {
         const readMs = now();
         const gpuMs = this.#clock.gpuMs(submission, submittedMs, readMs);
@@ -235,6 +241,7 @@ export class StepLoop {
     const sequence = this.#live.get(id);
     if (sequence === undefined) return;
     this.#releaseSlot(sequence);
+    this.#options.swapped.drop(id);
     this.#live.delete(id);
     this.#options.observer?.onEnd(id, end, this.#options.now());
   }

@@ -3,30 +3,29 @@
  * which blocks go and come, and when, the scheduler decides.
  */
 import type { BufferSlice } from "../kernels/kernel.ts";
-import type { LayerGroup } from "../models/decoder.ts";
+import { type LayerGroup, layerGroups } from "../models/decoder.ts";
 import type { BlockSwap, SequenceId } from "../scheduler/work-plan.ts";
 import type { Device, DeviceBuffer } from "./device.ts";
-
-export interface SwappedBlocksOptions {
-  readonly device: Device;
-  /** By layer. */
-  readonly kvPools: readonly BufferSlice[];
-  readonly groups: readonly LayerGroup[];
-  /** Bytes of one block of one layer. */
-  readonly blockBytes: number;
-}
+import type { KvPlan } from "./kv-cache.ts";
+import type { ModelRunner } from "./model-runner.ts";
 
 /** By KV group and index: the block's bytes in each layer of the group. */
 type KeptBlocks = Map<string, Uint8Array[]>;
 
 export class SwappedBlocks {
-  /** Both ways, since the beginning. */
-  movedBytes = 0;
-  readonly #options: SwappedBlocksOptions;
+  readonly #device: Device;
+  readonly #groups: readonly LayerGroup[];
+  /** By layer. */
+  readonly #kvPools: readonly BufferSlice[];
+  /** Of one layer. */
+  readonly #blockBytes: number;
   readonly #kept = new Map<SequenceId, KeptBlocks>();
 
-  constructor(options: SwappedBlocksOptions) {
-    this.#options = options;
+  constructor({ device, spec, kvPools }: ModelRunner, { blockBytes }: KvPlan) {
+    this.#device = device;
+    this.#groups = layerGroups(spec);
+    this.#kvPools = kvPools;
+    this.#blockBytes = blockBytes;
   }
 
   /**
@@ -35,40 +34,25 @@ export class SwappedBlocks {
    * @returns Resolves when the host has them.
    */
   async out(swaps: readonly BlockSwap[]): Promise<void> {
-    const { device, groups, kvPools, blockBytes } = this.#options;
-    const arrivals: Promise<void>[] = [];
-    for (const run of runsOf(swaps)) {
-      const { group, block } = run[0];
-      const places = run.map((swap) => this.#place(swap));
-      groups[group].layers.forEach((layer, place) => {
-        const { buffer, offsetBytes } = kvPools[layer];
-        const slice = {
-          buffer,
-          offsetBytes: offsetBytes + block * blockBytes,
-          sizeBytes: run.length * blockBytes,
-        };
-        const read = device.readback(slice).then((bytes) => {
-          places.forEach((kept, i) => {
-            kept[place] = bytes.subarray(i * blockBytes, (i + 1) * blockBytes);
-          });
+    const arrivals = runsOf(swaps).flatMap((run) => {
+      const kept = run.map((swap) => this.#keep(swap));
+      return this.#slices(run[0], run.length).map(async (slice, layer) => {
+        const bytes = await this.#device.readback(slice);
+        kept.forEach((layers, i) => {
+          layers[layer] = bytes.subarray(i * this.#blockBytes, (i + 1) * this.#blockBytes);
         });
-        arrivals.push(read);
-        this.movedBytes += slice.sizeBytes;
       });
-    }
+    });
     await Promise.all(arrivals);
   }
 
   /** Writes blocks that have arrived; takes effect before the next submission. */
   in(swaps: readonly BlockSwap[]): void {
-    const { device, groups, kvPools, blockBytes } = this.#options;
-    for (const { sequenceId, group, index, block } of swaps) {
-      const kept = this.#kept.get(sequenceId)!.get(`${group}/${index}`)!;
-      groups[group].layers.forEach((layer, place) => {
-        const { buffer, offsetBytes } = kvPools[layer];
-        device.write(buffer as DeviceBuffer, offsetBytes + block * blockBytes, kept[place]);
+    for (const swap of swaps) {
+      const layers = this.#kept.get(swap.sequenceId)!.get(`${swap.group}/${swap.index}`)!;
+      this.#slices(swap, 1).forEach(({ buffer, offsetBytes }, layer) => {
+        this.#device.write(buffer as DeviceBuffer, offsetBytes, layers[layer]);
       });
-      this.movedBytes += blockBytes * groups[group].layers.length;
     }
   }
 
@@ -77,12 +61,25 @@ export class SwappedBlocks {
     this.#kept.delete(id);
   }
 
-  #place({ sequenceId, group, index }: BlockSwap): Uint8Array[] {
-    const kept = this.#kept.get(sequenceId) ?? new Map<string, Uint8Array[]>();
+  /** Adjacent blocks of a group in each of its layers. */
+  #slices({ group, block }: BlockSwap, numBlocks: number): BufferSlice[] {
+    return this.#groups[group].layers.map((layer) => {
+      const { buffer, offsetBytes } = this.#kvPools[layer];
+      return {
+        buffer,
+        offsetBytes: offsetBytes + block * this.#blockBytes,
+        sizeBytes: numBlocks * this.#blockBytes,
+      };
+    });
+  }
+
+  /** Where the block's bytes go, layer by layer. */
+  #keep({ sequenceId, group, index }: BlockSwap): Uint8Array[] {
+    const kept: KeptBlocks = this.#kept.get(sequenceId) ?? new Map();
     this.#kept.set(sequenceId, kept);
-    const place: Uint8Array[] = [];
-    kept.set(`${group}/${index}`, place);
-    return place;
+    const layers: Uint8Array[] = [];
+    kept.set(`${group}/${index}`, layers);
+    return layers;
   }
 }
 

@@ -1,5 +1,5 @@
-// Random schedules on a real queue: depth, quantum, cuts by tokens or layers, forced preemption, prefix
-// hits and aborts of others. Whatever the schedule, each request's ids are those it has alone.
+// Random schedules on a real queue: depth, quantum, cuts by tokens or layers, forced preemption, blocks
+// swapped to the host, prefix hits and aborts of others. Whatever the schedule, each request's ids are those it has alone.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { seededRandom } from "../../kernels/probe.ts";
@@ -57,7 +57,7 @@ test(
     const { weightBytes, activationBytes, kv, spec } = plain.engine.plan;
     const kvBytes = NUM_BLOCKS * kv.blockBytes * spec.layers.length;
     const memoryBudgetBytes = weightBytes + activationBytes + kvBytes;
-    const counts = { plans: 0, cutPlans: 0, preempted: 0, hits: 0, aborted: 0 };
+    const counts = { plans: 0, cutPlans: 0, preempted: 0, hits: 0, swapped: 0, aborted: 0 };
     for (let seed = 0; seed < numSchedules; seed++) {
       const random = seededRandom(seed);
       const oneOf = <T>(list: readonly T[]): T => list[Math.floor(list.length * random())];
@@ -69,6 +69,7 @@ test(
         cutBy: oneOf(["sooner", "tokens", "layers", "layers"] as const),
         forcePreemptionEvery: oneOf([undefined, 2, 3, 5]),
         prefixCache: oneOf([true, false]),
+        hostKvBytes: oneOf([0, 1e9]),
       };
       const subject = await openEngine(options, plain.engine.device);
       const label = `schedule ${seed}: ${JSON.stringify(options)}`;
@@ -88,10 +89,12 @@ test(
       counts.plans += plans.length;
       counts.cutPlans += plans.filter(({ rows }) => rows.at(-1)!.stages.from > 0).length;
       counts.preempted += plans.flatMap(({ preempted }) => preempted).length;
+      counts.swapped += subject.engine.metrics().total.swappedBlocks;
       counts.hits += subject.engine.metrics().total.prefixHitTokens;
     }
     report("schedules", { schedules: numSchedules, ...counts });
-    expect(Math.min(counts.cutPlans, counts.preempted, counts.hits)).toBeGreaterThan(0);
+    const { cutPlans, preempted, swapped, hits } = counts;
+    expect(Math.min(cutPlans, preempted, swapped, hits)).toBeGreaterThan(0);
     expect(counts.aborted).toBe(numSchedules);
   },
   scale("schedules", 300_000, 3_600_000),
