@@ -2,7 +2,7 @@
 import { assert } from "./assert.ts";
 import type { ResolvedConfig } from "./config.ts";
 import { type CostModel, type PlanPart, type PlanWork, partsMs } from "./cost-model.ts";
-import { YIELDING_RANK } from "./sequence.ts";
+import { YIELDING_RANK } from "./priority.ts";
 import { Stages } from "./stages.ts";
 import type { StageRange } from "./work-plan.ts";
 

@@ -3,7 +3,8 @@
  * What a fork begins with is its own and its parent's business.
  */
 import { SchedulerError } from "./errors.ts";
-import type { Sequence, SequenceRequest } from "./sequence.ts";
+import type { Sequence } from "./sequence.ts";
+import type { SequenceRequest } from "./sequence-request.ts";
 
 export class Forks {
   /** By parent, in order of arrival. */

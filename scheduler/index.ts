@@ -11,9 +11,10 @@ export {
 export { SchedulerError, type SchedulerErrorCode } from "./errors.ts";
 export type { SchedulerEvent } from "./event.ts";
 export * from "./metrics/index.ts";
+export { PRIORITIES, type Priority } from "./priority.ts";
 export { type Random, seededRandom } from "./random.ts";
 export { createScheduler, type Scheduler } from "./scheduler.ts";
-export { PRIORITIES, type Priority, type SequenceRequest } from "./sequence.ts";
+export type { SequenceRequest } from "./sequence-request.ts";
 export * from "./simulator/index.ts";
 export type {
   BlockCopy,

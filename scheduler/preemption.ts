@@ -6,8 +6,9 @@
  */
 import type { HostBlocks } from "./host-blocks.ts";
 import type { PrefixHit } from "./prefix-cache.ts";
+import { YIELDING_RANK } from "./priority.ts";
 import type { SequenceQueue } from "./queue.ts";
-import { type Sequence, YIELDING_RANK } from "./sequence.ts";
+import type { Sequence } from "./sequence.ts";
 import type { SequenceId } from "./work-plan.ts";
 
 export class Preemption {

@@ -24,7 +24,8 @@ import { priorityOrder } from "./order/priority.ts";
 import { Preemption } from "./preemption.ts";
 import { SequenceQueue } from "./queue.ts";
 import { seededRandom } from "./random.ts";
-import { checkRequest, Sequence, type SequenceRequest } from "./sequence.ts";
+import { Sequence } from "./sequence.ts";
+import { checkRequest, type SequenceRequest } from "./sequence-request.ts";
 import type {
   BlockCopy,
   BlockSwap,

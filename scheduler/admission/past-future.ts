@@ -3,8 +3,10 @@
  * the peak of memory over the predicted ends of all still fits. Past-Future scheduler, Gong et al.,
  * ASPLOS 2025, with the constants of its artifact (WuSiYu/lightllm-ae), and one history per class.
  */
+
+import type { Priority } from "../priority.ts";
 import type { Random } from "../random.ts";
-import type { Priority, Sequence } from "../sequence.ts";
+import type { Sequence } from "../sequence.ts";
 import { countedBefore } from "./counted-once.ts";
 import type { AdmissionPolicy } from "./policy.ts";
 

@@ -1,5 +1,5 @@
 /** Who was served as promised: service levels, and the rate of requests that meet theirs. */
-import type { Priority } from "../sequence.ts";
+import type { Priority } from "../priority.ts";
 import { quantile } from "./distribution.ts";
 import { e2eMs, gapsMs, mtpotMs, ttftMs } from "./latency.ts";
 import type { RequestRecord } from "./request-record.ts";

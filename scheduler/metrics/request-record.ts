@@ -2,7 +2,7 @@
  * What a request's figures are made of: when it came, when its tokens did, and what it cost beside.
  * Plain data that grows while the request lives; whoever serves it writes it.
  */
-import type { Priority } from "../sequence.ts";
+import type { Priority } from "../priority.ts";
 
 /** Times are milliseconds on one clock. */
 export interface RequestRecord {

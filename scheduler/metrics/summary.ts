@@ -1,5 +1,5 @@
 /** The figures of a list of requests, overall and by class. */
-import { PRIORITIES, type Priority } from "../sequence.ts";
+import { PRIORITIES, type Priority } from "../priority.ts";
 import { type Distribution, distribution } from "./distribution.ts";
 import { e2eMs, gapsMs, mtpotMs, queueMs, tpotMs, ttftMs } from "./latency.ts";
 import type { RequestRecord } from "./request-record.ts";

@@ -4,7 +4,8 @@
  * then by program and arrival. Who was taken back goes before the others of its class.
  */
 import type { CostModel } from "../cost-model.ts";
-import { PRIORITY_RANK, type Sequence } from "../sequence.ts";
+import { PRIORITY_RANK } from "../priority.ts";
+import type { Sequence } from "../sequence.ts";
 import { FairShare, PROMPT_WEIGHT, SAMPLED_WEIGHT } from "./fair-share.ts";
 import { Lines } from "./lines.ts";
 import type { Order } from "./order.ts";

@@ -1,5 +1,5 @@
 /** A request of a trace: when it came and how many tokens it had. No text. */
-import type { Priority } from "../sequence.ts";
+import type { Priority } from "../priority.ts";
 
 export interface TraceRequest {
   /** Since the trace's first request. */

@@ -1,0 +1,80 @@
+/** What a caller says of a sequence, and the check of it. */
+import { SchedulerError } from "./errors.ts";
+import { isPositiveInteger } from "./positive-integer.ts";
+import { PRIORITIES, type Priority } from "./priority.ts";
+import type { SequenceId } from "./work-plan.ts";
+
+export interface SequenceRequest {
+  /** Chosen by the caller; unique among the sequences that have not ended. */
+  readonly id: SequenceId;
+  /** At least 1. */
+  readonly numPromptTokens: number;
+  /** As many; without them, what was computed for others is computed again. */
+  readonly promptIds?: readonly number[];
+  /** Nothing is shared with sequences of another salt. Default: all have one. */
+  readonly cacheSalt?: string;
+  /** Most tokens to sample, at least 1. Nothing is to be scheduled for 0: answer it at once. */
+  readonly maxTokens: number;
+  /**
+   * Each new token goes through the host before the next (a grammar mask, forced tokens): the
+   * sequence sits out while a sample of it is unread, and then until the host is done with it if the
+   * outcome says `hostPending`. The others go on.
+   */
+  readonly needsHost?: boolean;
+  /**
+   * How urgent, and whose lengths its own is predicted from. Default "interactive". A `completion`
+   * ends those before it of the same client and program: the latest wins.
+   */
+  readonly priority?: Priority;
+  /** Wanted within so many milliseconds of `add`: its first token, or all of a `completion`. */
+  readonly deadlineMs?: number;
+  /** Who asks: clients of a class get equal shares. Default: all are one. */
+  readonly client?: string;
+  /** What it is a step of: requests of a program are served as if they had come with its first. */
+  readonly program?: string;
+  /** Whose keys and values `hold` keeps when it has ended, for the session's next request. */
+  readonly session?: string;
+  /**
+   * A live sequence with the same prompt and `cacheSalt`, which is computed for both: this one waits
+   * until that is planned, begins with its blocks, and computes the last token of the prompt alone.
+   * Should the other end or be taken back before, it begins with what the prefix cache has.
+   */
+  readonly forkOf?: SequenceId;
+  /** How many tokens it will sample: known to a simulation, read by the policy "oracle" alone. */
+  readonly outputTokens?: number;
+}
+
+/** @throws {SchedulerError} "bad_request". */
+export function checkRequest(request: SequenceRequest): void {
+  const { id, numPromptTokens, maxTokens, priority = "interactive" } = request;
+  const { promptIds, deadlineMs, outputTokens } = request;
+  if (!Number.isSafeInteger(id)) refuse(`sequence id ${id} is not an integer`);
+  if (!isPositiveInteger(numPromptTokens))
+    refuse(
+      `sequence ${id} has ${numPromptTokens} prompt tokens; it needs at least 1: ` +
+        "begin an empty prompt with the model's first token",
+    );
+  if (promptIds !== undefined && promptIds.length !== numPromptTokens)
+    refuse(
+      `sequence ${id} has ${promptIds.length} promptIds for ${numPromptTokens} prompt tokens; ` +
+        "give all of them or none",
+    );
+  if (!isPositiveInteger(maxTokens))
+    refuse(
+      `sequence ${id} asks for ${maxTokens} new tokens; ` +
+        "it needs a whole number from 1 on: answer a request for none without scheduling it",
+    );
+  if (!PRIORITIES.includes(priority))
+    refuse(`sequence ${id} has priority "${priority}"; it must be one of ${PRIORITIES.join(", ")}`);
+  if (deadlineMs !== undefined && !(deadlineMs > 0))
+    refuse(`sequence ${id} has a deadline of ${deadlineMs} ms; it must be above 0`);
+  if (outputTokens !== undefined && !(isPositiveInteger(outputTokens) && outputTokens <= maxTokens))
+    refuse(
+      `sequence ${id} says ${outputTokens} outputTokens; ` +
+        `it must be a whole number from 1 to its maxTokens ${maxTokens}`,
+    );
+}
+
+function refuse(message: string): never {
+  throw new SchedulerError("bad_request", message);
+}
