@@ -74,8 +74,8 @@ export class BlockTable {
    */
   fork(numTokens: number): number[] | undefined {
     const numPassed = this.#numBlocksBefore(numTokens);
-    if (this.#numPassed > numPassed) return undefined;
     const numBlocks = Math.ceil(numTokens / this.#blockTokens);
+    if (Math.min(this.#numPassed, numBlocks) > numPassed) return undefined;
     assert(
       this.#blocks.length >= numBlocks,
       `fork at ${numTokens} tokens of a table of ${this.#blocks.length} blocks`,

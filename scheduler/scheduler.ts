@@ -4,7 +4,6 @@
  * seeded; no timer, no device.
  */
 import { Admission } from "./admission/admission.ts";
-import { type Chunk, PlanBudget } from "./budget.ts";
 import {
   checkQuantum,
   type ResolvedConfig,
@@ -21,19 +20,13 @@ import { InFlight } from "./in-flight.ts";
 import { KvBlocks } from "./kv-blocks.ts";
 import { fcfs } from "./order/fcfs.ts";
 import { priorityOrder } from "./order/priority.ts";
+import { Planner } from "./planner.ts";
 import { Preemption } from "./preemption.ts";
 import { SequenceQueue } from "./queue.ts";
 import { seededRandom } from "./random.ts";
 import { Sequence } from "./sequence.ts";
 import { checkRequest, type SequenceRequest } from "./sequence-request.ts";
-import type {
-  BlockCopy,
-  BlockSwap,
-  PlannedRow,
-  PlanOutcome,
-  SequenceId,
-  WorkPlan,
-} from "./work-plan.ts";
+import type { PlanOutcome, SequenceId, WorkPlan } from "./work-plan.ts";
 
 /** So long before the GPU is predicted to be done, the next plan is made; predictions err. */
 const LEAST_LEAD_MS = 2;
@@ -47,14 +40,10 @@ export class Scheduler {
   readonly #admission: Admission;
   readonly #queue: SequenceQueue;
   readonly #preemption: Preemption;
+  readonly #planner: Planner;
   readonly #inFlight = new InFlight();
   #quantumMs: number;
   #nextTicket = 0;
-  /** Of the plan being made, those whose rows sample, in row order, and all that have rows. */
-  #sampling: Sequence[] = [];
-  #planned: Sequence[] = [];
-  #copies: BlockCopy[] = [];
-  #swapIn: BlockSwap[] = [];
   /** The clock as last heard. */
   #nowMs = 0;
 
@@ -79,6 +68,12 @@ export class Scheduler {
       order === "fcfs" ? fcfs() : priorityOrder(costs),
     );
     this.#preemption = new Preemption(this.#queue, this.#host, maxRows, forcePreemptionEvery);
+    this.#planner = new Planner(this.#config, {
+      queue: this.#queue,
+      preemption: this.#preemption,
+      holds: this.#holds,
+      host: this.#host,
+    });
     this.#quantumMs = this.#config.quantumMs;
   }
 
@@ -166,26 +161,11 @@ export class Scheduler {
   }
 
   #plan(nowMs: number): WorkPlan | undefined {
-    const budget = new PlanBudget(this.#config, this.#quantumMs);
-    this.#preemption.beginPlan(nowMs);
-    const rows = [
-      ...this.#planTokens(budget),
-      ...this.#planChunks(budget, nowMs),
-      ...this.#startWaiting(budget, nowMs),
-    ];
-    if (rows.length === 0) return undefined;
-    const sampling = this.#sampling;
-    this.#sampling = [];
-    for (const sequence of this.#planned) this.#queue.publish(sequence, nowMs);
-    this.#planned = [];
-    const [copies, swapIn] = [this.#copies, this.#swapIn];
-    this.#copies = [];
-    this.#swapIn = [];
-    const { swapOut, leaving } = this.#host.endPlan();
-    const { parts, predictedMs } = budget;
-    const id = this.#inFlight.push({ sampling, parts, predictedMs, leaving, plannedMs: nowMs });
-    const preempted = this.#preemption.endPlan();
-    return { id, preempted, swapOut, swapIn, rows, copies, predictedMs };
+    const made = this.#planner.plan(nowMs, this.#quantumMs);
+    if (made === undefined) return undefined;
+    const { plan, ...rest } = made;
+    const { predictedMs } = plan;
+    return { id: this.#inFlight.push({ ...rest, predictedMs, plannedMs: nowMs }), ...plan };
   }
 
   /**
@@ -273,83 +253,10 @@ export class Scheduler {
     return this.#blocks.usage;
   }
 
-  /**
-   * Before all prompts: an answer under way never waits for another's prompt. The first started
-   * first: who is taken back on the way is the newest, so its turn has not come.
-   */
-  *#planTokens(budget: PlanBudget): Iterable<PlannedRow> {
-    for (const sequence of this.#queue.running)
-      if (sequence.numReadyTokens === 1 && this.#preemption.makeRoom(sequence))
-        yield this.#planRow(sequence, budget.takeToken(sequence.numComputedTokens));
-  }
-
-  /** Prompts under way, each cut to what is left, and before each whoever waits and is more urgent. */
-  *#planChunks(budget: PlanBudget, nowMs: number): Iterable<PlannedRow> {
-    const underWay = this.#queue.running.filter(({ numReadyTokens }) => numReadyTokens > 1);
-    for (const sequence of underWay) {
-      yield* this.#startWaiting(budget, nowMs, sequence.rank);
-      const chunk = this.#nextChunk(sequence, budget);
-      if (chunk === undefined) return;
-      yield this.#planRow(sequence, chunk);
-    }
-  }
-
-  #nextChunk(sequence: Sequence, budget: PlanBudget): Chunk | undefined {
-    const { parked, rank, numComputedTokens: from, numReadyTokens: wanted } = sequence;
-    if (parked) return budget.takeParked({ ...parked, from, rank });
-    const fitting = this.#preemption.fitting(sequence, wanted);
-    return budget.takeChunk({ from, wanted, fitting, rank, parkable: this.#parkable });
-  }
-
-  /** Tokens that one more row may park; there is always a place for it beside those that decode. */
-  get #parkable(): number {
-    const { maxParkedTokens, maxTokensPerPlan, maxRows, cutBy } = this.#config;
-    if (maxParkedTokens === 0 || cutBy === "tokens") return 0;
-    let room = maxParkedTokens;
-    for (const { parked, numComputedTokens } of this.#queue.running)
-      if (parked) room -= parked.to - numComputedTokens;
-    return Math.min(room, maxTokensPerPlan - maxRows);
-  }
-
-  /** @param above Only those more urgent than this rank. */
-  *#startWaiting(
-    budget: PlanBudget,
-    nowMs: number,
-    above = Number.POSITIVE_INFINITY,
-  ): Iterable<PlannedRow> {
-    while (this.numRunning < this.#config.maxRows && !this.#preemption.isShort) {
-      const sequence = this.#queue.next(nowMs);
-      if (sequence === undefined) return;
-      const rank = this.#queue.rankOf(sequence, nowMs);
-      if (rank >= above || !this.#queue.admits(sequence)) return;
-      const numKept = this.#host.numTokens(sequence);
-      // What the host has of a fork is more than its parent could give.
-      const hit = numKept > 0 ? sequence.blocks.lookup() : sequence.lookup();
-      const from = Math.max(hit.numTokens, numKept);
-      const wanted = sequence.numReadyTokens - from;
-      const fitting = this.#preemption.fitting(sequence, wanted, hit, from);
-      const chunk = budget.takeChunk({ from, wanted, fitting, rank, parkable: this.#parkable });
-      if (chunk === undefined) return;
-      this.#copies.push(...this.#queue.start(sequence, nowMs, hit, from));
-      this.#holds.observeStart(sequence);
-      const row = this.#planRow(sequence, chunk);
-      this.#swapIn.push(...this.#host.swapIn(sequence, hit.numTokens, row.blockTables));
-      yield row;
-    }
-  }
-
   #end(sequence: Sequence): void {
     this.#queue.end(sequence, this.#nowMs);
     this.#host.drop(sequence);
     this.#holds.observeEnd(sequence, this.#nowMs);
-  }
-
-  #planRow(sequence: Sequence, { count, stages }: Chunk): PlannedRow {
-    const numStages = 2 * this.#config.numLayers + 2;
-    const { tokens, sample, blockTables } = sequence.advance(count, stages, numStages);
-    if (sample) this.#sampling.push(sequence);
-    this.#planned.push(sequence);
-    return { sequenceId: sequence.id, tokens, stages, kind: "compute", sample, blockTables };
   }
 }
 

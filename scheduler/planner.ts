@@ -1,0 +1,142 @@
+/**
+ * Makes one plan: which sequences have a row in it, and which tokens and stages each row runs. Owns the
+ * three passes; who goes first, who may start and who is taken back, others decide.
+ */
+import { type Chunk, PlanBudget } from "./budget.ts";
+import type { ResolvedConfig } from "./config.ts";
+import type { PlanPart } from "./cost-model.ts";
+import type { Holds } from "./holds.ts";
+import type { HostBlocks } from "./host-blocks.ts";
+import type { Preemption } from "./preemption.ts";
+import type { SequenceQueue } from "./queue.ts";
+import type { Sequence } from "./sequence.ts";
+import type { BlockCopy, BlockSwap, PlannedRow, WorkPlan } from "./work-plan.ts";
+
+export interface MadePlan {
+  readonly plan: Omit<WorkPlan, "id">;
+  readonly parts: readonly PlanPart[];
+  /** Those whose rows sample, in row order. */
+  readonly sampling: readonly Sequence[];
+  /** Whose blocks the host has when the plan has run. */
+  readonly leaving: readonly Sequence[];
+}
+
+export interface PlannerParts {
+  readonly queue: SequenceQueue;
+  readonly preemption: Preemption;
+  readonly holds: Holds;
+  readonly host: HostBlocks;
+}
+
+export class Planner {
+  readonly #config: ResolvedConfig;
+  readonly #queue: SequenceQueue;
+  readonly #preemption: Preemption;
+  readonly #holds: Holds;
+  readonly #host: HostBlocks;
+  // Of the plan being made.
+  #sampling: Sequence[] = [];
+  #planned: Sequence[] = [];
+  #copies: BlockCopy[] = [];
+  #swapIn: BlockSwap[] = [];
+
+  constructor(config: ResolvedConfig, { queue, preemption, holds, host }: PlannerParts) {
+    this.#config = config;
+    this.#queue = queue;
+    this.#preemption = preemption;
+    this.#holds = holds;
+    this.#host = host;
+  }
+
+  /** @returns Undefined when nobody can go on; whoever was taken back for it is, all the same. */
+  plan(nowMs: number, quantumMs: number): MadePlan | undefined {
+    const budget = new PlanBudget(this.#config, quantumMs);
+    [this.#sampling, this.#planned, this.#copies, this.#swapIn] = [[], [], [], []];
+    this.#preemption.beginPlan(nowMs);
+    const rows = [
+      ...this.#planTokens(budget),
+      ...this.#planChunks(budget, nowMs),
+      ...this.#startWaiting(budget, nowMs),
+    ];
+    if (rows.length === 0) return undefined;
+    for (const sequence of this.#planned) this.#queue.publish(sequence, nowMs);
+    const { swapOut, leaving } = this.#host.endPlan();
+    const { parts, predictedMs } = budget;
+    const moved = { swapOut, swapIn: this.#swapIn, copies: this.#copies };
+    const plan = { preempted: this.#preemption.endPlan(), ...moved, rows, predictedMs };
+    return { plan, parts, sampling: this.#sampling, leaving };
+  }
+
+  /**
+   * Before all prompts: an answer under way never waits for another's prompt. The first started
+   * first: who is taken back on the way is the newest, so its turn has not come.
+   */
+  *#planTokens(budget: PlanBudget): Iterable<PlannedRow> {
+    for (const sequence of this.#queue.running)
+      if (sequence.numReadyTokens === 1 && this.#preemption.makeRoom(sequence))
+        yield this.#planRow(sequence, budget.takeToken(sequence.numComputedTokens));
+  }
+
+  /** Prompts under way, each cut to what is left, and before each whoever waits and is more urgent. */
+  *#planChunks(budget: PlanBudget, nowMs: number): Iterable<PlannedRow> {
+    const underWay = this.#queue.running.filter(({ numReadyTokens }) => numReadyTokens > 1);
+    for (const sequence of underWay) {
+      yield* this.#startWaiting(budget, nowMs, sequence.rank);
+      const chunk = this.#nextChunk(sequence, budget);
+      if (chunk === undefined) return;
+      yield this.#planRow(sequence, chunk);
+    }
+  }
+
+  #nextChunk(sequence: Sequence, budget: PlanBudget): Chunk | undefined {
+    const { parked, rank, numComputedTokens: from, numReadyTokens: wanted } = sequence;
+    if (parked) return budget.takeParked({ ...parked, from, rank });
+    const fitting = this.#preemption.fitting(sequence, wanted);
+    return budget.takeChunk({ from, wanted, fitting, rank, parkable: this.#parkable });
+  }
+
+  /** Tokens that one more row may park; there is always a place for it beside those that decode. */
+  get #parkable(): number {
+    const { maxParkedTokens, maxTokensPerPlan, maxRows, cutBy } = this.#config;
+    if (maxParkedTokens === 0 || cutBy === "tokens") return 0;
+    let room = maxParkedTokens;
+    for (const { parked, numComputedTokens } of this.#queue.running)
+      if (parked) room -= parked.to - numComputedTokens;
+    return Math.min(room, maxTokensPerPlan - maxRows);
+  }
+
+  /** @param above Only those more urgent than this rank. */
+  *#startWaiting(
+    budget: PlanBudget,
+    nowMs: number,
+    above = Number.POSITIVE_INFINITY,
+  ): Iterable<PlannedRow> {
+    while (this.#queue.running.length < this.#config.maxRows && !this.#preemption.isShort) {
+      const sequence = this.#queue.next(nowMs);
+      if (sequence === undefined) return;
+      const rank = this.#queue.rankOf(sequence, nowMs);
+      if (rank >= above || !this.#queue.admits(sequence)) return;
+      const numKept = this.#host.numTokens(sequence);
+      // What the host has of a fork is more than its parent could give.
+      const hit = numKept > 0 ? sequence.blocks.lookup() : sequence.lookup();
+      const from = Math.max(hit.numTokens, numKept);
+      const wanted = sequence.numReadyTokens - from;
+      const fitting = this.#preemption.fitting(sequence, wanted, hit, from);
+      const chunk = budget.takeChunk({ from, wanted, fitting, rank, parkable: this.#parkable });
+      if (chunk === undefined) return;
+      this.#copies.push(...this.#queue.start(sequence, nowMs, hit, from));
+      this.#holds.observeStart(sequence);
+      const row = this.#planRow(sequence, chunk);
+      this.#swapIn.push(...this.#host.swapIn(sequence, hit.numTokens, row.blockTables));
+      yield row;
+    }
+  }
+
+  #planRow(sequence: Sequence, { count, stages }: Chunk): PlannedRow {
+    const numStages = 2 * this.#config.numLayers + 2;
+    const { tokens, sample, blockTables } = sequence.advance(count, stages, numStages);
+    if (sample) this.#sampling.push(sequence);
+    this.#planned.push(sequence);
+    return { sequenceId: sequence.id, tokens, stages, kind: "compute", sample, blockTables };
+  }
+}
