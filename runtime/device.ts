@@ -77,8 +77,11 @@ export interface Device {
   prepare(pipelines: readonly PipelineSpec[], onReady?: () => void): Promise<void>;
   /** Append dispatches in order to the current submission. */
   record(calls: Iterable<KernelCall>): void;
-  /** Append a copy to the current submission; resolves with the bytes after it has run. */
-  readback(slice: BufferSlice): Promise<Uint8Array>;
+  /**
+   * Append copies to the current submission; resolves after it has run, with the bytes of the slices
+   * one after another: many cost one mapping.
+   */
+  readback(...slices: BufferSlice[]): Promise<Uint8Array>;
   /** Hand the current submission to the queue. Never waits. */
   submit(): Submission;
   /** Resolves when all that was submitted so far has run. */

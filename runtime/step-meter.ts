@@ -110,8 +110,8 @@ class ObservedDevice implements Device {
   prepare(pipelines: readonly PipelineSpec[], onReady?: () => void): Promise<void> {
     return this.#device.prepare(pipelines, onReady);
   }
-  readback(slice: BufferSlice): Promise<Uint8Array> {
-    return this.#device.readback(slice);
+  readback(...slices: BufferSlice[]): Promise<Uint8Array> {
+    return this.#device.readback(...slices);
   }
   submit(): Submission {
     const submission = this.#device.submit();

@@ -29,28 +29,29 @@ export class SwappedBlocks {
   }
 
   /**
-   * Records copies of the blocks as they are now; submit before anything is written to them. Blocks
-   * that lie side by side in a pool are one copy.
+   * Records copies of the blocks as they are now, which is one mapping; submit before anything is
+   * written to them.
    * @returns Resolves when the host has them.
    */
   async out(swaps: readonly BlockSwap[]): Promise<void> {
-    const arrivals = runsOf(swaps).flatMap((run) => {
-      const kept = run.map((swap) => this.#keep(swap));
-      return this.#slices(run[0], run.length).map(async (slice, layer) => {
-        const bytes = await this.#device.readback(slice);
-        kept.forEach((layers, i) => {
-          layers[layer] = bytes.subarray(i * this.#blockBytes, (i + 1) * this.#blockBytes);
-        });
-      });
+    if (swaps.length === 0) return;
+    const kept = swaps.map((swap) => this.#keep(swap));
+    const slices = swaps.flatMap((swap) => this.#slices(swap));
+    const bytes = await this.#device.readback(...slices);
+    let end = 0;
+    swaps.forEach(({ group }, i) => {
+      for (let layer = 0; layer < this.#groups[group].layers.length; layer++) {
+        kept[i][layer] = bytes.subarray(end, end + this.#blockBytes);
+        end += this.#blockBytes;
+      }
     });
-    await Promise.all(arrivals);
   }
 
   /** Writes blocks that have arrived; takes effect before the next submission. */
   in(swaps: readonly BlockSwap[]): void {
     for (const swap of swaps) {
       const layers = this.#kept.get(swap.sequenceId)!.get(`${swap.group}/${swap.index}`)!;
-      this.#slices(swap, 1).forEach(({ buffer, offsetBytes }, layer) => {
+      this.#slices(swap).forEach(({ buffer, offsetBytes }, layer) => {
         this.#device.write(buffer as DeviceBuffer, offsetBytes, layers[layer]);
       });
     }
@@ -61,14 +62,14 @@ export class SwappedBlocks {
     this.#kept.delete(id);
   }
 
-  /** Adjacent blocks of a group in each of its layers. */
-  #slices({ group, block }: BlockSwap, numBlocks: number): BufferSlice[] {
+  /** The block in each layer of its group. */
+  #slices({ group, block }: BlockSwap): BufferSlice[] {
     return this.#groups[group].layers.map((layer) => {
       const { buffer, offsetBytes } = this.#kvPools[layer];
       return {
         buffer,
         offsetBytes: offsetBytes + block * this.#blockBytes,
-        sizeBytes: numBlocks * this.#blockBytes,
+        sizeBytes: this.#blockBytes,
       };
     });
   }
@@ -81,16 +82,4 @@ export class SwappedBlocks {
     kept.set(`${group}/${index}`, layers);
     return layers;
   }
-}
-
-/** Of one group and in adjacent blocks. */
-function runsOf(swaps: readonly BlockSwap[]): BlockSwap[][] {
-  const sorted = [...swaps].sort((a, b) => a.group - b.group || a.block - b.block);
-  const runs: BlockSwap[][] = [];
-  for (const swap of sorted) {
-    const last = runs.at(-1)?.at(-1);
-    if (last?.group === swap.group && last.block + 1 === swap.block) runs.at(-1)!.push(swap);
-    else runs.push([swap]);
-  }
-  return runs;
 }

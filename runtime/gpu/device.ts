@@ -142,11 +142,13 @@ export class GpuDevice implements Device {
     for (const call of calls) this.#recorder.dispatch(call);
   }
 
-  async readback({ buffer, offsetBytes, sizeBytes }: BufferSlice): Promise<Uint8Array> {
+  async readback(...slices: BufferSlice[]): Promise<Uint8Array> {
     this.#check();
-    const source = this.#gpuBuffer(buffer.id);
-    const bytes = this.#readbacks.copy(this.#recorder.encoder(), source, offsetBytes, sizeBytes);
-    this.counters.readBytes += sizeBytes;
+    const sources = slices.map(({ buffer, offsetBytes, sizeBytes }) => {
+      this.counters.readBytes += sizeBytes;
+      return { source: this.#gpuBuffer(buffer.id), offsetBytes, sizeBytes };
+    });
+    const bytes = this.#readbacks.copy(this.#recorder.encoder(), sources);
     const value = await bytes.catch((cause) => {
       // A browser rejects the mapping before it says that the device is lost.
       throw this.#failure ?? lostError({ reason: "unknown", message: `readback: ${cause}` });

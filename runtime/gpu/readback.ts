@@ -3,6 +3,12 @@
 /** Room behind each copy for what may come with it. */
 const RIDER_BYTES = 16;
 
+export interface ReadbackSource {
+  readonly source: GPUBuffer;
+  readonly offsetBytes: number;
+  readonly sizeBytes: number;
+}
+
 interface Pending {
   readonly staging: GPUBuffer;
   readonly sizeBytes: number;
@@ -25,14 +31,15 @@ export class ReadbackPool {
     return this.#pending.length;
   }
 
-  copy(
-    encoder: GPUCommandEncoder,
-    source: GPUBuffer,
-    offsetBytes: number,
-    sizeBytes: number,
-  ): Promise<Uint8Array> {
-    const staging = this.#take(sizeBytes + RIDER_BYTES);
-    encoder.copyBufferToBuffer(source, offsetBytes, staging, 0, sizeBytes);
+  /** One after another, in one mapping. */
+  copy(encoder: GPUCommandEncoder, sources: readonly ReadbackSource[]): Promise<Uint8Array> {
+    const total = sources.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const staging = this.#take(total + RIDER_BYTES);
+    let sizeBytes = 0;
+    for (const { source, offsetBytes, sizeBytes: length } of sources) {
+      encoder.copyBufferToBuffer(source, offsetBytes, staging, sizeBytes, length);
+      sizeBytes += length;
+    }
     return new Promise((resolve, reject) => {
       this.#pending.push({ staging, sizeBytes, resolve, reject });
     });

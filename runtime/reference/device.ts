@@ -130,14 +130,20 @@ export class ReferenceDevice implements Device {
     }
   }
 
-  async readback({ buffer, offsetBytes, sizeBytes }: BufferSlice): Promise<Uint8Array> {
+  async readback(...slices: BufferSlice[]): Promise<Uint8Array> {
     this.#check();
-    this.#bytes(buffer.id);
-    this.counters.readBytes += sizeBytes;
+    const totalBytes = slices.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    for (const { buffer } of slices) this.#bytes(buffer.id);
+    this.counters.readBytes += totalBytes;
     return new Promise((resolve, reject) => {
       this.#refusals.add(reject);
       this.#recorded.push(() => {
-        const bytes = new Uint8Array(this.#bytes(buffer.id), offsetBytes, sizeBytes).slice();
+        const bytes = new Uint8Array(totalBytes);
+        let end = 0;
+        for (const { buffer, offsetBytes, sizeBytes } of slices) {
+          bytes.set(new Uint8Array(this.#bytes(buffer.id), offsetBytes, sizeBytes), end);
+          end += sizeBytes;
+        }
         // As on a GPU, the bytes come in a later task, so callers may rely on that order.
         setTimeout(() => {
           this.#refusals.delete(reject);

@@ -17,9 +17,9 @@ class UnorderedDevice extends ReferenceDevice {
   #numAsked = 0;
   #latest = 0;
 
-  override async readback(slice: BufferSlice): Promise<Uint8Array> {
+  override async readback(...slices: BufferSlice[]): Promise<Uint8Array> {
     const turn = ++this.#numAsked;
-    const bytes = await super.readback(slice);
+    const bytes = await super.readback(...slices);
     await new Promise((resolve) => setTimeout(resolve, 100 * this.#random()));
     if (turn < this.#latest) this.numOvertaken += 1;
     this.#latest = Math.max(turn, this.#latest);
