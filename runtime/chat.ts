@@ -43,6 +43,7 @@ export interface ChatCompletionRequest {
   readonly client?: string;
   readonly program?: string;
   readonly session?: string;
+  readonly cache_salt?: string;
   /** More variables for the chat template, e.g. `{ enable_thinking: false }`. */
   readonly chat_template_kwargs?: Readonly<Record<string, unknown>>;
 }
@@ -191,6 +192,7 @@ function tokenRequest(engine: ChatHost, request: ChatCompletionRequest): Generat
     client: request.client,
     program: request.program,
     session: request.session,
+    cacheSalt: request.cache_salt,
   };
   // OpenAI's clients write null for what is left out.
   const given = Object.entries(generate).map(([field, value]) => [field, value ?? undefined]);

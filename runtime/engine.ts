@@ -152,8 +152,8 @@ export class Engine {
     index: number,
     forkOf: SequenceId | undefined,
   ): SequenceId {
-    const { priority, deadlineMs, client, program, session } = request;
-    const scheduling = { priority, deadlineMs, client, program, session };
+    const { priority, deadlineMs, client, program, session, cacheSalt } = request;
+    const scheduling = { priority, deadlineMs, client, program, session, cacheSalt };
     const sampling = this.text.resolveSampling(request, index);
     try {
       checkLength(promptIds.length, maxTokens, this.plan.maxContext);

@@ -48,6 +48,11 @@ export interface SchedulingOptions {
   readonly program?: string;
   /** `id` of an `engine.session()`, which may hold what this request computes for the next one. */
   readonly session?: string;
+  /**
+   * Nothing computed is shared with requests of another salt, so that the time to a first token tells
+   * nobody what others asked. Default: all requests have one.
+   */
+  readonly cacheSalt?: string;
 }
 
 export interface GenerateRequest extends SamplingOptions, SchedulingOptions {
@@ -181,6 +186,7 @@ function* problems(request: GenerateRequest, vocabSize: number): Iterable<Proble
   yield* label("client", request.client);
   yield* label("program", request.program);
   yield* label("session", request.session);
+  yield* label("cacheSalt", request.cacheSalt);
   yield* flag("ignoreEos", request.ignoreEos);
   yield* flag("skipSpecialTokens", request.skipSpecialTokens);
   const stops: unknown = stopList(request);

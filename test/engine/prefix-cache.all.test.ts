@@ -49,9 +49,9 @@ describe.each(storages)("KV cache in %s", (kv) => {
   });
 
   /** The answer, and where its first row began. */
-  async function asked(subject: Subject, prompt: readonly number[]) {
+  async function asked(subject: Subject, prompt: readonly number[], cacheSalt?: string) {
     const numSteps = subject.steps.length;
-    const answer = visible(await ask(subject.door, request(prompt)));
+    const answer = visible(await ask(subject.door, { ...request(prompt), cacheSalt }));
     await settled(subject);
     const rows = subject.steps.slice(numSteps).flatMap(({ plan }) => plan.rows);
     return { answer, from: rows[0].tokens.from };
@@ -74,6 +74,15 @@ describe.each(storages)("KV cache in %s", (kv) => {
       expect(from).toBe(B * Math.floor(numShared / B));
       expect(answer).toEqual((await asked(plain, prompt)).answer);
     }
+  });
+
+  test("nothing is shared with a request of another salt", async () => {
+    const prompt = randomIds(70, 12);
+    const plainFirst = await asked(cached, prompt);
+    const salted = await asked(cached, prompt, "reader 1");
+    expect([plainFirst.from, salted.from]).toEqual([0, 0]);
+    expect((await asked(cached, prompt, "reader 1")).from).toBe(2 * B);
+    expect(salted.answer).toEqual(plainFirst.answer);
   });
 
   test("the next turn of a conversation begins behind the last answer", async () => {
