@@ -32,4 +32,5 @@ export type { LoadModelOptions } from "./runtime/load-model.ts";
 export type { EngineMetrics } from "./runtime/metrics.ts";
 export type * from "./runtime/request.ts";
 export type { Session } from "./runtime/session.ts";
+export type { PlanListener } from "./runtime/telemetry.ts";
 export type { Trace, TraceEvent } from "./runtime/trace.ts";

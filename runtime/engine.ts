@@ -29,13 +29,15 @@ import { requireSound, type SelfTestReport, selfTest } from "./self-test.ts";
 import { openSession, type Session } from "./session.ts";
 import { StepLoop } from "./step-loop.ts";
 import { SwappedBlocks } from "./swapped-blocks.ts";
-import { Telemetry } from "./telemetry.ts";
+import { type PlanListener, Telemetry } from "./telemetry.ts";
 import { TextModel } from "./text-model.ts";
 import type { Trace } from "./trace.ts";
 
 export interface EngineOptions extends LoadModelOptions, SchedulerOptions {
   /** Sees every plan, for traces and tests. */
   readonly onPlan?: (plan: WorkPlan) => void;
+  /** Sees when every plan was made, submitted and read back, for cost models. */
+  readonly onRead?: PlanListener;
 }
 
 export class Engine {
@@ -78,8 +80,8 @@ export class Engine {
     const scheduler = modelScheduler(plan, options);
     const now = () => performance.now();
     const names = { model: plan.spec.modelType, adapter: device.info.adapter };
-    const observer = new Telemetry({ scheduler, now, ...names });
-    const { onPlan } = options;
+    const { onPlan, onRead } = options;
+    const observer = new Telemetry({ scheduler, now, onRead, ...names });
     const swapped = new SwappedBlocks(runner, plan.kv);
     const parts = { runner, sampler, copier, swapped, scheduler };
     const loop = new StepLoop({ ...parts, now, onPlan, observer });

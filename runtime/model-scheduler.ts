@@ -7,6 +7,7 @@ import {
   type Scheduler,
   type SchedulerConfig,
   SchedulerError,
+  UNKNOWN_DEVICE,
 } from "../scheduler/index.ts";
 import type { ModelPlan } from "./load-model.ts";
 
@@ -58,16 +59,6 @@ export function modelScheduler(plan: ModelPlan, options: SchedulerOptions): Sche
     forcePreemptionEvery: options.forcePreemptionEvery,
   });
 }
-
-/**
- * A slow integrated GPU. The first plan that is measured corrects it, on any device; too slow, it
- * makes that plan a small one, while too fast would make it stall a page.
- */
-const UNKNOWN_DEVICE = {
-  ...{ bytesPerSecond: 10e9, flopsPerSecond: 100e9, overheadMs: 1 },
-  /** Through a browser's process border; not learnt, so rather too slow. */
-  hostBytesPerSecond: 1e9,
-};
 
 /** Bytes and FLOPs from the model's headers. */
 function profile({ spec, weights, weightBytes, kv }: ModelPlan): RooflineProfile {

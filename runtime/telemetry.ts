@@ -15,7 +15,11 @@ export interface TelemetryOptions {
   /** Names for the trace. */
   readonly model: string;
   readonly adapter: string;
+  readonly onRead?: PlanListener;
 }
+
+/** Hears of every plan when its tokens came to the host, in the order in which the plans were made. */
+export type PlanListener = (plan: WorkPlan, times: PlanTimes & { plannedMs: number }) => void;
 
 export class Telemetry implements LoopObserver {
   readonly #options: TelemetryOptions;
@@ -56,7 +60,8 @@ export class Telemetry implements LoopObserver {
     this.#metrics.plan(plan, nowMs);
   }
 
-  onCommit(plan: WorkPlan, { submittedMs, gpuMs, readMs }: PlanTimes): void {
+  onCommit(plan: WorkPlan, times: PlanTimes): void {
+    const { submittedMs, gpuMs, readMs } = times;
     const plannedMs = this.#plannedMs.shift()!;
     // The GPU runs plans in order: each begins when it is there and the one before has ended.
     const startMs = Math.max(submittedMs, this.#gpuFreeMs);
@@ -65,6 +70,7 @@ export class Telemetry implements LoopObserver {
     const lagSteps = this.#plannedMs.length;
     this.#metrics.commit(plan, { gpuMs, readMs, lagMs: readMs - endMs, lagSteps });
     this.#trace.commit(plan, { plannedMs, startMs, endMs, gpuMs });
+    this.#options.onRead?.(plan, { ...times, plannedMs });
   }
 
   onEnd(id: SequenceId, end: "finished" | "aborted", nowMs: number): void {

@@ -75,6 +75,16 @@ export interface RooflineProfile {
   readonly hostBytesPerSecond?: number;
 }
 
+/**
+ * A slow integrated GPU. The first plan that is measured corrects it, on any device; too slow, it
+ * makes that plan a small one, while too fast would make it stall a page.
+ */
+export const UNKNOWN_DEVICE = {
+  ...{ bytesPerSecond: 10e9, flopsPerSecond: 100e9, overheadMs: 1 },
+  /** Through a browser's process border; not learnt, so rather too slow. */
+  hostBytesPerSecond: 1e9,
+};
+
 /** max(bytes/BW, FLOPs/P) and the overhead, in milliseconds. */
 export function rooflineMs(profile: RooflineProfile, work: PlanWork): number {
   const { weightBytes, kvBytesPerToken, flopsPerToken, flopsPerAttended } = profile;

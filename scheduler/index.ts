@@ -7,6 +7,7 @@ export {
   type PlanWork,
   type RooflineProfile,
   rooflineMs,
+  UNKNOWN_DEVICE,
 } from "./cost-model.ts";
 export { SchedulerError, type SchedulerErrorCode } from "./errors.ts";
 export type { SchedulerEvent } from "./event.ts";

@@ -2,14 +2,17 @@
  * `weft bench serve`: what many readers at once see of an engine as it serves. Closed loop by the
  * number of clients, open loop by the load; the figures are docs/metrics.md's, at the reader's end.
  */
+import { writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { TraceRequest } from "../../scheduler/index.ts";
 import { defineCommand, log, printJson } from "./command.ts";
 import { modelOptions, openEngine } from "./model-options.ts";
 import { flag, integer, integers, numbers, text } from "./option-types.ts";
+import { PlanMeter } from "./plan-meter.ts";
 import { ServeBench, type ServeRun } from "./serve-run.ts";
 import { longestOf, scaledTo, workload } from "./serve-workload.ts";
 import { type Column, table } from "./table.ts";
+import { requireFolder } from "./text-file.ts";
 
 const CLOSED = [1, 2, 4, 8, 16];
 const MANY = Number.MAX_SAFE_INTEGER;
@@ -23,6 +26,7 @@ const options = {
   trace: text("F", "lengths of an Azure CSV or Mooncake JSONL, also .gz; default built in"),
   requests: integer(1, 100_000, "of each run; default 4 for each client, at least 16"),
   longest: integer(2, MANY, "tokens of the longest request, all scaled alike; built-in: 1024"),
+  profile: text("F.json", "write what plans cost here, for weft simulate --hardware F.json"),
   seed: integer(0, MANY, "of lengths, prompts and arrivals; default 0"),
   json: flag("one JSON object on stdout"),
 };
@@ -32,13 +36,16 @@ export const benchServe = defineCommand({
   summary: "speed, latency and fairness while many requests are served at once",
   options,
   run: async (values, terminal) => {
-    const { model = "demo", seed = 0, load: loads = [], trace, longest } = values;
+    const { model = "demo", seed = 0, load: loads = [], trace, longest, profile } = values;
+    if (profile !== undefined) requireFolder(profile, "--profile");
     const concurrency = values.concurrency ?? (loads.length > 0 ? [Math.max(...CLOSED)] : CLOSED);
     const most = Math.max(...concurrency);
     const numRequests = (clients: number) => values.requests ?? Math.max(16, 4 * clients);
+    const meter = new PlanMeter();
     const lengths = workload(trace, numRequests(most), seed);
     const { engine } = await openEngine({ ...values, model }, terminal, {
       maxRows: Math.max(16, most),
+      onRead: meter.onRead,
     });
     try {
       const { adapter, kind: device } = engine.device.info;
@@ -57,13 +64,17 @@ export const benchServe = defineCommand({
       const runs: ServeRun[] = [];
       for (const clients of concurrency) {
         log(terminal, `${clients} at once`);
-        runs.push(await bench.closed(requests.slice(0, numRequests(clients)), clients));
+        await bench.warmUp(clients);
+        const some = requests.slice(0, numRequests(clients));
+        runs.push(await meter.during(() => bench.closed(some, clients)));
       }
       const capacity = requestsPerS(runs, requests);
       for (const load of loads) {
         log(terminal, `load ${load}: ${(load * capacity).toPrecision(3)} requests per second`);
-        runs.push(await bench.open(requests, load, load * capacity));
+        runs.push(await meter.during(() => bench.open(requests, load, load * capacity)));
       }
+      if (profile !== undefined)
+        writeFileSync(profile, `${JSON.stringify(meter.hardware(engine.plan))}\n`);
       if (values.json) printJson(terminal, { ...about, capacityRequestsPerS: capacity, runs });
       else terminal.stdout.write(`${adapter}\n${workloadLine}\n${table(COLUMNS, runs)}`);
       return 0;

@@ -85,7 +85,7 @@ export interface LoadedEngine {
 export async function openEngine(
   values: ModelValues,
   terminal: Terminal,
-  more: Pick<CreateEngineOptions, "maxRows" | "onPlan" | "prefixCache" | "quantumMs"> & {
+  more: Pick<CreateEngineOptions, "maxRows" | "onPlan" | "onRead" | "prefixCache" | "quantumMs"> & {
     readonly device?: Device;
   } = {},
 ): Promise<LoadedEngine> {

@@ -51,27 +51,33 @@ type Lengths = readonly TraceRequest[];
 export class ServeBench {
   readonly #engine: Engine;
   readonly #terminal: Terminal;
+  readonly #seed: number;
+  /** Of prompts. */
   readonly #random;
 
   constructor(engine: Engine, terminal: Terminal, seed: number) {
     this.#engine = engine;
     this.#terminal = terminal;
+    this.#seed = seed;
     this.#random = seededRandom(seed);
   }
 
+  /** One request for each client, which no figure counts. */
+  async warmUp(clients: number): Promise<void> {
+    const lengths = Array.from({ length: clients }, () => WARM_UP);
+    await closedLoop(this.#service(), this.#prompts(lengths), clients);
+  }
+
   async closed(lengths: Lengths, clients: number): Promise<ServeRun> {
-    const warmUp = Array.from({ length: clients }, () => WARM_UP);
-    await closedLoop(this.#service(), this.#prompts(warmUp), clients);
     const prompts = this.#prompts(lengths);
     return this.#measure("closed", lengths.length, (service) =>
       closedLoop(service, prompts, clients),
     );
   }
 
-  /** After a closed loop, which has warmed up what there is. */
   async open(lengths: Lengths, load: number, perSecond: number): Promise<ServeRun> {
     const prompts = this.#prompts(lengths);
-    const arrivals = poissonArrivals(lengths.length, perSecond, this.#random);
+    const arrivals = poissonArrivals(lengths.length, perSecond, seededRandom(this.#seed));
     return this.#measure(load, lengths.length, (service) => openLoop(service, prompts, arrivals));
   }
 

@@ -2,8 +2,8 @@
  * `weft simulate`: request traces through the real scheduler on a virtual clock, policy beside
  * policy. Needs no GPU and no model. Owns files and the table; the figures are the scheduler's.
  */
-import { existsSync, writeFileSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import {
   type HardwareName,
@@ -24,7 +24,7 @@ import { type Option, UsageError, unknown } from "./option.ts";
 import { flag, integer, number, text } from "./option-types.ts";
 import { simulateReport } from "./simulate-report.ts";
 import { type Column, table } from "./table.ts";
-import { readTextFile } from "./text-file.ts";
+import { readTextFile, requireFolder } from "./text-file.ts";
 
 const POLICIES = Object.keys(policies) as PolicyName[];
 /** Without a quantum nothing is cut, and these are as any other. */
@@ -84,8 +84,7 @@ export const simulate = defineCommand({
   options,
   run: async (values, terminal) => {
     const { kvTokens = 32_768, seed = 0, report, load: loads = ["backlog"] } = values;
-    if (report !== undefined && !existsSync(dirname(report)))
-      throw new UsageError(`--report: there is no folder ${dirname(report)}; create it first`);
+    if (report !== undefined) requireFolder(report, "--report");
     const { quantum: quantumMs } = values;
     const chosen = values.policies ?? POLICIES.filter((name) => quantumMs || !cuts(name));
     const idle = chosen.find(cuts);

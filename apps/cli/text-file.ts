@@ -1,7 +1,9 @@
-/** A text from a file, packed with gzip or not. */
+/** Files that a command is told of: a text, packed with gzip or not, and where one is to be written. */
 import { existsSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { WeftError } from "../../node.ts";
+import { UsageError } from "./option.ts";
 
 /** @throws {WeftError} `file_not_found`, `read_failed`. */
 export function readTextFile(path: string): string {
@@ -17,4 +19,10 @@ export function readTextFile(path: string): string {
       cause,
     });
   }
+}
+
+/** Asked for before the work whose result is written. @throws {UsageError} */
+export function requireFolder(path: string, option: string): void {
+  if (!existsSync(dirname(path)))
+    throw new UsageError(`${option}: there is no folder ${dirname(path)}; create it first`);
 }

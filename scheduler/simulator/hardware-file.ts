@@ -1,6 +1,7 @@
 /** Reads a hardware profile from JSON: every field is checked, and none is unknown. */
 import { SchedulerError } from "../errors.ts";
-import type { HardwareProfile, ModelShape } from "./hardware.ts";
+import type { HardwareProfile, ModelShape, RatedGpu } from "./hardware.ts";
+import { isMeasured, type MeasuredGpu } from "./measured-gpu.ts";
 
 type Rule =
   | "a number above 0"
@@ -8,10 +9,19 @@ type Rule =
   | "a number from 0 to 1"
   | "a whole number of 1 or more";
 
-const DEVICE: Record<keyof HardwareProfile["gpu"], Rule> = {
+const RATED: Record<keyof RatedGpu, Rule> = {
   gbPerS: "a number above 0",
   tflopPerS: "a number above 0",
   submitMs: "a number of 0 or more",
+  readbackMs: "a number of 0 or more",
+};
+const MEASURED: Record<Exclude<keyof MeasuredGpu, "spread">, Rule> = {
+  planMs: "a number of 0 or more",
+  rowMs: "a number of 0 or more",
+  tileMs: "a number of 0 or more",
+  attendedMs: "a number of 0 or more",
+  gapMs: "a number of 0 or more",
+  hostMs: "a number of 0 or more",
   readbackMs: "a number of 0 or more",
 };
 
@@ -37,10 +47,14 @@ const STREAMING: Record<keyof NonNullable<HardwareProfile["streaming"]>, Rule> =
 /** @throws {SchedulerError} "bad_config". */
 export function readHardware(text: string): HardwareProfile {
   const profile = object(parse(text), "the profile", ["gpu", "model", "streaming"]);
-  const gpu = object(profile.gpu, "gpu", Object.keys(DEVICE));
+  const wasMeasured = isMeasured(Object(profile.gpu));
+  const rules = wasMeasured ? MEASURED : RATED;
+  const keys = [...Object.keys(rules), ...(wasMeasured ? ["spread"] : [])];
+  const gpu = object(profile.gpu, "gpu", keys);
   const model = object(profile.model, "model", Object.keys({ ...DENSE, ...EXPERTS }));
   const isMixture = Object.keys(EXPERTS).some((key) => key in model);
-  check(gpu, "gpu", DEVICE);
+  check(gpu, "gpu", rules);
+  if (wasMeasured) checkSpread(gpu.spread);
   check(model, "model", isMixture ? { ...DENSE, ...EXPERTS } : DENSE);
   const { numExperts, numActiveExperts } = model as unknown as Required<ModelShape>;
   if (isMixture && numActiveExperts > numExperts)
@@ -48,6 +62,7 @@ export function readHardware(text: string): HardwareProfile {
   if (profile.streaming === undefined) return { gpu, model } as unknown as HardwareProfile;
   const streaming = object(profile.streaming, "streaming", Object.keys(STREAMING));
   check(streaming, "streaming", STREAMING);
+  if (wasMeasured) refuse("streaming", streaming, "left out: what gpu costs was measured");
   if (!isMixture) refuse("streaming", streaming, "left out: model has no experts");
   return { gpu, model, streaming } as unknown as HardwareProfile;
 }
@@ -72,6 +87,12 @@ function check(values: Record<string, unknown>, name: string, rules: Record<stri
     };
     if (!holds[rule]) refuse(`${name}.${key}`, value, rule);
   }
+}
+
+function checkSpread(value: unknown): void {
+  const isList = Array.isArray(value) && value.length > 0;
+  if (!isList || !value.every((ratio) => Number.isFinite(ratio) && ratio > 0))
+    refuse("gpu.spread", value, "a list of numbers above 0");
 }
 
 function parse(text: string): unknown {

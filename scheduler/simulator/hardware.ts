@@ -3,16 +3,10 @@
  * have the round figures of their class; nothing here was measured.
  */
 import { type CostModel, type PlanWork, type RooflineProfile, rooflineMs } from "../cost-model.ts";
+import { isMeasured, type MeasuredGpu, measuredCosts } from "./measured-gpu.ts";
 
 export interface HardwareProfile {
-  readonly gpu: {
-    readonly gbPerS: number;
-    readonly tflopPerS: number;
-    /** GPU time of a plan besides its bytes and arithmetic: submission, dispatches. */
-    readonly submitMs: number;
-    /** From the end of a plan on the GPU until the host has read what it sampled. */
-    readonly readbackMs: number;
-  };
+  readonly gpu: RatedGpu | MeasuredGpu;
   readonly model: ModelShape;
   /** Of a mixture whose experts do not all fit; default: they do. */
   readonly streaming?: {
@@ -21,6 +15,16 @@ export interface HardwareProfile {
     /** The others come from the host so fast. */
     readonly gbPerS: number;
   };
+}
+
+/** What a GPU's plans cost by its rates. */
+export interface RatedGpu {
+  readonly gbPerS: number;
+  readonly tflopPerS: number;
+  /** GPU time of a plan besides its bytes and arithmetic: submission, dispatches. */
+  readonly submitMs: number;
+  /** From the end of a plan on the GPU until the host has read what it sampled. */
+  readonly readbackMs: number;
 }
 
 /** A decoder with full attention; every layer alike. */
@@ -82,21 +86,21 @@ export const hardwareProfiles = {
 
 export type HardwareName = keyof typeof hardwareProfiles;
 
-/** What plans take: handed to the scheduler, and how long they then take on the virtual GPU. */
+/** What plans take on the virtual GPU. */
 export function hardwareCosts(hardware: HardwareProfile): CostModel {
-  const { gpu, model, streaming } = hardware;
+  const { gpu, model } = hardware;
+  if (isMeasured(gpu)) return measuredCosts(gpu, mlpShare(model));
+  return ratedCosts(hardware, gpu);
+}
+
+function ratedCosts(hardware: HardwareProfile, gpu: RatedGpu): CostModel {
+  const { model, streaming } = hardware;
   const { always, experts } = weights(model);
-  const { numExperts = 1, numActiveExperts = 1 } = model;
-  const activeShare = numActiveExperts / numExperts;
-  const attentionSize = model.numHeads * model.headSize;
-  const roofline: Omit<RooflineProfile, "weightBytes"> = {
+  const roofline = {
+    ...modelRoofline(model),
     bytesPerSecond: 1e9 * gpu.gbPerS,
     flopsPerSecond: 1e12 * gpu.tflopPerS,
     overheadMs: gpu.submitMs,
-    kvBytesPerToken:
-      2 * model.numKvHeads * model.headSize * model.bytesPerKvValue * model.numLayers,
-    flopsPerToken: 2 * (always + activeShare * experts),
-    flopsPerAttended: 4 * attentionSize * model.numLayers,
   };
   const headWeights = model.vocabSize * model.hiddenSize;
   return {
@@ -114,6 +118,22 @@ export function hardwareCosts(hardware: HardwareProfile): CostModel {
   };
 }
 
+/** Bytes and arithmetic of a model, all of its weights read. */
+export function modelRoofline(model: ModelShape): ModelRoofline {
+  const { numExperts = 1, numActiveExperts = 1 } = model;
+  const { always, experts } = weights(model);
+  return {
+    weightBytes: model.bytesPerWeight * (always + experts + model.vocabSize * model.hiddenSize),
+    kvBytesPerToken:
+      2 * model.numKvHeads * model.headSize * model.bytesPerKvValue * model.numLayers,
+    flopsPerToken: 2 * (always + (numActiveExperts / numExperts) * experts),
+    flopsPerAttended: 4 * model.numHeads * model.headSize * model.numLayers,
+    mlpShare: mlpShare(model),
+  };
+}
+
+type ModelRoofline = Omit<RooflineProfile, "bytesPerSecond" | "flopsPerSecond" | "overheadMs">;
+
 /** Of the experts, those that at least one of n tokens goes to, were each token's drawn evenly. */
 function touchedExperts({ numExperts = 1, numActiveExperts = 1 }: ModelShape, n: number): number {
   return 1 - (1 - numActiveExperts / numExperts) ** n;
@@ -127,7 +147,7 @@ export function streamedBytes(hardware: HardwareProfile, numTokens: number): num
 }
 
 /** By the weights that are read: exact where reading takes longest, and halves of a layer matter. */
-function mlpShare(model: ModelShape): number {
+export function mlpShare(model: ModelShape): number {
   const { numHeads, numKvHeads, headSize, numExperts = 1 } = model;
   const attention = 2 * (numHeads + numKvHeads) * headSize;
   const mlp = 3 * model.intermediateSize * numExperts;

@@ -2,8 +2,15 @@
 export type { Load } from "./arrivals.ts";
 export type { Curves } from "./curves.ts";
 export type { PolicyFigures } from "./figures.ts";
-export { type HardwareName, type HardwareProfile, hardwareProfiles } from "./hardware.ts";
+export { fitGpu, type MeasuredPlan } from "./fit.ts";
+export {
+  type HardwareName,
+  type HardwareProfile,
+  hardwareProfiles,
+  type ModelShape,
+} from "./hardware.ts";
 export { readHardware } from "./hardware-file.ts";
+export type { MeasuredGpu } from "./measured-gpu.ts";
 export { type PolicyName, policies } from "./policies.ts";
 export { readTrace } from "./read-trace.ts";
 export { type Replay, type ReplayOptions, replay } from "./replay.ts";

@@ -3,12 +3,17 @@
  * model says. The scheduler is the real one, driven through its public interface; planning is free.
  */
 import { assert } from "../assert.ts";
+import { type CostModel, LearnedCosts, partsMs, UNKNOWN_DEVICE } from "../cost-model.ts";
 import { SchedulerError } from "../errors.ts";
 import { type RequestRecord, requestRecord } from "../metrics/request-record.ts";
+import { type Random, seededRandom } from "../random.ts";
 import { createScheduler, type Scheduler } from "../scheduler.ts";
+import { Stages } from "../stages.ts";
 import type { SampledOutcome, SequenceId, WorkPlan } from "../work-plan.ts";
-import { type HardwareProfile, hardwareCosts } from "./hardware.ts";
+import { type HardwareProfile, hardwareCosts, type ModelShape, modelRoofline } from "./hardware.ts";
 import { KvMeter } from "./kv-meter.ts";
+import { isMeasured, type MeasuredGpu } from "./measured-gpu.ts";
+import { planParts } from "./plan-parts.ts";
 import type { PolicyOverlay } from "./policies.ts";
 import { ownId, promptIds } from "./prompt-ids.ts";
 import type { TraceRequest } from "./trace.ts";
@@ -19,6 +24,11 @@ export interface ReplayOptions {
   readonly kvTokens: number;
   readonly policy: PolicyOverlay;
   readonly seed: number;
+  /**
+   * A closed loop: so many clients, each of which sends the next of the requests when it has its
+   * answer, whatever the requests' arrival and client. Default: requests come when they come.
+   */
+  readonly clients?: number;
 }
 
 /** What became of one request: superseded is "aborted", too long even alone is "rejected". */
@@ -79,7 +89,11 @@ interface InFlightPlan {
 
 class Run {
   readonly #scheduler: Scheduler;
-  readonly #readbackMs: number;
+  readonly #delays: Pick<MeasuredGpu, "gapMs" | "hostMs" | "readbackMs">;
+  readonly #stages: Stages;
+  readonly #spread: readonly number[] = [1];
+  readonly #random: Random;
+  readonly #costs: CostModel;
   readonly #maxTokens: number;
   readonly #progress: readonly Progress[];
   readonly #inFlight: InFlightPlan[] = [];
@@ -93,27 +107,35 @@ class Run {
   /** Those whose time is known, in order; they come one after the other. */
   readonly #due: { readonly id: SequenceId; readonly ms: number }[] = [];
   #numArrived = 0;
+  /** Those that came, or will whatever happens; in a closed loop the others come when one ends. */
+  #numAsked: number;
   /** When the GPU will have run all it was given. */
   #gpuFreeMs = 0;
+  /** When the host will have submitted all it planned. */
+  #hostFreeMs = 0;
   #computedTokens = 0;
   #surplusTokens = 0;
 
   constructor(requests: readonly TraceRequest[], options: ReplayOptions) {
-    const { hardware, kvTokens, policy, seed } = options;
-    const costs = hardwareCosts(hardware);
+    const { hardware, kvTokens, policy, seed, clients } = options;
     const numBlocks = Math.floor(kvTokens / BLOCK_TOKENS);
-    this.#readbackMs = hardware.gpu.readbackMs;
+    const { gpu, model } = hardware;
+    this.#delays = { gapMs: 0, hostMs: 0, ...gpu };
+    if (isMeasured(gpu)) this.#spread = gpu.spread;
+    this.#random = seededRandom(seed);
+    this.#costs = hardwareCosts(hardware);
+    this.#stages = new Stages(model.numLayers, this.#costs.mlpShare ?? 0.5);
     // While a plan is being read back, so many of the shortest plans run.
-    const shortestMs = costs.predictMs({ numTokens: 1, numKvTokens: 1, numAttended: 1 });
+    const shortestMs = this.#costs.predictMs({ numTokens: 1, numKvTokens: 1, numAttended: 1 });
     this.#scheduler = createScheduler({
-      numLayers: hardware.model.numLayers,
+      numLayers: model.numLayers,
       kvGroups: [{ kind: "full", numBlocks: numBlocks + 1 }],
       blockTokens: BLOCK_TOKENS,
       maxTokensPerPlan: MAX_TOKENS_PER_PLAN,
       maxRows: MAX_ROWS,
-      maxRunAhead: Math.min(8, 1 + Math.ceil(this.#readbackMs / shortestMs)),
+      maxRunAhead: Math.min(8, 1 + Math.ceil(gpu.readbackMs / shortestMs)),
       maxParkedTokens: 2 * (policy.maxTokensPerPlan ?? MAX_TOKENS_PER_PLAN),
-      costs,
+      costs: isMeasured(gpu) ? learned(this.#costs, model) : this.#costs,
       seed,
       ...policy,
     });
@@ -127,11 +149,13 @@ class Run {
       ids: undefined,
       numEverComputed: 0,
     }));
-    requests.forEach(({ after, arrivalMs }, id) => {
+    this.#numAsked = clients === undefined ? requests.length : 0;
+    requests.slice(0, this.#numAsked).forEach(({ after, arrivalMs }, id) => {
       if (after === undefined) this.#due.push({ id, ms: arrivalMs });
       else this.#followers.set(after, [...(this.#followers.get(after) ?? []), id]);
     });
     this.#due.sort((a, b) => a.ms - b.ms);
+    for (let client = 0; client < (clients ?? 0); client++) this.#askNext(`client ${client}`);
   }
 
   toTheEnd(): void {
@@ -173,7 +197,8 @@ class Run {
       const before = request.after === undefined ? undefined : this.#progress[request.after].ids;
       progress.ids = promptIds(id, request, before);
       try {
-        const start = { ...request, id, maxTokens: this.#maxTokens, promptIds: progress.ids };
+        const { maxTokens = this.#maxTokens } = request;
+        const start = { ...request, id, maxTokens, promptIds: progress.ids };
         for (const { sequenceId } of this.#scheduler.add(start, this.#nowMs)) {
           this.#progress[sequenceId].record.end = "aborted";
           this.#kv.hold(sequenceId, 0);
@@ -181,8 +206,23 @@ class Run {
       } catch (error) {
         if (!(error instanceof SchedulerError && error.code === "request_too_long")) throw error;
         progress.record.end = "rejected";
+        this.#askNext(progress.record.client);
       }
     }
+  }
+
+  /** A client of a closed loop has its answer. */
+  #askNext(client: string): void {
+    if (this.#numAsked === this.#progress.length) return;
+    const id = this.#numAsked++;
+    const progress = this.#progress[id];
+    progress.record = { ...progress.record, request: { ...progress.record.request, client } };
+    this.#comes(id, this.#nowMs);
+  }
+
+  #comes(id: SequenceId, ms: number): void {
+    const at = this.#due.findIndex((other, i) => i >= this.#numArrived && other.ms > ms);
+    this.#due.splice(at < 0 ? this.#due.length : at, 0, { id, ms });
   }
 
   /** Its session may hold what it has, and the request that comes after it is due. */
@@ -191,11 +231,9 @@ class Run {
     const { session, holdMs } = this.#progress[id].record.request;
     if (session !== undefined && holdMs !== undefined)
       this.#scheduler.hold(session, holdMs, this.#nowMs);
-    for (const next of this.#followers.get(id) ?? []) {
-      const ms = this.#nowMs + this.#progress[next].record.request.arrivalMs;
-      const at = this.#due.findIndex((other, i) => i >= this.#numArrived && other.ms > ms);
-      this.#due.splice(at < 0 ? this.#due.length : at, 0, { id: next, ms });
-    }
+    for (const next of this.#followers.get(id) ?? [])
+      this.#comes(next, this.#nowMs + this.#progress[next].record.request.arrivalMs);
+    this.#askNext(this.#progress[id].record.client);
   }
 
   #commit(): void {
@@ -228,11 +266,16 @@ class Run {
       const plan = this.#scheduler.schedule(this.#nowMs);
       if (plan === "idle") return;
       this.#count(plan);
-      // What is predicted is what it takes: the scheduler was given the same costs.
-      const gpuMs = plan.predictedMs;
-      this.#gpuFreeMs = Math.max(this.#gpuFreeMs, this.#nowMs) + gpuMs;
-      this.#inFlight.push({ plan, gpuMs, visibleMs: this.#gpuFreeMs + this.#readbackMs });
+      const { gapMs, hostMs, readbackMs } = this.#delays;
+      const gpuMs = this.#drawn() * partsMs(this.#costs, planParts(plan, this.#stages));
+      this.#hostFreeMs = Math.max(this.#hostFreeMs, this.#nowMs) + hostMs;
+      this.#gpuFreeMs = Math.max(this.#gpuFreeMs + gapMs, this.#hostFreeMs) + gpuMs;
+      this.#inFlight.push({ plan, gpuMs, visibleMs: this.#gpuFreeMs + readbackMs });
     }
+  }
+
+  #drawn(): number {
+    return this.#spread[Math.floor(this.#random() * this.#spread.length)];
   }
 
   #count({ preempted, rows }: WorkPlan): void {
@@ -260,4 +303,14 @@ class Run {
     this.#timeline.running.push(this.#scheduler.numRunning);
     this.#timeline.kvShare.push(this.#kv.share);
   }
+}
+
+/** What an engine's scheduler knows once it has served a while: plans of all sizes have run. */
+function learned(costs: CostModel, model: ModelShape): CostModel {
+  const learnt = new LearnedCosts({ ...UNKNOWN_DEVICE, ...modelRoofline(model) });
+  for (let numTokens = 1; numTokens <= MAX_TOKENS_PER_PLAN; numTokens *= 2) {
+    const work = { numTokens, numKvTokens: numTokens, numAttended: numTokens };
+    learnt.observe(work, costs.predictMs(work));
+  }
+  return learnt;
 }

@@ -7,6 +7,8 @@ export interface TraceRequest {
   readonly numPromptTokens: number;
   /** At least 1. */
   readonly outputTokens: number;
+  /** What it allows; default the longest answer of the trace, 1,024 at least. */
+  readonly maxTokens?: number;
   /** Of each 512 prompt tokens, where the trace says; equal from the start on, equal prompts. */
   readonly prefixHashes?: readonly number[];
   /** Traces say none of these; workloads made in code may. */

@@ -1,13 +1,13 @@
 // `weft bench serve` on the reference device: the fields, loads, traces, and figures worked out by
 // hand from an engine that answers on time.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { closedLoop, openLoop, type Service } from "../../apps/cli/serve-load.ts";
 import { poissonArrivals, scaledTo, withPrompts } from "../../apps/cli/serve-workload.ts";
-import { clientService, seededRandom } from "../../scheduler/index.ts";
+import { clientService, readHardware, seededRandom } from "../../scheduler/index.ts";
 import { tinyModel } from "./tiny-model.ts";
 import { weft, weftJson } from "./weft.ts";
 
@@ -53,6 +53,20 @@ test("a table on stdout with the seed, progress on stderr", async () => {
   expect(row).toMatch(/^closed +2 +6 +\d/);
   expect(more).toEqual([]);
   expect(stderr).toMatch(/seed 11\n2 at once\n$/);
+});
+
+test("a profile of what plans cost, which the simulator takes", async () => {
+  const profile = join(folder, "here.json");
+  const args = ["--requests", "12", "--longest", "48", "--concurrency", "1,3"];
+  await weftJson([...BENCH, ...args, "--profile", profile]);
+  const { gpu, model } = readHardware(readFileSync(profile, "utf8"));
+  expect(model).toMatchObject({ hiddenSize: 64, bytesPerWeight: 4, bytesPerKvValue: 4 });
+  expect("planMs" in gpu && gpu.spread.length).toBe(20);
+  const simulation = ["simulate", "--hardware", profile, "--requests", "20"];
+  const { policies } = await weftJson([...simulation, "--policies", "past-future"]);
+  expect(policies[0].makespanMs).toBeGreaterThan(0);
+  const nowhere = [...BENCH, "--profile", join(folder, "nowhere", "p.json")];
+  expect((await weft(nowhere)).stderr).toMatch(/--profile: there is no folder .*nowhere; create/);
 });
 
 test("lengths of a trace, cut to the first requests", async () => {

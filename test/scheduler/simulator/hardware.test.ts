@@ -1,6 +1,7 @@
 // Hardware profiles: the costs that follow from a model's shape, and what a file must hold.
 
 import { describe, expect, test } from "vitest";
+import { partsMs } from "../../../scheduler/cost-model.ts";
 import { hardwareCosts, hardwareProfiles } from "../../../scheduler/simulator/hardware.ts";
 import { readHardware } from "../../../scheduler/simulator/hardware-file.ts";
 
@@ -38,6 +39,26 @@ describe("costs", () => {
   });
 });
 
+describe("measured costs", () => {
+  const { model } = hardwareProfiles["desktop-1.7b"];
+  const gpu = {
+    ...{ planMs: 2, rowMs: 1, tileMs: 10, attendedMs: 0.01, spread: [1] },
+    ...{ gapMs: 0, hostMs: 1, readbackMs: 5 },
+  };
+  const costs = hardwareCosts({ gpu, model });
+  const ms = (numTokens: number) =>
+    costs.predictMs({ numTokens, numKvTokens: 100, numAttended: 200 });
+
+  test("go by rows up to 16 tokens and by tiles of 32 above", () => {
+    expect([1, 16, 17, 32, 33, 64].map(ms)).toEqual([5, 20, 14, 14, 24, 24]);
+  });
+
+  test("of a share of the layers are that share, and the plan's own", () => {
+    const work = { numTokens: 40, numKvTokens: 100, numAttended: 200 };
+    expect(partsMs(costs, [{ work, share: 0.25 }])).toBeCloseTo(2 + 0.25 * 22, 9);
+  });
+});
+
 describe("a file", () => {
   const profile = hardwareProfiles["desktop-30b-a3b"];
   const { gpu, model } = profile;
@@ -71,6 +92,32 @@ describe("a file", () => {
     [{ gpu, model: { ...model, numActiveExperts: 200 } }, /numActiveExperts is 200; .* at most/],
   ])("refuses %j", (value, message) => {
     expect(() => readHardware(JSON.stringify(value))).toThrow(message);
+  });
+
+  const measured = {
+    ...{ planMs: 2, rowMs: 1, tileMs: 10, attendedMs: 0.01, spread: [0.5, 1.5] },
+    ...{ gapMs: 0, hostMs: 1, readbackMs: 5 },
+  };
+
+  test("gives a profile that was measured", () => {
+    expect(readHardware(JSON.stringify({ gpu: measured, model }))).toEqual({
+      gpu: measured,
+      model,
+    });
+  });
+
+  test.each<[unknown, RegExp]>([
+    [{ ...measured, gbPerS: 1 }, /a key of gpu is "gbPerS"; it must be one of planMs, rowMs/],
+    [{ ...measured, tileMs: -1 }, /gpu.tileMs is -1; it must be a number of 0 or more/],
+    [{ ...measured, hostMs: undefined }, /gpu.hostMs is missing/],
+    [{ ...measured, spread: undefined }, /gpu.spread is missing; it must be a list of numbers/],
+    [{ ...measured, spread: [] }, /gpu.spread is \[\]/],
+    [
+      { ...measured, spread: [1, 0] },
+      /gpu.spread is \[1,0\]; it must be a list of numbers above 0/,
+    ],
+  ])("refuses measured %j", (gpu, message) => {
+    expect(() => readHardware(JSON.stringify({ gpu, model }))).toThrow(message);
   });
 
   test("refuses what is not JSON", () => {

@@ -152,3 +152,55 @@ describe("arrivals", () => {
     expect(() => arriveAtLoad(backlog(trace), 1, 1000, 0)).toThrow(/came at one moment/);
   });
 });
+
+test("a closed loop: each client's next request comes with its answer, in the requests' order", () => {
+  const requests = Array.from({ length: 12 }, (_, i) => request(40 + 10 * i, 5 + (i % 4), 1e9));
+  const { requests: records } = replay(requests, { ...options, clients: 3 });
+  expect(records.map(({ tokenMs }) => tokenMs.length)).toEqual(
+    requests.map(({ outputTokens }) => outputTokens),
+  );
+  const ends = new Map<string, number>();
+  for (const { client, arrivalMs, tokenMs } of records) {
+    expect(arrivalMs).toBe(ends.get(client) ?? 0);
+    ends.set(client, tokenMs[tokenMs.length - 1]);
+  }
+  expect([...ends.keys()]).toEqual(["client 0", "client 1", "client 2"]);
+  const arrivals = records.map(({ arrivalMs }) => arrivalMs);
+  expect(arrivals).toEqual(arrivals.toSorted((a, b) => a - b));
+});
+
+test("a closed loop goes on after a request that is too long", () => {
+  const requests = [request(60, 3), request(20_000, 3), request(60, 3)];
+  const { requests: records } = replay(requests, { ...options, clients: 1 });
+  expect(records.map(({ end }) => end)).toEqual(["finished", "rejected", "finished"]);
+});
+
+describe("measured hardware", () => {
+  const gpu = {
+    ...{ planMs: 2, rowMs: 1, tileMs: 10, attendedMs: 0, spread: [1] },
+    ...{ gapMs: 3, hostMs: 7, readbackMs: 5 },
+  };
+  const measured = { ...options, hardware: { gpu, model: hardware.model } };
+
+  test("a lone request waits for the host, its plans and the readback", () => {
+    // One tile, then a token at a time; the host is ahead from the second plan on.
+    const { requests } = replay([{ ...request(20, 3), maxTokens: 3 }], measured);
+    const firstMs = 7 + (2 + 10) + 5;
+    expect(requests[0].tokenMs).toEqual([firstMs, firstMs + 3 + 3, firstMs + 2 * (3 + 3)]);
+  });
+
+  test("plans draw their times from the spread, by the seed", () => {
+    const trace = backlog(syntheticTrace(20));
+    const run = (seed: number, spread: number[]) => {
+      const noisy = { gpu: { ...gpu, hostMs: 0, spread }, model: hardware.model };
+      return replay(trace, { ...options, hardware: noisy, seed }).makespanMs;
+    };
+    const makespans = [1, 2, 3].map((seed) => run(seed, [0.5, 0.9, 1.6]));
+    expect(new Set(makespans).size).toBe(3);
+    expect(run(1, [0.5, 0.9, 1.6])).toBe(makespans[0]);
+    for (const ms of makespans) {
+      expect(ms / run(0, [1])).toBeGreaterThan(0.9);
+      expect(ms / run(0, [1])).toBeLessThan(1.1);
+    }
+  });
+});

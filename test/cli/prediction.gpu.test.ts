@@ -1,0 +1,150 @@
+// The simulator against the engine: costs are fitted from one `weft bench serve` run, and other runs'
+// figures predicted. Times of a real machine, so not in the gate: `npm run soak -- prediction`, with
+// nothing else running.
+
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { afterAll, expect, test } from "vitest";
+import { poissonArrivals, scaledTo, workload } from "../../apps/cli/serve-workload.ts";
+import { type ModelPlan, planModel } from "../../runtime/load-model.ts";
+import { ReferenceDevice } from "../../runtime/reference/device.ts";
+import {
+  distribution,
+  gapsMs,
+  type HardwareProfile,
+  readHardware,
+  replay,
+  seededRandom,
+  ttftMs,
+} from "../../scheduler/index.ts";
+import { demoFolder, nodePlatform } from "../engine/node-model.ts";
+import { project } from "../harness/project.ts";
+import { report, scale } from "../harness/soak.ts";
+import { weftJson } from "./weft.ts";
+
+const NAMES = ["ttftMs", "itlMs", "makespanMs"] as const;
+/** Medians of the first two. */
+type Figures = Readonly<Record<(typeof NAMES)[number], number>>;
+
+const numRounds = scale("prediction", 0, 5);
+const FITTED = { concurrency: [1, 4], requests: 16, longest: 256, seed: 1 };
+const PREDICTED = { concurrency: [2, 8], load: 0.6, requests: 20, longest: 384, seed: 2 };
+/** Of the draws of one simulation; figures are their medians. */
+const SEEDS = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+
+const folder = mkdtempSync(join(tmpdir(), "weft-prediction-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test.skipIf(numRounds === 0 || project() !== "lavapipe")(
+  "figures of runs are predicted within a fifth, or as near as equal runs are (a soak, on lavapipe)",
+  async () => {
+    const plan = await planModel(new ReferenceDevice(), demoFolder(), { maxRows: 16 });
+    await plan.close();
+    const runs = new Map<
+      string,
+      { measured: Figures[]; predicted: Figures[]; ofFirst: Figures[] }
+    >();
+    const busyBefore: number[] = [];
+    const profiles: HardwareProfile[] = [];
+    for (let round = 0; round < numRounds; round++) {
+      busyBefore.push(await busyShare());
+      const file = join(folder, `${round}.json`);
+      await bench(FITTED, "--profile", file);
+      profiles.push(readHardware(readFileSync(file, "utf8")));
+      const served = await bench(PREDICTED);
+      for (const { load, concurrency, ...run } of served.runs) {
+        const isClosed = load === "closed";
+        const name = isClosed ? `${concurrency} clients` : `load ${load}`;
+        const ofRun = runs.get(name) ?? { measured: [], predicted: [], ofFirst: [] };
+        runs.set(name, ofRun);
+        ofRun.measured.push({
+          ...{ ttftMs: run.ttftMs.p50, itlMs: run.itlMs.p50 },
+          makespanMs: run.makespanMs,
+        });
+        const loop = isClosed
+          ? { clients: concurrency }
+          : { perSecond: load * served.capacityRequestsPerS };
+        ofRun.predicted.push(simulated(plan, profiles[round], loop));
+        ofRun.ofFirst.push(simulated(plan, profiles[0], loop));
+      }
+    }
+    const lines = [...runs].flatMap(([run, { measured, predicted, ofFirst }]) =>
+      NAMES.map((figure) => {
+        const all = measured.map((of) => of[figure]);
+        const ratioOf = (of: readonly Figures[]) =>
+          median(of.map((one) => one[figure])) / median(all);
+        const [least, most] = [Math.min(...all), Math.max(...all)];
+        const ratio = ratioOf(predicted);
+        const spread = (most - least) / median(all);
+        return {
+          ...{ run, figure, measured: median(all), predicted: ratio * median(all), ratio },
+          ...{ spread, ratioOfFirstFit: ratioOf(ofFirst), all },
+          isNear: Math.abs(ratio - 1) <= Math.max(0.2, spread),
+        };
+      }),
+    );
+    report("prediction", { fitted: FITTED, served: PREDICTED, busyBefore, lines, profiles });
+    for (const { run, figure, measured, predicted, ratio, spread } of lines)
+      console.log(
+        `${run}, ${figure}: measured ${measured.toFixed(1)}, predicted ${predicted.toFixed(1)}, ` +
+          `ratio ${ratio.toFixed(2)}, spread of equal runs ${spread.toFixed(2)}`,
+      );
+    expect(lines.filter(({ isNear }) => !isNear)).toEqual([]);
+  },
+);
+
+const bench = (work: typeof FITTED | typeof PREDICTED, ...more: string[]) =>
+  weftJson([
+    ...["bench", "serve", "--model", "demo", "--device", "gpu"],
+    ...Object.entries(work).flatMap(([name, value]) => [`--${name}`, `${value}`]),
+    ...more,
+  ]);
+
+/** The workload, with the engine's own scheduler settings. */
+function simulated(
+  plan: ModelPlan,
+  hardware: HardwareProfile,
+  { clients, perSecond }: { clients?: number; perSecond?: number },
+): Figures {
+  const { requests: count, longest, seed } = PREDICTED;
+  const lengths = scaledTo(longest, workload(undefined, count, seed));
+  const arrivals = perSecond && poissonArrivals(count, perSecond, seededRandom(seed));
+  const requests = lengths.map((request, i) => ({
+    ...request,
+    arrivalMs: arrivals ? arrivals[i] : 0,
+    maxTokens: request.outputTokens,
+  }));
+  const { maxRows, maxTokensPerPlan, maxParkedTokens, kv } = plan;
+  const policy = { maxRows, maxTokensPerPlan, maxParkedTokens, maxRunAhead: 8 };
+  const figures = SEEDS.map((seed) => {
+    const { requests: records, makespanMs } = replay(requests, {
+      ...{ hardware, seed, clients },
+      kvTokens: (kv.groups[0].numBlocks - 1) * kv.blockTokens,
+      policy: { ...policy, quantumMs: nodePlatform.quantumMs },
+    });
+    const ttft = distribution(records.map((record) => ttftMs(record)!));
+    return { ttftMs: ttft.p50, itlMs: distribution(gapsMs(records)).p50, makespanMs };
+  });
+  const [ttft, itl, makespan] = NAMES.map((name) => median(figures.map((one) => one[name])));
+  return { ttftMs: ttft, itlMs: itl, makespanMs: makespan };
+}
+
+/** Of all cores, over a second in which this test does nothing: what others do. */
+async function busyShare(): Promise<number> {
+  const times = () => {
+    const all = cpus().map(({ times }) => times);
+    const idle = all.reduce((sum, { idle }) => sum + idle, 0);
+    return { idle, sum: all.flatMap(Object.values<number>).reduce((a, b) => a + b) };
+  };
+  const before = times();
+  await setTimeout(1000);
+  const after = times();
+  return 1 - (after.idle - before.idle) / (after.sum - before.sum);
+}
+
+function median(values: readonly number[]): number {
+  const ascending = [...values].sort((a, b) => a - b);
+  return ascending[ascending.length >> 1];
+}
