@@ -1,6 +1,7 @@
 /**
  * Runs the scheduler against requests, with a virtual clock and a GPU that takes as long as the cost
- * model says. The scheduler is the real one, driven through its public interface; planning is free.
+ * model says. The scheduler is the real one, driven through its public interface; planning is free,
+ * but on measured hardware.
  */
 import { assert } from "../assert.ts";
 import { type CostModel, LearnedCosts, partsMs, UNKNOWN_DEVICE } from "../cost-model.ts";
@@ -91,7 +92,7 @@ class Run {
   readonly #scheduler: Scheduler;
   readonly #delays: Pick<MeasuredGpu, "gapMs" | "hostMs" | "readbackMs">;
   readonly #stages: Stages;
-  readonly #spread: readonly number[] = [1];
+  readonly #measured: MeasuredGpu | undefined;
   readonly #random: Random;
   readonly #costs: CostModel;
   readonly #maxTokens: number;
@@ -121,7 +122,7 @@ class Run {
     const numBlocks = Math.floor(kvTokens / BLOCK_TOKENS);
     const { gpu, model } = hardware;
     this.#delays = { gapMs: 0, hostMs: 0, ...gpu };
-    if (isMeasured(gpu)) this.#spread = gpu.spread;
+    this.#measured = isMeasured(gpu) ? gpu : undefined;
     this.#random = seededRandom(seed);
     this.#costs = hardwareCosts(hardware);
     this.#stages = new Stages(model.numLayers, this.#costs.mlpShare ?? 0.5);
@@ -135,7 +136,7 @@ class Run {
       maxRows: MAX_ROWS,
       maxRunAhead: Math.min(8, 1 + Math.ceil(gpu.readbackMs / shortestMs)),
       maxParkedTokens: 2 * (policy.maxTokensPerPlan ?? MAX_TOKENS_PER_PLAN),
-      costs: isMeasured(gpu) ? learned(this.#costs, model) : this.#costs,
+      costs: this.#measured ? learned(this.#costs, model) : this.#costs,
       seed,
       ...policy,
     });
@@ -267,15 +268,19 @@ class Run {
       if (plan === "idle") return;
       this.#count(plan);
       const { gapMs, hostMs, readbackMs } = this.#delays;
-      const gpuMs = this.#drawn() * partsMs(this.#costs, planParts(plan, this.#stages));
+      const gpuMs = this.#gpuMs(plan);
       this.#hostFreeMs = Math.max(this.#hostFreeMs, this.#nowMs) + hostMs;
       this.#gpuFreeMs = Math.max(this.#gpuFreeMs + gapMs, this.#hostFreeMs) + gpuMs;
       this.#inFlight.push({ plan, gpuMs, visibleMs: this.#gpuFreeMs + readbackMs });
     }
   }
 
-  #drawn(): number {
-    return this.#spread[Math.floor(this.#random() * this.#spread.length)];
+  #gpuMs(plan: WorkPlan): number {
+    // Where the scheduler was given the same costs, what it predicts is what a plan takes.
+    if (this.#measured === undefined) return plan.predictedMs;
+    const { spread } = this.#measured;
+    const drawn = spread[Math.floor(this.#random() * spread.length)];
+    return drawn * partsMs(this.#costs, planParts(plan, this.#stages));
   }
 
   #count({ preempted, rows }: WorkPlan): void {
