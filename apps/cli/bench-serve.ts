@@ -73,10 +73,11 @@ export const benchServe = defineCommand({
         log(terminal, `load ${load}: ${(load * capacity).toPrecision(3)} requests per second`);
         runs.push(await meter.during(() => bench.open(requests, load, load * capacity)));
       }
-      if (profile !== undefined)
-        writeFileSync(profile, `${JSON.stringify(meter.hardware(engine.plan))}\n`);
       if (values.json) printJson(terminal, { ...about, capacityRequestsPerS: capacity, runs });
       else terminal.stdout.write(`${adapter}\n${workloadLine}\n${table(COLUMNS, runs)}`);
+      // Last: what was measured is told, even if it is too little for a profile.
+      if (profile !== undefined)
+        writeFileSync(profile, `${JSON.stringify(meter.hardware(engine.plan))}\n`);
       return 0;
     } finally {
       await engine.close();

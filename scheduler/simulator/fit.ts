@@ -17,8 +17,9 @@ export interface MeasuredPlan {
   readonly readMs: number;
 }
 
-/** So many to each coefficient, at least: of fewer, chance decides. */
+/** Ten to each rate: of fewer, chance decides. */
 const LEAST_PLANS = 40;
+/** Quantiles that are kept. */
 const SPREAD = 20;
 
 /**

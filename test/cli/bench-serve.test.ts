@@ -57,7 +57,7 @@ test("a table on stdout with the seed, progress on stderr", async () => {
 
 test("a profile of what plans cost, which the simulator takes", async () => {
   const profile = join(folder, "here.json");
-  const args = ["--requests", "12", "--longest", "48", "--concurrency", "1,3"];
+  const args = ["--requests", "30", "--longest", "48", "--concurrency", "1,3"];
   await weftJson([...BENCH, ...args, "--profile", profile]);
   const { gpu, model } = readHardware(readFileSync(profile, "utf8"));
   expect(model).toMatchObject({ hiddenSize: 64, bytesPerWeight: 4, bytesPerKvValue: 4 });
