@@ -12,7 +12,7 @@ const model = new URL("/assets/demo/", location.href).href;
 engineSuite(
   opener({
     platform: { gpu: async () => navigator.gpu, quantumMs: 8 },
-    folder: shallowFolder(httpFolder(model), 2),
+    folder: shallowFolder(httpFolder(model), 1),
     device: "gpu",
   }),
 );

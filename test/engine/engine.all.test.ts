@@ -13,7 +13,7 @@ const slow = project() === "swiftshader";
 engineSuite(
   opener({
     platform: nodePlatform,
-    folder: slow ? shallowFolder(demoFolder(), 2) : demoFolder(),
+    folder: slow ? shallowFolder(demoFolder(), 1) : demoFolder(),
     device: project() === "reference" ? "reference" : "gpu",
   }),
   {

@@ -12,7 +12,7 @@ import { engineSuite } from "./suite.ts";
 // The model matters little here, and a step of all its layers is slow without a real GPU.
 const openEngine = opener({
   platform: nodePlatform,
-  folder: project() === "lavapipe" ? demoFolder() : shallowFolder(demoFolder(), 2),
+  folder: shallowFolder(demoFolder(), project() === "swiftshader" ? 1 : 2),
   device: project() === "reference" ? "reference" : "gpu",
 });
 

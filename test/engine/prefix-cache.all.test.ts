@@ -11,7 +11,7 @@ import { opener, type Subject } from "./subject.ts";
 // The model matters little here, and a step of all its layers is slow without a real GPU.
 const openEngine = opener({
   platform: nodePlatform,
-  folder: project() === "lavapipe" ? demoFolder() : shallowFolder(demoFolder(), 2),
+  folder: shallowFolder(demoFolder(), project() === "swiftshader" ? 1 : 2),
   device: project() === "reference" ? "reference" : "gpu",
 });
 

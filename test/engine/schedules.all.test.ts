@@ -12,13 +12,18 @@ import { demoFolder, nodePlatform } from "./node-model.ts";
 import { shallowFolder } from "./shallow-folder.ts";
 import { opener, type Subject } from "./subject.ts";
 
-const isLavapipe = project() === "lavapipe";
 const numSchedules = scale("schedules", 10, 100);
 
-// The model matters little here, and a step of all its layers is slow without a real GPU.
+/** A step of all layers takes SwiftShader a second. */
+const FOLDERS = {
+  lavapipe: demoFolder(),
+  reference: shallowFolder(demoFolder(), 2),
+  swiftshader: shallowFolder(demoFolder(), 1),
+  chromium: shallowFolder(demoFolder(), 1),
+};
 const openEngine = opener({
   platform: nodePlatform,
-  folder: isLavapipe ? demoFolder() : shallowFolder(demoFolder(), 2),
+  folder: FOLDERS[project()],
   device: project() === "reference" ? "reference" : "gpu",
 });
 
@@ -65,7 +70,8 @@ test(
         ...SIZES,
         memoryBudgetBytes,
         maxRunAhead: oneOf([1, 2, 8]),
-        quantumMs: oneOf([2, 10, 40, Number.POSITIVE_INFINITY]),
+        // Before anything was measured, no device is thought to run a prompt within the first.
+        quantumMs: oneOf([1, 1, 10, 40, Number.POSITIVE_INFINITY]),
         cutBy: oneOf(["sooner", "tokens", "layers", "layers"] as const),
         forcePreemptionEvery: oneOf([undefined, 2, 3, 5]),
         prefixCache: oneOf([true, false]),
