@@ -1,6 +1,6 @@
 // The engine suite in headless Chromium, the model read by range requests from the test server.
 // SwiftShader takes seconds to compile a pipeline and, as browsers clear workgroup memory, a second
-// for 16 rows through all layers: the suite shares one device, and one layer is enough for it.
+// for 16 rows through all layers: the suite shares one device, and two layers are enough for it.
 
 import { httpFolder } from "../../runtime/model-folder/http-folder.ts";
 import { shallowFolder } from "../engine/shallow-folder.ts";
@@ -12,7 +12,7 @@ const model = new URL("/assets/demo/", location.href).href;
 engineSuite(
   opener({
     platform: { gpu: async () => navigator.gpu, quantumMs: 8 },
-    folder: shallowFolder(httpFolder(model), 1),
+    folder: shallowFolder(httpFolder(model), 2),
     device: "gpu",
   }),
 );

@@ -1,5 +1,6 @@
-// The engine suite in Node, on every driver. On SwiftShader a step of all layers takes a second, and
-// Chromium runs the whole suite there (test/browser): here it runs what depends on the driver.
+// The engine suite in Node, on every driver; with all layers of the demo model on lavapipe. On
+// SwiftShader a step of them takes a second, and Chromium runs the whole suite there (test/browser):
+// here it runs what depends on the driver.
 
 import { project } from "../harness/project.ts";
 import { scale } from "../harness/soak.ts";
@@ -9,11 +10,12 @@ import { opener } from "./subject.ts";
 import { engineSuite } from "./suite.ts";
 
 const slow = project() === "swiftshader";
+const numLayers = { reference: 2, swiftshader: 1, lavapipe: 10, chromium: 1 }[project()];
 
 engineSuite(
   opener({
     platform: nodePlatform,
-    folder: slow ? shallowFolder(demoFolder(), 1) : demoFolder(),
+    folder: shallowFolder(demoFolder(), numLayers),
     device: project() === "reference" ? "reference" : "gpu",
   }),
   {

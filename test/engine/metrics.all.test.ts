@@ -12,7 +12,7 @@ import { opener, type Subject } from "./subject.ts";
 
 const openEngine = opener({
   platform: nodePlatform,
-  folder: shallowFolder(demoFolder(), 1),
+  folder: project() === "lavapipe" ? demoFolder() : shallowFolder(demoFolder(), 1),
   device: project() === "reference" ? "reference" : "gpu",
 });
 
