@@ -12,7 +12,7 @@ import { engineSuite } from "./suite.ts";
 // The model matters little here, and a step of all its layers is slow without a real GPU.
 const openEngine = opener({
   platform: nodePlatform,
-  folder: shallowFolder(demoFolder(), project() === "swiftshader" ? 1 : 2),
+  folder: shallowFolder(demoFolder(), 2),
   device: project() === "reference" ? "reference" : "gpu",
 });
 
@@ -33,7 +33,10 @@ const requests: GenerateRequest[] = [
   ...settings,
 }));
 
-describe("ids are those of an engine that takes nobody back", () => {
+const isSlow = project() === "swiftshader";
+const LABEL = "(not on SwiftShader, where schedules.all.test.ts takes back)";
+
+describe.skipIf(isSlow)(`ids are those of an engine that takes nobody back ${LABEL}`, () => {
   let plain: Subject;
   let forced: Subject;
   const alone: Answered[] = [];
@@ -72,9 +75,8 @@ describe("ids are those of an engine that takes nobody back", () => {
   });
 });
 
-describe.skipIf(project() === "swiftshader")(
-  "the engine suite (not on SwiftShader: a minute for its batching alone)",
-  () => engineSuite(openEngine, { forcePreemptionEvery: FORCED }),
+describe.skipIf(isSlow)(`the engine suite ${LABEL}`, () =>
+  engineSuite(openEngine, { forcePreemptionEvery: FORCED }),
 );
 
 /** Bits, not only choices. */
