@@ -72,7 +72,9 @@ export class PlanBudget {
   /** The one token that a sequence at `from` lacks; its place is reserved, whatever the quantum. */
   takeToken(from: number): Chunk {
     assert(this.#work.numTokens < this.#maxTokens, "no place left for a decode token");
-    Object.assign(this.#work, this.#with(from, 1));
+    this.#work.numTokens += 1;
+    this.#work.numKvTokens += from + 1;
+    this.#work.numAttended += from + 1;
     return { count: 1, stages: this.#stages.all };
   }
 

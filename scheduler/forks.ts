@@ -22,6 +22,10 @@ export class Forks {
     return true;
   }
 
+  isAttended(parent: Sequence): boolean {
+    return this.#attending.size > 0 && this.#attending.has(parent);
+  }
+
   /** It waits no longer. @returns Whether it did. */
   leave(fork: Sequence): boolean {
     const others = fork.parent && this.#attending.get(fork.parent);

@@ -103,7 +103,8 @@ export class SequenceQueue {
   /** A plan was made that has a row of it: what is full now can be found, and a fork may begin. */
   publish(sequence: Sequence, nowMs: number): void {
     sequence.publish();
-    if (sequence.isForkable) this.#waitAll(this.#forks.release(sequence), nowMs);
+    if (this.#forks.isAttended(sequence) && sequence.isForkable)
+      this.#waitAll(this.#forks.release(sequence), nowMs);
   }
 
   /** Waits again. Blocks are free at once, as in `end`. */

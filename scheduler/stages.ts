@@ -7,18 +7,16 @@ import type { StageRange } from "./work-plan.ts";
 export class Stages {
   /** 2·L + 2 */
   readonly count: number;
+  readonly all: StageRange;
   readonly #numLayers: number;
   readonly #mlpShare: number;
 
   /** @param mlpShare Of a layer's time, that of its MLP; the rest is attention. */
   constructor(numLayers: number, mlpShare: number) {
     this.count = 2 * numLayers + 2;
+    this.all = { from: 0, to: this.count };
     this.#numLayers = numLayers;
     this.#mlpShare = mlpShare;
-  }
-
-  get all(): StageRange {
-    return { from: 0, to: this.count };
   }
 
   /** 0 to 1; embedding and head count nothing. */
