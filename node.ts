@@ -5,6 +5,7 @@ import { type CreateEngineOptions, createEngineWith, openDevice } from "./runtim
 import type { Device } from "./runtime/device.ts";
 import type { Engine } from "./runtime/engine.ts";
 import { reasonOf, WeftError } from "./runtime/errors.ts";
+import { paceDawn } from "./runtime/gpu/dawn-polling.ts";
 import { type LoadModelOptions, type ModelPlan, planModel } from "./runtime/load-model.ts";
 import { type LogitsOptions, modelLogits, type PositionLogits } from "./runtime/logits.ts";
 import { localFolder } from "./runtime/model-folder/local-folder.ts";
@@ -79,6 +80,7 @@ async function loadDawn(): Promise<unknown> {
   try {
     const { create, globals } = await import("webgpu");
     Object.assign(globalThis, globals);
+    paceDawn(globals);
     dawn = create([]);
     return dawn;
   } catch (cause) {

@@ -1,5 +1,6 @@
 // The `GPU` object of the driver that a test file runs on: Dawn in Node, navigator.gpu in Chromium.
 
+import { paceDawn } from "../../runtime/gpu/dawn-polling.ts";
 import { project } from "./project.ts";
 
 /**
@@ -22,6 +23,7 @@ export async function gpu(): Promise<GPU> {
   if (holder.weftGpu === undefined) {
     const { create, globals } = await import("webgpu");
     Object.assign(globalThis, globals);
+    paceDawn(globals);
     holder.weftGpu = create([UNINITIALISED]);
   }
   return holder.weftGpu;
