@@ -38,10 +38,11 @@ export class Preemption {
   /** Before any row is planned: a row's blocks must not be handed on in the same plan. */
   beginPlan(nowMs: number): void {
     this.#nowMs = nowMs;
-    this.#isShort = false;
     this.#queue.beginPlan();
-    this.#force();
+    const forced = this.#force();
     this.#makePlace();
+    // Asked last: whoever went on may have made place, and then somebody must start.
+    this.#isShort = forced && this.#queue.running.some(({ numReadyTokens }) => numReadyTokens > 0);
   }
 
   /**
@@ -83,14 +84,15 @@ export class Preemption {
     return live.map(({ id }) => id);
   }
 
-  #force(): void {
-    if (this.#numPlansSinceForced < this.#forceEvery) return;
+  /** @returns Whether somebody was forced back. */
+  #force(): boolean {
+    if (this.#numPlansSinceForced < this.#forceEvery) return false;
     const last = this.#queue.running.at(-1);
     // One token for each start: otherwise a long prompt would begin for ever.
-    if (last === undefined || !last.hasSampledSinceStart) return;
+    if (last === undefined || !last.hasSampledSinceStart) return false;
     this.#numPlansSinceForced = 0;
     this.#takeBack(last);
-    this.#isShort = this.#queue.running.some(({ numReadyTokens }) => numReadyTokens > 0);
+    return true;
   }
 
   /** For the next to start, as few as it takes, and nobody if all that may yield are too few. */

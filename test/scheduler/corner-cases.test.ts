@@ -264,3 +264,26 @@ describe("two identical prompts in the same plan", () => {
     expectOwnIds(serving, asked[1]);
   });
 });
+
+describe("all that run, taken back for one plan", () => {
+  // One by force, the other for the arrival: if nobody then started, nobody would ever go on.
+  test("leave their place to the arrival, which starts", () => {
+    const kvGroups = [{ kind: "full" as const, numBlocks: 5 }];
+    const costs = { copyMs: () => 1, predictMs: () => 0.5 };
+    const limits = { maxTokensPerPlan: 2, maxRows: 2, quantumMs: 1, maxRunAhead: 1, numLayers: 1 };
+    const serving = new Serving({ kvGroups, costs, ...limits, forcePreemptionEvery: 3 });
+    const { promptTokens } = request(0, 37);
+    const agent = { priority: "agent" as const, promptTokens };
+    const asked = [
+      request(0, 37, { ...agent, maxTokens: 10 }),
+      request(1, 1, { maxTokens: 1 }),
+      request(2, 37, { ...agent, maxTokens: 2, forkOf: 0 }),
+      request(3, 1, { maxTokens: 1 }),
+      // Waits for the prompt of one that runs, and is more urgent than both.
+      request(4, 37, { promptTokens, maxTokens: 9, forkOf: 2 }),
+    ];
+    for (const each of asked) serving.add(each);
+    serving.drain();
+    expectOwnIds(serving, ...asked);
+  });
+});
