@@ -15,6 +15,7 @@ export * from "./index.ts";
 export { capacity } from "./runtime/capacity.ts";
 export type { ModelPlan } from "./runtime/load-model.ts";
 export type { LogitsOptions, PositionLogits } from "./runtime/logits.ts";
+export { countWeights } from "./runtime/placed-weight.ts";
 export { type SelfTestReport, selfTest } from "./runtime/self-test.ts";
 export { type MeteredStep, predictedBytes, StepMeter } from "./runtime/step-meter.ts";
 

@@ -17,7 +17,7 @@ export const epilogueName = ({ bias, tail }: Epilogue): string => (bias ? `bias_
 
 export function epilogueBindings(epilogue: Epilogue): Record<string, Binding> {
   const out = (epilogue.tail === "residual" ? readWrite : write)("T,out_stride");
-  const bias = read(isGated(epilogue) ? "2*N" : "N");
+  const bias = read(isGated(epilogue) ? "2*N" : "out_stride");
   return epilogue.bias ? { bias, out } : { out };
 }
 
@@ -26,7 +26,8 @@ export function epilogueWgsl(epilogue: Epilogue): string {
   const biased = (sum: string, column: string) =>
     epilogue.bias ? `(${sum} + load_bias(${column}))` : sum;
   const at = "row * params.out_stride + params.out_offset + column";
-  const sum = biased("sum", "column");
+  // The bias of a matrix in several bindings is whole.
+  const sum = biased("sum", "params.out_offset + column");
   if (epilogue.tail === "store") {
     return wgsl`fn finish(row: u32, column: u32, sum: f32) { store_out(${at}, ${sum}); }`;
   }

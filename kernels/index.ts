@@ -10,6 +10,7 @@ import type { Kernel } from "./kernel.ts";
 import { kvStorages } from "./kv-layout.ts";
 import { kvWrite } from "./kv-write.ts";
 import { matmul, matmulShapes } from "./matmul.ts";
+import { repack } from "./repack.ts";
 import { rmsNorm } from "./rms-norm.ts";
 import { rope } from "./rope.ts";
 import { ropeKvWrite } from "./rope-kv-write.ts";
@@ -20,13 +21,13 @@ import { sampleDraw } from "./sample-draw.ts";
 import { sampleHistory } from "./sample-history.ts";
 import { sampleLogprobs } from "./sample-logprobs.ts";
 import { sampleScores } from "./sample-scores.ts";
-import type { WeightFormatName } from "./weight-format.ts";
+import { type WeightFormatName, weightFormats } from "./weight-format.ts";
 
 export * from "./errors.ts";
 export * from "./kernel.ts";
 export { moduleSource } from "./source.ts";
 
-const formats: readonly WeightFormatName[] = ["f32", "f16", "bf16", "f16_native"];
+const formats = Object.keys(weightFormats) as WeightFormatName[];
 const tails = ["store", "residual", "silu", "gelu_tanh"] as const;
 /** The epilogues that models use. */
 const epilogues: readonly Epilogue[] = [false, true].flatMap((bias) =>
@@ -66,6 +67,7 @@ export const samplingKernels: readonly Kernel[] = [
 
 export const allKernels: readonly Kernel[] = [
   ...formats.map(embedding),
+  ...formats.map(repack),
   rmsNorm,
   gatedActivation("silu"),
   gatedActivation("gelu_tanh"),

@@ -23,6 +23,17 @@ export interface Binding {
   readonly shape: string;
   /** The reference gets a read-only 16-bit binding as raw bits: memory that other kernels write. */
   readonly raw?: boolean;
+  /** A weight matrix of shape "rows,columns": the reference gets it decoded to f32. */
+  readonly packing?: Packing;
+}
+
+/** How a matrix of weights lies in u32 words (packed-matrix.ts). */
+export interface Packing {
+  readonly format: string;
+  bytes(rows: number, columns: number): number;
+  unpack(words: Uint32Array, rows: number, columns: number): Float32Array;
+  /** Words of values near the given ones, for known-answer inputs. */
+  pack(values: Float32Array, rows: number, columns: number): Uint32Array;
 }
 
 export type View = Float32Array | Uint32Array | Uint16Array;
@@ -144,8 +155,17 @@ export function scalarCount(shape: string, dims: Dims): number {
   }
   return count;
 }
-export const bindingBytes = (binding: Binding, dims: Dims): number =>
-  scalarCount(binding.shape, dims) * storageBytes(binding.storage);
+export function bindingBytes({ shape, storage, packing }: Binding, dims: Dims): number {
+  if (!packing) return scalarCount(shape, dims) * storageBytes(storage);
+  const { rows, columns } = matrixSizes(shape, dims);
+  return packing.bytes(rows, columns);
+}
+
+/** Of a shape "rows,columns". */
+export function matrixSizes(shape: string, dims: Dims): { rows: number; columns: number } {
+  const [rows, columns] = shape.split(",");
+  return { rows: scalarCount(rows, dims), columns: scalarCount(columns, dims) };
+}
 
 export const ceilDiv = (a: number, b: number): number => Math.floor((a + b - 1) / b);
 

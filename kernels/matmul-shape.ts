@@ -1,8 +1,18 @@
 /** The interface between matrix kernels and the ways to cut their grid. */
+import type { WeightFormat } from "./formats/format.ts";
 import type { Dims } from "./kernel.ts";
 import type { Prologue } from "./prologue.ts";
 
-/** How the grid is cut. `wgsl` calls `prepare`, `x4`, `weights4` and `finish`: prologue, format, epilogue. */
+/** The weights of a matrix kernel: `rowsPerOutput`·N rows of a format. */
+export interface MatmulWeights {
+  readonly format: WeightFormat;
+  readonly rowsPerOutput: 1 | 2;
+}
+
+/**
+ * How the grid is cut. `wgsl` calls `prepare` and `x4` of the prologue, `open_chunk` and `take4` of
+ * the format, `finish` of the epilogue, and says where the format finds its fields.
+ */
 export interface MatmulShape {
   readonly name: "gemv" | `gemv_subgroup${SubgroupSize}` | "small_m" | "tile";
   readonly maxRows: number;
@@ -11,10 +21,10 @@ export interface MatmulShape {
   /** What x may go through first; `norm` is done anew in each workgroup, so only few rows bear it. */
   readonly prologues: readonly Prologue[];
   readonly features: readonly "subgroups"[];
-  wgsl(rowsPerOutput: 1 | 2): string;
-  workgroups(dims: Dims): readonly [number, number, number];
-  /** Values of x and of weight that the multiplication loads, re-reads included. */
-  loads(dims: Dims, rowsPerOutput: 1 | 2): { x: number; weights: number };
+  wgsl(weights: MatmulWeights): string;
+  workgroups(dims: Dims, weights: MatmulWeights): readonly [number, number, number];
+  /** Values of x and bytes of the weight that the multiplication loads, re-reads included. */
+  loads(dims: Dims, weights: MatmulWeights): { x: number; weightBytes: number };
 }
 
 /** Lanes of a subgroup that there is a shape for. */

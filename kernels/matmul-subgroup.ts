@@ -4,52 +4,75 @@
  * them, so the order of the sum, and with it every bit, is that of `gemv`.
  */
 import { ceilDiv, wgsl } from "./kernel.ts";
-import type { MatmulShape, SubgroupSize } from "./matmul-shape.ts";
+import { piecesLoop } from "./matmul-few-rows.ts";
+import type { MatmulShape, MatmulWeights, SubgroupSize } from "./matmul-shape.ts";
+import { packedBytes } from "./packed-matrix.ts";
+import { stagedPlanesWgsl } from "./staged-planes.ts";
 
 const LANES = 64;
 /** Outputs of a workgroup, whatever the size of its subgroups: so the host need not know it. */
 const OUTPUTS = 8;
 /** A subgroup has 8 blocks of lanes; a total passes through them in order. */
 const BLOCKS = 8;
+/** Chunks whose fields are staged at a time. */
+const STAGED_CHUNKS = 64;
 
-const source = (size: SubgroupSize, perOutput: 1 | 2): string => {
+const source = (size: SubgroupSize, { format, rowsPerOutput }: MatmulWeights): string => {
   /** Outputs of a subgroup, chunks of a block, and lanes of a block: all the same number. */
   const outputs = size / BLOCKS;
-  const parts = perOutput === 1 ? ["s"] : ["s", "u"];
+  const parts = rowsPerOutput === 1 ? ["s"] : ["s", "u"];
   const index = Array.from({ length: outputs }, (_, i) => i);
   const each = (line: (part: string, offset: number) => string) => parts.map(line).join("\n");
+  const eachRow = (line: (row: string, slot: string) => string) =>
+    parts
+      .flatMap((p, part) => index.map((i) => line(`${p}${i}`, `slot + ${part * OUTPUTS + i}u`)))
+      .join(" ");
+  const staged = format.planes.length > 0;
+  const fields = staged ? "slot" : "row";
   return wgsl`
+${stagedPlanesWgsl(format, OUTPUTS * rowsPerOutput, STAGED_CHUNKS)}
+var<private> group_output: u32;
+
+/** A row beyond the last is the last again: what comes of it is not stored. */
+fn slot_row(slot: u32) -> u32 {
+  return min(group_output + slot % ${OUTPUTS}u, params.N - 1u) + slot / ${OUTPUTS}u * params.N;
+}
+
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-  let first_output = wg.x * ${OUTPUTS}u + lid.x / ${size}u * ${outputs}u;
+  group_output = wg.x * ${OUTPUTS}u;
+  let slot = lid.x / ${size}u * ${outputs}u;
   let block = lane / ${outputs}u;
   let own = lane % ${outputs}u;
   let chunks = params.K / 32u;
-  let vectors = params.K / 4u;
+  ${eachRow((row, at) => `let row_${row} = slot_row(${at}); let slot_${row} = ${at};`)}
   ${each((p) => `var ${p}_total = 0.0;`)}
   prepare(lid.x, 0u, 1u);
 
   for (var base = 0u; base < chunks; base += ${size}u) {
-    ${each((p) => index.map((i) => `var ${p}${i} = 0.0;`).join(" "))}
+    ${
+      staged
+        ? wgsl`if (base % ${STAGED_CHUNKS}u == 0u) {
+      workgroupBarrier();
+      stage_planes(lid.x, base);
+      workgroupBarrier();
+    }`
+        : ""
+    }
+    ${eachRow((row) => `var ${row} = 0.0;`)}
     let chunk = base + lane;
     if (chunk < chunks) {
-      // Bounds that depend on the lane, so that no compiler unrolls: it only costs build time.
-      for (var column = chunk * 8u; column < chunk * 8u + 8u; column++) {
-        let x = x4(0u, 0u, column);
-        ${index
-          .map(
-            (i) => `if (first_output + ${i}u < params.N) {
-          ${each(
-            (
-              p,
-              part,
-            ) => `let w_${p} = weights4((first_output + ${i}u + ${part}u * params.N) * vectors + column);
-          ${["x", "y", "z", "w"].map((c) => `${p}${i} = fma(w_${p}.${c}, x.${c}, ${p}${i});`).join(" ")}`,
-          )}
-        }`,
-          )
-          .join("\n        ")}
-      }
+      ${eachRow((row) => `var c_${row} = open_chunk(${fields}_${row}, chunk);`)}
+      ${piecesLoop(format, {
+        load: (piece) =>
+          eachRow((row) => `c_${row}.codes = load_weight(piece_at(row_${row}, ${piece}, chunk));`),
+        quad: wgsl`let x = x4(0u, 0u, column);
+        ${eachRow(
+          (row) =>
+            wgsl`let w_${row} = take4(&c_${row}, column % 8u); ${["x", "y", "z", "w"].map((k) => `${row} = fma(w_${row}.${k}, x.${k}, ${row});`).join(" ")}
+        `,
+        )}`,
+      })}
     }
     // Lane l of a block held its own chunk for every output; now it holds every chunk for output l.
     ${each((p) => transposed(p, index))}
@@ -67,7 +90,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     }
   }
 
-  let output = first_output + own;
+  let output = group_output + slot + own;
   if (block == ${BLOCKS - 1}u && output < params.N) {
     finish(0u, output, ${parts.map((p) => `${p}_total`).join(", ")});
   }
@@ -98,10 +121,13 @@ export const subgroupMatvecShape = (size: SubgroupSize): MatmulShape => ({
   rowsPerGroup: 1,
   prologues: ["none", "norm"],
   features: ["subgroups"],
-  wgsl: (perOutput) => source(size, perOutput),
+  wgsl: (weights) => source(size, weights),
   workgroups: ({ N }) => [ceilDiv(N, OUTPUTS), 1, 1],
-  loads: ({ N, K }, perOutput) => ({
-    x: ceilDiv(N, OUTPUTS) * (LANES / size) * K,
-    weights: perOutput * N * K,
-  }),
+  loads: ({ N, K }, { format, rowsPerOutput }) => {
+    const groups = ceilDiv(N, OUTPUTS);
+    return {
+      x: groups * (LANES / size) * K,
+      weightBytes: packedBytes(format, groups * OUTPUTS * rowsPerOutput, K),
+    };
+  },
 });

@@ -2,23 +2,28 @@
  * Matrix shape for many rows: 32×32 output tiles, one chunk of 32 columns of both operands in
  * workgroup memory at a time, four by four sums per lane in named registers.
  */
+import { CHUNK } from "./formats/format.ts";
 import { ceilDiv, wgsl } from "./kernel.ts";
-import type { MatmulShape } from "./matmul-shape.ts";
+import type { MatmulShape, MatmulWeights } from "./matmul-shape.ts";
+import { directBytes, directPlanesWgsl } from "./packed-matrix.ts";
 
 const TILE = 32;
-const CHUNK = 32;
 const LANES = 64;
 /** Odd stride: lanes that walk down a column of the staged tile hit different banks. */
 const STRIDE = TILE + 1;
 
 const sumsOf = (names: string[]) => names.map((name) => `var ${name} = vec4<f32>();`).join(" ");
 
-const source = (perOutput: 1 | 2): string => {
-  const parts = perOutput === 1 ? ["s"] : ["s", "u"];
+const source = ({ format, rowsPerOutput }: MatmulWeights): string => {
+  const { pieces } = format;
+  /** Quads of a piece. */
+  const quads = 8 / pieces;
+  const parts = rowsPerOutput === 1 ? ["s"] : ["s", "u"];
   const each = (line: (part: string, index: number) => string) => parts.map(line).join("\n");
   const rows = [0, 1, 2, 3];
   const component = ["x", "y", "z", "w"];
   return wgsl`
+${directPlanesWgsl(format)}
 var<workgroup> x_tile: array<f32, ${CHUNK * STRIDE}>;
 ${each((p) => `var<workgroup> ${p}_tile: array<f32, ${CHUNK * STRIDE}>;`)}
 
@@ -38,13 +43,24 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       var v = vec4<f32>();
       if (first_row + line < params.T) { v = x4(first_row, line, chunk * 8u + column); }
       for (var k = 0u; k < 4u; k++) { x_tile[(column * 4u + k) * ${STRIDE}u + line] = v[k]; }
+    }
+    for (var i = lid.x; i < ${TILE * pieces}u; i += ${LANES}u) {
+      let line = i / ${pieces}u;
+      let piece = i % ${pieces}u;
       ${each(
-        (p, index) => `var w_${p} = vec4<f32>();
-      if (first_output + line < params.N) {
-        w_${p} = weights4((first_output + line + ${index}u * params.N) * vectors + chunk * 8u + column);
-      }
-      for (var k = 0u; k < 4u; k++) { ${p}_tile[(column * 4u + k) * ${STRIDE}u + line] = w_${p}[k]; }`,
+        (
+          p,
+          index,
+        ) => wgsl`let row_${p} = min(first_output + line, params.N - 1u) + ${index}u * params.N;
+      var c_${p} = open_chunk(row_${p}, chunk);
+      c_${p}.codes = load_weight(piece_at(row_${p}, piece, chunk));`,
       )}
+      for (var quad = piece * ${quads}u; quad < piece * ${quads}u + ${quads}u; quad++) {
+        ${each(
+          (p) => wgsl`let w_${p} = take4(&c_${p}, quad);
+        for (var k = 0u; k < 4u; k++) { ${p}_tile[(quad * 4u + k) * ${STRIDE}u + line] = w_${p}[k]; }`,
+        )}
+      }
     }
     workgroupBarrier();
     ${each((p) => sumsOf(rows.map((r) => `${p}c${r}`)))}
@@ -82,8 +98,14 @@ export const tileShape: MatmulShape = {
   features: [],
   wgsl: source,
   workgroups: ({ T, N }) => [ceilDiv(N, TILE), ceilDiv(T, TILE), 1],
-  loads: ({ T, N, K }, perOutput) => ({
+  loads: ({ T, N, K }, { format, rowsPerOutput }) => ({
     x: ceilDiv(N, TILE) * T * K,
-    weights: ceilDiv(T, TILE) * perOutput * N * K,
+    weightBytes:
+      ceilDiv(T, TILE) *
+      rowsPerOutput *
+      ceilDiv(N, TILE) *
+      TILE *
+      (K / CHUNK) *
+      directBytes(format),
   }),
 };

@@ -12,11 +12,12 @@ import {
   rowsPerOutput,
 } from "./epilogue.ts";
 import { KernelError } from "./errors.ts";
-import { defineKernel, type Kernel, type Probe, read } from "./kernel.ts";
+import { ceilDiv, defineKernel, type Kernel, type Probe, read } from "./kernel.ts";
 import { matvecShape, smallMShape } from "./matmul-few-rows.ts";
-import type { MatmulShape } from "./matmul-shape.ts";
+import type { MatmulShape, MatmulWeights } from "./matmul-shape.ts";
 import { subgroupMatvecShape } from "./matmul-subgroup.ts";
 import { tileShape } from "./matmul-tile.ts";
+import { packedRead, packedWgsl } from "./packed-matrix.ts";
 import { normal, uniform } from "./probe.ts";
 import {
   type Prologue,
@@ -26,7 +27,7 @@ import {
   prologueReference,
   prologueWgsl,
 } from "./prologue.ts";
-import { type WeightFormatName, weightBytes, weightFormats } from "./weight-format.ts";
+import { type WeightFormatName, weightFormats } from "./weight-format.ts";
 
 export const matmulShapes = {
   gemv: matvecShape,
@@ -51,9 +52,9 @@ const built = new Map<string, Kernel>();
 /**
  *   x [T,K]  weight [rows,K]  norm_weight? [K]  bias? → out [T,out_stride] at column out_offset
  *
- * rows = N, or 2·N when the epilogue gates. Sums: K in chunks of 32, fma ascending inside a chunk,
+ * The weight is packed (packed-matrix.ts); rows = N, or 2·N when the epilogue gates. Sums: K in chunks of 32, fma ascending inside a chunk,
  * chunk sums added ascending. K must be a multiple of 32.
- * Cost: rows·K weights once per row block, so one row of f16 is about 1 flop per byte.
+ * Cost: the weight once per row block, so one row of f16 is about 1 flop per byte.
  * @throws {KernelError} `bad_kernel`: a shape that cannot have the prologue.
  */
 export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVariant): Kernel {
@@ -61,7 +62,8 @@ export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVar
   const name = `matmul.${shape}[${operands}].${epilogueName(epilogue)}`;
   const known = built.get(name);
   if (known) return known;
-  const weights = weightFormats[format];
+  const perOutput = rowsPerOutput(epilogue);
+  const weights: MatmulWeights = { format: weightFormats[format], rowsPerOutput: perOutput };
   const cut: MatmulShape = matmulShapes[shape];
   if (!cut.prologues.includes(prologue)) {
     throw new KernelError(
@@ -69,13 +71,12 @@ export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVar
       `${name}: this shape has the prologues ${cut.prologues.join(", ")}; run ${prologue} before it`,
     );
   }
-  const perOutput = rowsPerOutput(epilogue);
   const kernel = defineKernel({
     name,
     numerics: `matmul/chunk32/${prologue}/${epilogueName(epilogue)}`,
     bindings: {
       x: read("T,K", "vec4<f32>"),
-      weight: read(`${perOutput}*N,K`, weights.element, weights.storage),
+      weight: packedRead(`${perOutput}*N,K`, weights.format),
       ...prologueBindings(prologue),
       ...epilogueBindings(epilogue),
     },
@@ -83,22 +84,23 @@ export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVar
       ...{ T: "u32", N: "u32", K: "u32", out_stride: "u32", out_offset: "u32" },
       ...prologueParams(prologue),
     },
-    features: [...weights.features, ...cut.features],
+    features: cut.features,
     wgsl: [
-      weights.wgsl,
+      packedWgsl(weights.format, perOutput === 1 ? "params.N" : "(2u * params.N)", "params.K"),
+      weights.format.wgsl,
       prologueWgsl(prologue, cut.rowsPerGroup),
       epilogueWgsl(epilogue),
-      cut.wgsl(perOutput),
+      cut.wgsl(weights),
     ].join("\n"),
-    workgroups: cut.workgroups,
+    workgroups: (dims) => cut.workgroups(dims, weights),
     cost: (dims) => {
       const { T, N, K } = dims;
-      const loads = cut.loads(dims, perOutput);
+      const loads = cut.loads(dims, weights);
       return {
         flops: 2 * perOutput * T * N * K,
         bytes: {
-          ...prologueBytes(prologue, loads.x, cut.workgroups(dims)[0], { T, K }),
-          weight: weightBytes(weights) * loads.weights,
+          ...prologueBytes(prologue, loads.x, cut.workgroups(dims, weights)[0], { T, K }),
+          weight: loads.weightBytes,
           ...epilogueBytes(epilogue, T, N),
         },
       };
@@ -112,13 +114,14 @@ export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVar
           const sum = dot(x, t * K, weight, n * K, K);
           const up = perOutput === 2 ? dot(x, t * K, weight, (N + n) * K, K) : 0;
           const at = t * out_stride + out_offset + n;
-          finishReference(epilogue, { bias, out }, at, n, N, sum, up);
+          const column = perOutput === 1 ? out_offset + n : n;
+          finishReference(epilogue, { bias, out }, at, column, N, sum, up);
         }
       }
     },
     // f32 sums of K products against float64 sums; the measured worst is below 1e-6.
     tolerance: 4e-6,
-    probes: matmulProbes(cut, perOutput, prologue, epilogue),
+    probes: matmulProbes(cut, weights, prologue, epilogue),
   });
   built.set(name, kernel);
   return kernel;
@@ -149,15 +152,17 @@ function dot(x: Float32Array, xAt: number, w: Float32Array, wAt: number, K: numb
 
 function matmulProbes(
   shape: MatmulShape,
-  perOutput: 1 | 2,
+  { format, rowsPerOutput: perOutput }: MatmulWeights,
   prologue: Prologue,
   { bias, tail }: Epilogue,
 ): Probe[] {
   const T = Math.min(shape.maxRows, shape.name === "tile" ? 33 : 5);
+  /** Whole blocks of the format. */
+  const columns = (K: number) => ceilDiv(K, format.block.weights) * format.block.weights;
   return [
-    { T: 1, N: 8, K: 32, out_stride: 8, out_offset: 0 },
-    { T, N: 35, K: 96, out_stride: 35, out_offset: 0 },
-    { T, N: 17, K: 1056, out_stride: 17, out_offset: 0 },
+    { T: 1, N: 8, K: columns(32), out_stride: 8, out_offset: 0 },
+    { T, N: 35, K: columns(96), out_stride: 35, out_offset: 0 },
+    { T, N: 17, K: columns(1056), out_stride: 17, out_offset: 0 },
   ].map((sizes) => ({
     dims: { ...sizes, ...(prologue === "norm" && { eps: 1e-5 }) },
     inputs: (random) => ({

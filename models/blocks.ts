@@ -47,9 +47,9 @@ export function decoderGraph(spec: DecoderSpec, tensors: DecoderTensors): GraphN
 function embed(graph: GraphBuilder, { hiddenSize: D }: DecoderSpec, tensors: DecoderTensors): void {
   const { token_ids, last_token } = tensors;
   const weight = tensors.weight("embedding");
-  for (const { slice, firstRow, rows } of weight.shards) {
+  for (const { slice, format, firstRow, rows } of weight.shards) {
     const buffers = { token_ids, last_token, weight: slice, out: tensors.activation("hidden") };
-    graph.add(embedding(weight.format), buffers, ({ T }) => ({
+    graph.add(embedding(format), buffers, ({ T }) => ({
       T,
       D,
       V: rows,

@@ -7,16 +7,20 @@ import { type Epilogue, isGated } from "../kernels/epilogue.ts";
 import type { BufferSlice, Dims, Kernel, KernelCall } from "../kernels/kernel.ts";
 import { matmul } from "../kernels/matmul.ts";
 import type { MatmulShape } from "../kernels/matmul-shape.ts";
+import type { Prologue } from "../kernels/prologue.ts";
 import { rmsNorm } from "../kernels/rms-norm.ts";
+import type { WeightFormatName } from "../kernels/weight-format.ts";
 import type { Weight } from "./weights.ts";
 
-/** Which matrix kernels a graph may use; any of them gives a row the same bits. */
+/** Which matrix kernels a graph may use for a format; any of them gives a row the same bits. */
 export interface MatmulChoice {
   /** By rising `maxRows`; the last one serves all that are too many for the others. */
   readonly shapes: readonly MatmulShape[];
   /** Whether RMSNorm may run in the prologue of the shapes that have it. */
   readonly fusesNorm: boolean;
 }
+
+export type MatmulChoices = ReadonlyMap<WeightFormatName, MatmulChoice>;
 
 /** Sizes of one step. */
 export interface StepSizes {
@@ -49,12 +53,12 @@ export interface InputNorm {
 
 export class GraphBuilder {
   readonly nodes: GraphNode[] = [];
-  readonly #choice: MatmulChoice;
+  readonly #choices: MatmulChoices;
   #stage = -1;
   #label = "";
 
-  constructor(choice: MatmulChoice) {
-    this.#choice = choice;
+  constructor(choices: MatmulChoices) {
+    this.#choices = choices;
   }
 
   /** Nodes that follow belong to the next stage; its name is the label of their calls. */
@@ -91,21 +95,15 @@ export class GraphBuilder {
     buffers: Readonly<Record<"x" | "out", BufferSlice>> & { readonly bias?: BufferSlice },
     { rows = "T", norm }: { rows?: RowCount; norm?: InputNorm } = {},
   ): void {
-    const { shapes, fusesNorm } = this.#choice;
-    const shapeFor = (T: number) => shapes.find(({ maxRows }) => T <= maxRows) ?? shapes.at(-1)!;
-    const fuses = (shape: MatmulShape) =>
-      norm !== undefined && fusesNorm && shape.prologues.includes("norm");
-    if (norm)
-      this.#separateNorm(norm, buffers.x, weight.columns, (step) => {
-        const T = step[rows];
-        return fuses(shapeFor(T)) ? 0 : T;
-      });
-    const variants = new Map<MatmulShape, Kernel>(
-      shapes.map((shape) => {
-        const prologue = fuses(shape) ? "norm" : "none";
-        return [shape, matmul({ format: weight.format, shape: shape.name, prologue, epilogue })];
-      }),
+    const variants = new Map(
+      weight.shards.map(({ format }) => [format, this.#variants(format, epilogue, norm)]),
     );
+    if (norm) {
+      const formats = [...variants.values()];
+      this.#separateNorm(norm, buffers.x, weight.columns, (step) =>
+        formats.some((of) => variantFor(of, step[rows]).prologue === "none") ? step[rows] : 0,
+      );
+    }
     const gated = isGated(epilogue);
     const label = this.#label;
     for (const shard of weight.shards) {
@@ -114,18 +112,31 @@ export class GraphBuilder {
       const N = gated ? shard.rows / 2 : shard.rows;
       const out_stride = gated ? weight.rows / 2 : weight.rows;
       const sizes = { N, K: weight.columns, out_stride, out_offset: shard.firstRow };
+      const own = variants.get(shard.format)!;
       const emit = (step: StepSizes): KernelCall | undefined => {
         const T = step[rows];
         if (T === 0) return undefined;
-        const shape = shapeFor(T);
-        const kernel = variants.get(shape)!;
-        if (!fused || !fuses(shape))
+        const { kernel, prologue } = variantFor(own, T);
+        if (!fused || prologue === "none")
           return { kernel, buffers: unfused, dims: { T, ...sizes }, label };
         return { kernel, buffers: fused, dims: { T, ...sizes, eps: norm.eps }, label };
       };
-      const pipelines = [...variants.values()].map((kernel) => ({ kernel, constants: {} }));
+      const pipelines = own.map(({ kernel }) => ({ kernel, constants: {} }));
       this.nodes.push({ stage: this.#stage, pipelines, emit });
     }
+  }
+
+  #variants(
+    format: WeightFormatName,
+    epilogue: Epilogue,
+    norm: InputNorm | undefined,
+  ): readonly MatmulVariant[] {
+    const { shapes, fusesNorm } = this.#choices.get(format)!;
+    return shapes.map(({ name: shape, maxRows, prologues }) => {
+      const fuses = norm !== undefined && fusesNorm && prologues.includes("norm");
+      const prologue = fuses ? "norm" : "none";
+      return { maxRows, prologue, kernel: matmul({ format, shape, prologue, epilogue }) };
+    });
   }
 
   #separateNorm(
@@ -140,6 +151,17 @@ export class GraphBuilder {
     });
   }
 }
+
+/** One way to multiply up to so many rows. */
+interface MatmulVariant {
+  readonly maxRows: number;
+  readonly prologue: Prologue;
+  readonly kernel: Kernel;
+}
+
+/** The last variant serves all that are too many for the others. */
+const variantFor = (variants: readonly MatmulVariant[], T: number): MatmulVariant =>
+  variants.find(({ maxRows }) => T <= maxRows) ?? variants.at(-1)!;
 
 /** Calls of the nodes in stages [from, to), in order. */
 export function* emitCalls(

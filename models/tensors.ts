@@ -5,7 +5,7 @@
 import type { BufferSlice } from "../kernels/kernel.ts";
 import type { KvStorage } from "../kernels/kv-layout.ts";
 import type { DecoderSpec } from "./decoder.ts";
-import type { MatmulChoice } from "./graph.ts";
+import type { MatmulChoices } from "./graph.ts";
 import type { Weight } from "./weights.ts";
 
 /** f32 scalars per token row. */
@@ -40,7 +40,7 @@ export interface GroupTensors {
 
 export interface DecoderTensors {
   readonly kvStorage: KvStorage;
-  readonly matmul: MatmulChoice;
+  readonly matmul: MatmulChoices;
   /** B: tokens per block. */
   readonly blockTokens: number;
   /** M: columns of a block table. */

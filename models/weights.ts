@@ -20,18 +20,20 @@ export interface WeightSpec {
   readonly vector: boolean;
   /** Other operators need the whole matrix in one binding; these are cut by rows where too large. */
   readonly shardable: boolean;
+  /** Gates and the values that they gate, half the rows each: one format for all. */
+  readonly gated: boolean;
   readonly parts: readonly WeightPart[];
 }
 
-/** A run of rows of a matrix in one binding. */
+/** A run of rows of a matrix in one binding, of one format. */
 export interface WeightShard {
   readonly slice: BufferSlice;
+  readonly format: WeightFormatName;
   readonly firstRow: number;
   readonly rows: number;
 }
 
 export interface Weight {
-  readonly format: WeightFormatName;
   readonly rows: number;
   readonly columns: number;
   readonly shards: readonly WeightShard[];
@@ -61,7 +63,7 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
       matrix(at("qkv"), D, projections),
       matrix(at("attention_out"), N * H, [[`${attention}.o_proj`, D]]),
       vector(at("mlp_norm"), [[`${layer}.post_attention_layernorm.weight`, D]]),
-      matrix(at("gate_up"), D, gates),
+      matrix(at("gate_up"), D, gates, { gated: true }),
       matrix(at("down"), F, [[`${mlp}.down_proj`, D]]),
     );
     if (spec.qkvBias) weights.push(vector(at("qkv_bias"), biases(projections)));
@@ -93,7 +95,7 @@ function matrix(
   name: string,
   columns: number,
   parts: readonly (readonly [string, number])[],
-  { shardable = false } = {},
+  { shardable = false, gated = false } = {},
 ): WeightSpec {
   return {
     name,
@@ -101,6 +103,7 @@ function matrix(
     rows: parts.reduce((sum, [, rows]) => sum + rows, 0),
     vector: false,
     shardable,
+    gated,
     parts: parts.map(([tensor, rows]) => ({ tensor: `${tensor}.weight`, shape: [rows, columns] })),
   };
 }
@@ -113,6 +116,7 @@ function vector(name: string, parts: readonly (readonly [string, number])[]): We
     rows: 1,
     vector: true,
     shardable: false,
+    gated: false,
     parts: parts.map(([tensor, size]) => ({ tensor, shape: [size] })),
   };
 }

@@ -13,10 +13,11 @@ import { decoderWeights } from "../models/weights.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
 import { type KvPlan, planKvCache } from "./kv-cache.ts";
-import { loadWeights, maxShardRows, type PlacedWeight, placeWeights } from "./load-weights.ts";
+import { loadWeights, maxShardRows } from "./load-weights.ts";
 import { type ModelFolder, readText } from "./model-folder/model-folder.ts";
 import { parseJsonFile } from "./model-folder/strict-json.ts";
 import { ModelRunner } from "./model-runner.ts";
+import { type PlacedWeight, placedBytes, placeWeights } from "./placed-weight.ts";
 import { type KernelChoice, selectKernels } from "./select-kernels.ts";
 import { openCheckpoint } from "./weights/checkpoint.ts";
 import type { LoadProgress } from "./weights/stream.ts";
@@ -70,7 +71,9 @@ export async function planModel(
   const checkpoint = await openCheckpoint(folder, options.signal);
   try {
     const weights = placeWeights(decoderWeights(spec), checkpoint);
-    for (const weight of weights) maxShardRows(device, weight);
+    for (const weight of weights) {
+      for (const run of weight.runs) maxShardRows(device, weight, run);
+    }
     const memory = planMemory(device, spec, weights, options);
     return { spec, weights, ...memory, close: () => checkpoint.close() };
   } catch (error) {
@@ -94,10 +97,10 @@ export async function loadModel(
   const plan = await planModel(device, folder, options);
   try {
     const matrices = plan.weights.filter(({ spec }) => !spec.vector);
-    const choice = await selectKernels(device, new Set(matrices.map(({ dtype }) => dtype)));
-    const { format, matmul } = choice;
-    const weights = await loadWeights(device, plan.weights, { ...options, format });
-    const parts = { ...plan, device, weights, kvPlan: plan.kv, matmul };
+    const formats = matrices.flatMap(({ runs }) => runs.map(({ format }) => format));
+    const choice = await selectKernels(device, new Set(formats));
+    const weights = await loadWeights(device, plan.weights, options);
+    const parts = { ...plan, device, weights, kvPlan: plan.kv, matmul: choice.matmul };
     return { runner: await ModelRunner.create(parts), plan, choice };
   } finally {
     await plan.close();
@@ -113,7 +116,7 @@ function planMemory(
   const { maxRows = 16, maxTokensPerPlan = 512, blockTokens = 32 } = options;
   const { maxLogitRows = maxRows, memoryBudgetBytes } = options;
   const storage = options.kv ?? (weights.some(isF32Matrix) ? "f32" : "f16");
-  const weightBytes = weights.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const weightBytes = weights.reduce((sum, weight) => sum + placedBytes(weight), 0);
   const maxParkedTokens = 2 * maxTokensPerPlan;
   const activationBytes =
     activationSize(spec, maxTokensPerPlan, maxLogitRows) + 4 * spec.hiddenSize * maxParkedTokens;
@@ -167,4 +170,5 @@ function activationSize(spec: DecoderSpec, tokens: number, logitRows: number): n
   );
 }
 
-const isF32Matrix = ({ spec, dtype }: PlacedWeight): boolean => !spec.vector && dtype === "f32";
+const isF32Matrix = ({ spec, runs }: PlacedWeight): boolean =>
+  !spec.vector && runs.some(({ tensors }) => tensors.some(({ dtype }) => dtype === "f32"));

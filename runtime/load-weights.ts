@@ -1,40 +1,24 @@
 /**
- * Places a checkpoint's tensors in device buffers, piece by piece: host memory holds two pieces at a
- * time, whatever the size of tensor or shard. Matrices keep their stored type; vectors become f32.
+ * Streams a checkpoint's tensors into device buffers, piece by piece: host memory holds two pieces at
+ * a time, whatever the size of tensor or shard. Matrices keep their stored type and are packed on the
+ * device; vectors become f32.
  */
-import type { WeightFormatName } from "../kernels/weight-format.ts";
-import type { Weight, WeightShard, WeightSpec } from "../models/weights.ts";
+import type { BufferSlice, KernelCall } from "../kernels/kernel.ts";
+import { packedBytes } from "../kernels/packed-matrix.ts";
+import { repack } from "../kernels/repack.ts";
+import { weightFormats } from "../kernels/weight-format.ts";
+import type { Weight, WeightShard } from "../models/weights.ts";
 import { alignUp, type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
 import { WeftError } from "./errors.ts";
-import type { Checkpoint, WeightTensor } from "./weights/checkpoint.ts";
-import { DTYPE_BYTES, toFloat32, type WeightDtype } from "./weights/dtype.ts";
-import { type LoadProgress, ProgressMeter, streamTensor } from "./weights/stream.ts";
+import type { PlacedWeight, WeightRun } from "./placed-weight.ts";
+import type { WeightTensor } from "./weights/checkpoint.ts";
+import { storedBytes, toFloat32 } from "./weights/dtype.ts";
+import { type LoadProgress, PIECE_BYTES, ProgressMeter, streamTensor } from "./weights/stream.ts";
 
 /** Bytes handed to the queue before the loader waits for it: the staging memory's bound. */
 const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
 
-export interface PlacedWeight {
-  readonly spec: WeightSpec;
-  readonly tensors: readonly WeightTensor[];
-  readonly dtype: WeightDtype;
-  readonly sizeBytes: number;
-}
-
-/**
- * Looks every tensor up before a byte is read or a buffer made.
- * @throws {WeftError} `missing_tensor`, `unsupported_dtype`, `bad_safetensors` for a wrong shape.
- */
-export function placeWeights(specs: readonly WeightSpec[], checkpoint: Checkpoint): PlacedWeight[] {
-  return specs.map((spec) => {
-    const tensors = spec.parts.map(({ tensor, shape }) => checkpoint.tensor(tensor, shape));
-    const dtype = spec.vector ? "f32" : commonDtype(tensors);
-    return { spec, tensors, dtype, sizeBytes: spec.rows * spec.columns * DTYPE_BYTES[dtype] };
-  });
-}
-
 export interface LoadWeightsOptions {
-  /** How the kernels load a stored type. */
-  readonly format: (dtype: WeightDtype) => WeightFormatName;
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -43,88 +27,184 @@ export interface LoadWeightsOptions {
 export async function loadWeights(
   device: Device,
   placed: readonly PlacedWeight[],
-  { format, onProgress, signal }: LoadWeightsOptions,
+  options: LoadWeightsOptions,
 ): Promise<Map<string, Weight>> {
-  const totalBytes = placed
-    .flatMap(({ tensors }) => tensors)
-    .reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const meter = new ProgressMeter(totalBytes, onProgress);
+  const loader = await WeightLoader.create(device, placed, options);
   const weights = new Map<string, Weight>();
-  let queuedBytes = 0;
-  for (const weight of placed) {
-    const loaded = await allocate(device, weight, format(weight.dtype));
-    let from = 0;
-    for (const tensor of weight.tensors) {
-      for await (const { offset, bytes } of streamTensor(tensor, { signal, meter })) {
-        const stored =
-          tensor.dtype === weight.dtype ? bytes : asBytes(toFloat32(bytes, tensor.dtype));
-        const scale = DTYPE_BYTES[weight.dtype] / DTYPE_BYTES[tensor.dtype];
-        writeAcrossShards(device, weight, loaded, from + offset * scale, stored);
-        queuedBytes += stored.byteLength;
-        if (queuedBytes < MAX_QUEUED_BYTES) continue;
-        await device.idle();
-        queuedBytes = 0;
+  try {
+    for (const weight of placed) {
+      const { spec, runs } = weight;
+      const { rows, columns } = spec;
+      const shards: WeightShard[] = [];
+      for (const run of runs) {
+        shards.push(
+          ...(spec.vector ? [await loader.vector(weight)] : await loader.matrix(weight, run)),
+        );
       }
-      from += tensor.byteLength * (DTYPE_BYTES[weight.dtype] / DTYPE_BYTES[tensor.dtype]);
+      weights.set(spec.name, { rows, columns, shards });
     }
-    weights.set(weight.spec.name, loaded);
+    await device.idle();
+  } finally {
+    loader.close();
   }
-  await device.idle();
   return weights;
 }
 
-/** Rows that one binding holds. @throws {WeftError} `limit_exceeded` where a weight must be whole. */
-export function maxShardRows(device: Device, { spec, dtype }: PlacedWeight): number {
-  const { name, rows, columns, shardable } = spec;
-  const rowBytes = columns * DTYPE_BYTES[dtype];
+/** Rows of a run that one binding holds. @throws {WeftError} `limit_exceeded` where it must be whole. */
+export function maxShardRows(device: Device, { spec }: PlacedWeight, run: WeightRun): number {
+  const { name, columns, shardable, vector } = spec;
+  const rowBytes = vector ? 4 * columns : packedBytes(weightFormats[run.format], 1, columns);
   const { maxBindingBytes, maxBufferBytes } = device.info.limits;
   const maxRows = Math.floor(Math.min(maxBindingBytes, maxBufferBytes) / rowBytes);
-  if (maxRows >= (shardable ? 1 : rows)) return maxRows;
+  if (maxRows >= (shardable ? 1 : run.rows)) return maxRows;
   throw new WeftError(
     "limit_exceeded",
-    `weight ${name} is ${rows * rowBytes} bytes in one binding, this adapter allows ` +
+    `weight ${name} is ${run.sizeBytes} bytes in one binding, this adapter allows ` +
       `${maxBindingBytes}; use an adapter with larger bindings or a smaller model`,
   );
 }
 
-async function allocate(
-  device: Device,
-  weight: PlacedWeight,
-  format: WeightFormatName,
-): Promise<Weight> {
-  const { spec, dtype } = weight;
-  const { name, rows, columns } = spec;
-  const rowBytes = columns * DTYPE_BYTES[dtype];
-  const maxRows = maxShardRows(device, weight);
-  const shards: WeightShard[] = [];
-  for (let firstRow = 0; firstRow < rows; firstRow += maxRows) {
-    const count = Math.min(maxRows, rows - firstRow);
-    const buffer = await device.createBuffer(`${name}#${shards.length}`, count * rowBytes);
-    shards.push({ slice: wholeBuffer(buffer), firstRow, rows: count });
+class WeightLoader {
+  readonly #device: Device;
+  readonly #meter: ProgressMeter;
+  readonly #signal: AbortSignal | undefined;
+  /** A piece of a file, on its way into a matrix. Later pieces wait in the queue behind its reader. */
+  readonly #staging: DeviceBuffer;
+  #queuedBytes = 0;
+
+  private constructor(
+    device: Device,
+    staging: DeviceBuffer,
+    meter: ProgressMeter,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#device = device;
+    this.#staging = staging;
+    this.#meter = meter;
+    this.#signal = signal;
   }
-  return { format, rows, columns, shards };
+
+  static async create(
+    device: Device,
+    placed: readonly PlacedWeight[],
+    { onProgress, signal }: LoadWeightsOptions,
+  ): Promise<WeightLoader> {
+    const tensors = placed.flatMap(({ runs }) => runs.flatMap((run) => run.tensors));
+    const totalBytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const matrices = placed.filter(({ spec }) => !spec.vector).flatMap(({ runs }) => runs);
+    const formats = new Set(matrices.map(({ format }) => format));
+    await device.prepare([...formats].map((name) => ({ kernel: repack(name), constants: {} })));
+    const staging = await device.createBuffer("weight_staging", PIECE_BYTES);
+    return new WeightLoader(device, staging, new ProgressMeter(totalBytes, onProgress), signal);
+  }
+
+  close(): void {
+    this.#device.destroyBuffer(this.#staging);
+  }
+
+  async vector({ spec, runs: [run] }: PlacedWeight): Promise<WeightShard> {
+    const buffer = await this.#device.createBuffer(spec.name, run.sizeBytes);
+    let at = 0;
+    for (const tensor of run.tensors) {
+      for await (const { bytes } of this.#pieces(tensor)) {
+        const values = toFloat32(bytes, tensor.dtype);
+        this.#device.write(buffer, at, values);
+        at += values.byteLength;
+      }
+    }
+    return { slice: wholeBuffer(buffer), format: run.format, firstRow: 0, rows: 1 };
+  }
+
+  async matrix(weight: PlacedWeight, run: WeightRun): Promise<WeightShard[]> {
+    const { name, columns } = weight.spec;
+    const shards = await this.#allocate(weight, run);
+    // Bind groups are cached on these.
+    const buffers = shards.map(({ slice }) => ({ blocks: wholeBuffer(this.#staging), out: slice }));
+    const stagedRowBytes = storedBytes(run.format, columns);
+    let tensorRow = run.firstRow;
+    for (const tensor of run.tensors) {
+      const rowBytes = storedBytes(tensor.dtype, columns);
+      const rowsPerPiece = Math.floor(PIECE_BYTES / Math.max(rowBytes, stagedRowBytes));
+      if (rowsPerPiece === 0) throw rowTooLong(name, rowBytes);
+      for await (const { offset, bytes } of this.#pieces(tensor, rowsPerPiece * rowBytes)) {
+        const stored =
+          tensor.dtype === run.format ? bytes : asBytes(toFloat32(bytes, tensor.dtype));
+        this.#device.write(this.#staging, 0, padded(stored));
+        const piece = {
+          columns,
+          tensorRow,
+          firstRow: offset / rowBytes,
+          rows: bytes.byteLength / rowBytes,
+        };
+        this.#device.record(repackCalls(shards, buffers, piece));
+        this.#device.submit();
+        await this.#queued(stored.byteLength);
+      }
+      tensorRow += tensor.shape[0];
+    }
+    return shards;
+  }
+
+  async #allocate(weight: PlacedWeight, run: WeightRun): Promise<WeightShard[]> {
+    const { name, columns } = weight.spec;
+    const { format } = run;
+    const maxRows = maxShardRows(this.#device, weight, run);
+    const shards: WeightShard[] = [];
+    for (let from = 0; from < run.rows; from += maxRows) {
+      const rows = Math.min(maxRows, run.rows - from);
+      const sizeBytes = packedBytes(weightFormats[format], rows, columns);
+      const buffer = await this.#device.createBuffer(`${name}#${run.firstRow + from}`, sizeBytes);
+      shards.push({ slice: wholeBuffer(buffer), format, firstRow: run.firstRow + from, rows });
+    }
+    return shards;
+  }
+
+  #pieces(tensor: WeightTensor, pieceBytes?: number) {
+    return streamTensor(tensor, { pieceBytes, signal: this.#signal, meter: this.#meter });
+  }
+
+  async #queued(bytes: number): Promise<void> {
+    this.#queuedBytes += bytes;
+    if (this.#queuedBytes < MAX_QUEUED_BYTES) return;
+    await this.#device.idle();
+    this.#queuedBytes = 0;
+  }
 }
 
-/** `at` counts bytes from the start of the whole matrix. */
-function writeAcrossShards(
-  device: Device,
-  { spec, dtype }: PlacedWeight,
-  { shards }: Weight,
-  at: number,
-  bytes: Uint8Array,
-): void {
-  const rowBytes = spec.columns * DTYPE_BYTES[dtype];
-  for (const { slice, firstRow, rows } of shards) {
-    const start = firstRow * rowBytes;
-    const from = Math.max(0, start - at);
-    const to = Math.min(bytes.byteLength, start + rows * rowBytes - at);
+interface StagedRows {
+  readonly columns: number;
+  /** Row of the matrix where the tensor begins. */
+  readonly tensorRow: number;
+  /** Row of the tensor that lies first in the staging buffer. */
+  readonly firstRow: number;
+  readonly rows: number;
+}
+
+/** One call per shard that some of the rows belong to. */
+function* repackCalls(
+  shards: readonly WeightShard[],
+  buffers: readonly Record<"blocks" | "out", BufferSlice>[],
+  { columns, tensorRow, firstRow, rows }: StagedRows,
+): Iterable<KernelCall> {
+  for (const [i, shard] of shards.entries()) {
+    const from = Math.max(tensorRow + firstRow, shard.firstRow);
+    const to = Math.min(tensorRow + firstRow + rows, shard.firstRow + shard.rows);
     if (from >= to) continue;
-    const part = bytes.subarray(from, to);
-    device.write(slice.buffer as DeviceBuffer, at + from - start, padded(part));
+    const dims = {
+      N: shard.rows,
+      K: columns,
+      rows: to - from,
+      words: PIECE_BYTES / 4,
+      from_row: from - tensorRow - firstRow,
+      first_row: from - tensorRow,
+      to_row: tensorRow - shard.firstRow,
+      head_size: 0,
+    };
+    yield { kernel: repack(shard.format), buffers: buffers[i], dims };
   }
 }
 
-/** Only the very last bytes of a 16-bit tensor can be an odd half word. */
+/** Only the very last bytes of a piece can be an odd half word. */
 function padded(bytes: Uint8Array): Uint8Array {
   if (bytes.byteLength % 4 === 0) return bytes;
   const whole = new Uint8Array(alignUp(bytes.byteLength, 4));
@@ -132,11 +212,12 @@ function padded(bytes: Uint8Array): Uint8Array {
   return whole;
 }
 
-/** Tensors fused into one matrix share a type; a mixed checkpoint is widened to f32. */
-function commonDtype(tensors: readonly WeightTensor[]): WeightDtype {
-  const [first, ...rest] = tensors;
-  return rest.every(({ dtype }) => dtype === first.dtype) ? first.dtype : "f32";
-}
+const rowTooLong = (name: string, rowBytes: number): WeftError =>
+  new WeftError(
+    "limit_exceeded",
+    `a row of weight ${name} has ${rowBytes} bytes, ${PIECE_BYTES} are loaded at a time; ` +
+      "this model is not supported",
+  );
 
 const asBytes = (values: Float32Array): Uint8Array =>
   new Uint8Array(values.buffer, values.byteOffset, values.byteLength);

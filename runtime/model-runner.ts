@@ -7,7 +7,7 @@ import type { BufferSlice } from "../kernels/kernel.ts";
 import { ropeTable } from "../kernels/rope-tables.ts";
 import { decoderGraph } from "../models/blocks.ts";
 import { type DecoderSpec, layerGroups, numStages } from "../models/decoder.ts";
-import { emitCalls, type GraphNode, type MatmulChoice, type StepSizes } from "../models/graph.ts";
+import { emitCalls, type GraphNode, type MatmulChoices, type StepSizes } from "../models/graph.ts";
 import { activationWidths, headWidths } from "../models/tensors.ts";
 import type { Weight } from "../models/weights.ts";
 import type { SequenceId } from "../scheduler/work-plan.ts";
@@ -25,7 +25,7 @@ export interface ModelRunnerOptions {
   readonly spec: DecoderSpec;
   readonly weights: ReadonlyMap<string, Weight>;
   readonly kvPlan: KvPlan;
-  readonly matmul: MatmulChoice;
+  readonly matmul: MatmulChoices;
   /** Longest sequence, in tokens. */
   readonly maxContext: number;
   readonly maxTokensPerPlan: number;

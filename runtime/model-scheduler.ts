@@ -10,6 +10,7 @@ import {
   UNKNOWN_DEVICE,
 } from "../scheduler/index.ts";
 import type { ModelPlan } from "./load-model.ts";
+import { countWeights } from "./placed-weight.ts";
 
 export interface SchedulerOptions {
   /** Plans that may wait for their readback. Default 8. */
@@ -63,10 +64,7 @@ export function modelScheduler(plan: ModelPlan, options: SchedulerOptions): Sche
 /** Bytes and FLOPs from the model's headers. */
 function profile({ spec, weights, weightBytes, kv }: ModelPlan): RooflineProfile {
   const numLayers = spec.layers.length;
-  const numWeights = weights.reduce(
-    (sum, { dtype, sizeBytes }) => sum + sizeBytes / (dtype === "f32" ? 4 : 2),
-    0,
-  );
+  const numWeights = countWeights(weights);
   const attention = 2 * (spec.numHeads + spec.numKvHeads) * spec.headDim;
   const mlp = 3 * spec.ffnSize;
   return {

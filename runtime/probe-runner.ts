@@ -5,9 +5,12 @@
  */
 import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "../kernels/half.ts";
 import {
+  type Binding,
   type BufferSlice,
   bindingBytes,
+  type Dims,
   type Kernel,
+  matrixSizes,
   type Probe,
   type Storage,
 } from "../kernels/kernel.ts";
@@ -70,7 +73,7 @@ async function run(
     const image = new Uint32Array(total / 4).fill(CANARY);
     image.fill(POISON, alignment / 4, (alignment + sizeBytes) / 4);
     const input = inputs[name];
-    if (input) new Uint8Array(image.buffer).set(encode(input, binding.storage), alignment);
+    if (input) new Uint8Array(image.buffer).set(encode(input, binding, dims), alignment);
     const buffer = await device.createBuffer(name, total);
     device.write(buffer, 0, image);
     owned.push(buffer);
@@ -133,9 +136,16 @@ function compare(got: ArrayLike<number>, want: ArrayLike<number>, storage: Stora
   return { maxError, problem: "" };
 }
 
-function encode(values: Float32Array | Uint32Array, storage: Storage): Uint8Array {
+function encode(
+  values: Float32Array | Uint32Array,
+  { storage, shape, packing }: Binding,
+  dims: Dims,
+): Uint8Array {
   const half = storage === "f16" ? numberToF16 : storage === "bf16" ? numberToBf16 : undefined;
-  const stored = half ? Uint16Array.from(values, half) : values;
+  const { rows, columns } = packing ? matrixSizes(shape, dims) : { rows: 0, columns: 0 };
+  const stored =
+    packing?.pack(values as Float32Array, rows, columns) ??
+    (half ? Uint16Array.from(values, half) : values);
   return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
 }
 

@@ -1,7 +1,6 @@
 /**
- * Chooses between kernel variants by what the device proves at load: native f16 only where it gives
- * the right answer, several matrix shapes only where they agree bit for bit, subgroups only where
- * both hold. Reports every demotion.
+ * Chooses between kernel variants by what the device proves at load: several matrix shapes only where
+ * they agree bit for bit, subgroups only where they do too. Reports every demotion.
  */
 import type { Kernel } from "../kernels/kernel.ts";
 import { matmul, matmulShapes } from "../kernels/matmul.ts";
@@ -9,15 +8,13 @@ import type { MatmulShape } from "../kernels/matmul-shape.ts";
 import { normal, seededRandom, uniform } from "../kernels/probe.ts";
 import { rmsNorm } from "../kernels/rms-norm.ts";
 import type { WeightFormatName } from "../kernels/weight-format.ts";
-import type { MatmulChoice } from "../models/graph.ts";
+import type { MatmulChoice, MatmulChoices } from "../models/graph.ts";
 import { bytesToFloats, type Device } from "./device.ts";
 import { reasonOf } from "./errors.ts";
 import { runProbe } from "./probe-runner.ts";
-import type { WeightDtype } from "./weights/dtype.ts";
 
 export interface KernelChoice {
-  format(dtype: WeightDtype): WeightFormatName;
-  readonly matmul: MatmulChoice;
+  readonly matmul: MatmulChoices;
   /** Variants that were tried and given up, each with its reason. */
   readonly demoted: readonly string[];
 }
@@ -25,36 +22,15 @@ export interface KernelChoice {
 const STORE = { bias: false, tail: "store" } as const;
 const { gemv, small_m, tile } = matmulShapes;
 
+/** @param formats Of the matrices that a model has. */
 export async function selectKernels(
   device: Device,
-  dtypes: ReadonlySet<WeightDtype>,
+  formats: ReadonlySet<WeightFormatName>,
 ): Promise<KernelChoice> {
   const demoted: string[] = [];
-  const native = dtypes.has("f16") && (await nativeF16Works(device, demoted));
-  const format = (dtype: WeightDtype) => (dtype === "f16" && native ? "f16_native" : dtype);
-  const [dtype = "f32"] = dtypes;
-  const matmul = await agreeingShapes(device, format(dtype), demoted);
-  return { format, matmul, demoted };
-}
-
-async function nativeF16Works(device: Device, demoted: string[]): Promise<boolean> {
-  if (!device.info.features.includes("shader-f16")) return false;
-  const kernel = normed("f16_native", small_m);
-  const problem = await firstProblem(device, kernel);
-  if (problem) demoted.push(`${kernel.name}: ${problem}`);
-  return problem === "";
-}
-
-async function firstProblem(device: Device, kernel: Kernel): Promise<string> {
-  try {
-    for (const probe of kernel.probes) {
-      const { problem } = await runProbe(device, kernel, probe);
-      if (problem) return problem;
-    }
-    return "";
-  } catch (error) {
-    return reasonOf(error);
-  }
+  const matmul = new Map<WeightFormatName, MatmulChoice>();
+  for (const format of formats) matmul.set(format, await agreeingShapes(device, format, demoted));
+  return { matmul, demoted };
 }
 
 const normed = (format: WeightFormatName, shape: MatmulShape): Kernel =>
@@ -72,7 +48,7 @@ async function agreeingShapes(
   if (device.info.kind === "reference") return { shapes: [gemv, small_m, tile], fusesNorm: true };
   const compared = new Comparison(device, format);
   if (!(await compared.agrees(small_m))) {
-    demoted.push("matmul.tile: other bits than rms_norm before matmul.small_m");
+    demoted.push(`matmul.tile[${format}]: other bits than rms_norm before matmul.small_m`);
     return { shapes: [small_m], fusesNorm: false };
   }
   for (const shape of matvecShapes(device)) {
@@ -80,9 +56,11 @@ async function agreeingShapes(
       if (await compared.agrees(shape)) {
         return { shapes: [shape, small_m, tile], fusesNorm: true };
       }
-      demoted.push(`matmul.${shape.name}: other bits than matmul.small_m and matmul.tile`);
+      demoted.push(
+        `matmul.${shape.name}[${format}]: other bits than matmul.small_m and matmul.tile`,
+      );
     } catch (error) {
-      demoted.push(`matmul.${shape.name}: ${reasonOf(error)}`);
+      demoted.push(`matmul.${shape.name}[${format}]: ${reasonOf(error)}`);
     }
   }
   return { shapes: [small_m, tile], fusesNorm: true };
@@ -134,7 +112,8 @@ class Comparison {
 
 const EPS = 1e-5;
 const MOST_ROWS = 7;
-const SIZES = { N: 40, K: 1056, out_stride: 40, out_offset: 0 } as const;
+/** Whole blocks of every format, and more chunks than a workgroup has lanes. */
+const SIZES = { N: 40, K: 1280, out_stride: 40, out_offset: 0 } as const;
 
 /** The same first rows for any T. */
 function operands(T: number) {

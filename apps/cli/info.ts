@@ -87,8 +87,8 @@ async function preflight(device: Device, model: string, options: ReturnType<type
     const { spec, weightBytes, activationBytes, kv, maxContext } = plan;
     const { modelType, hiddenSize, numHeads, numKvHeads, headDim, ffnSize, vocabSize } = spec;
     const formats: Record<string, number> = {};
-    for (const { dtype, sizeBytes } of plan.weights) {
-      formats[dtype] = (formats[dtype] ?? 0) + sizeBytes;
+    for (const { format, sizeBytes } of plan.weights.flatMap(({ runs }) => runs)) {
+      formats[format] = (formats[format] ?? 0) + sizeBytes;
     }
     return {
       architecture: {

@@ -1,5 +1,5 @@
 /** Keeps what each plan of an engine took, and makes a hardware profile for `weft simulate` of it. */
-import type { ModelPlan, PlanListener } from "../../node.ts";
+import { countWeights, type ModelPlan, type PlanListener } from "../../node.ts";
 import {
   fitGpu,
   type HardwareProfile,
@@ -34,10 +34,7 @@ export class PlanMeter {
 }
 
 function shapeOf({ spec, weights, weightBytes, kv }: ModelPlan): ModelShape {
-  const numWeights = weights.reduce(
-    (sum, { dtype, sizeBytes }) => sum + sizeBytes / (dtype === "f32" ? 4 : 2),
-    0,
-  );
+  const numWeights = countWeights(weights);
   return {
     numLayers: spec.layers.length,
     hiddenSize: spec.hiddenSize,

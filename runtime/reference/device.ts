@@ -3,13 +3,16 @@
  * would. Slow and correct. Weights are decoded once; nothing is compiled. Never chosen silently.
  */
 import { bf16ToNumber, f16ToNumber } from "../../kernels/half.ts";
-import type {
-  Binding,
-  BufferSlice,
-  Kernel,
-  KernelCall,
-  View,
-  Views,
+import {
+  type Binding,
+  type BufferSlice,
+  type Dims,
+  type Kernel,
+  type KernelCall,
+  matrixSizes,
+  type Packing,
+  type View,
+  type Views,
 } from "../../kernels/kernel.ts";
 import type {
   Device,
@@ -45,7 +48,7 @@ export class ReferenceDevice implements Device {
   };
   readonly lost: Promise<DeviceLoss>;
   readonly #memory = new Map<number, ArrayBuffer>();
-  /** Decoded f16 and bf16 slices, dropped when their buffer is written. */
+  /** Decoded slices, dropped when their buffer is written. */
   readonly #decoded = new Map<number, Map<string, Float32Array>>();
   readonly #views = new WeakMap<object, Map<KernelCall["kernel"], Views>>();
   readonly #prepared = new Map<Kernel, Set<string>>();
@@ -125,7 +128,10 @@ export class ReferenceDevice implements Device {
       }
       if (kernel.workgroups(dims).includes(0)) continue;
       const call = { kernel, buffers, dims: { ...dims } };
-      this.#recorded.push(() => kernel.reference(this.#viewsOf(call), call.dims));
+      this.#recorded.push(() => {
+        kernel.reference(this.#viewsOf(call), call.dims);
+        for (const name of writtenBy(kernel)) this.#decoded.delete(buffers[name]!.buffer.id);
+      });
       this.counters.dispatches += 1;
     }
   }
@@ -179,16 +185,18 @@ export class ReferenceDevice implements Device {
     this.#destroy({ reason: "destroyed", message: "destroy() was called" });
   }
 
-  #viewsOf({ kernel, buffers }: KernelCall): Views {
-    const half = Object.values(kernel.bindings).some(decodes);
-    const cached = half ? undefined : this.#views.get(buffers)?.get(kernel);
+  #viewsOf({ kernel, buffers, dims }: KernelCall): Views {
+    const decoded = Object.values(kernel.bindings).some(decodes);
+    const cached = decoded ? undefined : this.#views.get(buffers)?.get(kernel);
     if (cached) return cached;
     const views: Views = {};
     for (const [name, binding] of Object.entries(kernel.bindings)) {
       const slice = buffers[name]!;
-      views[name] = decodes(binding) ? this.#decode(binding, slice) : this.#live(binding, slice);
+      views[name] = decodes(binding)
+        ? this.#decode(binding, slice, dims)
+        : this.#live(binding, slice);
     }
-    if (half) return views;
+    if (decoded) return views;
     const byKernel = this.#views.get(buffers) ?? new Map();
     this.#views.set(buffers, byKernel.set(kernel, views));
     return views;
@@ -201,15 +209,18 @@ export class ReferenceDevice implements Device {
     return new Uint16Array(memory, offsetBytes, sizeBytes / 2);
   }
 
-  #decode(binding: Binding, slice: BufferSlice): Float32Array {
+  #decode(binding: Binding, slice: BufferSlice, dims: Dims): Float32Array {
     const { id } = slice.buffer;
     const slices = this.#decoded.get(id) ?? new Map<string, Float32Array>();
     this.#decoded.set(id, slices);
-    const key = `${binding.storage} ${slice.offsetBytes} ${slice.sizeBytes}`;
+    const { storage, packing } = binding;
+    const key = `${packing?.format ?? storage} ${slice.offsetBytes} ${slice.sizeBytes}`;
     const known = slices.get(key);
     if (known) return known;
-    const decode = binding.storage === "f16" ? f16ToNumber : bf16ToNumber;
-    const values = Float32Array.from(this.#live(binding, slice), decode);
+    const live = this.#live(binding, slice);
+    const values = packing
+      ? unpacked(live as Uint32Array, binding, packing, dims)
+      : Float32Array.from(live, storage === "f16" ? f16ToNumber : bf16ToNumber);
     slices.set(key, values);
     return values;
   }
@@ -225,6 +236,11 @@ export class ReferenceDevice implements Device {
   }
 }
 
+function unpacked(words: Uint32Array, { shape }: Binding, packing: Packing, dims: Dims) {
+  const { rows, columns } = matrixSizes(shape, dims);
+  return packing.unpack(words, rows, columns);
+}
+
 function lostError(): WeftError {
   return new WeftError(
     "device_lost",
@@ -236,5 +252,16 @@ function constantsKey(kernel: Kernel, constants: Readonly<Record<string, number>
   return kernel.constants.map((name) => constants[name]).join();
 }
 
-const decodes = ({ access, storage, raw }: Binding): boolean =>
-  access === "read" && !raw && (storage === "f16" || storage === "bf16");
+function writtenBy(kernel: Kernel): readonly string[] {
+  const known = written.get(kernel);
+  if (known) return known;
+  const names = Object.keys(kernel.bindings).filter(
+    (name) => kernel.bindings[name].access !== "read",
+  );
+  written.set(kernel, names);
+  return names;
+}
+const written = new WeakMap<Kernel, readonly string[]>();
+
+const decodes = ({ access, storage, raw, packing }: Binding): boolean =>
+  packing !== undefined || (access === "read" && !raw && (storage === "f16" || storage === "bf16"));

@@ -1,11 +1,18 @@
 /**
- * Element types: all that safetensors names, so that lengths can be checked, and the three that the
+ * Element types: all that safetensors names, so that lengths can be checked, and those that the
  * engine computes with, with their way to f32.
  */
+import { f16ToNumber } from "../../kernels/half.ts";
+import { decodeBlocks } from "../../kernels/packed-matrix.ts";
+import { type WeightFormatName, weightFormats } from "../../kernels/weight-format.ts";
 
-export type WeightDtype = "f32" | "f16" | "bf16";
+export type WeightDtype = WeightFormatName;
 
-export const DTYPE_BYTES: Readonly<Record<WeightDtype, number>> = { f32: 4, f16: 2, bf16: 2 };
+/** Bytes of so many weights, which are whole blocks. */
+export function storedBytes(dtype: WeightDtype, count: number): number {
+  const { weights, bytes } = weightFormats[dtype].block;
+  return (count / weights) * bytes;
+}
 
 /** The dtypes of safetensors with their bits per element. */
 export const SAFETENSORS_BITS: ReadonlyMap<string, number> = new Map(
@@ -33,27 +40,16 @@ export function weightDtype(safetensorsName: string): WeightDtype | undefined {
   }
 }
 
-/** Little-endian elements as float32: exact for all three types, NaN payloads aside. */
+/** Little-endian elements as float32: exact for all types, NaN payloads aside. */
 export function toFloat32(bytes: Uint8Array, dtype: WeightDtype): Float32Array<ArrayBuffer> {
-  const count = bytes.byteLength / DTYPE_BYTES[dtype];
+  const { block } = weightFormats[dtype];
   // A copy aligns the view and leaves the piece's memory to its owner.
   const { buffer } = bytes.slice();
   if (dtype === "f32") return new Float32Array(buffer);
+  if (block.weights > 1) return decodeBlocks(weightFormats[dtype], bytes);
   const halves = new Uint16Array(buffer);
-  if (dtype === "bf16") {
-    const words = new Uint32Array(count);
-    for (let i = 0; i < count; i++) words[i] = halves[i] << 16;
-    return new Float32Array(words.buffer);
-  }
-  return Float32Array.from(halves, halfToFloat);
-}
-
-/** IEEE 754 binary16 to a number. */
-function halfToFloat(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  if (dtype === "f16") return Float32Array.from(halves, f16ToNumber);
+  const words = new Uint32Array(halves.length);
+  for (let i = 0; i < words.length; i++) words[i] = halves[i] << 16;
+  return new Float32Array(words.buffer);
 }

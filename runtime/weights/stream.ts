@@ -4,7 +4,7 @@
  */
 import type { Bytes } from "./byte-source.ts";
 import type { WeightTensor } from "./checkpoint.ts";
-import { DTYPE_BYTES, toFloat32 } from "./dtype.ts";
+import { storedBytes, toFloat32 } from "./dtype.ts";
 
 /** A multiple of every element size, so no element is cut in two. */
 export const PIECE_BYTES = 8 * 1024 * 1024;
@@ -13,6 +13,8 @@ export interface StreamOptions {
   /** Part of the tensor, in bytes from its start; all of it when left out. */
   readonly from?: number;
   readonly to?: number;
+  /** At most; `PIECE_BYTES` when left out. */
+  readonly pieceBytes?: number;
   readonly signal?: AbortSignal;
   readonly meter?: ProgressMeter;
 }
@@ -24,19 +26,19 @@ export interface Piece {
 }
 
 /**
- * Pieces in order, at most `PIECE_BYTES` each. Leaving the loop early cancels the read ahead.
+ * Pieces in order, each of `pieceBytes` but for the last. Leaving the loop early cancels the read ahead.
  * @throws {WeftError} what `ByteSource.read` throws.
  */
 export async function* streamTensor(
   tensor: Pick<WeightTensor, "source" | "offset" | "byteLength">,
-  { from = 0, to = tensor.byteLength, signal, meter }: StreamOptions = {},
+  { from = 0, to = tensor.byteLength, pieceBytes = PIECE_BYTES, signal, meter }: StreamOptions = {},
 ): AsyncGenerator<Piece, void, undefined> {
   const { source } = tensor;
   const left = new AbortController();
   const either = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
   const read = (offset: number): Promise<Bytes> | undefined => {
     if (offset >= to) return undefined;
-    const length = Math.min(PIECE_BYTES, to - offset);
+    const length = Math.min(pieceBytes, to - offset);
     const reading = source.read(tensor.offset + offset, length, either);
     // Its failure is reported when the piece is taken; until then nobody awaits it.
     reading.catch(() => {});
@@ -44,9 +46,9 @@ export async function* streamTensor(
   };
   try {
     let next = read(from);
-    for (let offset = from; next; offset += PIECE_BYTES) {
+    for (let offset = from; next; offset += pieceBytes) {
       const bytes = await next;
-      next = read(offset + PIECE_BYTES);
+      next = read(offset + pieceBytes);
       meter?.add(bytes.byteLength, source.name);
       yield { offset, bytes };
     }
@@ -60,7 +62,7 @@ export async function readFloat32(
   tensor: WeightTensor,
   options: Omit<StreamOptions, "from" | "to"> = {},
 ): Promise<Float32Array<ArrayBuffer>> {
-  const elementBytes = DTYPE_BYTES[tensor.dtype];
+  const elementBytes = storedBytes(tensor.dtype, 1);
   const values = new Float32Array(tensor.byteLength / elementBytes);
   for await (const { offset, bytes } of streamTensor(tensor, options)) {
     values.set(toFloat32(bytes, tensor.dtype), offset / elementBytes);

@@ -1,16 +1,21 @@
 // Matrix kernels are one numeric class. The gemv of one row alone with a plain store is the slow twin
-// of them all: any shape with any number of rows, any format of the same weights, any prologue and
+// of them all, on the decoded weights: any shape with any number of rows, any format, any prologue and
 // any epilogue (in the twin kernels of their own, before and after) gives its bits.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { gatedActivation } from "../../kernels/activation.ts";
 import { type Epilogue, epilogueName, rowsPerOutput } from "../../kernels/epilogue.ts";
-import { bf16ToNumber, numberToBf16, numberToF16 } from "../../kernels/half.ts";
+import { bf16ToNumber, numberToBf16 } from "../../kernels/half.ts";
 import { matmulKernels } from "../../kernels/index.ts";
-import type { BufferSlice, Kernel, KernelCall } from "../../kernels/kernel.ts";
+import type { BufferSlice, Kernel, KernelCall, Packing } from "../../kernels/kernel.ts";
 import { matmul } from "../../kernels/matmul.ts";
 import { normal, seededRandom, uniform } from "../../kernels/probe.ts";
 import { rmsNorm } from "../../kernels/rms-norm.ts";
+import {
+  type WeightFormat,
+  type WeightFormatName,
+  weightFormats,
+} from "../../kernels/weight-format.ts";
 import { alignUp } from "../../runtime/device.ts";
 import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
 import { deviceInfo } from "../harness/device.ts";
@@ -37,10 +42,14 @@ afterAll(() => device.destroy());
 const info = await deviceInfo();
 const kernels = matmulKernels.filter((kernel) => sampled(kernel, info));
 test.each(kernels.map((kernel) => [kernel.name, kernel] as const))("%s", async (_, kernel) => {
-  for (const K of DEPTHS) {
-    const given = operands(K);
+  const { format, packing } = weightOf(kernel);
+  for (const depth of DEPTHS) {
+    const K = alignUp(depth, format.block.weights);
+    const plain = operands(K);
+    const decoded = packing.unpack(packing.pack(plain.weight, 2 * COLUMNS, K), 2 * COLUMNS, K);
+    const given = { ...plain, weight: decoded };
     const wanted = await twin(given, epilogueOf(kernel), isNormed(kernel));
-    for (const { rows, bits } of await ranges(kernel, given, COLUMNS, rangesOf(kernel))) {
+    for (const { rows, bits } of await ranges(kernel, plain, COLUMNS, rangesOf(kernel))) {
       const from = rows.first * COLUMNS;
       const differs = bits.findIndex((word, i) => word !== wanted[from + i]);
       expect(differs, `K ${K}, rows ${rows.first} to ${rows.first + rows.count}`).toBe(-1);
@@ -131,10 +140,15 @@ async function normalised({ K, x, norm_weight }: Operands): Promise<Float32Array
 }
 
 function twin(given: Operands, epilogue: Epilogue, norm: boolean): Promise<Uint32Array> {
-  const key = `${epilogueName(epilogue)} ${norm} ${given.K} ${given.x[0]}`;
+  const key = `${epilogueName(epilogue)} ${norm} ${given.K} ${given.x[0]} ${given.weight.slice(0, 9)}`;
   const known = twins.get(key) ?? unfused(given, epilogue, norm);
   twins.set(key, known);
   return known;
+}
+
+function weightOf({ bindings }: Kernel): { format: WeightFormat; packing: Packing } {
+  const packing = bindings.weight!.packing!;
+  return { format: weightFormats[packing.format as WeightFormatName], packing };
 }
 
 const isNormed = ({ bindings }: Kernel): boolean => "norm_weight" in bindings;
@@ -149,12 +163,11 @@ function epilogueOf({ name }: Kernel): Epilogue {
 /** One dispatch for each range of rows, all in one submission; outputs start poisoned. */
 async function ranges(kernel: Kernel, given: Operands, N: number, wanted: readonly Rows[]) {
   const { K, x, weight, bias, residual, norm_weight } = given;
-  const { storage } = kernel.bindings.weight!;
+  const { packing } = weightOf(kernel);
   const isGated = kernel.bindings.weight!.shape.startsWith("2*");
   const weights = weight.subarray(0, (isGated ? 2 : 1) * N * K);
-  const half = storage === "f16" ? numberToF16 : storage === "bf16" ? numberToBf16 : undefined;
   const shared = {
-    weight: await memory.put("weight", half ? Uint16Array.from(weights, half) : weights),
+    weight: await memory.put("weight", packing.pack(weights, (isGated ? 2 : 1) * N, K)),
     bias: await memory.put("bias", bias.subarray(0, (isGated ? 2 : 1) * N)),
     norm_weight: await memory.put("norm_weight", norm_weight),
   };

@@ -48,12 +48,14 @@ function countedHere(kernel: Kernel): boolean {
     "matmul.gemv[f32].bias_store",
     "matmul.gemv[bf16,norm].silu",
     `matmul.gemv_subgroup${info.subgroupSize}[bf16,norm].bias_silu`,
-    `matmul.gemv_subgroup${info.subgroupSize}[f16_native].residual`,
+    `matmul.gemv_subgroup${info.subgroupSize}[q4_k].residual`,
+    "matmul.gemv[q6_k].store",
+    "matmul.small_m[q8_0].store",
     "matmul.small_m[f16].bias_residual",
     "matmul.small_m[bf16,norm].bias_gelu_tanh",
     "matmul.tile[f16].store",
     "matmul.tile[bf16].bias_silu",
-    "matmul.tile[f16_native].residual",
+    "matmul.tile[q5_k].residual",
     "matmul.small_m[f32].gelu_tanh",
   ].includes(kernel.name);
 }

@@ -8,6 +8,8 @@ import { type Dims, type Kernel, type Probe, scalarCount } from "../../kernels/k
 import { probeSlots } from "../../kernels/kv-write.ts";
 import { normal, uniform } from "../../kernels/probe.ts";
 import { probeTable } from "../../kernels/rope.ts";
+import { type WeightFormatName, weightFormats } from "../../kernels/weight-format.ts";
+import { alignUp } from "../../runtime/device.ts";
 
 type Random = () => number;
 type Inputs = Record<string, Float32Array | Uint32Array>;
@@ -58,7 +60,7 @@ const families: Record<string, (kernel: Kernel, shape: string) => readonly Probe
       })),
     ),
   embedding: (kernel) => [
-    ...[252, 256, 260, 516].map((D) =>
+    ...[224, 256, 288, 2080].map((D) =>
       embedded(kernel, D, ({ first_row, V }) => [first_row, first_row + V - 1]),
     ),
     // From the sampler's slots, and outside the shard on both sides.
@@ -103,27 +105,40 @@ const families: Record<string, (kernel: Kernel, shape: string) => readonly Probe
   attention_prefill: () => attended("prefill"),
 };
 
-/** Rows round 4, 16 and 32, columns round 8, 32 and 64, sums round 1,024. */
+/** Rows round 8, 16 and 32, columns round 8, 32 and 64, sums round 1,024. */
 function matmulShapes(kernel: Kernel, shape: string): Probe[] {
-  const rows = { small_m: [1, 3, 4, 5, 15, 16], tile: [1, 4, 16, 31, 32, 33] }[shape] ?? [1];
+  const rows = { small_m: [1, 7, 8, 9, 15, 16], tile: [1, 4, 16, 31, 32, 33] }[shape] ?? [1];
   const columns = [7, 8, 9, 31, 32, 33, 65, 1];
   const depths = [64, 992, 1024, 1056, 2048, 32];
   const sizes = columns.map((N, i) => ({
     T: rows[i % rows.length]!,
     N,
-    K: depths[i % depths.length]!,
+    K: wholeBlocks(kernel, depths[i % depths.length]!),
     ...(kernel.params.eps && { eps: 1e-5 }),
     // A part of a wider matrix, as fused projections store it.
     out_stride: i % 2 === 0 ? N : N + 5,
     out_offset: i % 2 === 0 ? 0 : 3,
   }));
   const [last] = rows.slice(-1);
-  const extreme = { T: last!, N: 35, K: 96, out_stride: 35, out_offset: 0, eps: 1e-5 };
+  const extreme = {
+    T: last!,
+    N: 35,
+    K: wholeBlocks(kernel, 96),
+    out_stride: 35,
+    out_offset: 0,
+    eps: 1e-5,
+  };
   return [
     ...sizes.map((dims) => multiplied(kernel, dims, "normal")),
     multiplied(kernel, extreme, "large"),
     multiplied(kernel, extreme, "zeros"),
   ];
+}
+
+/** Formats know no rows that end inside a block. */
+function wholeBlocks({ bindings }: Kernel, columns: number): number {
+  const format = weightFormats[bindings.weight!.packing!.format as WeightFormatName];
+  return alignUp(columns, format.block.weights);
 }
 
 const multiplied = (kernel: Kernel, dims: Dims, activations: Activations): Probe =>
@@ -133,12 +148,14 @@ const multiplied = (kernel: Kernel, dims: Dims, activations: Activations): Probe
 
 function embedded(
   kernel: Kernel,
-  D: number,
+  width: number,
   ids: (dims: Dims & { first_row: number; V: number }) => number[],
 ): Probe {
+  const D = wholeBlocks(kernel, width);
   const shard = { D, V: 6, first_row: 3, slots: 3 };
   const token_ids = Uint32Array.from(ids(shard));
-  return plain(kernel, { ...shard, T: token_ids.length }, "normal", () => ({
+  return plain(kernel, { ...shard, T: token_ids.length }, "normal", (random) => ({
+    weight: normal(shard.V * D, random),
     token_ids,
     last_token: Uint32Array.of(5, 3, 8),
   }));

@@ -45,24 +45,26 @@ function faulty(pattern: RegExp, error: number, subgroupSize?: number): Device {
 }
 
 const shape = (name: string) => new RegExp(`\\.${name}\\[`);
-const shapesOf = ({ matmul }: KernelChoice) => matmul.shapes.map(({ name }) => name);
+/** Of the one format that was asked for. */
+const choiceOf = ({ matmul }: KernelChoice) => [...matmul.values()][0]!;
+const shapesOf = (choice: KernelChoice) => choiceOf(choice).shapes.map(({ name }) => name);
 
-test("a sound device keeps native f16 and all matrix shapes", async () => {
-  const choice = await selectKernels(faulty(/nothing/, 0, 32), new Set(["f16"]));
-  expect(choice.format("f16")).toBe("f16_native");
-  expect(choice.format("bf16")).toBe("bf16");
-  expect(shapesOf(choice)).toEqual(["gemv_subgroup32", "small_m", "tile"]);
-  expect(choice.matmul.fusesNorm).toBe(true);
+test("a sound device keeps all matrix shapes, for each format that the model has", async () => {
+  const choice = await selectKernels(faulty(/nothing/, 0, 32), new Set(["f16", "q4_k"]));
+  expect([...choice.matmul.keys()]).toEqual(["f16", "q4_k"]);
+  for (const { shapes, fusesNorm } of choice.matmul.values()) {
+    expect(shapes.map(({ name }) => name)).toEqual(["gemv_subgroup32", "small_m", "tile"]);
+    expect(fusesNorm).toBe(true);
+  }
   expect(choice.demoted).toEqual([]);
 });
 
-test("native f16 that computes wrong results is demoted to packed f16, and said so", async () => {
-  const choice = await selectKernels(faulty(/f16_native/, 1, 32), new Set(["f16"]));
-  expect(choice.format("f16")).toBe("f16");
-  expect(shapesOf(choice)).toEqual(["gemv_subgroup32", "small_m", "tile"]);
-  expect(choice.demoted).toEqual([
-    expect.stringMatching(/^matmul\.small_m\[f16_native,norm\].*element 0/),
-  ]);
+test("a shape is given up for the format that it computes wrongly, not for others", async () => {
+  const device = faulty(/gemv_subgroup32\[q8_0/, 1e-6, 32);
+  const { matmul, demoted } = await selectKernels(device, new Set(["f16", "q8_0"]));
+  const first = (format: "f16" | "q8_0") => matmul.get(format)!.shapes[0]!.name;
+  expect([first("f16"), first("q8_0")]).toEqual(["gemv_subgroup32", "gemv"]);
+  expect(demoted).toEqual([expect.stringMatching(/^matmul\.gemv_subgroup32\[q8_0\]: other bits/)]);
 });
 
 test.each([
@@ -71,8 +73,8 @@ test.each([
 ])("a %s whose bits differ leaves one row to the next best", async (name, left) => {
   const choice = await selectKernels(faulty(shape(name), 1e-6, 32), new Set(["f32"]));
   expect(shapesOf(choice)).toEqual(left);
-  expect(choice.matmul.fusesNorm).toBe(true);
-  expect(choice.demoted[0]).toMatch(/gemv_subgroup32: other bits/);
+  expect(choiceOf(choice).fusesNorm).toBe(true);
+  expect(choice.demoted[0]).toMatch(/gemv_subgroup32\[f32\]: other bits/);
 });
 
 test.each(["small_m", "tile"])(
@@ -80,7 +82,7 @@ test.each(["small_m", "tile"])(
   async (name) => {
     const choice = await selectKernels(faulty(shape(name), 1e-6, 32), new Set(["f32"]));
     expect(shapesOf(choice)).toEqual(["small_m"]);
-    expect(choice.matmul.fusesNorm).toBe(false);
+    expect(choiceOf(choice).fusesNorm).toBe(false);
     expect(choice.demoted).toEqual([expect.stringContaining("other bits")]);
   },
 );

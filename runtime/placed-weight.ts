@@ -1,0 +1,93 @@
+/**
+ * Where a model's weights come from, from headers alone: which tensors make each matrix, in which
+ * formats. Reads no weights and makes no buffer.
+ */
+import { packedBytes } from "../kernels/packed-matrix.ts";
+import { weightFormats } from "../kernels/weight-format.ts";
+import type { WeightSpec } from "../models/weights.ts";
+import { WeftError } from "./errors.ts";
+import type { Checkpoint, WeightTensor } from "./weights/checkpoint.ts";
+import type { WeightDtype } from "./weights/dtype.ts";
+
+/** Tensors one below the other, of one format. */
+export interface WeightRun {
+  readonly format: WeightDtype;
+  /** In the matrix. */
+  readonly firstRow: number;
+  readonly rows: number;
+  readonly tensors: readonly WeightTensor[];
+  /** On the device. */
+  readonly sizeBytes: number;
+}
+
+export interface PlacedWeight {
+  readonly spec: WeightSpec;
+  /** One, unless the tensors of a fused matrix differ in format. */
+  readonly runs: readonly WeightRun[];
+}
+
+/**
+ * Looks every tensor up before a byte is read or a buffer made.
+ * @throws {WeftError} `missing_tensor`, `unsupported_dtype`, `bad_safetensors` for a wrong shape.
+ */
+export function placeWeights(specs: readonly WeightSpec[], checkpoint: Checkpoint): PlacedWeight[] {
+  return specs.map((spec) => {
+    const tensors = spec.parts.map(({ tensor, shape }) => checkpoint.tensor(tensor, shape));
+    if (spec.vector) return { spec, runs: [vectorRun(spec, tensors)] };
+    for (const tensor of tensors) checkBlocks(tensor, spec.columns);
+    const sameFormat = tensors.every(({ dtype }) => dtype === tensors[0].dtype);
+    // A gate and its value are multiplied together, so they must have one format.
+    if (spec.gated && !sameFormat) return { spec, runs: [matrixRun(spec, tensors, 0, "f32")] };
+    return { spec, runs: formatRuns(spec, tensors) };
+  });
+}
+
+export const placedBytes = ({ runs }: PlacedWeight): number =>
+  runs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+
+export const countWeights = (placed: readonly PlacedWeight[]): number =>
+  placed.reduce((sum, { spec }) => sum + spec.rows * spec.columns, 0);
+
+function formatRuns(spec: WeightSpec, tensors: readonly WeightTensor[]): WeightRun[] {
+  const runs: WeightRun[] = [];
+  let firstRow = 0;
+  let from = 0;
+  for (let to = 1; to <= tensors.length; to++) {
+    if (to < tensors.length && tensors[to].dtype === tensors[from].dtype) continue;
+    const run = matrixRun(spec, tensors.slice(from, to), firstRow, tensors[from].dtype);
+    runs.push(run);
+    firstRow += run.rows;
+    from = to;
+  }
+  return runs;
+}
+
+function matrixRun(
+  { columns }: WeightSpec,
+  tensors: readonly WeightTensor[],
+  firstRow: number,
+  format: WeightDtype,
+): WeightRun {
+  const rows = tensors.reduce((sum, { shape }) => sum + shape[0], 0);
+  const sizeBytes = packedBytes(weightFormats[format], rows, columns);
+  return { format, firstRow, rows, tensors, sizeBytes };
+}
+
+const vectorRun = ({ columns }: WeightSpec, tensors: readonly WeightTensor[]): WeightRun => ({
+  format: "f32",
+  firstRow: 0,
+  rows: 1,
+  tensors,
+  sizeBytes: 4 * columns,
+});
+
+/** A row must be whole blocks: formats know no rows that begin inside one. */
+function checkBlocks({ name, dtype, source }: WeightTensor, columns: number): void {
+  const { weights } = weightFormats[dtype].block;
+  if (columns % weights === 0) return;
+  throw new WeftError(
+    "unsupported_dtype",
+    `tensor ${name} in ${source.name} is ${dtype} with ${columns} columns, ${dtype} has blocks of ` +
+      `${weights}; take the model in another quantisation`,
+  );
+}
