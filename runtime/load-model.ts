@@ -17,7 +17,7 @@ import { loadWeights, maxShardRows } from "./load-weights.ts";
 import { type ModelFolder, readText } from "./model-folder/model-folder.ts";
 import { parseJsonFile } from "./model-folder/strict-json.ts";
 import { ModelRunner } from "./model-runner.ts";
-import { type PlacedWeight, placedBytes, placeWeights } from "./placed-weight.ts";
+import { type PlacedWeight, placedBytes, placeWeights, type Quant } from "./placed-weight.ts";
 import { type KernelChoice, selectKernels } from "./select-kernels.ts";
 import { openCheckpoint } from "./weights/checkpoint.ts";
 import type { LoadProgress } from "./weights/stream.ts";
@@ -31,6 +31,8 @@ export interface LoadModelOptions {
   readonly memoryBudgetBytes?: number;
   /** Default f16; f32 when the weights are f32. */
   readonly kv?: KvStorage;
+  /** Quantises matrices on the way in: 8.5 bits a weight, or 4.5 with embeddings of 8.5. */
+  readonly quant?: Quant;
   readonly blockTokens?: 16 | 32;
   readonly maxTokensPerPlan?: number;
   readonly maxRows?: number;
@@ -62,6 +64,7 @@ export async function planModel(
   folder: ModelFolder,
   options: LoadModelOptions = {},
 ): Promise<ModelPlan> {
+  checkQuant(options.quant);
   const config = parseJsonFile(
     await readText(folder, "config.json", options.signal),
     "config.json",
@@ -70,7 +73,7 @@ export async function planModel(
   checkDecoderShape(spec);
   const checkpoint = await openCheckpoint(folder, options.signal);
   try {
-    const weights = placeWeights(decoderWeights(spec), checkpoint);
+    const weights = placeWeights(decoderWeights(spec), checkpoint, options.quant);
     for (const weight of weights) {
       for (const run of weight.runs) maxShardRows(device, weight, run);
     }
@@ -171,4 +174,12 @@ function activationSize(spec: DecoderSpec, tokens: number, logitRows: number): n
 }
 
 const isF32Matrix = ({ spec, runs }: PlacedWeight): boolean =>
-  !spec.vector && runs.some(({ tensors }) => tensors.some(({ dtype }) => dtype === "f32"));
+  !spec.vector && runs.some(({ format }) => format === "f32");
+
+function checkQuant(quant: string | undefined): void {
+  if (quant === undefined || quant === "q8" || quant === "q4") return;
+  throw new WeftError(
+    "bad_request",
+    `quant is ${JSON.stringify(quant)}, it must be "q8" or "q4"; leave it out to keep weights as stored`,
+  );
+}

@@ -1,7 +1,7 @@
 /**
  * Streams a checkpoint's tensors into device buffers, piece by piece: host memory holds two pieces at
- * a time, whatever the size of tensor or shard. Matrices keep their stored type and are packed on the
- * device; vectors become f32.
+ * a time, whatever the size of tensor or shard. Matrices keep their stored type, unless they are to be
+ * quantised, and are packed on the device; vectors become f32.
  */
 import type { BufferSlice, KernelCall } from "../kernels/kernel.ts";
 import { packedBytes } from "../kernels/packed-matrix.ts";
@@ -12,7 +12,7 @@ import { alignUp, type Device, type DeviceBuffer, wholeBuffer } from "./device.t
 import { WeftError } from "./errors.ts";
 import type { PlacedWeight, WeightRun } from "./placed-weight.ts";
 import type { WeightTensor } from "./weights/checkpoint.ts";
-import { storedBytes, toFloat32 } from "./weights/dtype.ts";
+import { storedBytes, toFloat32, type WeightDtype } from "./weights/dtype.ts";
 import { type LoadProgress, PIECE_BYTES, ProgressMeter, streamTensor } from "./weights/stream.ts";
 
 /** Bytes handed to the queue before the loader waits for it: the staging memory's bound. */
@@ -127,8 +127,7 @@ class WeightLoader {
       const rowsPerPiece = Math.floor(PIECE_BYTES / Math.max(rowBytes, stagedRowBytes));
       if (rowsPerPiece === 0) throw rowTooLong(name, rowBytes);
       for await (const { offset, bytes } of this.#pieces(tensor, rowsPerPiece * rowBytes)) {
-        const stored =
-          tensor.dtype === run.format ? bytes : asBytes(toFloat32(bytes, tensor.dtype));
+        const stored = converted(bytes, tensor.dtype, run.format);
         this.#device.write(this.#staging, 0, padded(stored));
         const piece = {
           columns,
@@ -219,5 +218,5 @@ const rowTooLong = (name: string, rowBytes: number): WeftError =>
       "this model is not supported",
   );
 
-const asBytes = (values: Float32Array): Uint8Array =>
-  new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+const converted = (bytes: Uint8Array, from: WeightDtype, to: WeightDtype): Uint8Array =>
+  from === to ? bytes : weightFormats[to].encode(toFloat32(bytes, from));

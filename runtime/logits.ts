@@ -16,7 +16,7 @@ import { checkLength } from "./request.ts";
 const LOGIT_ROWS = 32;
 
 export interface LogitsOptions
-  extends Pick<LoadModelOptions, "memoryBudgetBytes" | "kv" | "onProgress" | "signal"> {
+  extends Pick<LoadModelOptions, "memoryBudgetBytes" | "kv" | "quant" | "onProgress" | "signal"> {
   /** `all` by default. */
   readonly positions?: "all" | "last";
 }

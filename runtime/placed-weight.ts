@@ -30,16 +30,29 @@ export interface PlacedWeight {
  * Looks every tensor up before a byte is read or a buffer made.
  * @throws {WeftError} `missing_tensor`, `unsupported_dtype`, `bad_safetensors` for a wrong shape.
  */
-export function placeWeights(specs: readonly WeightSpec[], checkpoint: Checkpoint): PlacedWeight[] {
+export function placeWeights(
+  specs: readonly WeightSpec[],
+  checkpoint: Checkpoint,
+  quant?: Quant,
+): PlacedWeight[] {
   return specs.map((spec) => {
     const tensors = spec.parts.map(({ tensor, shape }) => checkpoint.tensor(tensor, shape));
     if (spec.vector) return { spec, runs: [vectorRun(spec, tensors)] };
     for (const tensor of tensors) checkBlocks(tensor, spec.columns);
-    const sameFormat = tensors.every(({ dtype }) => dtype === tensors[0].dtype);
+    const runs = formatRuns(spec, tensors, (tensor) => formatOf(tensor, spec, quant));
     // A gate and its value are multiplied together, so they must have one format.
-    if (spec.gated && !sameFormat) return { spec, runs: [matrixRun(spec, tensors, 0, "f32")] };
-    return { spec, runs: formatRuns(spec, tensors) };
+    const mixed = spec.gated && runs.length > 1;
+    return { spec, runs: mixed ? [matrixRun(spec, tensors, 0, "f32")] : runs };
   });
+}
+
+/** Weights that are quantised while they are loaded; quantised ones stay as they are. */
+export type Quant = "q8" | "q4";
+
+/** The vocabulary's matrices decide between near ties, and are read row by row: they keep 8 bits. */
+function formatOf({ dtype }: WeightTensor, { shardable }: WeightSpec, quant?: Quant): WeightDtype {
+  if (quant === undefined || weightFormats[dtype].block.weights > 1) return dtype;
+  return quant === "q4" && !shardable ? "q4_0" : "q8_0";
 }
 
 export const placedBytes = ({ runs }: PlacedWeight): number =>
@@ -48,13 +61,18 @@ export const placedBytes = ({ runs }: PlacedWeight): number =>
 export const countWeights = (placed: readonly PlacedWeight[]): number =>
   placed.reduce((sum, { spec }) => sum + spec.rows * spec.columns, 0);
 
-function formatRuns(spec: WeightSpec, tensors: readonly WeightTensor[]): WeightRun[] {
+function formatRuns(
+  spec: WeightSpec,
+  tensors: readonly WeightTensor[],
+  formatOf: (tensor: WeightTensor) => WeightDtype,
+): WeightRun[] {
   const runs: WeightRun[] = [];
   let firstRow = 0;
   let from = 0;
   for (let to = 1; to <= tensors.length; to++) {
-    if (to < tensors.length && tensors[to].dtype === tensors[from].dtype) continue;
-    const run = matrixRun(spec, tensors.slice(from, to), firstRow, tensors[from].dtype);
+    const format = formatOf(tensors[from]);
+    if (to < tensors.length && formatOf(tensors[to]) === format) continue;
+    const run = matrixRun(spec, tensors.slice(from, to), firstRow, format);
     runs.push(run);
     firstRow += run.rows;
     from = to;

@@ -46,10 +46,9 @@ export const modelOptions = {
     "use --kv f16",
   ),
   memoryBudget: bytes("weights, activations and KV cache together, e.g. 1.5e9, 1500M or 1.5G"),
-  quant: withLater(
-    choice(["none"], "weights stay as they are stored"),
-    /^q[48]$/,
-    "leave --quant out",
+  quant: choice(
+    ["none", "q8", "q4"],
+    "quantise while loading: to 8.5 or 4.5 bits a weight; none: as they are stored",
   ),
 };
 
@@ -57,8 +56,13 @@ export type ModelValues = OptionValues<typeof modelOptions>;
 
 export const requiredModel = ({ model }: ModelValues): string => required(model, "--model", "demo");
 
-export const loadOptions = ({ kv, memoryBudget }: ModelValues, { signal }: Terminal) =>
-  ({ kv, memoryBudgetBytes: memoryBudget, signal }) satisfies LoadModelOptions;
+export const loadOptions = ({ kv, quant, memoryBudget }: ModelValues, { signal }: Terminal) =>
+  ({
+    kv,
+    quant: quant === "none" ? undefined : quant,
+    memoryBudgetBytes: memoryBudget,
+    signal,
+  }) satisfies LoadModelOptions;
 
 /** @throws {WeftError} `no_adapter` when a GPU was asked for by name. */
 export async function openDevice(

@@ -7,8 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { seededRandom } from "../../kernels/probe.ts";
 import { numStages } from "../../models/decoder.ts";
 import type { Device } from "../../runtime/device.ts";
-import { type LoadedModel, loadModel } from "../../runtime/load-model.ts";
+import { type LoadedModel, type LoadModelOptions, loadModel } from "../../runtime/load-model.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
+import type { ModelFolder } from "../../runtime/model-folder/model-folder.ts";
 import { openDevice, profiles } from "../harness/device.ts";
 import { project } from "../harness/project.ts";
 import { report, scale } from "../harness/soak.ts";
@@ -23,12 +24,24 @@ const BLOCK_TOKENS = 32;
 const golden = (name: string) =>
   localFolder(fileURLToPath(new URL(`../fixtures/goldens/${name}`, import.meta.url)));
 
-/** Sliding window beside full attention and biases; QK-norm and f16; QK-norm, bf16, more columns. */
+interface Model {
+  readonly folder: ModelFolder;
+  readonly quant?: LoadModelOptions["quant"];
+}
+
+/**
+ * Sliding window beside full attention and biases; QK-norm and f16; QK-norm and more columns, with
+ * Q4_0 in the layers and Q8_0 around them. Only in soak: Q8_0 everywhere, bf16 as it is stored.
+ */
 const models = {
-  "qwen2-window/f32": golden("qwen2-window/f32"),
-  "qwen3/f16": golden("qwen3/f16"),
-  demo: shallowFolder(demoFolder(), 3),
-};
+  "qwen2-window/f32": { folder: golden("qwen2-window/f32") },
+  "qwen3/f16": { folder: golden("qwen3/f16") },
+  "demo in q4": { folder: shallowFolder(demoFolder(), 3), quant: "q4" },
+  "demo in q8": { folder: shallowFolder(demoFolder(), 3), quant: "q8" },
+  demo: { folder: shallowFolder(demoFolder(), 3) },
+} satisfies Record<string, Model>;
+
+const NUM_IN_GATE = 3;
 
 interface Case {
   readonly model: keyof typeof models;
@@ -45,10 +58,11 @@ function cases(profile: string): Case[] {
   const slow = project() === "reference";
   const names = Object.keys(models) as Case["model"][];
   const numPrompts = scale("invariance", 1, 20);
-  return names.slice(0, some ? 1 : slow ? 2 : names.length).flatMap((model, m) => {
+  const most = numPrompts > 1 ? names.length : NUM_IN_GATE;
+  return names.slice(0, some ? 1 : slow ? 2 : most).flatMap((model, m) => {
     const random = seededRandom(60 + m);
     const draw = () => 96 + Math.floor(204 * random());
-    const gate = some ? 96 : slow ? 131 : [200, 131, 160][m];
+    const gate = some ? 96 : slow ? 131 : ([200, 131][m] ?? 160);
     const lengths = Array.from({ length: numPrompts }, (_, i) => (i === 0 ? gate : draw()));
     const kvs = (["f32", "f16"] as const).filter((_, i) => numPrompts > 1 || i === m % 2);
     return kvs.map((kv) => ({ model, kv, lengths }));
@@ -66,7 +80,8 @@ describe.each(profiles())("device profile %s", (profile) => {
     "%s",
     async (_, { model, kv, lengths }) => {
       const sizes = { maxTokensPerPlan: MAX_TOKENS, maxLogitRows: MAX_TOKENS, maxRows: MAX_ROWS };
-      const loaded = await loadModel(device, models[model], { ...sizes, kv });
+      const { folder, quant }: Model = models[model];
+      const loaded = await loadModel(device, folder, { ...sizes, kv, quant });
       await device.prepare(loaded.runner.pipelines);
       for (const [i, length] of lengths.entries()) await expectInvariant(loaded, length, i);
       report("invariance", { model, kv, profile, lengths });

@@ -1,0 +1,136 @@
+// The demo model with weights quantised while it is loaded: how near its answers stay to those of the
+// stored weights. The gate compares logits; `npm run soak -- quant` counts right answers too.
+
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { renderChat } from "../../index.ts";
+import { createEngineWith } from "../../runtime/create-engine.ts";
+import type { Engine } from "../../runtime/engine.ts";
+import { loadModel } from "../../runtime/load-model.ts";
+import type { ModelRunner } from "../../runtime/model-runner.ts";
+import { TextModel } from "../../runtime/text-model.ts";
+import { openDevice } from "../harness/device.ts";
+import { project } from "../harness/project.ts";
+import { report, scale } from "../harness/soak.ts";
+import { logitsOf } from "../models/sequence-runner.ts";
+import { type DemoCheck, isRight } from "./demo-checker.ts";
+import { demoFolder, nodePlatform } from "./node-model.ts";
+
+interface Item {
+  readonly task: string;
+  readonly messages: readonly { readonly role: string; readonly content: string }[];
+  readonly tools?: readonly object[];
+  readonly enableThinking: boolean;
+  readonly check: DemoCheck;
+  readonly answer: string;
+}
+const items = readFileSync(new URL("../fixtures/demo/heldout.jsonl", import.meta.url), "utf8")
+  .trim()
+  .split("\n")
+  .map((line): Item => JSON.parse(line));
+
+const quants = [undefined, "q8", "q4"] as const;
+type Quant = (typeof quants)[number];
+const numItems = scale("quant", 6, items.length);
+/** As many of each task. */
+const chosen = items.filter((_, i) => i % Math.floor(items.length / numItems) === 0);
+
+// SwiftShader computes the same logits, a tenth as fast.
+describe.skipIf(project() === "swiftshader")(
+  "the demo model, quantised (not on SwiftShader: slow)",
+  () => {
+    const engines = new Map<Quant, Engine>();
+    const runners = new Map<Quant, ModelRunner>();
+    let text: TextModel;
+    beforeAll(async () => {
+      text = await TextModel.open(demoFolder());
+      for (const quant of quants) {
+        const options = { device: await openDevice(), model: demoFolder(), quant };
+        engines.set(quant, await createEngineWith(nodePlatform, options));
+        const device = await openDevice();
+        const sizes = { quant, maxTokensPerPlan: 128, maxLogitRows: 128 };
+        const { runner } = await loadModel(device, demoFolder(), sizes);
+        await device.prepare(runner.pipelines);
+        runners.set(quant, runner);
+      }
+    }, 300_000);
+    afterAll(async () => {
+      for (const engine of engines.values()) await engine.close();
+      for (const { device } of runners.values()) device.destroy();
+    });
+
+    test.each([
+      // Mean KL of the next token's distribution in nats, and how often the likeliest token is the same.
+      ["q8", { kl: 0.002, top1: 0.985 }],
+      ["q4", { kl: 0.15, top1: 0.85 }],
+    ] as const)(
+      "%s: the next token's distribution stays near",
+      async (quant, limits) => {
+        const sum = { kl: 0, same: 0, positions: 0 };
+        for (const item of chosen) {
+          const answer = text.tokenizer.encode(item.answer, { addSpecialTokens: false });
+          const ids = [...promptOf(item), ...answer];
+          const [plain, near] = [await rowsOf(undefined, ids), await rowsOf(quant, ids)];
+          for (const [i, logits] of plain.entries()) {
+            const { kl, same } = compare(logits, near[i]);
+            sum.kl += kl;
+            sum.same += Number(same);
+            sum.positions += 1;
+          }
+        }
+        const kl = sum.kl / sum.positions;
+        const top1 = sum.same / sum.positions;
+        report("quant", { quant, positions: sum.positions, kl, top1 });
+        expect(kl).toBeLessThan(limits.kl);
+        expect(top1).toBeGreaterThan(limits.top1);
+      },
+      scale("quant", 120_000, 3_600_000),
+    );
+
+    test.runIf(numItems === items.length).each(quants)(
+      "%s: right answers, task by task (in soak only: minutes)",
+      async (quant) => {
+        const right: Record<string, number> = {};
+        const engine = engines.get(quant)!;
+        const answers = await Promise.all(chosen.map((item) => answer(engine, item)));
+        for (const [i, { task, check }] of chosen.entries()) {
+          right[task] = (right[task] ?? 0) + Number(isRight(check, answers[i]));
+        }
+        report("quant", { quant: quant ?? "none", itemsPerTask: chosen.length / 6, right });
+      },
+      3_600_000,
+    );
+
+    function promptOf({ messages, tools, enableThinking }: Item): number[] {
+      const chat_template_kwargs = { enable_thinking: enableThinking };
+      return renderChat(engines.get(undefined)!, { messages, tools, chat_template_kwargs });
+    }
+
+    async function rowsOf(quant: Quant, ids: readonly number[]): Promise<Float32Array[]> {
+      const runner = runners.get(quant)!;
+      const all = await logitsOf(runner, ids, 128);
+      const { vocabSize: V } = runner.spec;
+      return ids.map((_, i) => all.subarray(i * V, (i + 1) * V));
+    }
+
+    async function answer(engine: Engine, item: Item): Promise<string> {
+      let answered = "";
+      for await (const chunk of engine.generate({ prompt: promptOf(item), maxTokens: 200 }))
+        answered += chunk.text;
+      return answered;
+    }
+  },
+);
+
+function compare(expected: Float32Array, actual: Float32Array) {
+  const [p, q] = [logSoftmax(expected), logSoftmax(actual)];
+  const kl = p.reduce((sum, log, i) => sum + Math.exp(log) * (log - q[i]), 0);
+  const top = (values: readonly number[]) => values.indexOf(Math.max(...values));
+  return { kl, same: top(p) === top(q) };
+}
+
+function logSoftmax(logits: Float32Array): number[] {
+  const most = Math.max(...logits);
+  const total = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - most), 0));
+  return Array.from(logits, (logit) => logit - most - total);
+}
