@@ -47,6 +47,7 @@ ${scaleWordWgsl(HALFWORDS)}`,
       }
       const d = Math.fround(farthest / -8);
       const inverse = d === 0 ? 0 : Math.fround(1 / d);
+      // Rounded twice, as Python `gguf` does; C may contract the two to one fma.
       const code = (i: number) =>
         Math.min(15, Math.trunc(Math.fround(Math.fround(values[from + i] * inverse) + 8.5)));
       view.setUint16(at, numberToF16(d), true);
