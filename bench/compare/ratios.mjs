@@ -1,0 +1,63 @@
+// What Weft promises against transformers.js on the same adapter, and what was measured. Pure.
+
+/**
+ * @typedef {import("./participant.mjs").Row} Row
+ * @typedef {{ size: string, adapter: string, what: string, required: number, measured: number, rival: string }} Ratio
+ * @typedef {(row: Row) => number | undefined} Figure
+ */
+
+/** @type {Figure} */
+const decode = (row) => row.decodeTokPerS?.median;
+/** @type {Figure} */
+const prefill = (row) => row.prefillTokPerS?.median;
+/** @type {Figure} */
+const ofEight = (row) => row.aggregateTokPerS?.["8"]?.median;
+
+/** Prompts by the adapter's family; a real GPU is held to the lower. */
+const PREFILL = /** @type {const} */ ({ node: 1.5, chromium: 3 });
+
+/**
+ * Against the faster of the rival's precisions, figure by figure.
+ * @param {readonly Row[]} rows
+ * @returns {Ratio[]}
+ */
+export function ratiosOf(rows) {
+  return rows
+    .filter(({ peer, aggregateTokPerS }) => peer === "Weft" && aggregateTokPerS)
+    .flatMap((weft) => {
+      const rivals = rows.filter(
+        ({ peer, size, host, adapter }) =>
+          peer === "transformers.js" &&
+          size === weft.size &&
+          host === weft.host &&
+          adapter !== undefined,
+      );
+      const prefillRequired = PREFILL[/** @type {keyof typeof PREFILL} */ (weft.host)];
+      return [
+        ratio("decode", 3, weft, decode, rivals, decode),
+        ratio("8 at once, over its decode of one", 6, weft, ofEight, rivals, decode),
+        ratio("8 at once, over its 8", 1, weft, ofEight, rivals, ofEight),
+        ratio("8 at once, over Weft's decode of one", 1, weft, ofEight, [weft], decode),
+        ratio("prefill", prefillRequired, weft, prefill, rivals, prefill),
+      ].flatMap((one) => one ?? []);
+    });
+}
+
+/**
+ * @param {string} what
+ * @param {number} required
+ * @param {Row} weft
+ * @param {Figure} own
+ * @param {readonly Row[]} rivals
+ * @param {Figure} theirs
+ * @returns {Ratio | undefined} undefined where no rival ran
+ */
+function ratio(what, required, weft, own, rivals, theirs) {
+  const fastest = rivals
+    .map((row) => ({ rival: row.subject, speed: theirs(row) ?? 0 }))
+    .sort((a, b) => b.speed - a.speed)[0];
+  const speed = own(weft);
+  if (!fastest?.speed || speed === undefined) return undefined;
+  const { size, adapter = "" } = weft;
+  return { size, adapter, what, required, measured: speed / fastest.speed, rival: fastest.rival };
+}
