@@ -49,7 +49,7 @@ export function ratioTable(ratios) {
     line(["model", "adapter", "Weft's", "times", "must show", "rival"]),
     line(["---", "---", "---", "---:", "---:", "---"]),
     ...ratios.map(({ size, adapter, what, measured, required, rival }) =>
-      line([size, adapter, what, figure(measured), `${required}`, rival]),
+      line([size, adapter, what, figure(measured), `${required ?? ""}`, rival]),
     ),
   ];
   return `${lines.join("\n")}\n`;
