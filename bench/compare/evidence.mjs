@@ -27,14 +27,14 @@ export function assertBackend(subject, evidence, wantedDriver) {
   if (engine === "wllama") {
     const onGpu = log.some((line) => /webgpu.*(model|KV) buffer size/i.test(line));
     if (device === "cpu" && onGpu) throw new NotRunnable("it used WebGPU, wasm was asked for");
-    if (device === "cpu") return `wasm, ${info.threads} threads`;
+    if (device === "cpu") return `wasm, threads: ${info.threads}`;
     if (onGpu) return "WebGPU";
     const why = f16 ? "" : ` (its WebGPU needs shader-f16, which ${adapter || "this page"} lacks)`;
     throw new NotRunnable(`WebGPU was asked for, it ran on the processor${why}`);
   }
   if (engine === "node-llama") {
     if (info.backend !== "cpu") throw new NotRunnable(`it used ${info.backend}, not the processor`);
-    return `native, ${info.threads} threads`;
+    return `native, threads: ${info.threads}`;
   }
   if (engine === "weft" && info.backend !== device) {
     throw new NotRunnable(`it used ${info.backend}, ${device} was asked for`);

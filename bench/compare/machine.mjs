@@ -15,6 +15,7 @@ import { ROOT } from "./places.mjs";
  * @property {string} nodeDriver Part of that driver's file name; empty for the machine's own GPU
  * @property {{ executable: string, env: Record<string, string>, args: string[], version: string }} browser
  * @property {{ cpu: string, cores: number, node: string }} host
+ * @property {number} threads Of engines on the processor
  */
 
 const SOFTWARE_GPU = ["--use-webgpu-adapter=swiftshader"];
@@ -43,6 +44,8 @@ export async function findMachine() {
       version: chromium.version,
       args: ["--no-sandbox", "--enable-unsafe-webgpu", ...(adapter ? OWN_GPU : SOFTWARE_GPU)],
     },
+    // llama.cpp's threads wait by spinning: with one on every core, whatever else runs stalls it.
+    threads: Math.max(1, cpus().length - 1),
     host: { cpu: cpus()[0].model, cores: cpus().length, node: process.version },
   };
 }

@@ -78,7 +78,7 @@ export class Participant {
         promptTokens,
         genTokens,
         streams: Math.max(...CONCURRENCIES),
-        threads: machine.host.cores,
+        threads: machine.threads,
       };
       const env = subject.host === "node" && subject.device === "gpu" ? machine.nodeEnv : {};
       const process = new SubjectProcess(subject, size, env);

@@ -136,7 +136,7 @@ describe("backends", () => {
     expect(prove("weft-node", { info: { backend: "gpu" } })).toBe("WebGPU (Dawn)");
     expect(prove("transformers-node-q4", { log: [...onGpu, ...shapes] })).toBe("WebGPU (Dawn)");
     expect(prove("transformers-chromium-q4", { log: onGpu })).toBe("WebGPU (Chromium)");
-    expect(prove("wllama-wasm", { info: { threads: 2 } })).toBe("wasm, 2 threads");
+    expect(prove("wllama-wasm", { info: { threads: 2 } })).toBe("wasm, threads: 2");
     const log = ["load_tensors: WebGPU model buffer size = 5 MiB"];
     expect(prove("wllama-webgpu", { log })).toBe("WebGPU");
   });
