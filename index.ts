@@ -2,7 +2,8 @@
  * The public door of `weft-llm` where the platform has WebGPU: browsers, workers, Electron renderers.
  * In Node import `weft-llm/node`, which brings Dawn and local folders and has the same exports.
  */
-import { type CreateEngineOptions, createEngineWith } from "./runtime/create-engine.ts";
+import { type CreateEngineOptions, createEngineWith, openDevice } from "./runtime/create-engine.ts";
+import type { Device } from "./runtime/device.ts";
 import type { Engine } from "./runtime/engine.ts";
 
 /**
@@ -19,17 +20,30 @@ import type { Engine } from "./runtime/engine.ts";
  * @throws {WeftError} `no_adapter`, `unsupported_model`, `out_of_memory`, …: the message has the cure.
  */
 export function createEngine(options: CreateEngineOptions): Promise<Engine> {
-  return createEngineWith({ gpu: async () => navigator.gpu, quantumMs: 8 }, options);
+  return createEngineWith(platform, options);
 }
+
+/** @throws {WeftError} `no_adapter`. */
+export const createDevice = (kind: "gpu" | "reference" = "gpu"): Promise<Device> =>
+  openDevice(platform, kind);
+
+const platform = { gpu: async () => navigator.gpu, quantumMs: 8 };
 
 export type * from "./runtime/chat.ts";
 export { renderChat } from "./runtime/chat.ts";
 export type { CreateEngineOptions } from "./runtime/create-engine.ts";
-export type { Device, DeviceInfo } from "./runtime/device.ts";
+export type {
+  Device,
+  DeviceBuffer,
+  DeviceInfo,
+  PipelineSpec,
+  Submission,
+} from "./runtime/device.ts";
 export type { Engine } from "./runtime/engine.ts";
 export { WeftError, type WeftErrorCode, type WeftErrorData } from "./runtime/errors.ts";
 export type { LoadModelOptions } from "./runtime/load-model.ts";
 export type { EngineMetrics } from "./runtime/metrics.ts";
+export { type ProbeResult, runProbe } from "./runtime/probe-runner.ts";
 export type * from "./runtime/request.ts";
 export type { Session } from "./runtime/session.ts";
 export type { PlanListener } from "./runtime/telemetry.ts";

@@ -76,6 +76,9 @@ function resolveModel<M>(model: M): M | string {
   return places.find((path) => existsSync(path)) ?? places[0];
 }
 
+/** Dawn's `navigator.gpu`, for other libraries that look for one. @throws {WeftError} `no_adapter`. */
+export const dawnGpu = (): Promise<unknown> => loadDawn();
+
 async function loadDawn(): Promise<unknown> {
   if (dawn) return dawn;
   try {

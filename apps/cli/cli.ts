@@ -4,6 +4,7 @@
  */
 import { WeftError } from "../../node.ts";
 import { benchDecode } from "./bench-decode.ts";
+import { benchKernels } from "./bench-kernels.ts";
 import { benchServe } from "./bench-serve.ts";
 import { chat } from "./chat.ts";
 import { type Command, log, type Terminal } from "./command.ts";
@@ -14,10 +15,19 @@ import { parseOptions, UsageError, unknown } from "./option.ts";
 import { run } from "./run.ts";
 import { simulate } from "./simulate.ts";
 
-const commands: readonly Command[] = [run, chat, logits, info, benchDecode, benchServe, simulate];
+const commands: readonly Command[] = [
+  run,
+  chat,
+  logits,
+  info,
+  benchKernels,
+  benchDecode,
+  benchServe,
+  simulate,
+];
 
 /** In the design, not in this version. */
-const LATER = ["serve", "calibrate", "bench kernels"];
+const LATER = ["serve", "calibrate"];
 
 export async function cli(args: readonly string[], terminal: Terminal): Promise<number> {
   let name = "";

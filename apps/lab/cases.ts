@@ -1,0 +1,205 @@
+/**
+ * What is measured: every kernel that models use, at the sizes that a model gives it. Data; runs
+ * nothing. Bindings that hold indices get theirs here, all others any numbers.
+ */
+import {
+  attentionDecode,
+  attentionPrefill,
+  attentionReduce,
+  blockCopy,
+  type Dims,
+  embedding,
+  gatedActivation,
+  type Kernel,
+  kvWrite,
+  matmul,
+  matmulShapes,
+  normal,
+  rmsNorm,
+  rope,
+  ropeKvWrite,
+  rowCopy,
+  rowGather,
+  seededRandom,
+  uniform,
+  type WeightFormatName,
+} from "../../kernels/index.ts";
+import { attentionBatch } from "./attention-batch.ts";
+import type { Inputs } from "./contents.ts";
+import type { ModelShape } from "./model-shapes.ts";
+import { samplingCases } from "./sampling-cases.ts";
+
+export interface LabCase {
+  readonly model: string;
+  /** Kernels of one operation in one role do the same work: they are compared. */
+  readonly operation: string;
+  /** Where a model does it, e.g. `gate_up`. */
+  readonly role: string;
+  /** T, or R where rows are sampled. */
+  readonly rows: number;
+  readonly kernels: readonly Kernel[];
+  readonly dims: Dims;
+  /** Contents that matter, by binding. */
+  inputs(): Inputs;
+}
+
+export interface CaseOptions {
+  readonly formats: readonly WeightFormatName[];
+  /** Lanes of a subgroup, where the device has one size. */
+  readonly subgroupSize?: number;
+}
+
+const EPS = 1e-6;
+const B = 32;
+const KV = "f16";
+
+export function casesOf(model: ModelShape, options: CaseOptions): LabCase[] {
+  return [
+    ...model.rows.flatMap((rows) => matrixCases(model, rows, options)),
+    ...model.rows.flatMap((rows) => vectorCases(model, rows, options)),
+    ...attentionCases(model),
+    ...model.rows.slice(0, 2).flatMap((rows) => samplingCases(model, rows)),
+  ];
+}
+
+const none = (): Inputs => ({});
+
+interface Matrix {
+  readonly role: string;
+  readonly N: number;
+  readonly K: number;
+  readonly norm: boolean;
+  readonly tail: "store" | "residual" | "silu";
+}
+
+/** The matrices of a layer, and the LM head. */
+export function matricesOf(model: ModelShape): Matrix[] {
+  const { hiddenSize: D, ffnSize: F, vocabSize: V, numHeads, numKvHeads, headDim } = model;
+  const qkv = (numHeads + 2 * numKvHeads) * headDim;
+  return [
+    { role: "qkv", N: qkv, K: D, norm: true, tail: "store" },
+    { role: "attention_out", N: D, K: numHeads * headDim, norm: false, tail: "residual" },
+    { role: "gate_up", N: F, K: D, norm: true, tail: "silu" },
+    { role: "down", N: D, K: F, norm: false, tail: "residual" },
+    { role: "lm_head", N: V, K: D, norm: true, tail: "store" },
+  ];
+}
+
+function matrixCases(model: ModelShape, T: number, options: CaseOptions): LabCase[] {
+  const matrices = matricesOf(model).filter(({ role }) => role !== "lm_head" || T <= 16);
+  return matrices.map(({ role, N, K, norm, tail }) => ({
+    model: model.name,
+    operation: "matmul",
+    role,
+    rows: T,
+    kernels: shapesFor(T, options).flatMap((shape) =>
+      options.formats.map((format) => {
+        const prologue = norm && matmulShapes[shape].prologues.some((p) => p === "norm");
+        return matmul({
+          format,
+          shape,
+          prologue: prologue ? "norm" : "none",
+          epilogue: { bias: false, tail },
+        });
+      }),
+    ),
+    dims: { T, N, K, out_stride: N, out_offset: 0, eps: EPS },
+    inputs: none,
+  }));
+}
+
+/** Of the shapes that take so many rows, those made for the fewest: what the engine runs. */
+function shapesFor(T: number, { subgroupSize }: CaseOptions): (keyof typeof matmulShapes)[] {
+  const able = Object.values(matmulShapes).filter(
+    ({ maxRows, name }) =>
+      maxRows >= T && (!name.includes("subgroup") || name.endsWith(`subgroup${subgroupSize}`)),
+  );
+  const fewest = Math.min(...able.map(({ maxRows }) => maxRows));
+  return able.filter(({ maxRows }) => maxRows === fewest).map(({ name }) => name);
+}
+
+function vectorCases(model: ModelShape, T: number, { formats }: CaseOptions): LabCase[] {
+  const { hiddenSize: D, vocabSize: V, ffnSize: F, headDim: H, qkNorm } = model;
+  const { numHeads: N, numKvHeads: K, contextTokens } = model;
+  const blocks = Math.ceil(T / B);
+  const P = 1 + blocks;
+  const count = (by: (i: number) => number) => Uint32Array.from({ length: T }, (_, i) => by(i));
+  const slots = () => count((i) => B + i);
+  const positions = () => count((i) => i % contextTokens);
+  const rowsOf = (role: string, kernels: readonly Kernel[], dims: Dims, inputs = none) => ({
+    ...{ model: model.name, rows: T, role, dims, inputs },
+    operation: kernels[0].name.replace(/[.[].*/, ""),
+    kernels,
+  });
+  return [
+    rowsOf("embed", formats.map(embedding), { T, D, V, first_row: 0, slots: 1 }, () => ({
+      token_ids: count((i) => (7919 * i) % V),
+      last_token: Uint32Array.of(0),
+    })),
+    rowsOf("norm", [rmsNorm], { T, D, eps: EPS }),
+    rowsOf("activation", [gatedActivation("silu")], { T, F }),
+    rowsOf(
+      "rope, cache",
+      [ropeKvWrite({ storage: KV, qkNorm })],
+      { T, N, K, P, B, H, R: H, C: contextTokens, eps: EPS, qkv_heads: N + 2 * K },
+      () => ({ positions: positions(), slot_mapping: slots() }),
+    ),
+    rowsOf("rope alone", [rope], { T, N, H, R: H, C: contextTokens }, () => ({
+      positions: positions(),
+    })),
+    rowsOf("cache alone", [kvWrite(KV)], { T, K, P, B, H }, () => ({ slot_mapping: slots() })),
+    rowsOf("sampled rows", [rowGather], { T, R: T, D }, () => ({ rows: count((i) => T - 1 - i) })),
+    rowsOf("parked rows", [rowCopy], { T, R: T, P: T, D }, () => ({
+      from_rows: count((i) => T - 1 - i),
+      to_rows: count((i) => i),
+    })),
+    rowsOf("fork", [blockCopy], { N: blocks, W: (2 * K * B * H) / 2, P: 2 * blocks }, () => ({
+      copies: Uint32Array.from({ length: 2 * blocks }, (_, i) => (i >> 1) + (i & 1) * blocks),
+      kv_pool: new Uint32Array(2 * blocks * K * B * H),
+    })),
+  ];
+}
+
+function attentionCases(model: ModelShape): LabCase[] {
+  const [single, batch, prompt] = model.rows;
+  const decode = [single, batch].flatMap((sequences): LabCase[] => {
+    const { dims, inputs } = attentionBatch(
+      model,
+      Array.from({ length: sequences }, () => ({
+        firstPosition: model.contextTokens - 1,
+        numRows: 1,
+      })),
+    );
+    const { W, J, H } = dims;
+    const common = { model: model.name, rows: sequences, dims };
+    return [
+      {
+        ...{ ...common, operation: "attention_decode", role: "attention" },
+        kernels: [attentionDecode(KV)],
+        inputs,
+      },
+      {
+        ...{ ...common, operation: "attention_reduce", role: "attention" },
+        kernels: [attentionReduce],
+        inputs: () => ({ ...inputs(), partials: partials(W * J, H) }),
+      },
+    ];
+  });
+  const { dims, inputs } = attentionBatch(model, [{ firstPosition: 0, numRows: prompt }]);
+  return [
+    ...decode,
+    {
+      ...{ model: model.name, rows: prompt, dims, inputs },
+      ...{ operation: "attention_prefill", role: "attention" },
+      kernels: [attentionPrefill(KV)],
+    },
+  ];
+}
+
+/** As decode leaves them: per tile and quad a maximum, a sum that is positive, and H outputs. */
+function partials(count: number, H: number): Float32Array {
+  const random = seededRandom(5);
+  const values = normal(count * (H + 2) * 4, random);
+  for (let i = 0; i < count; i++) values.set(uniform(4, 1, 9, random), (i * (H + 2) + 1) * 4);
+  return values;
+}

@@ -1,0 +1,40 @@
+/**
+ * The roofline: the least time that memory and arithmetic of an adapter allow a kernel. Arithmetic
+ * alone; the adapter's two rates are measured by probes.ts.
+ */
+import { bindingBytes, type Dims, type Kernel } from "../../kernels/index.ts";
+
+export interface Peaks {
+  /** 1e9 bytes per second. */
+  readonly gbPerS: number;
+  /** 1e9 floating-point operations per second. */
+  readonly gflopPerS: number;
+}
+
+export interface Traffic {
+  readonly flops: number;
+  /** Bytes that must cross the memory bus: every binding once, however often the kernel reads it. */
+  readonly bytes: number;
+  /** Bytes that the kernel's own loads and stores move, re-reads out of caches included. */
+  readonly loadedBytes: number;
+}
+
+export function trafficOf(kernel: Kernel, dims: Dims): Traffic {
+  const cost = kernel.cost(dims);
+  let bytes = 0;
+  let loadedBytes = 0;
+  for (const [name, binding] of Object.entries(kernel.bindings)) {
+    const moved = cost.bytes[name] ?? 0;
+    const passes = binding.access === "read_write" ? 2 : 1;
+    bytes += Math.min(moved, passes * bindingBytes(binding, dims));
+    loadedBytes += moved;
+  }
+  return { flops: cost.flops, bytes, loadedBytes };
+}
+
+/** Microseconds. */
+export const rooflineUs = ({ bytes, flops }: Pick<Traffic, "bytes" | "flops">, peaks: Peaks) =>
+  Math.max(bytes / (1e3 * peaks.gbPerS), flops / (1e3 * peaks.gflopPerS));
+
+/** Flops per byte above which arithmetic, not memory, is what limits. */
+export const ridge = ({ gbPerS, gflopPerS }: Peaks): number => gflopPerS / gbPerS;
