@@ -1,6 +1,7 @@
 /** The report of `weft simulate`: one HTML file without scripts or links. Draws; computes nothing. */
 import type { PolicyFigures, PolicyRun } from "../../scheduler/index.ts";
 import { escapeHtml, type Line, linePlot, type Plot } from "./line-plot.ts";
+import { REPORT_STYLE } from "./report-style.ts";
 
 /** Nobody can choose it: drawn apart from those that one can. */
 const BOUND = "oracle";
@@ -135,32 +136,11 @@ const FOOTNOTE =
   "Load 1 offers as many tokens per second as the oracle serves when all requests wait at time 0. " +
   "Times are predicted by a cost model, not measured on a GPU.";
 
-const COLORS = {
-  light: ["#1f6fd6", "#c2560a", "#0b8a5f", "#6b7280", "#a13fa1", "#8a6d00"],
-  dark: ["#6aa9ff", "#ff9f5a", "#4cd3a0", "#9aa4b2", "#e08ae0", "#d9b84a"],
-};
-const palette = (colors: readonly string[]): string =>
-  colors.map((color, i) => `--line${i}:${color}`).join(";");
-const lineRules = COLORS.light.map((_, i) => `.line${i}{--color:var(--line${i})}`).join("");
-
-const STYLE = `
-:root{color-scheme:light dark;--back:#fff;--card:#f7f8fa;--text:#1c2330;--soft:#5b6472;--grid:#dfe3e8;${palette(COLORS.light)}}
-@media (prefers-color-scheme:dark){:root{--back:#12161d;--card:#1a2029;--text:#e6e9ee;--soft:#9aa4b2;--grid:#2c3542;${palette(COLORS.dark)}}}
-${lineRules}
-body{margin:0 auto;max-width:1120px;padding:24px;background:var(--back);color:var(--text);font:15px/1.45 system-ui,sans-serif}
-h1{font-size:24px;margin:0 0 8px}h2{font-size:18px;margin:32px 0 10px}
-dl{display:flex;flex-wrap:wrap;gap:4px 24px;margin:0 0 12px}dl dt,dl dd{display:inline;margin:0}dl dt{color:var(--soft)}
-.legend{display:flex;flex-wrap:wrap;gap:4px 20px;list-style:none;margin:0;padding:10px 0;position:sticky;top:0;background:var(--back)}
+/** The legend stays in sight, and its lines are those of the plots. */
+const STYLE = `${REPORT_STYLE}
+.legend{position:sticky;top:0;background:var(--back)}
 header{display:contents}
 .legend i{display:inline-block;width:20px;height:0;border-top:3px solid var(--color);margin-right:7px;vertical-align:middle}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:16px}
 .plots svg{background:var(--card);border-radius:8px;width:100%;max-width:640px;height:auto}
-.wide{overflow-x:auto;margin-bottom:16px}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;white-space:nowrap;width:100%}
-th{color:var(--soft);font-weight:500}th,td{padding:5px 10px;text-align:right;border-bottom:1px solid var(--grid)}
-th:first-child,td:first-child{text-align:left;padding-left:0}
-svg text{fill:var(--text);font:12px system-ui,sans-serif}svg .title{font-weight:600;font-size:13px}
-svg .tick{fill:var(--soft);font-size:11px}svg .label{fill:var(--soft)}
-.grid{stroke:var(--grid);fill:none}.line{stroke:var(--color);stroke-width:1.8;fill:none;stroke-linejoin:round}
-.dashed{stroke-dasharray:5 4}.dot{fill:var(--color)}footer{color:var(--soft);margin-top:32px;font-size:13px}
 `;

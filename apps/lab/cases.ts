@@ -44,7 +44,8 @@ export interface LabCase {
 }
 
 export interface CaseOptions {
-  readonly formats: readonly WeightFormatName[];
+  /** Of the weights in a role. */
+  formatsOf(role: string): readonly WeightFormatName[];
   /** Lanes of a subgroup, where the device has one size. */
   readonly subgroupSize?: number;
 }
@@ -72,13 +73,16 @@ interface Matrix {
   readonly tail: "store" | "residual" | "silu";
 }
 
+/** The matrix that other libraries multiply too. */
+export const SHARED_ROLE = "attention_out";
+
 /** The matrices of a layer, and the LM head. */
 export function matricesOf(model: ModelShape): Matrix[] {
   const { hiddenSize: D, ffnSize: F, vocabSize: V, numHeads, numKvHeads, headDim } = model;
   const qkv = (numHeads + 2 * numKvHeads) * headDim;
   return [
     { role: "qkv", N: qkv, K: D, norm: true, tail: "store" },
-    { role: "attention_out", N: D, K: numHeads * headDim, norm: false, tail: "residual" },
+    { role: SHARED_ROLE, N: D, K: numHeads * headDim, norm: false, tail: "residual" },
     { role: "gate_up", N: F, K: D, norm: true, tail: "silu" },
     { role: "down", N: D, K: F, norm: false, tail: "residual" },
     { role: "lm_head", N: V, K: D, norm: true, tail: "store" },
@@ -93,7 +97,7 @@ function matrixCases(model: ModelShape, T: number, options: CaseOptions): LabCas
     role,
     rows: T,
     kernels: shapesFor(T, options).flatMap((shape) =>
-      options.formats.map((format) => {
+      options.formatsOf(role).map((format) => {
         const prologue = norm && matmulShapes[shape].prologues.some((p) => p === "norm");
         return matmul({
           format,
@@ -118,7 +122,7 @@ function shapesFor(T: number, { subgroupSize }: CaseOptions): (keyof typeof matm
   return able.filter(({ maxRows }) => maxRows === fewest).map(({ name }) => name);
 }
 
-function vectorCases(model: ModelShape, T: number, { formats }: CaseOptions): LabCase[] {
+function vectorCases(model: ModelShape, T: number, { formatsOf }: CaseOptions): LabCase[] {
   const { hiddenSize: D, vocabSize: V, ffnSize: F, headDim: H, qkNorm } = model;
   const { numHeads: N, numKvHeads: K, contextTokens } = model;
   const blocks = Math.ceil(T / B);
@@ -132,7 +136,7 @@ function vectorCases(model: ModelShape, T: number, { formats }: CaseOptions): La
     kernels,
   });
   return [
-    rowsOf("embed", formats.map(embedding), { T, D, V, first_row: 0, slots: 1 }, () => ({
+    rowsOf("embed", formatsOf("embed").map(embedding), { T, D, V, first_row: 0, slots: 1 }, () => ({
       token_ids: count((i) => (7919 * i) % V),
       last_token: Uint32Array.of(0),
     })),
@@ -160,8 +164,12 @@ function vectorCases(model: ModelShape, T: number, { formats }: CaseOptions): La
   ];
 }
 
+export const attentionRole = ({ contextTokens }: ModelShape): string =>
+  `attention, ${contextTokens} positions`;
+
 function attentionCases(model: ModelShape): LabCase[] {
   const [single, batch, prompt] = model.rows;
+  const role = attentionRole(model);
   const decode = [single, batch].flatMap((sequences): LabCase[] => {
     const { dims, inputs } = attentionBatch(
       model,
@@ -174,12 +182,12 @@ function attentionCases(model: ModelShape): LabCase[] {
     const common = { model: model.name, rows: sequences, dims };
     return [
       {
-        ...{ ...common, operation: "attention_decode", role: "attention" },
+        ...{ ...common, operation: "attention_decode", role },
         kernels: [attentionDecode(KV)],
         inputs,
       },
       {
-        ...{ ...common, operation: "attention_reduce", role: "attention" },
+        ...{ ...common, operation: "attention_reduce", role },
         kernels: [attentionReduce],
         inputs: () => ({ ...inputs(), partials: partials(W * J, H) }),
       },
@@ -190,7 +198,7 @@ function attentionCases(model: ModelShape): LabCase[] {
     ...decode,
     {
       ...{ model: model.name, rows: prompt, dims, inputs },
-      ...{ operation: "attention_prefill", role: "attention" },
+      ...{ operation: "attention_prefill", role },
       kernels: [attentionPrefill(KV)],
     },
   ];

@@ -5,7 +5,7 @@
 
 import { type Device, WeftError } from "../../index.ts";
 import { type Kernel, type WeightFormatName, weightFormats } from "../../kernels/index.ts";
-import { casesOf, type LabCase } from "./cases.ts";
+import { casesOf, type LabCase, SHARED_ROLE } from "./cases.ts";
 import { ErrorCheck } from "./error-check.ts";
 import type { ModelShape } from "./model-shapes.ts";
 import { Arena, operandsOf } from "./operands.ts";
@@ -86,7 +86,7 @@ export async function runLab(device: Device, options: LabOptions): Promise<LabRe
 function jobsOf(device: Device, { shapes, filter, quick, userKernels = [] }: LabOptions): Job[] {
   const { subgroupSize, limits, features } = device.info;
   const cases = shapes.flatMap((shape, index) =>
-    casesOf(shape, { formats: formatsFor(quick, index), subgroupSize }),
+    casesOf(shape, { formatsOf: (role) => formatsFor(quick, index, role), subgroupSize }),
   );
   const jobs = withUserKernels(cases, userKernels).filter(
     ({ of, kernel }) => !filter || `${kernel.name} ${of.role}`.includes(filter),
@@ -101,12 +101,14 @@ function jobsOf(device: Device, { shapes, filter, quick, userKernels = [] }: Lab
 /** Formats that models are usually shipped in; the first model gets every one. */
 const USUAL = ["bf16", "f16", "q4_0"];
 /** Of the tiny shape: each pipeline takes a software driver a second. */
-const FEW = ["f32", "f16", "q4_0"];
+const FEW = ["f16", "q4_0"];
 
-function formatsFor(quick: boolean, modelIndex: number): WeightFormatName[] {
+function formatsFor(quick: boolean, modelIndex: number, role: string): WeightFormatName[] {
   const names = Object.keys(weightFormats) as WeightFormatName[];
-  if (quick) return names.filter((name) => FEW.includes(name));
-  return modelIndex === 0 ? names : names.filter((name) => USUAL.includes(name));
+  if (modelIndex > 0) return names.filter((name) => USUAL.includes(name));
+  if (!quick) return names;
+  // Other libraries have f32 alone.
+  return names.filter((name) => FEW.includes(name) || (name === "f32" && role === SHARED_ROLE));
 }
 
 /** A few pipelines at a time. @returns What the driver said of those it refused. */

@@ -4,7 +4,7 @@
  */
 import { normal, seededRandom, uniform } from "../../kernels/index.ts";
 import { attentionBatch } from "./attention-batch.ts";
-import { matricesOf } from "./cases.ts";
+import { attentionRole, matricesOf, SHARED_ROLE } from "./cases.ts";
 import type { ModelShape } from "./model-shapes.ts";
 
 export type Operation = "matmul" | "rms_norm" | "gated_activation" | "attention_decode";
@@ -30,7 +30,7 @@ export const EPS = 1e-6;
 
 /** What the rows of one model have in common with other libraries. */
 export function tasksOf(model: ModelShape): Task[] {
-  const { N, K } = matricesOf(model).find(({ role }) => role === "attention_out")!;
+  const { N, K } = matricesOf(model).find(({ role }) => role === SHARED_ROLE)!;
   return [
     ...model.rows.map((T) => matmulTask(T, N, K)),
     ...model.rows.map((T) => normTask(T, model.hiddenSize)),
@@ -42,7 +42,7 @@ export function tasksOf(model: ModelShape): Task[] {
 function matmulTask(T: number, N: number, K: number): Task {
   const sizes = { T, N, K };
   return {
-    ...{ operation: "matmul", role: "attention_out", rows: T, sizes, shapeDims: sizes },
+    ...{ operation: "matmul", role: SHARED_ROLE, rows: T, sizes, shapeDims: sizes },
     flops: 2 * T * N * K,
     bytes: 4 * (T * K + N * K + T * N),
     inputs: () => {
@@ -92,7 +92,7 @@ function attentionTask(model: ModelShape): Task {
   const { dims } = attentionBatch(model, [{ firstPosition: C - 1, numRows: 1 }]);
   const scale = 1 / Math.sqrt(H);
   return {
-    ...{ operation: "attention_decode", role: "attention", rows: 1, shapeDims: dims },
+    ...{ operation: "attention_decode", role: attentionRole(model), rows: 1, shapeDims: dims },
     sizes: { N, K, H, C },
     flops: 4 * C * N * H,
     bytes: 4 * (2 * C * K * H + 2 * N * H),
