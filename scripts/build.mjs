@@ -4,7 +4,15 @@
 //   npm run build    the bundles, and the type declarations for publishing
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT, say } from "./setup/state.mjs";
@@ -21,6 +29,8 @@ const ENTRIES = {
   scheduler: "scheduler/index.ts",
   cli: "apps/cli/main.ts",
 };
+/** The lab's page, which loads gpu.js only when it is asked to compare. */
+const LAB = "apps/lab";
 const SOURCES = ["kernels", "scheduler", "models", "runtime", "apps", "index.ts", "node.ts"];
 
 /** Bundle unless dist/ is newer than every source. @throws esbuild's errors, already printed */
@@ -34,24 +44,37 @@ export async function buildIfStale() {
 
 async function bundle() {
   const { build } = await import("esbuild");
-  const { outputFiles } = await build({
+  const common = /** @type {const} */ ({
     absWorkingDir: ROOT,
-    entryPoints: ENTRIES,
-    outdir: DIST,
     write: false,
     bundle: true,
     splitting: true,
     format: "esm",
-    // Neither node nor browser: the same bundle runs in both, and node:* is imported only there.
-    platform: "neutral",
-    external: ["node:*"],
-    packages: "external",
     target: "es2022",
     chunkNames: "chunks/[name]-[hash]",
     sourcemap: true,
     logLevel: "warning",
   });
-  replaceFiles(outputFiles);
+  const doors = await build({
+    ...common,
+    entryPoints: ENTRIES,
+    outdir: DIST,
+    // Neither node nor browser: the same bundle runs in both, and node:* is imported only there.
+    platform: "neutral",
+    external: ["node:*"],
+    packages: "external",
+  });
+  const page = await build({
+    ...common,
+    entryPoints: { page: `${LAB}/page.ts` },
+    outdir: join(DIST, "lab"),
+    platform: "browser",
+  });
+  const files = ["index.html", "lab.css"].map((name) => ({
+    path: join(DIST, "lab", name),
+    contents: readFileSync(join(ROOT, LAB, name)),
+  }));
+  replaceFiles([...doors.outputFiles, ...page.outputFiles, ...files]);
   writeFileSync(STAMP, "");
 }
 
@@ -67,7 +90,8 @@ function replaceFiles(files) {
     renameSync(`${path}.${process.pid}`, path);
   }
   const current = new Set(files.map(({ path }) => path));
-  for (const folder of [DIST, join(DIST, "chunks")]) {
+  const folders = ["", "chunks", "lab", join("lab", "chunks")].map((name) => join(DIST, name));
+  for (const folder of folders) {
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
       const path = join(folder, entry.name);
       if (entry.isFile() && /\.js(\.map)?$/.test(path) && !current.has(path))
@@ -79,10 +103,9 @@ function replaceFiles(files) {
 /** Latest change of a file, or of anything in a folder; a folder's own time shows deletions. @param {string} path @returns {number} */
 function newest(path) {
   const own = modified(path);
-  if (own === 0 || path.endsWith(".ts") || path.endsWith(".json") || path.endsWith(".mjs"))
-    return own;
+  if (own === 0 || path.endsWith(".ts") || /\.(json|mjs|html|css)$/.test(path)) return own;
   const inside = readdirSync(path, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() || entry.name.endsWith(".ts"))
+    .filter((entry) => entry.isDirectory() || /\.(ts|html|css)$/.test(entry.name))
     .map((entry) => newest(join(path, entry.name)));
   return Math.max(own, ...inside);
 }
