@@ -1,5 +1,6 @@
 /** Ours beside other libraries: one line per operation and size, one column per library and backend. */
 import { escapeHtml } from "../cli/line-plot.ts";
+import { figure } from "./lab-text.ts";
 import type { LabRow } from "./result.ts";
 
 /** HTML; nothing where no other library took part. */
@@ -23,8 +24,9 @@ export function besideOthers(rows: readonly LabRow[]): string[] {
       `${cells.join("")}</tr>`
     );
   });
+  // The library over its backend: narrow enough for a page.
   const head = ["operation", "sizes", "weft", ...columns].map(
-    (title) => `<th>${escapeHtml(title)}</th>`,
+    (title) => `<th>${escapeHtml(title).replace(" ", "<br>")}</th>`,
   );
   return [
     '<section class="model beside"><h2>Beside other libraries</h2>' +
@@ -59,4 +61,4 @@ function cell(row: LabRow | undefined, ours: { us: number } | undefined): string
   return `<td>${time(row.medianUs)}${times}</td>`;
 }
 
-const time = (us: number): string => `${Number(us.toPrecision(3)).toLocaleString("en")} µs`;
+const time = (us: number): string => `${figure(us)} µs`;

@@ -26,22 +26,9 @@ import {
 } from "../../kernels/index.ts";
 import { attentionBatch } from "./attention-batch.ts";
 import type { Inputs } from "./contents.ts";
+import type { LabCase } from "./lab-case.ts";
 import type { ModelShape } from "./model-shapes.ts";
 import { samplingCases } from "./sampling-cases.ts";
-
-export interface LabCase {
-  readonly model: string;
-  /** Kernels of one operation in one role do the same work: they are compared. */
-  readonly operation: string;
-  /** Where a model does it, e.g. `gate_up`. */
-  readonly role: string;
-  /** T, or R where rows are sampled. */
-  readonly rows: number;
-  readonly kernels: readonly Kernel[];
-  readonly dims: Dims;
-  /** Contents that matter, by binding. */
-  inputs(): Inputs;
-}
 
 export interface CaseOptions {
   /** Of the weights in a role. */

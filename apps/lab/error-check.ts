@@ -3,8 +3,8 @@
 import { type Device, runProbe } from "../../index.ts";
 import type { Dims, Kernel, Probe } from "../../kernels/index.ts";
 import { bindingBytes } from "../../kernels/index.ts";
-import type { LabCase } from "./cases.ts";
 import { probeAt } from "./contents.ts";
+import type { LabCase } from "./lab-case.ts";
 import { dimsOf, shapeText } from "./result.ts";
 import { trafficOf } from "./roofline.ts";
 

@@ -5,7 +5,7 @@
 import { escapeHtml } from "../cli/line-plot.ts";
 import { REPORT_STYLE } from "../cli/report-style.ts";
 import { besideOthers } from "./beside.ts";
-import { reasons } from "./lab-text.ts";
+import { errorText, figure, reasons } from "./lab-text.ts";
 import { peaksOf } from "./probes.ts";
 import type { LabResult, LabRow } from "./result.ts";
 import { type Mark, rooflinePlot } from "./roofline-plot.ts";
@@ -125,9 +125,9 @@ const COLUMNS: readonly (readonly [string, (row: LabRow) => string])[] = [
   ["sizes", ({ shape }) => escapeHtml(shape)],
   ["µs", ({ medianUs }) => figure(medianUs)],
   ["GB/s", ({ gbPerS }) => figure(gbPerS)],
-  ["GFLOP/s", ({ gflopPerS }) => figure(gflopPerS)],
+  ["GFLOP/s", ({ gflopPerS, flops }) => figure(flops === 0 ? null : gflopPerS)],
   ["of roofline", ({ rooflinePct }) => bar(rooflinePct)],
-  ["error", ({ maxError }) => (maxError === null ? "–" : maxError.toExponential(1))],
+  ["error", ({ maxError }) => errorText(maxError)],
 ];
 
 /** Ours and the user's; other libraries have a table of their own. */
@@ -150,14 +150,11 @@ function section(model: string, rows: readonly LabRow[]): string {
 function bar(percent: number | null): string {
   if (percent === null) return "–";
   const width = Math.min(100, Math.max(0, percent)).toFixed(1);
-  return `<span class="bar"><i style="width:${width}%"></i></span> ${figure(percent, 2)} %`;
+  return `<span class="bar"><i style="width:${width}%"></i></span><b>${figure(percent, 2)} %</b>`;
 }
 
 const list = (lines: readonly string[]): string =>
-  lines.map((line) => `<li>${escapeHtml(line.trim().replace(/^absent: /, ""))}</li>`).join("");
-
-export const figure = (value: number | null, digits = 3): string =>
-  value === null ? "–" : Number(value.toPrecision(digits)).toLocaleString("en");
+  lines.map((line) => `<li>${escapeHtml(line)}</li>`).join("");
 
 const footnote = ({ method }: LabResult): string =>
   `${escapeHtml(`${method[0].toUpperCase()}${method.slice(1)}.`)} GB/s counts the bytes that must be ` +
@@ -175,7 +172,9 @@ export const LAB_STYLE = `${REPORT_STYLE}
 .legend i.square,.legend i.diamond{background:none;border:2px solid var(--color);border-radius:0;width:7px;height:7px}
 .legend i.diamond{transform:rotate(45deg)}
 .model td:nth-child(-n+3),.model th:nth-child(-n+3){text-align:left}
-.bar{display:inline-block;width:70px;height:8px;background:var(--grid);border-radius:4px;margin-right:6px;overflow:hidden;vertical-align:middle}
+.model table{font-size:14px}.model th,.model td{padding:4px 8px}.model th{vertical-align:bottom}
+td b{display:inline-block;min-width:5.5ch;font-weight:400}
+.bar{display:inline-block;width:56px;height:8px;background:var(--grid);border-radius:4px;margin-right:6px;overflow:hidden;vertical-align:middle}
 .bar i{display:block;height:100%;background:var(--line0)}
 .yours td{background:var(--card);font-weight:600}
 .beside small{color:var(--soft)}

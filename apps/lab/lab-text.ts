@@ -2,8 +2,15 @@
 import { table } from "../cli/table.ts";
 import type { LabResult, LabRow } from "./result.ts";
 
-const figure = (value: number | null, digits = 3): string =>
-  value === null ? "–" : Number(value.toPrecision(digits)).toLocaleString("en");
+export const figure = (value: number | null, digits = 3): string =>
+  value === null
+    ? "–"
+    : Number(value.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits });
+
+export const errorText = (error: number | null): string => {
+  if (error === null) return "–";
+  return error === 0 ? "exact" : error.toExponential(1);
+};
 
 const named = ({ name, variant }: LabRow) => (variant ? `${name} ${variant}` : name);
 
@@ -27,13 +34,14 @@ export function labText({ adapter, probes, method, notes, kernels }: LabResult):
         ["from", ({ source }) => source],
         ["µs", ({ medianUs }) => figure(medianUs)],
         ["GB/s", ({ gbPerS }) => figure(gbPerS)],
-        ["GFLOP/s", ({ gflopPerS }) => figure(gflopPerS)],
+        ["GFLOP/s", ({ gflopPerS, flops }) => figure(flops === 0 ? null : gflopPerS)],
         ["% of roofline", ({ rooflinePct }) => figure(rooflinePct, 2)],
-        ["error", ({ maxError }) => (maxError === null ? "–" : maxError.toExponential(1))],
+        ["error", ({ maxError }) => errorText(maxError)],
       ],
       measured,
     ),
-    ...reasons(absent),
+    ...reasons(absent).map((reason) => `absent: ${reason}`),
+    "",
   ].join("\n");
 }
 
@@ -46,6 +54,6 @@ export function reasons(absent: readonly LabRow[]): string[] {
   }
   return [...lines].map(([line, where]) => {
     const places = where.length > 3 ? `${where.length} rows` : where.join("; ");
-    return `absent: ${line} (${places})\n`;
+    return `${line} (${places})`;
   });
 }

@@ -4,10 +4,8 @@
  */
 
 import { type Device, WeftError } from "../../index.ts";
-import { type Kernel, type WeightFormatName, weightFormats } from "../../kernels/index.ts";
-import { casesOf, type LabCase, SHARED_ROLE } from "./cases.ts";
 import { ErrorCheck } from "./error-check.ts";
-import type { ModelShape } from "./model-shapes.ts";
+import { compile, type JobSelection, jobsOf, pipelineKey } from "./jobs.ts";
 import { Arena, operandsOf } from "./operands.ts";
 import type { Opponent } from "./opponent.ts";
 import { opponentRows } from "./opponent-rows.ts";
@@ -16,16 +14,9 @@ import { callOf, measureProbes, peaksOf, probeSpecs } from "./probes.ts";
 import { dimsOf, type LabResult, type LabRow, shapeText } from "./result.ts";
 import { type Peaks, rooflineUs, trafficOf } from "./roofline.ts";
 import { type SampleOptions, Stopwatch } from "./stopwatch.ts";
-import { type Job, withUserKernels } from "./user-kernels.ts";
+import type { Job } from "./user-kernels.ts";
 
-export interface LabOptions {
-  readonly shapes: readonly ModelShape[];
-  /** Only kernels and roles whose name holds this text. */
-  readonly filter?: string;
-  /** Few samples and small buffers: for software drivers. */
-  readonly quick: boolean;
-  /** The user's own, beside ours of the same operation. */
-  readonly userKernels?: readonly Kernel[];
+export interface LabOptions extends JobSelection {
   readonly opponents?: readonly Opponent[];
   /** Runtime and version, e.g. `Node 20.20`. */
   readonly host: string;
@@ -42,6 +33,7 @@ export async function runLab(device: Device, options: LabOptions): Promise<LabRe
   const { signal, quick } = options;
   const sampling = quick ? { samples: 5, budgetMs: 150 } : { samples: 9, budgetMs: 1000 };
   const jobs = jobsOf(device, options);
+  await device.prepare(probeSpecs);
   const rejected = await compile(device, jobs, options);
   const word = await device.createBuffer("lab_nothing", 16);
   const stopwatch = await Stopwatch.create(device, callOf(emptyProbe, {}, { out: word }));
@@ -49,7 +41,8 @@ export async function runLab(device: Device, options: LabOptions): Promise<LabRe
   const copyBytes = (quick ? 16 : 256) * 2 ** 20;
   const probes = await measureProbes(device, stopwatch, { copyBytes, ...sampling });
   const peaks = peaksOf(probes);
-  const arena = new Arena(device, (quick ? 16 : 1024) * 2 ** 20);
+  // On a software driver even real shapes get no more: the processor's caches are what it has.
+  const arena = new Arena(device, (quick || isSoftware(device) ? 16 : 1024) * 2 ** 20);
   const check = new ErrorCheck(device);
   const rows: LabRow[] = [];
   try {
@@ -83,61 +76,6 @@ export async function runLab(device: Device, options: LabOptions): Promise<LabRe
   };
 }
 
-function jobsOf(device: Device, { shapes, filter, quick, userKernels = [] }: LabOptions): Job[] {
-  const { subgroupSize, limits, features } = device.info;
-  const cases = shapes.flatMap((shape, index) =>
-    casesOf(shape, { formatsOf: (role) => formatsFor(quick, index, role), subgroupSize }),
-  );
-  const jobs = withUserKernels(cases, userKernels).filter(
-    ({ of, kernel }) => !filter || `${kernel.name} ${of.role}`.includes(filter),
-  );
-  return jobs.filter(
-    ({ kernel }) =>
-      kernel.features.every((feature) => features.includes(feature)) &&
-      Object.keys(kernel.bindings).length <= limits.maxStorageBuffers,
-  );
-}
-
-/** Formats that models are usually shipped in; the first model gets every one. */
-const USUAL = ["bf16", "f16", "q4_0"];
-/** Of the tiny shape: each pipeline takes a software driver a second. */
-const FEW = ["f16", "q4_0"];
-
-function formatsFor(quick: boolean, modelIndex: number, role: string): WeightFormatName[] {
-  const names = Object.keys(weightFormats) as WeightFormatName[];
-  if (modelIndex > 0) return names.filter((name) => USUAL.includes(name));
-  if (!quick) return names;
-  // Other libraries have f32 alone.
-  return names.filter((name) => FEW.includes(name) || (name === "f32" && role === SHARED_ROLE));
-}
-
-/** A few pipelines at a time. @returns What the driver said of those it refused. */
-async function compile(device: Device, jobs: readonly Job[], options: LabOptions) {
-  await device.prepare(probeSpecs);
-  const specs = new Map(jobs.map(({ kernel, of }) => [keyOf(kernel, of), { kernel, of }]));
-  const queue = [...specs];
-  const rejected = new Map<string, string>();
-  let done = 0;
-  const worker = async () => {
-    for (let next = queue.pop(); next; next = queue.pop()) {
-      const [key, { kernel, of }] = next;
-      options.signal?.throwIfAborted();
-      try {
-        await device.prepare([{ kernel, constants: of.dims }]);
-      } catch (error) {
-        if (!(error instanceof WeftError) || error.code !== "kernel_rejected") throw error;
-        rejected.set(key, error.message);
-      }
-      options.onProgress?.("pipelines", ++done, specs.size);
-    }
-  };
-  await Promise.all(Array.from({ length: 4 }, worker));
-  return rejected;
-}
-
-const keyOf = (kernel: Kernel, { dims }: LabCase): string =>
-  `${kernel.name} ${kernel.constants.map((name) => dims[name])}`;
-
 interface Bench {
   readonly device: Device;
   readonly stopwatch: Stopwatch;
@@ -150,18 +88,18 @@ interface Bench {
 
 async function measured({ of, kernel, source }: Job, bench: Bench): Promise<LabRow> {
   const { dims, model, role, rows, operation } = of;
-  const { flops, bytes } = trafficOf(kernel, dims);
   const row = {
     name: operation,
     variant: variantOf(kernel.name, operation),
-    ...{ model, role, rows, source, flops, bytes },
+    ...{ model, role, rows, source, flops: 0, bytes: 0 },
     shape: shapeText(dims, dimsOf(kernel)),
     clock: bench.stopwatch.clock,
     ...{ medianUs: null, gbPerS: null, gflopPerS: null, rooflinePct: null, maxError: null },
   };
-  const rejected = bench.rejected.get(keyOf(kernel, of));
+  const rejected = bench.rejected.get(pipelineKey(kernel, of));
   if (rejected) return { ...row, absent: rejected };
   try {
+    const { flops, bytes } = trafficOf(kernel, dims);
     const error = await bench.check.of(kernel, of);
     const operands = await operandsOf(bench.device, bench.arena, {
       ...{ kernel, dims },
@@ -172,7 +110,7 @@ async function measured({ of, kernel, source }: Job, bench: Bench): Promise<LabR
       return {
         ...row,
         ...error,
-        medianUs,
+        ...{ flops, bytes, medianUs },
         gbPerS: bytes / (1e3 * medianUs),
         gflopPerS: flops / (1e3 * medianUs),
         rooflinePct: (100 * rooflineUs({ bytes, flops }, bench.peaks)) / medianUs,
@@ -181,10 +119,11 @@ async function measured({ of, kernel, source }: Job, bench: Bench): Promise<LabR
       operands.destroy();
     }
   } catch (error) {
-    // Too large for this adapter: the next kernel may fit.
-    if (!(error instanceof WeftError)) throw error;
-    if (error.code !== "limit_exceeded" && error.code !== "out_of_memory") throw error;
-    return { ...row, absent: error.message };
+    // Too large for this adapter, where the next kernel may fit; or a fault of the user's own kernel.
+    const code = error instanceof WeftError ? error.code : undefined;
+    const goesOn = code === "limit_exceeded" || code === "out_of_memory";
+    if (code === "device_lost" || (!goesOn && source === "weft")) throw error;
+    return { ...row, absent: error instanceof Error ? error.message : `${error}` };
   }
 }
 

@@ -16,7 +16,8 @@ export interface OnnxNode {
 
 export interface OnnxTensor {
   readonly type: "float32" | "int32";
-  readonly dims: readonly number[];
+  /** Outputs may leave them to the runtime. */
+  readonly dims?: readonly number[];
 }
 
 export interface OnnxGraph {
@@ -51,13 +52,13 @@ export function onnxModel({ nodes, inputs, outputs, constants = {} }: OnnxGraph)
   );
 }
 
-const nodeOf = ({ op, inputs, outputs, domain = "" as never, attributes = {} }: OnnxNode) =>
+const nodeOf = ({ op, inputs, outputs, domain, attributes = {} }: OnnxNode) =>
   message(
     ...inputs.map((name) => field(1, text(name))),
     ...outputs.map((name) => field(2, text(name))),
     field(4, text(op)),
     ...Object.entries(attributes).map(([name, value]) => field(5, attributeOf(name, value))),
-    field(7, text(domain)),
+    field(7, text(domain ?? "")),
   );
 
 function attributeOf(name: string, value: Attribute): Uint8Array {
@@ -93,7 +94,9 @@ const tensorOf = (name: string, { type, dims }: OnnxTensor) =>
           1,
           message(
             field(1, TYPES[type]),
-            field(2, message(...dims.map((size) => field(1, message(field(1, size)))))),
+            ...(dims
+              ? [field(2, message(...dims.map((size) => field(1, message(field(1, size))))))]
+              : []),
           ),
         ),
       ),

@@ -182,8 +182,9 @@ function attentionModel(
       },
       outputs: {
         out: float(1, 1, N * H),
-        present_key: float(1, K, C, H),
-        present_value: float(1, K, C, H),
+        // onnx infers the sizes of a cache that is shared with the past; here they grow by one.
+        present_key: { type: "float32" },
+        present_value: { type: "float32" },
       },
     },
     feeds: {

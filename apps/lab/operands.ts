@@ -36,7 +36,7 @@ export class Arena {
   async slices(kind: string, sizeBytes: number): Promise<BufferSlice[]> {
     const step = Math.max(256, this.#device.info.limits.offsetAlignmentBytes);
     const stride = Math.ceil(sizeBytes / step) * step;
-    await this.#require(kind, Math.max(stride, this.#sizeBytes));
+    await this.#require(kind, stride);
     const buffer = this.#buffer!;
     const copies = Math.max(1, Math.min(MAX_COPIES, Math.floor(buffer.sizeBytes / stride)));
     return Array.from({ length: copies }, (_, i) => ({
@@ -51,12 +51,26 @@ export class Arena {
     this.#buffer = undefined;
   }
 
-  async #require(kind: string, sizeBytes: number): Promise<void> {
-    if (this.#buffer && this.#kind === kind && this.#buffer.sizeBytes >= sizeBytes) return;
+  async #require(kind: string, leastBytes: number): Promise<void> {
+    if (this.#buffer && this.#kind === kind && this.#buffer.sizeBytes >= leastBytes) return;
     this.destroy();
-    this.#buffer = await this.#device.createBuffer(`lab_${kind}`, sizeBytes);
+    this.#buffer = await this.#largest(kind, leastBytes);
     this.#kind = kind;
     fill(this.#device, this.#buffer, kind);
+  }
+
+  /** What is wanted, or half of it, and so on: a small GPU has no room for more. */
+  async #largest(kind: string, leastBytes: number): Promise<DeviceBuffer> {
+    let sizeBytes = Math.max(leastBytes, this.#sizeBytes);
+    for (;;) {
+      try {
+        return await this.#device.createBuffer(`lab_${kind}`, sizeBytes);
+      } catch (error) {
+        const isFull = error instanceof WeftError && error.code === "out_of_memory";
+        if (!isFull || sizeBytes === leastBytes) throw error;
+        sizeBytes = Math.max(leastBytes, Math.floor(sizeBytes / 512) * 256);
+      }
+    }
   }
 }
 

@@ -13,8 +13,8 @@ import {
   sampleTiles,
   seededRandom,
 } from "../../kernels/index.ts";
-import type { LabCase } from "./cases.ts";
 import type { Inputs } from "./contents.ts";
+import type { LabCase } from "./lab-case.ts";
 import type { ModelShape } from "./model-shapes.ts";
 
 /** Tokens that `sampleTiles` counts as one tile. */

@@ -2,8 +2,8 @@
  * Kernels that users drop in. One whose operation (its name up to the first dot or bracket) is one of
  * ours runs at the same shapes with the same inputs; any other runs at its own probes.
  */
-import type { Kernel } from "../../kernels/index.ts";
-import type { LabCase } from "./cases.ts";
+import { type Kernel, seededRandom } from "../../kernels/index.ts";
+import type { LabCase } from "./lab-case.ts";
 import type { Source } from "./result.ts";
 
 export interface Job {
@@ -38,7 +38,7 @@ function atItsProbes(kernel: Kernel): Job[] {
       rows: dims.T ?? 1,
       kernels: [kernel],
       dims,
-      inputs: () => inputs(Math.random),
+      inputs: () => inputs(seededRandom(1)),
     },
   }));
 }

@@ -1,0 +1,83 @@
+/** Which kernels are measured at which sizes, and their pipelines. */
+
+import { type Device, WeftError } from "../../index.ts";
+import { type Kernel, type WeightFormatName, weightFormats } from "../../kernels/index.ts";
+import { casesOf, SHARED_ROLE } from "./cases.ts";
+import type { LabCase } from "./lab-case.ts";
+import type { ModelShape } from "./model-shapes.ts";
+import { type Job, withUserKernels } from "./user-kernels.ts";
+
+export interface JobSelection {
+  readonly shapes: readonly ModelShape[];
+  /** Only kernels and roles whose name holds this text. */
+  readonly filter?: string;
+  /** Few samples and small buffers: for software drivers. */
+  readonly quick: boolean;
+  /** The user's own, beside ours of the same operation. */
+  readonly userKernels?: readonly Kernel[];
+}
+
+/** Those that the device can run. */
+export function jobsOf(device: Device, selection: JobSelection): Job[] {
+  const { shapes, filter, quick, userKernels = [] } = selection;
+  const { subgroupSize, limits, features } = device.info;
+  const cases = shapes.flatMap((shape, index) =>
+    casesOf(shape, { formatsOf: (role) => formatsFor(quick, index, role), subgroupSize }),
+  );
+  const jobs = withUserKernels(cases, userKernels).filter(
+    ({ of, kernel }) => !filter || `${kernel.name} ${of.role}`.includes(filter),
+  );
+  return jobs.filter(
+    ({ kernel }) =>
+      kernel.features.every((feature) => features.includes(feature)) &&
+      Object.keys(kernel.bindings).length <= limits.maxStorageBuffers,
+  );
+}
+
+/** Formats that models are usually shipped in; the first model gets every one. */
+const USUAL = ["bf16", "f16", "q4_0"];
+/** Of the tiny shape: each pipeline takes a software driver a second. */
+const FEW = ["f16", "q4_0"];
+
+function formatsFor(quick: boolean, modelIndex: number, role: string): WeightFormatName[] {
+  const names = Object.keys(weightFormats) as WeightFormatName[];
+  if (modelIndex > 0) return names.filter((name) => USUAL.includes(name));
+  if (!quick) return names;
+  // Other libraries have f32 alone.
+  return names.filter((name) => FEW.includes(name) || (name === "f32" && role === SHARED_ROLE));
+}
+
+interface CompileOptions {
+  readonly signal?: AbortSignal;
+  onProgress?(stage: string, done: number, total: number): void;
+}
+
+/** A few pipelines at a time. @returns What the driver said of those it refused, by `pipelineKey`. */
+export async function compile(
+  device: Device,
+  jobs: readonly Job[],
+  { signal, onProgress }: CompileOptions,
+): Promise<ReadonlyMap<string, string>> {
+  const specs = new Map(jobs.map(({ kernel, of }) => [pipelineKey(kernel, of), { kernel, of }]));
+  const queue = [...specs];
+  const rejected = new Map<string, string>();
+  let done = 0;
+  const worker = async () => {
+    for (let next = queue.pop(); next; next = queue.pop()) {
+      const [key, { kernel, of }] = next;
+      signal?.throwIfAborted();
+      try {
+        await device.prepare([{ kernel, constants: of.dims }]);
+      } catch (error) {
+        if (!(error instanceof WeftError) || error.code !== "kernel_rejected") throw error;
+        rejected.set(key, error.message);
+      }
+      onProgress?.("pipelines", ++done, specs.size);
+    }
+  };
+  await Promise.all(Array.from({ length: 4 }, worker));
+  return rejected;
+}
+
+export const pipelineKey = (kernel: Kernel, { dims }: LabCase): string =>
+  `${kernel.name} ${kernel.constants.map((name) => dims[name])}`;
