@@ -6,7 +6,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Kernel } from "../../kernels/index.ts";
-import { dawnGpu } from "../../node.ts";
+import { createDevice, dawnGpu } from "../../node.ts";
 import { gpuJs } from "../lab/gpu-js.ts";
 import { isSoftware, type LabOptions, runLab } from "../lab/lab.ts";
 import { labReport } from "../lab/lab-report.ts";
@@ -15,7 +15,6 @@ import { type ModelShape, modelShapes, realShapes, tinyShape } from "../lab/mode
 import { absentOpponent } from "../lab/opponent.ts";
 import { kernelsOf } from "../lab/user-kernels.ts";
 import { defineCommand, log, printJson } from "./command.ts";
-import { deviceOptions, openDevice } from "./model-options.ts";
 import { type Option, UsageError, unknown } from "./option.ts";
 import { flag, text } from "./option-types.ts";
 import { ProgressBar } from "./progress-bar.ts";
@@ -35,7 +34,6 @@ const shapeList: Option<readonly ModelShape[]> = {
 };
 
 const options = {
-  ...deviceOptions,
   shapes: shapeList,
   filter: text("TEXT", "only kernels and roles whose name holds it, e.g. q4_0 or gate_up"),
   quick: flag("tiny shapes and few samples, in about a minute; the default on a software driver"),
@@ -53,7 +51,7 @@ export const benchKernels = defineCommand({
     const { report, kernel } = values;
     if (report !== undefined) requireFolder(report, "--report");
     const userKernels = kernel === undefined ? [] : await importKernels(kernel);
-    const device = await openDevice(values, terminal);
+    const device = await createDevice("gpu");
     const progress = new ProgressBar(terminal);
     try {
       const quick = values.quick === true || (isSoftware(device) && values.shapes === undefined);

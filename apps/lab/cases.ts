@@ -6,6 +6,7 @@ import {
   attentionDecode,
   attentionPrefill,
   attentionReduce,
+  bindingBytes,
   blockCopy,
   type Dims,
   embedding,
@@ -15,6 +16,8 @@ import {
   matmul,
   matmulShapes,
   normal,
+  packedRead,
+  repack,
   rmsNorm,
   rope,
   ropeKvWrite,
@@ -23,6 +26,7 @@ import {
   seededRandom,
   uniform,
   type WeightFormatName,
+  weightFormats,
 } from "../../kernels/index.ts";
 import { attentionBatch } from "./attention-batch.ts";
 import type { Inputs } from "./contents.ts";
@@ -46,6 +50,7 @@ export function casesOf(model: ModelShape, options: CaseOptions): LabCase[] {
     ...model.rows.flatMap((rows) => matrixCases(model, rows, options)),
     ...model.rows.flatMap((rows) => vectorCases(model, rows, options)),
     ...attentionCases(model),
+    ...loadCases(model, options),
     ...model.rows.slice(0, 2).flatMap((rows) => samplingCases(model, rows)),
   ];
 }
@@ -197,4 +202,21 @@ function partials(count: number, H: number): Float32Array {
   const values = normal(count * (H + 2) * 4, random);
   for (let i = 0; i < count; i++) values.set(uniform(4, 1, 9, random), (i * (H + 2) + 1) * 4);
   return values;
+}
+
+/** Weights on their way from the file into the layout that kernels read. */
+function loadCases({ name: model, hiddenSize: D }: ModelShape, options: CaseOptions): LabCase[] {
+  return options.formatsOf("load").map((format) => {
+    const kernel = repack(format);
+    const { weights, bytes } = weightFormats[format].block;
+    const sizes = { N: D, K: D, rows: D, from_row: 0, first_row: 0, to_row: 0, head_size: 0 };
+    return {
+      ...{ model, operation: "repack", role: "load", rows: D, kernels: [kernel], inputs: none },
+      dims: {
+        ...sizes,
+        words: (D * (D / weights) * bytes) / 4,
+        out_words: bindingBytes(packedRead("N,K", weightFormats[format]), sizes) / 4,
+      },
+    };
+  });
 }

@@ -36,15 +36,15 @@ export function jobsOf(device: Device, selection: JobSelection): Job[] {
 
 /** Formats that models are usually shipped in; the first model gets every one. */
 const USUAL = ["bf16", "f16", "q4_0"];
-/** Of the tiny shape: each pipeline takes a software driver a second. */
-const FEW = ["f16", "q4_0"];
+/** Of the tiny shape, where other libraries stand beside ours: they have f32 alone. */
+const FEW = ["f32", "f16", "q4_0"];
 
 function formatsFor(quick: boolean, modelIndex: number, role: string): WeightFormatName[] {
   const names = Object.keys(weightFormats) as WeightFormatName[];
   if (modelIndex > 0) return names.filter((name) => USUAL.includes(name));
   if (!quick) return names;
-  // Other libraries have f32 alone.
-  return names.filter((name) => FEW.includes(name) || (name === "f32" && role === SHARED_ROLE));
+  // Each pipeline takes a software driver a second.
+  return names.filter((name) => (role === SHARED_ROLE ? FEW.includes(name) : name === "f16"));
 }
 
 interface CompileOptions {

@@ -13,7 +13,7 @@ import { emptyProbe } from "./probe-kernels.ts";
 import { callOf, measureProbes, peaksOf, probeSpecs } from "./probes.ts";
 import { dimsOf, type LabResult, type LabRow, shapeText } from "./result.ts";
 import { type Peaks, rooflineUs, trafficOf } from "./roofline.ts";
-import { type SampleOptions, Stopwatch } from "./stopwatch.ts";
+import { ClockError, type SampleOptions, Stopwatch } from "./stopwatch.ts";
 import type { Job } from "./user-kernels.ts";
 
 export interface LabOptions extends JobSelection {
@@ -26,7 +26,7 @@ export interface LabOptions extends JobSelection {
 
 /** Software drivers measure the processor; nobody wants to wait for real shapes there. */
 export const isSoftware = ({ info }: Device): boolean =>
-  info.kind === "reference" || /llvmpipe|swiftshader|basic render/i.test(info.adapter);
+  /llvmpipe|swiftshader|basic render/i.test(info.adapter);
 
 /** @throws {WeftError} of the device; kernels that fail become rows that say so. */
 export async function runLab(device: Device, options: LabOptions): Promise<LabResult> {
@@ -62,10 +62,8 @@ export async function runLab(device: Device, options: LabOptions): Promise<LabRe
     stopwatch.destroy();
     device.destroyBuffer(word);
   }
-  const { adapter, kind } = device.info;
   return {
-    adapter,
-    device: kind,
+    adapter: device.info.adapter,
     host: options.host,
     date: new Date().toISOString().slice(0, 10),
     clock: stopwatch.clock,
@@ -121,7 +119,8 @@ async function measured({ of, kernel, source }: Job, bench: Bench): Promise<LabR
   } catch (error) {
     // Too large for this adapter, where the next kernel may fit; or a fault of the user's own kernel.
     const code = error instanceof WeftError ? error.code : undefined;
-    const goesOn = code === "limit_exceeded" || code === "out_of_memory";
+    const goesOn =
+      code === "limit_exceeded" || code === "out_of_memory" || error instanceof ClockError;
     if (code === "device_lost" || (!goesOn && source === "weft")) throw error;
     return { ...row, absent: error instanceof Error ? error.message : `${error}` };
   }

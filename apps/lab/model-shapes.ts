@@ -28,7 +28,7 @@ export const tinyShape: ModelShape = {
   numKvHeads: 2,
   headDim: 64,
   ffnSize: 768,
-  vocabSize: 4096,
+  vocabSize: 2048,
   qkNorm: true,
   rows: [1, 8, 64],
   contextTokens: 256,

@@ -38,7 +38,6 @@ export interface LabRow {
 
 export interface LabResult {
   readonly adapter: string;
-  readonly device: "gpu" | "reference";
   readonly host: string;
   readonly date: string;
   readonly clock: Clock;
@@ -51,7 +50,7 @@ export interface LabResult {
 }
 
 /** Dims that a reader knows a kernel by. */
-const SHOWN = ["T", "R", "N", "K", "D", "F", "V", "H", "W", "Q"];
+const SHOWN = ["T", "R", "N", "K", "D", "F", "V", "H", "W", "Q", "words"];
 
 export const shapeText = (dims: Readonly<Record<string, number>>, names: readonly string[]) =>
   SHOWN.filter((name) => names.includes(name) && name in dims)

@@ -17,7 +17,7 @@ const MAX_REPEATS = 8192;
 
 export interface SampleOptions {
   readonly samples: number;
-  /** No more samples are begun after this; three are always taken. */
+  /** No more samples are begun after this; three are always taken, one where a run takes longer. */
   readonly budgetMs: number;
 }
 
@@ -31,6 +31,9 @@ export interface Sampled {
 /** Times `repeats` runs in milliseconds; undefined when the clock gave nothing. */
 export type Measure = (repeats: number) => Promise<number | undefined>;
 
+/** No sample took any time. */
+export class ClockError extends Error {}
+
 /** Finds how many runs make a sample, which warms up on the way, then takes the samples. */
 export async function sample(
   measure: Measure,
@@ -40,7 +43,7 @@ export async function sample(
   let repeats = 1;
   let tookMs = (await measure(repeats)) ?? 0;
   // The first run may have had something to build.
-  tookMs = (await measure(repeats)) ?? 0;
+  if (tookMs < budgetMs) tookMs = (await measure(repeats)) ?? 0;
   while (tookMs < leastMs && repeats < MAX_REPEATS) {
     const growth = Math.min(10, (1.3 * leastMs) / Math.max(tookMs, 1e-6));
     repeats = Math.min(MAX_REPEATS, Math.ceil(repeats * Math.max(1.5, growth)));
@@ -48,11 +51,12 @@ export async function sample(
   }
   const taken: number[] = [];
   const endMs = performance.now() + budgetMs;
+  const least = tookMs < budgetMs ? 3 : 1;
   let silent = 0;
-  while (taken.length < samples && (taken.length < 3 || performance.now() < endMs)) {
+  while (taken.length < samples && (taken.length < least || performance.now() < endMs)) {
     const ms = await measure(repeats);
     if (ms !== undefined) taken.push(ms);
-    else if (++silent > samples) throw new Error("the device's clock gives no times");
+    else if (++silent > samples) throw new ClockError("the device's clock gives no times");
   }
   return { medianUs: (1000 * median(taken)) / repeats, samples: taken.length, repeats };
 }
@@ -92,8 +96,10 @@ export class Stopwatch {
     }
     // What an empty submission takes is taken off: it is the way there and back.
     return sample(
-      async (repeats) =>
-        Math.max(1e-6, (await this.#run(calls, repeats)).wallMs - this.roundTripMs),
+      async (repeats) => {
+        const ms = (await this.#run(calls, repeats)).wallMs - this.roundTripMs;
+        return ms > 0 ? ms : undefined;
+      },
       options,
       Math.max(SAMPLE_MS, ROUND_TRIPS * this.roundTripMs),
     );

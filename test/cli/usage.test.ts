@@ -34,7 +34,7 @@ describe("refused", () => {
     [["bench", "kernels", "--kernel", "none.mjs"], /--kernel: there is no file none.mjs/],
     [["bench", "kernels", "--kernel", "scripts/setup/state.mjs"], /state.mjs exports no kernel/],
     [["bench", "kernels", "--report", "nowhere/r.html"], /--report: there is no folder nowhere/],
-    [["bench", "kernels", "--model", "demo"], /unknown option --model; Known: --device, --shapes/],
+    [["bench", "kernels", "--model", "demo"], /unknown option --model; Known: --shapes, --filter/],
     [["bench", "serve", "--concurrency", "1,0"], /--concurrency is "0", .*from 1 to 256/],
     [["bench", "serve", "--load", "0"], /--load is "0", it must be a number from 0.01 to 100/],
     [["bench", "serve", "--load", "0.5,"], /--load is ""/],

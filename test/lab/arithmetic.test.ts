@@ -57,14 +57,16 @@ describe("samples", () => {
     expect(asked[0]).toBe(1);
   });
 
-  test("run long work once each, and at least three times", async () => {
+  test("of long work are one run each, three of them, or one where a run takes too long", async () => {
     let runs = 0;
-    const slow = { samples: 9, budgetMs: 0 };
-    const { medianUs, repeats, samples } = await sample(
-      async () => [90, 80, 7, 5, 6][runs++],
-      slow,
-    );
+    const slow = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 15));
+      return [19, 18, 7, 5, 6][runs++];
+    };
+    const { medianUs, repeats, samples } = await sample(slow, { samples: 9, budgetMs: 20 });
     expect({ medianUs, repeats, samples }).toEqual({ medianUs: 6000, repeats: 1, samples: 3 });
+    const slower = await sample(async () => 900, { samples: 9, budgetMs: 0 });
+    expect(slower).toEqual({ medianUs: 900_000, repeats: 1, samples: 1 });
   });
 
   test("leave out what the clock did not give", async () => {

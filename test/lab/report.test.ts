@@ -49,7 +49,6 @@ const rows: readonly LabRow[] = [
 
 const result: LabResult = {
   adapter: "A <GPU>",
-  device: "gpu",
   host: "Node 20",
   date: "2026-11-21",
   clock: "timestamp-query",
