@@ -57,7 +57,7 @@ export function bestOfOurs(rows: readonly LabRow[], task: LabRow) {
 
 function cell(row: LabRow | undefined, ours: { us: number } | undefined): string {
   if (!row || row.medianUs === null) return "<td>–</td>";
-  const times = ours ? ` <small>(${(row.medianUs / ours.us).toPrecision(2)}×)</small>` : "";
+  const times = ours ? ` <small>(${figure(row.medianUs / ours.us, 2)}×)</small>` : "";
   return `<td>${time(row.medianUs)}${times}</td>`;
 }
 

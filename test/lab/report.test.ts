@@ -78,8 +78,8 @@ test("others against the fastest of ours in the same precision", () => {
   expect(bestOfOurs(rows, rows[6])).toEqual({ us: 100, variant: "gemv[f32].residual" });
   expect(bestOfOurs(rows, rows[8])).toMatchObject({ us: 42 });
   const html = labReport(result);
-  expect(html).toContain("300 µs <small>(3.0×)</small>");
-  expect(html).toContain("84 µs <small>(2.0×)</small>");
+  expect(html).toContain("300 µs <small>(3×)</small>");
+  expect(html).toContain("84 µs <small>(2×)</small>");
 });
 
 test("text: a line per measured row, and a reason for each that is absent", () => {
