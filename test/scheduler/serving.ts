@@ -263,11 +263,14 @@ export class Serving {
   /** In turn, also those that start again, whose ids are all known by then. */
   #start(id: number, numHitTokens: number, isSwapped: boolean): void {
     const progress = this.progress.get(id)!;
-    const { blockTokens = 32, prefixCache = false } = this.#config;
+    const { blockTokens = 32, prefixCache = false, maxHostBlocks = 0, kvGroups } = this.#config;
+    // A token that sees itself alone needs nothing of what came before, so there is nothing to copy.
+    const needsNothing = maxHostBlocks > 0 && kvGroups.every(({ window }) => window === 1);
     const isCached = numHitTokens === 0 || (prefixCache && numHitTokens % blockTokens === 0);
     const { forkOf, promptTokens } = progress.request;
     const isForked = numHitTokens === promptTokens.length - 1 && this.#hasPrompt(forkOf);
-    assert(isCached || isForked || isSwapped, `begins with ${numHitTokens} tokens`);
+    const isKept = isSwapped || (needsNothing && progress.numPreemptions > 0);
+    assert(isCached || isForked || isKept, `begins with ${numHitTokens} tokens`);
     assert(!progress.attends, "begins before its parent's prompt is planned");
     progress.numSwapIns += isSwapped ? 1 : 0;
     progress.numForks += isForked && !isSwapped && numHitTokens > 0 ? 1 : 0;
