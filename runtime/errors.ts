@@ -44,6 +44,8 @@ type LoadErrorCode =
   | "bad_file"
   /** A safetensors header that contradicts itself or the file. */
   | "bad_safetensors"
+  /** A GGUF header that contradicts itself or the file, or lacks what its architecture needs. */
+  | "bad_gguf"
   | "missing_tensor"
   | "unsupported_dtype"
   /** No model file of ours knows the `model_type`, or it has a setting we do not compute. */

@@ -19,7 +19,7 @@ import { parseJsonFile } from "./model-folder/strict-json.ts";
 import { ModelRunner } from "./model-runner.ts";
 import { type PlacedWeight, placedBytes, placeWeights, type Quant } from "./placed-weight.ts";
 import { type KernelChoice, selectKernels } from "./select-kernels.ts";
-import { openCheckpoint } from "./weights/checkpoint.ts";
+import { openCheckpoint } from "./weights/open-checkpoint.ts";
 import type { LoadProgress } from "./weights/stream.ts";
 
 /** Without a budget the KV cache gets room for this much, and no more bytes than that. */

@@ -4,6 +4,7 @@
  */
 import { throwIfAborted, WeftError } from "../errors.ts";
 import { type ByteSource, blobSource } from "../weights/byte-source.ts";
+import type { Checkpoint } from "../weights/checkpoint.ts";
 
 /** Larger text files are refused; the largest tokenizer.json known is about 35 MB. */
 const MAX_TEXT_BYTES = 256 * 1024 * 1024;
@@ -17,6 +18,8 @@ export interface ModelFolder {
    * @throws {WeftError} `file_not_found`, `bad_file` for a name that leads out of the folder.
    */
   open(name: string, signal?: AbortSignal): Promise<ByteSource>;
+  /** The weights, where they are not safetensors files of this folder. */
+  checkpoint?(signal?: AbortSignal): Promise<Checkpoint>;
 }
 
 /** @throws {WeftError} `file_not_found`, `bad_file` when the file is huge or not UTF-8. */

@@ -1,160 +1,86 @@
 /**
- * The tensors of a model in safetensors, in one file or in shards. Owns which file a tensor is in.
- * Reads headers only; refuses a dtype when that tensor is asked for, not before.
+ * What the loader knows of a model's weights, whatever the format of their files: tensors by the
+ * names of Hugging Face checkpoints. Owns how a missing tensor, a dtype that the engine does not
+ * compute with, and a wrong shape are refused.
  */
-import { WeftError } from "../errors.ts";
-import type { ModelFolder } from "../model-folder/model-folder.ts";
-import { readText } from "../model-folder/model-folder.ts";
-import { JsonError, type JsonValue, parseStrictJson } from "../model-folder/strict-json.ts";
+import { WeftError, type WeftErrorCode } from "../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { type WeightDtype, weightDtype } from "./dtype.ts";
-import { readHeader, type TensorEntry } from "./safetensors-header.ts";
 
-const SINGLE = "model.safetensors";
-const INDEX = "model.safetensors.index.json";
+/** Where one tensor lies. Nothing here says that the engine can compute with its dtype. */
+export interface TensorEntry {
+  /** As the file says, which in GGUF is not the name it is asked for by. */
+  readonly name: string;
+  /** As the file says, e.g. `BF16`. */
+  readonly dtype: string;
+  /** Rows before columns. */
+  readonly shape: readonly number[];
+  readonly source: ByteSource;
+  /** From the start of the file. */
+  readonly offset: number;
+  readonly byteLength: number;
+}
 
 /** A tensor that the engine can compute with. */
 export interface WeightTensor extends Omit<TensorEntry, "dtype"> {
   readonly dtype: WeightDtype;
+  /** How the file orders the rows, where that is not Hugging Face's order. */
+  readonly rowOrder?: RowOrder;
 }
 
-export class Checkpoint {
-  readonly tensors: ReadonlyMap<string, TensorEntry>;
-  /** Folder and layout, for messages. */
+/**
+ * Rows of a query or key projection with the halves of each head interleaved, as rotary pairs lie
+ * next to each other: row h·H + 2·d + p of the file is row h·H + p·H/2 + d of Hugging Face.
+ */
+export interface RowOrder {
+  /** H: rows of one head, an even number that divides the rows. */
+  readonly headSize: number;
+}
+
+export interface Checkpoint {
+  /** Folder or file, for messages. */
   readonly location: string;
-  readonly #sources: readonly ByteSource[];
-
-  constructor(
-    location: string,
-    tensors: ReadonlyMap<string, TensorEntry>,
-    sources: readonly ByteSource[],
-  ) {
-    this.location = location;
-    this.tensors = tensors;
-    this.#sources = sources;
-  }
-
-  has(name: string): boolean {
-    return this.tensors.has(name);
-  }
-
+  /** All that the files hold, by the files' own names. */
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  has(name: string): boolean;
   /**
+   * @param name As in models/weights.ts.
    * @param shape Refused if the file has another; any when left out.
-   * @throws {WeftError} `missing_tensor`, `unsupported_dtype`, `bad_safetensors` (shape).
+   * @throws {WeftError} `missing_tensor`, `unsupported_dtype`, `bad_safetensors` or `bad_gguf` (shape).
    */
-  tensor(name: string, shape?: readonly number[]): WeightTensor {
-    const entry = this.tensors.get(name);
-    if (!entry) {
-      throw new WeftError(
-        "missing_tensor",
-        `${this.location} has no tensor ${name} among its ${this.tensors.size}; the weights do ` +
-          `not belong to this config.json, or a part of them is missing`,
-      );
-    }
-    const dtype = weightDtype(entry.dtype);
-    if (!dtype) {
-      throw new WeftError(
-        "unsupported_dtype",
-        `tensor ${name} in ${entry.source.name} is ${entry.dtype}; F32, F16 and BF16 are ` +
-          `supported: convert the weights, or take the unquantised model`,
-      );
-    }
-    if (shape && shape.join() !== entry.shape.join()) {
-      throw new WeftError(
-        "bad_safetensors",
-        `tensor ${name} in ${entry.source.name} has shape [${entry.shape}], config.json asks for ` +
-          `[${shape}]; the weights do not belong to this config.json`,
-      );
-    }
-    return { ...entry, dtype };
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#sources.map((source) => source.close?.()));
-  }
+  tensor(name: string, shape?: readonly number[]): WeightTensor;
+  close(): Promise<void>;
 }
 
-/** @throws {WeftError} `file_not_found`, `bad_safetensors`, `bad_file`, `missing_tensor`. */
-export async function openCheckpoint(
-  folder: ModelFolder,
-  signal?: AbortSignal,
-): Promise<Checkpoint> {
-  const sources: ByteSource[] = [];
-  const open = async (name: string) => {
-    const source = await folder.open(name, signal);
-    sources.push(source);
-    return readHeader(source, signal);
-  };
-  try {
-    const tensors = (await ifPresent(open(SINGLE))) ?? (await openShards(folder, open, signal));
-    return new Checkpoint(folder.location, tensors, sources);
-  } catch (error) {
-    await Promise.allSettled(sources.map((source) => source.close?.()));
-    throw error;
-  }
+export function missingTensor(name: string, { location, tensors }: Checkpoint): WeftError {
+  return new WeftError(
+    "missing_tensor",
+    `${location} has no tensor ${name} among its ${tensors.size}; the weights do not belong to ` +
+      "this configuration, or a part of them is missing",
+  );
 }
 
-/** What was opened, or undefined where there is no such file. */
-async function ifPresent<T>(opening: Promise<T>): Promise<T | undefined> {
-  try {
-    return await opening;
-  } catch (error) {
-    if (error instanceof WeftError && error.code === "file_not_found") return undefined;
-    throw error;
-  }
-}
-
-async function openShards(
-  folder: ModelFolder,
-  open: (name: string) => Promise<Map<string, TensorEntry>>,
-  signal: AbortSignal | undefined,
-): Promise<Map<string, TensorEntry>> {
-  const index = await ifPresent(readText(folder, INDEX, signal));
-  if (index === undefined) {
+/** @throws {WeftError} `unsupported_dtype`, or `badFormat` for another shape than asked for. */
+export function weightTensor(
+  entry: TensorEntry,
+  shape: readonly number[] | undefined,
+  badFormat: WeftErrorCode,
+): WeightTensor {
+  const { name, source } = entry;
+  const dtype = weightDtype(entry.dtype);
+  if (!dtype) {
     throw new WeftError(
-      "file_not_found",
-      `${folder.location} has neither ${SINGLE} nor ${INDEX}; give a folder with safetensors ` +
-        `weights (other formats must be converted)`,
+      "unsupported_dtype",
+      `tensor ${name} in ${source.name} is ${entry.dtype}; F32, F16 and BF16 are ` +
+        `supported: convert the weights, or take the unquantised model`,
     );
   }
-  const shards = new Map<string, Map<string, TensorEntry>>();
-  const tensors = new Map<string, TensorEntry>();
-  for (const [name, shard] of parseIndex(index, folder)) {
-    let entries = shards.get(shard);
-    if (!entries) {
-      entries = await open(shard);
-      shards.set(shard, entries);
-    }
-    const entry = entries.get(name);
-    if (!entry) {
-      throw new WeftError(
-        "missing_tensor",
-        `${folder.location}: ${INDEX} says that tensor ${name} is in ${shard}, which does not ` +
-          `have it; download both again`,
-      );
-    }
-    tensors.set(name, entry);
+  if (shape && shape.join() !== entry.shape.join()) {
+    throw new WeftError(
+      badFormat,
+      `tensor ${name} in ${source.name} has shape [${entry.shape}], config.json asks for ` +
+        `[${shape}]; the weights do not belong to this config.json`,
+    );
   }
-  return tensors;
-}
-
-/** Shard by tensor. Shard names are checked when they are opened. */
-function parseIndex(text: string, folder: ModelFolder): ReadonlyMap<string, string> {
-  const fault = (what: string, cause?: unknown) =>
-    new WeftError("bad_safetensors", `${folder.location}: ${INDEX} ${what}; download it again`, {
-      cause,
-    });
-  let index: JsonValue;
-  try {
-    index = parseStrictJson(text);
-  } catch (error) {
-    if (!(error instanceof JsonError)) throw error;
-    throw fault(`is not valid JSON: ${error.message} at ${error.position}`, error);
-  }
-  const weightMap = index instanceof Map ? index.get("weight_map") : undefined;
-  if (!(weightMap instanceof Map)) throw fault("has no weight_map");
-  for (const [name, shard] of weightMap) {
-    if (typeof shard !== "string") throw fault(`maps tensor ${name} to no file name`);
-  }
-  return weightMap as Map<string, string>;
+  return { ...entry, dtype };
 }

@@ -8,22 +8,11 @@
 import { WeftError } from "../errors.ts";
 import { JsonError, type JsonValue, parseStrictJson } from "../model-folder/strict-json.ts";
 import type { ByteSource } from "./byte-source.ts";
+import type { TensorEntry } from "./checkpoint.ts";
 import { SAFETENSORS_BITS } from "./dtype.ts";
 
 /** The format's own limit. */
 const MAX_HEADER_BYTES = 100_000_000;
-
-/** Where one tensor lies. Nothing here says that the engine can compute with its dtype. */
-export interface TensorEntry {
-  readonly name: string;
-  /** As the file says, e.g. `BF16`. */
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly source: ByteSource;
-  /** From the start of the file. */
-  readonly offset: number;
-  readonly byteLength: number;
-}
 
 /** @throws {WeftError} `bad_safetensors`, and what reading throws. */
 export async function readHeader(

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { httpFolder } from "../../../runtime/model-folder/http-folder.ts";
 import { localFolder } from "../../../runtime/model-folder/local-folder.ts";
-import { openCheckpoint } from "../../../runtime/weights/checkpoint.ts";
+import { openCheckpoint } from "../../../runtime/weights/open-checkpoint.ts";
 import { readFloat32 } from "../../../runtime/weights/stream.ts";
 import { type RangeServer, rangeServer } from "./range-server.ts";
 

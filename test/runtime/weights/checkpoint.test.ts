@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { blobFolder } from "../../../runtime/model-folder/model-folder.ts";
-import { openCheckpoint } from "../../../runtime/weights/checkpoint.ts";
+import { openCheckpoint } from "../../../runtime/weights/open-checkpoint.ts";
 import { readFloat32 } from "../../../runtime/weights/stream.ts";
 import { bytesOf, safetensorsFile } from "./safetensors-file.ts";
 
