@@ -13,7 +13,14 @@ import { WeftError } from "./errors.ts";
 import type { PlacedWeight, WeightRun } from "./placed-weight.ts";
 import type { WeightTensor } from "./weights/checkpoint.ts";
 import { storedBytes, toFloat32, type WeightDtype } from "./weights/dtype.ts";
-import { type LoadProgress, PIECE_BYTES, ProgressMeter, streamTensor } from "./weights/stream.ts";
+import { inOrder } from "./weights/row-order.ts";
+import {
+  type LoadProgress,
+  PIECE_BYTES,
+  ProgressMeter,
+  readFloat32,
+  streamTensor,
+} from "./weights/stream.ts";
 
 /** Bytes handed to the queue before the loader waits for it: the staging memory's bound. */
 const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
@@ -106,11 +113,10 @@ class WeightLoader {
     const buffer = await this.#device.createBuffer(spec.name, run.sizeBytes);
     let at = 0;
     for (const tensor of run.tensors) {
-      for await (const { bytes } of this.#pieces(tensor)) {
-        const values = toFloat32(bytes, tensor.dtype);
-        this.#device.write(buffer, at, values);
-        at += values.byteLength;
-      }
+      const options = { signal: this.#signal, meter: this.#meter };
+      const values = inOrder(await readFloat32(tensor, options), tensor.rowOrder);
+      this.#device.write(buffer, at, values);
+      at += values.byteLength;
     }
     return { slice: wholeBuffer(buffer), format: run.format, firstRow: 0, rows: 1 };
   }
@@ -134,6 +140,7 @@ class WeightLoader {
           tensorRow,
           firstRow: offset / rowBytes,
           rows: bytes.byteLength / rowBytes,
+          headSize: tensor.rowOrder?.headSize ?? 0,
         };
         this.#device.record(repackCalls(shards, buffers, piece));
         this.#device.submit();
@@ -177,13 +184,15 @@ interface StagedRows {
   /** Row of the tensor that lies first in the staging buffer. */
   readonly firstRow: number;
   readonly rows: number;
+  /** H where the file's rows alternate between the halves of a head; else 0. */
+  readonly headSize: number;
 }
 
 /** One call per shard that some of the rows belong to. */
 function* repackCalls(
   shards: readonly WeightShard[],
   buffers: readonly Record<"blocks" | "out", BufferSlice>[],
-  { columns, tensorRow, firstRow, rows }: StagedRows,
+  { columns, tensorRow, firstRow, rows, headSize }: StagedRows,
 ): Iterable<KernelCall> {
   for (const [i, shard] of shards.entries()) {
     const from = Math.max(tensorRow + firstRow, shard.firstRow);
@@ -197,7 +206,7 @@ function* repackCalls(
       from_row: from - tensorRow - firstRow,
       first_row: from - tensorRow,
       to_row: tensorRow - shard.firstRow,
-      head_size: 0,
+      head_size: headSize,
     };
     yield { kernel: repack(shard.format), buffers: buffers[i], dims };
   }

@@ -5,7 +5,8 @@
  */
 import { WeftError, type WeftErrorCode } from "../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
-import { type WeightDtype, weightDtype } from "./dtype.ts";
+import type { WeightDtype } from "./dtype.ts";
+import type { RowOrder } from "./row-order.ts";
 
 /** Where one tensor lies. Nothing here says that the engine can compute with its dtype. */
 export interface TensorEntry {
@@ -26,15 +27,6 @@ export interface WeightTensor extends Omit<TensorEntry, "dtype"> {
   readonly dtype: WeightDtype;
   /** How the file orders the rows, where that is not Hugging Face's order. */
   readonly rowOrder?: RowOrder;
-}
-
-/**
- * Rows of a query or key projection with the halves of each head interleaved, as rotary pairs lie
- * next to each other: row h·H + 2·d + p of the file is row h·H + p·H/2 + d of Hugging Face.
- */
-export interface RowOrder {
-  /** H: rows of one head, an even number that divides the rows. */
-  readonly headSize: number;
 }
 
 export interface Checkpoint {
@@ -60,24 +52,31 @@ export function missingTensor(name: string, { location, tensors }: Checkpoint): 
   );
 }
 
-/** @throws {WeftError} `unsupported_dtype`, or `badFormat` for another shape than asked for. */
+/** What the formats of files differ in once their headers are read. */
+export interface CheckpointFormat {
+  /** The engine's name of each type it computes with, by the file's name. */
+  readonly dtypes: ReadonlyMap<string, WeightDtype>;
+  readonly badFile: WeftErrorCode;
+}
+
+/** @throws {WeftError} `unsupported_dtype`, or `badFile` for another shape than asked for. */
 export function weightTensor(
   entry: TensorEntry,
   shape: readonly number[] | undefined,
-  badFormat: WeftErrorCode,
+  { dtypes, badFile }: CheckpointFormat,
 ): WeightTensor {
   const { name, source } = entry;
-  const dtype = weightDtype(entry.dtype);
+  const dtype = dtypes.get(entry.dtype);
   if (!dtype) {
     throw new WeftError(
       "unsupported_dtype",
-      `tensor ${name} in ${source.name} is ${entry.dtype}; F32, F16 and BF16 are ` +
-        `supported: convert the weights, or take the unquantised model`,
+      `tensor ${name} in ${source.name} is ${entry.dtype}; ${[...dtypes.keys()].join(", ")} are ` +
+        "supported: convert the weights, or take the model in one of these",
     );
   }
   if (shape && shape.join() !== entry.shape.join()) {
     throw new WeftError(
-      badFormat,
+      badFile,
       `tensor ${name} in ${source.name} has shape [${entry.shape}], config.json asks for ` +
         `[${shape}]; the weights do not belong to this config.json`,
     );

@@ -26,19 +26,12 @@ export const SAFETENSORS_BITS: ReadonlyMap<string, number> = new Map(
   }).flatMap(([bits, names]) => names.map((name) => [name, Number(bits)] as const)),
 );
 
-/** The engine's name for a safetensors dtype; undefined for those it does not compute with. */
-export function weightDtype(safetensorsName: string): WeightDtype | undefined {
-  switch (safetensorsName) {
-    case "F32":
-      return "f32";
-    case "F16":
-      return "f16";
-    case "BF16":
-      return "bf16";
-    default:
-      return undefined;
-  }
-}
+/** Those that the engine computes with. */
+export const SAFETENSORS_DTYPES: ReadonlyMap<string, WeightDtype> = new Map([
+  ["F32", "f32"],
+  ["F16", "f16"],
+  ["BF16", "bf16"],
+]);
 
 /** Little-endian elements as float32: exact for all types, NaN payloads aside. */
 export function toFloat32(bytes: Uint8Array, dtype: WeightDtype): Float32Array<ArrayBuffer> {

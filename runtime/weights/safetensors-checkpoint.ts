@@ -9,15 +9,19 @@ import { JsonError, type JsonValue, parseStrictJson } from "../model-folder/stri
 import type { ByteSource } from "./byte-source.ts";
 import {
   type Checkpoint,
+  type CheckpointFormat,
   missingTensor,
   type TensorEntry,
   type WeightTensor,
   weightTensor,
 } from "./checkpoint.ts";
+import { SAFETENSORS_DTYPES } from "./dtype.ts";
 import { readHeader } from "./safetensors-header.ts";
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
+
+const FORMAT: CheckpointFormat = { dtypes: SAFETENSORS_DTYPES, badFile: "bad_safetensors" };
 
 class SafetensorsCheckpoint implements Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorEntry>;
@@ -41,7 +45,7 @@ class SafetensorsCheckpoint implements Checkpoint {
   tensor(name: string, shape?: readonly number[]): WeightTensor {
     const entry = this.tensors.get(name);
     if (!entry) throw missingTensor(name, this);
-    return weightTensor(entry, shape, "bad_safetensors");
+    return weightTensor(entry, shape, FORMAT);
   }
 
   async close(): Promise<void> {

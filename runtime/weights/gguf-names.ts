@@ -1,0 +1,39 @@
+/**
+ * Tensor names of Hugging Face checkpoints as GGUF has them, for the architectures that
+ * models/ knows. A name outside this table is left as it is, and then not found.
+ * @see https://github.com/ggml-org/llama.cpp/blob/master/gguf-py/gguf/tensor_mapping.py
+ */
+
+const WHOLE: ReadonlyMap<string, string> = new Map([
+  ["model.embed_tokens", "token_embd"],
+  ["model.norm", "output_norm"],
+  ["lm_head", "output"],
+]);
+
+const OF_LAYER: ReadonlyMap<string, string> = new Map([
+  ["input_layernorm", "attn_norm"],
+  ["self_attn.q_proj", "attn_q"],
+  ["self_attn.k_proj", "attn_k"],
+  ["self_attn.v_proj", "attn_v"],
+  ["self_attn.o_proj", "attn_output"],
+  ["self_attn.q_norm", "attn_q_norm"],
+  ["self_attn.k_norm", "attn_k_norm"],
+  ["post_attention_layernorm", "ffn_norm"],
+  ["mlp.gate_proj", "ffn_gate"],
+  ["mlp.up_proj", "ffn_up"],
+  ["mlp.down_proj", "ffn_down"],
+]);
+
+/** `model.layers.3.self_attn.q_proj.weight` is `blk.3.attn_q.weight`. */
+export function ggufName(name: string): string {
+  const [, stem, kind] = /^(.+)\.(weight|bias)$/.exec(name) ?? [];
+  const [, layer, part] = /^model\.layers\.(\d+)\.(.+)$/.exec(stem ?? "") ?? [];
+  const whole = WHOLE.get(stem);
+  if (whole) return `${whole}.${kind}`;
+  const ofLayer = OF_LAYER.get(part);
+  return ofLayer ? `blk.${layer}.${ofLayer}.${kind}` : name;
+}
+
+/** Rows of these are reordered by the converters of some architectures. */
+export const isQueryOrKey = (name: string): boolean =>
+  /^model\.layers\.\d+\.self_attn\.[qk]_proj\./.test(name);
