@@ -10,6 +10,8 @@ export type RopeScaling =
   | { readonly type: "none" }
   /** Positions divided by `factor`. */
   | { readonly type: "linear"; readonly factor: number }
+  /** Each of the R/2 frequencies divided by a number of its own, as GGUF stores a llama3 scaling. */
+  | { readonly type: "divisors"; readonly divisors: readonly number[] }
   /** Low frequencies divided by `factor`, high ones kept, a linear blend between. */
   | {
       readonly type: "llama3";
@@ -53,6 +55,8 @@ export function ropeFrequencies(spec: RopeSpec): Float64Array {
   const plain = Float64Array.from({ length: R / 2 }, (_, i) => spec.base ** ((-2 * i) / R));
   const { scaling } = spec;
   if (scaling.type === "linear") return plain.map((frequency) => frequency / scaling.factor);
+  if (scaling.type === "divisors")
+    return plain.map((frequency, i) => frequency / scaling.divisors[i]);
   if (scaling.type !== "llama3") return plain;
   const { factor, lowFreqFactor, highFreqFactor, originalContext } = scaling;
   return plain.map((frequency) => {

@@ -54,13 +54,14 @@ export function rope(config: RawConfig, headDim: number): RopeSpec {
   if (typeof scaling !== "object") throw badValue("rope_scaling", scaling, "an object");
   const base = positive({ ...config, ...scaling }, "rope_theta", 10_000);
   const rotaryFactor = positive({ ...config, ...scaling }, "partial_rotary_factor", 1);
-  return { headDim, base, rotaryFactor, scaling: ropeScaling(scaling, config) };
+  return { headDim, base, rotaryFactor, scaling: ropeScaling(scaling, config, headDim) };
 }
 
-function ropeScaling(scaling: RawConfig, config: RawConfig): RopeScaling {
+function ropeScaling(scaling: RawConfig, config: RawConfig, headDim: number): RopeScaling {
   const type = scaling.rope_type ?? scaling.type ?? "default";
   if (type === "default") return { type };
   if (type === "linear") return { type, factor: positive(scaling, "factor") };
+  if (type === "divisors") return { type, divisors: ropeDivisors(scaling, headDim) };
   if (type === "llama3") {
     const originalContext =
       scaling.original_max_position_embeddings ?? config.max_position_embeddings;
@@ -73,6 +74,15 @@ function ropeScaling(scaling: RawConfig, config: RawConfig): RopeScaling {
     };
   }
   throw unsupported("rope_scaling.rope_type", type, "default, linear or llama3");
+}
+
+/** Not in files of Hugging Face: a GGUF file has the frequencies' divisors instead of parameters. */
+function ropeDivisors({ divisors }: RawConfig, headDim: number): readonly number[] {
+  const fits = (list: unknown[]) =>
+    list.length === headDim / 2 &&
+    list.every((value) => Number.isFinite(value) && Number(value) > 0);
+  if (Array.isArray(divisors) && fits(divisors)) return divisors;
+  throw badValue("rope_scaling.divisors", divisors, `a list of ${headDim / 2} positive numbers`);
 }
 
 /** Refuses a key whose value would change the result in a way that no graph of ours computes. */

@@ -1,0 +1,169 @@
+/**
+ * From the metadata of a GGUF file to the config.json that models/ reads. Owns what each key is
+ * called there. Refuses architectures and settings that no model file of ours computes, since GGUF
+ * says them under keys that models/ never sees.
+ */
+import { WeftError } from "../errors.ts";
+import type { GgufHeader } from "../weights/gguf-header.ts";
+import { GgufMetadata } from "../weights/gguf-metadata.ts";
+
+interface Architecture {
+  /** The converter interleaves the halves of each query and key head, as ggml rotates them. */
+  readonly interleaves: boolean;
+}
+
+/**
+ * By `general.architecture`. Mistral is stored as llama, and SmolLM3's converter is llama's, which
+ * reorders the rows of NoPE layers too.
+ * @see https://github.com/ggml-org/llama.cpp/tree/master/conversion (undo_permute)
+ */
+const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
+  llama: { interleaves: true },
+  smollm3: { interleaves: true },
+  qwen2: { interleaves: false },
+  qwen3: { interleaves: false },
+};
+
+/** Below the architecture's name: each changes the result, and none is computed. */
+const NOT_COMPUTED = [
+  "attention.clamp_kqv",
+  "attention.scale",
+  "attn_logit_softcapping",
+  "embedding_scale",
+  "final_logit_softcapping",
+  "logit_scale",
+  "residual_scale",
+];
+
+/** Frequencies of a llama3 scaling, computed by the converter: GGUF does not have its parameters. */
+export const ROPE_DIVISORS = "rope_freqs.weight";
+
+/** @throws {WeftError} `unsupported_model`, `bad_gguf` for metadata that is missing or odd. */
+export function ggufConfig(
+  header: GgufHeader,
+  ropeDivisors?: readonly number[],
+): Record<string, unknown> {
+  const metadata = new GgufMetadata(header);
+  const name = architectureName(header);
+  checkComputed(header, metadata, name);
+  const key = (suffix: string) => `${name}.${suffix}`;
+  const numHeads = metadata.requiredCount(key("attention.head_count"));
+  const slidingWindow = metadata.count(key("attention.sliding_window")) || null;
+  return {
+    model_type: name === "llama" && slidingWindow !== null ? "mistral" : name,
+    hidden_size: metadata.requiredCount(key("embedding_length")),
+    intermediate_size: metadata.requiredCount(key("feed_forward_length")),
+    num_hidden_layers: metadata.requiredCount(key("block_count")),
+    num_attention_heads: numHeads,
+    num_key_value_heads: metadata.count(key("attention.head_count_kv")) ?? numHeads,
+    head_dim: headSize(metadata, name),
+    max_position_embeddings: metadata.requiredCount(key("context_length")),
+    rms_norm_eps: metadata.requiredNumber(key("attention.layer_norm_rms_epsilon")),
+    rope_theta: metadata.number(key("rope.freq_base")) ?? 10_000,
+    rope_scaling: ropeScaling(header, metadata, name, ropeDivisors),
+    sliding_window: slidingWindow,
+    use_sliding_window: slidingWindow !== null,
+    // GGUF has one window for all layers; Hugging Face's default would keep it from the lower ones.
+    max_window_layers: 0,
+    vocab_size: vocabSize(header, metadata),
+    attention_bias: header.tensors.has("blk.0.attn_q.bias"),
+    mlp_bias: header.tensors.has("blk.0.ffn_gate.bias"),
+    tie_word_embeddings: !header.tensors.has("output.weight"),
+    bos_token_id: metadata.count("tokenizer.ggml.bos_token_id"),
+    eos_token_id: metadata.count("tokenizer.ggml.eos_token_id"),
+  };
+}
+
+/** Of heads whose rows the converter has interleaved; undefined where it has not. */
+export function interleavedHeadSize(header: GgufHeader): number | undefined {
+  const name = architectureName(header);
+  return ARCHITECTURES[name].interleaves ? headSize(new GgufMetadata(header), name) : undefined;
+}
+
+function architectureName(header: GgufHeader): string {
+  const name = new GgufMetadata(header).requiredText("general.architecture");
+  if (Object.hasOwn(ARCHITECTURES, name)) return name;
+  throw unsupported(
+    header,
+    `general.architecture ${JSON.stringify(name)}`,
+    Object.keys(ARCHITECTURES).join(", "),
+  );
+}
+
+function checkComputed(header: GgufHeader, metadata: GgufMetadata, name: string): void {
+  const type = metadata.text("general.type") ?? "model";
+  if (type !== "model") throw unsupported(header, `general.type ${JSON.stringify(type)}`, "model");
+  const numFiles = metadata.count("split.count") ?? 1;
+  if (numFiles > 1) {
+    throw unsupported(
+      header,
+      `split.count ${numFiles}: it is one of several files`,
+      "models in one file",
+      "merge them with `llama-gguf-split --merge`",
+    );
+  }
+  const experts = metadata.count(`${name}.expert_count`) ?? 0;
+  if (experts > 0) throw unsupported(header, `${name}.expert_count ${experts}`, "dense models");
+  const other = NOT_COMPUTED.map((suffix) => `${name}.${suffix}`).find((key) => metadata.has(key));
+  if (other) throw unsupported(header, other, `${name} without it`);
+}
+
+function headSize(metadata: GgufMetadata, name: string): number {
+  const hidden = metadata.requiredCount(`${name}.embedding_length`);
+  const heads = metadata.requiredCount(`${name}.attention.head_count`);
+  const size = metadata.count(`${name}.attention.key_length`) ?? hidden / heads;
+  const valueSize = metadata.count(`${name}.attention.value_length`) ?? size;
+  if (!Number.isInteger(size) || size < 2 || size % 2 !== 0) {
+    throw metadata.bad(`its heads are of size ${size}, which is no even number`);
+  }
+  if (valueSize !== size) {
+    throw metadata.bad(`its value heads are of size ${valueSize}, its key heads of ${size}`);
+  }
+  return size;
+}
+
+/** Rows of the embedding: a vocabulary may have fewer tokens. */
+function vocabSize({ tensors }: GgufHeader, metadata: GgufMetadata): number {
+  const embedding = tensors.get("token_embd.weight");
+  if (embedding) return embedding.shape[0];
+  throw metadata.bad("it has no tensor token_embd.weight");
+}
+
+function ropeScaling(
+  header: GgufHeader,
+  metadata: GgufMetadata,
+  name: string,
+  divisors: readonly number[] | undefined,
+): Record<string, unknown> | null {
+  const rotated = metadata.count(`${name}.rope.dimension_count`);
+  const size = headSize(metadata, name);
+  if (rotated !== undefined && rotated !== size) {
+    throw unsupported(header, `${name}.rope.dimension_count ${rotated}`, `whole heads (${size})`);
+  }
+  // As llama.cpp reads them: without a type, a factor means linear.
+  const type = metadata.text(`${name}.rope.scaling.type`) ?? "linear";
+  if (type !== "none" && type !== "linear") {
+    const what = `${name}.rope.scaling.type ${JSON.stringify(type)}`;
+    throw unsupported(header, what, "none, linear and llama3");
+  }
+  const factor =
+    metadata.number(`${name}.rope.scaling.factor`) ??
+    metadata.number(`${name}.rope.scale_linear`) ??
+    1;
+  const isLinear = type === "linear" && factor !== 1;
+  if (!divisors) return isLinear ? { rope_type: type, factor } : null;
+  if (!isLinear) return { rope_type: "divisors", divisors };
+  throw unsupported(header, `${name}.rope.scaling.factor and ${ROPE_DIVISORS}`, "one of the two");
+}
+
+function unsupported(
+  { name }: GgufHeader,
+  what: string,
+  supported: string,
+  cure = "choose another model of these families",
+): WeftError {
+  return new WeftError(
+    "unsupported_model",
+    `${name} has ${what}, Weft computes ${supported}; ${cure}`,
+  );
+}
