@@ -1,4 +1,4 @@
-/** The public door in Node: `weft-llm` with Dawn (npm `webgpu`), local folders and the demo model. */
+/** The public door in Node: `weft-llm` with Dawn (npm `webgpu`), local models and the demo model. */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type CreateEngineOptions, createEngineWith, openDevice } from "./runtime/create-engine.ts";
@@ -8,7 +8,7 @@ import { reasonOf, WeftError } from "./runtime/errors.ts";
 import { paceDawn } from "./runtime/gpu/dawn-polling.ts";
 import { type LoadModelOptions, type ModelPlan, planModel } from "./runtime/load-model.ts";
 import { type LogitsOptions, modelLogits, type PositionLogits } from "./runtime/logits.ts";
-import { localFolder } from "./runtime/model-folder/local-folder.ts";
+import { localModel } from "./runtime/model-folder/local-folder.ts";
 import { openModelFolder } from "./runtime/model-folder/open-folder.ts";
 
 export * from "./index.ts";
@@ -22,7 +22,7 @@ export { type MeteredStep, predictedBytes, StepMeter } from "./runtime/step-mete
 /** Dawn crashes the process when the object from `create` is collected: the one module global. */
 let dawn: unknown;
 
-const platform = { gpu: loadDawn as () => Promise<never>, openLocal: localFolder, quantumMs: 50 };
+const platform = { gpu: loadDawn as () => Promise<never>, openLocal: localModel, quantumMs: 50 };
 
 /**
  * Loads a model and gets it ready to answer. `demo` names the small model that comes with Weft.
@@ -43,7 +43,7 @@ export async function inspect(
   options: LoadModelOptions = {},
 ): Promise<ModelPlan> {
   try {
-    return await planModel(device, openModelFolder(resolveModel(model), localFolder), options);
+    return await planModel(device, openModelFolder(resolveModel(model), localModel), options);
   } catch (error) {
     throw WeftError.from(error);
   }
@@ -61,7 +61,7 @@ export async function* logits(
   options: LogitsOptions = {},
 ): AsyncGenerator<PositionLogits, void, undefined> {
   try {
-    yield* modelLogits(device, openModelFolder(resolveModel(model), localFolder), ids, options);
+    yield* modelLogits(device, openModelFolder(resolveModel(model), localModel), ids, options);
   } catch (error) {
     throw WeftError.from(error);
   }

@@ -8,8 +8,11 @@ import { type OpenLocalFolder, openModelFolder } from "./model-folder/open-folde
 import { ReferenceDevice } from "./reference/device.ts";
 
 export interface CreateEngineOptions extends EngineOptions {
-  /** Folder, http(s) URL, `hf:org/name`, or a folder object. */
-  readonly model: string | ModelFolder;
+  /**
+   * Folder, GGUF file, http(s) URL of one of them, `hf:org/name`, a GGUF file as a Blob, or a folder
+   * object.
+   */
+  readonly model: string | Blob | ModelFolder;
   /**
    * `gpu` by default. `reference` computes on the CPU: slow, correct, never chosen by itself. A
    * device opened before belongs to the engine from now on.
@@ -58,5 +61,7 @@ export async function openDevice(
   );
 }
 
-export const modelFolder = (platform: Platform, model: string | ModelFolder): ModelFolder =>
-  typeof model === "string" ? openModelFolder(model, platform.openLocal) : model;
+export const modelFolder = (platform: Platform, model: string | Blob | ModelFolder): ModelFolder =>
+  typeof model === "string" || model instanceof Blob
+    ? openModelFolder(model, platform.openLocal)
+    : model;

@@ -35,9 +35,9 @@ export const deviceOptions = {
 
 export const modelOptions = {
   model: withLater(
-    text("M", "a folder, an http(s) URL, hf:org/name, or demo"),
-    /^demo-moe$|\.gguf$/i,
-    "use --model demo, or a folder with safetensors",
+    text("M", "a folder, a .gguf file, an http(s) URL of either, hf:org/name, or demo"),
+    /^demo-moe$/,
+    "use --model demo",
   ),
   ...deviceOptions,
   kv: withLater(

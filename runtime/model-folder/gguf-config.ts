@@ -53,7 +53,7 @@ export function ggufConfig(
     model_type: name === "llama" && slidingWindow !== null ? "mistral" : name,
     hidden_size: metadata.requiredCount(key("embedding_length")),
     intermediate_size: metadata.requiredCount(key("feed_forward_length")),
-    num_hidden_layers: metadata.requiredCount(key("block_count")),
+    num_hidden_layers: numLayers(header, metadata, key("block_count")),
     num_attention_heads: numHeads,
     num_key_value_heads: metadata.count(key("attention.head_count_kv")) ?? numHeads,
     head_dim: headSize(metadata, name),
@@ -120,6 +120,13 @@ function headSize(metadata: GgufMetadata, name: string): number {
     throw metadata.bad(`its value heads are of size ${valueSize}, its key heads of ${size}`);
   }
   return size;
+}
+
+/** Checked before lists of that length are made. */
+function numLayers({ tensors }: GgufHeader, metadata: GgufMetadata, key: string): number {
+  const count = metadata.requiredCount(key);
+  if (count <= tensors.size) return count;
+  throw metadata.bad(`its ${key} is ${count}, and it has ${tensors.size} tensors`);
 }
 
 /** Rows of the embedding: a vocabulary may have fewer tokens. */

@@ -1,8 +1,11 @@
 /**
- * From what the user gives as `model` to a folder: http(s) URL, `hf:org/name`, or a local path
- * where the runtime has a file system.
+ * From what the user gives as `model` to a folder: http(s) URL, `hf:org/name`, a local path where
+ * the runtime has a file system, or a GGUF file as a Blob. A name that ends in `.gguf` is such a file.
  */
 import { WeftError } from "../errors.ts";
+import { blobSource } from "../weights/byte-source.ts";
+import { openHttp } from "../weights/http-source.ts";
+import { ggufFolder } from "./gguf-folder.ts";
 import { httpFolder } from "./http-folder.ts";
 import type { ModelFolder } from "./model-folder.ts";
 
@@ -10,10 +13,11 @@ import type { ModelFolder } from "./model-folder.ts";
 export type OpenLocalFolder = (path: string) => ModelFolder;
 
 /** Opens nothing yet. @throws {WeftError} `bad_request` for a location nothing here can open. */
-export function openModelFolder(model: string, openLocal?: OpenLocalFolder): ModelFolder {
+export function openModelFolder(model: string | Blob, openLocal?: OpenLocalFolder): ModelFolder {
+  if (typeof model !== "string") return blobModel(model);
   if (/^https?:\/\//i.test(model)) {
     if (!URL.canParse(model)) throw badLocation(model, "is no valid URL");
-    return httpFolder(model);
+    return /\.gguf$/i.test(new URL(model).pathname) ? httpModel(model) : httpFolder(model);
   }
   if (model.startsWith("hf:")) return httpFolder(huggingFaceUrl(model));
   // A drive letter is one character; a scheme has more.
@@ -21,6 +25,15 @@ export function openModelFolder(model: string, openLocal?: OpenLocalFolder): Mod
   if (model === "") throw badLocation(model, "is empty");
   if (!openLocal) throw badLocation(model, "is a local path, and this runtime has no file system");
   return openLocal(model);
+}
+
+function blobModel(blob: Blob): ModelFolder {
+  const name = "name" in blob && typeof blob.name === "string" ? blob.name : "blob";
+  return ggufFolder(name, async () => blobSource(blob, name));
+}
+
+function httpModel(url: string): ModelFolder {
+  return ggufFolder(url.replace(/[?#].*$/s, ""), (signal) => openHttp(url, { signal }));
 }
 
 /** `hf:org/name` or `hf:org/name@revision`. */
@@ -34,6 +47,6 @@ export function huggingFaceUrl(model: string): string {
 function badLocation(model: string, why: string): WeftError {
   return new WeftError(
     "bad_request",
-    `model ${JSON.stringify(model)} ${why}; give an http(s) URL, hf:org/name or, in Node, a folder`,
+    `model ${JSON.stringify(model)} ${why}; give an http(s) URL, hf:org/name or, in Node, a folder or a .gguf file`,
   );
 }

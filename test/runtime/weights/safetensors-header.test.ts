@@ -3,7 +3,9 @@ import { WeftError } from "../../../runtime/errors.ts";
 import { type ByteSource, blobSource } from "../../../runtime/weights/byte-source.ts";
 import { readHeader } from "../../../runtime/weights/safetensors-header.ts";
 import { report, scale } from "../../harness/soak.ts";
+import { generator, type Random } from "./random.ts";
 import { assemble, bytesOf, safetensorsFile } from "./safetensors-file.ts";
+import { watched } from "./watched-source.ts";
 
 const source = (bytes: Uint8Array<ArrayBuffer>) => blobSource(new Blob([bytes]), "m.safetensors");
 const sound = () =>
@@ -175,30 +177,6 @@ test("mutants give tensors inside the file or a typed error", async () => {
   expect(slowestMs).toBeLessThan(1000);
   report("safetensors-mutants", { mutants: count, parsed, refused: count - parsed, slowestMs });
 });
-
-/** Notes the length of every read. */
-function watched(inner: ByteSource, reads: number[]): ByteSource {
-  return {
-    ...inner,
-    read(offset, length, signal) {
-      reads.push(length);
-      return inner.read(offset, length, signal);
-    },
-  };
-}
-
-type Random = (below: number) => number;
-
-/** mulberry32 */
-function generator(seed: number): Random {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 const NUMBERS = ["-1", "0", "1.5", "1e3", "1e400", "9007199254740993", "null", '"4"', "[]", "48"];
 const WORDS = ["F32", "F16", "BF16", "F64", "I4", "__proto__", "__metadata__", "dtype", "shape"];

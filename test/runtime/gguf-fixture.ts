@@ -1,0 +1,100 @@
+// GGUF files as Python `gguf` writes them (tools/gguf/make.py): vocabularies are kept whole, of a
+// model only the front, and the rest is put together from the folder it was made of. The SHA-256 of
+// Python's file proves that it is that file.
+
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { numberToF16 } from "../../kernels/half.ts";
+import { localFolder } from "../../runtime/model-folder/local-folder.ts";
+import { toFloat32 } from "../../runtime/weights/dtype.ts";
+import { openCheckpoint } from "../../runtime/weights/open-checkpoint.ts";
+import index from "../fixtures/gguf/models.json" with { type: "json" };
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+const fixtures = path("../fixtures/gguf/");
+
+export interface ModelFixture {
+  readonly name: string;
+  /** The folder it was made of, from the repository's root. */
+  readonly source: string;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  /** In the file's order. */
+  readonly tensors: readonly TensorFixture[];
+}
+
+interface TensorFixture {
+  /** Hugging Face's. */
+  readonly name: string;
+  readonly dtype: string;
+  /** Rows of a head, where its halves are interleaved. */
+  readonly head_size?: number;
+  /** Of a tensor that the folder does not have. */
+  readonly values?: readonly number[];
+}
+
+export const modelFixtures: readonly ModelFixture[] = index;
+
+export const vocabularyNames: readonly string[] = readdirSync(fixtures)
+  .filter((name) => name.endsWith(".gguf"))
+  .map((name) => name.slice(0, -5));
+
+export const vocabularyFile = (name: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(readFileSync(`${fixtures}${name}.gguf`));
+
+export const headOf = (name: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(readFileSync(`${fixtures}${name}.head`));
+
+export const sourceFolder = ({ source }: ModelFixture): string => path(`../../${source}`);
+
+/** The whole file. */
+export async function modelFile(fixture: ModelFixture): Promise<Uint8Array<ArrayBuffer>> {
+  const head = headOf(fixture.name);
+  const file = new Uint8Array(fixture.sizeBytes);
+  file.set(head);
+  const checkpoint = await openCheckpoint(localFolder(sourceFolder(fixture)));
+  let at = head.length;
+  for (const { name, dtype, head_size, values } of fixture.tensors) {
+    let floats = Float32Array.from(values ?? []);
+    if (!values) {
+      const tensor = checkpoint.tensor(name);
+      const bytes = await tensor.source.read(tensor.offset, tensor.byteLength);
+      floats = toFloat32(bytes, tensor.dtype);
+      if (head_size) floats = interleave(floats, tensor.shape[0], head_size);
+    }
+    const bytes = fromFloat32(floats, dtype);
+    file.set(bytes, at);
+    at += Math.ceil(bytes.length / 32) * 32;
+  }
+  await checkpoint.close();
+  const sum = createHash("sha256").update(file).digest("hex");
+  if (sum !== fixture.sha256) throw new Error(`${fixture.name} is not the file that Python wrote`);
+  return file;
+}
+
+/** Row h·H + p·H/2 + d to row h·H + 2·d + p. */
+function interleave(
+  values: Float32Array<ArrayBuffer>,
+  numRows: number,
+  headSize: number,
+): Float32Array<ArrayBuffer> {
+  const columns = values.length / numRows;
+  const out = new Float32Array(values.length);
+  for (let row = 0; row < numRows; row++) {
+    const inHead = row % headSize;
+    const half = headSize / 2;
+    const to = row - inHead + 2 * (inHead % half) + Math.floor(inHead / half);
+    out.set(values.subarray(row * columns, (row + 1) * columns), to * columns);
+  }
+  return out;
+}
+
+function fromFloat32(values: Float32Array<ArrayBuffer>, dtype: string): Uint8Array {
+  if (dtype === "F32") return new Uint8Array(values.buffer);
+  const halves =
+    dtype === "F16"
+      ? Uint16Array.from(values, numberToF16)
+      : new Uint16Array(values.buffer).filter((_, i) => i % 2 === 1);
+  return new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength);
+}
