@@ -65,6 +65,8 @@ export function ggufConfig(
     use_sliding_window: slidingWindow !== null,
     // GGUF has one window for all layers; Hugging Face's default would keep it from the lower ones.
     max_window_layers: 0,
+    // llama.cpp's constant: no key says which layers of SmolLM3 have no positions.
+    no_rope_layer_interval: 4,
     vocab_size: vocabSize(header, metadata),
     attention_bias: header.tensors.has("blk.0.attn_q.bias"),
     mlp_bias: header.tensors.has("blk.0.ffn_gate.bias"),

@@ -5,15 +5,17 @@ import { bytesToFloats, type Device } from "../../runtime/device.ts";
 import type { LoadModelOptions } from "../../runtime/load-model.ts";
 import { loadModel } from "../../runtime/load-model.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
+import type { ModelFolder } from "../../runtime/model-folder/model-folder.ts";
 import type { ModelRunner } from "../../runtime/model-runner.ts";
 import type { PlannedRow } from "../../scheduler/work-plan.ts";
 
 export async function loadTiny(
   device: Device,
-  path: string,
+  model: string | ModelFolder,
   options: LoadModelOptions = {},
 ): Promise<ModelRunner> {
-  const { runner } = await loadModel(device, localFolder(path), {
+  const folder = typeof model === "string" ? localFolder(model) : model;
+  const { runner } = await loadModel(device, folder, {
     maxTokensPerPlan: 128,
     maxLogitRows: 128,
     ...options,

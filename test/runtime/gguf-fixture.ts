@@ -7,9 +7,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { numberToF16 } from "../../kernels/half.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
-import { toFloat32 } from "../../runtime/weights/dtype.ts";
+import { blobFolder, type ModelFolder } from "../../runtime/model-folder/model-folder.ts";
 import { openCheckpoint } from "../../runtime/weights/open-checkpoint.ts";
+import { readFloat32 } from "../../runtime/weights/stream.ts";
 import index from "../fixtures/gguf/models.json" with { type: "json" };
+import { safetensorsFile } from "./weights/safetensors-file.ts";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const fixtures = path("../fixtures/gguf/");
@@ -48,6 +50,28 @@ export const headOf = (name: string): Uint8Array<ArrayBuffer> =>
 
 export const sourceFolder = ({ source }: ModelFixture): string => path(`../../${source}`);
 
+/** The folder with its weights in the file's types, and other values in its config.json. */
+export async function sameTypes(fixture: ModelFixture, changes: object): Promise<ModelFolder> {
+  const path = sourceFolder(fixture);
+  const checkpoint = await openCheckpoint(localFolder(path));
+  const tensors: Record<string, { dtype: string; shape: readonly number[]; bytes: Uint8Array }> =
+    {};
+  for (const { name, dtype, values } of fixture.tensors) {
+    if (values) continue;
+    const tensor = checkpoint.tensor(name);
+    const floats = await readFloat32(tensor);
+    tensors[name] = { dtype, shape: tensor.shape, bytes: fromFloat32(floats, dtype) };
+  }
+  await checkpoint.close();
+  const config = JSON.parse(readFileSync(`${path}/config.json`, "utf8"));
+  return blobFolder(
+    new Map([
+      ["config.json", new Blob([JSON.stringify({ ...config, ...changes })])],
+      ["model.safetensors", new Blob([safetensorsFile(tensors)])],
+    ]),
+  );
+}
+
 /** The whole file. */
 export async function modelFile(fixture: ModelFixture): Promise<Uint8Array<ArrayBuffer>> {
   const head = headOf(fixture.name);
@@ -59,8 +83,7 @@ export async function modelFile(fixture: ModelFixture): Promise<Uint8Array<Array
     let floats = Float32Array.from(values ?? []);
     if (!values) {
       const tensor = checkpoint.tensor(name);
-      const bytes = await tensor.source.read(tensor.offset, tensor.byteLength);
-      floats = toFloat32(bytes, tensor.dtype);
+      floats = await readFloat32(tensor);
       if (head_size) floats = interleave(floats, tensor.shape[0], head_size);
     }
     const bytes = fromFloat32(floats, dtype);

@@ -13,7 +13,7 @@ export function safetensorsFile(tensors: Record<string, TensorSpec>): Uint8Array
   for (const [name, { dtype, shape, bytes }] of Object.entries(tensors)) {
     const data_offsets = [data.length, data.length + bytes.length];
     header[name] = { dtype, shape, data_offsets };
-    data.push(...bytes);
+    for (const byte of bytes) data.push(byte);
   }
   return assemble(JSON.stringify(header), Uint8Array.from(data));
 }
