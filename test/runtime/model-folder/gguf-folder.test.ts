@@ -1,0 +1,371 @@
+// A GGUF file as a model folder: what its metadata becomes, what is refused, and the doors to it.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ggufFolder } from "../../../runtime/model-folder/gguf-folder.ts";
+import { localModel } from "../../../runtime/model-folder/local-folder.ts";
+import { type ModelFolder, readText } from "../../../runtime/model-folder/model-folder.ts";
+import { openModelFolder } from "../../../runtime/model-folder/open-folder.ts";
+import { blobSource } from "../../../runtime/weights/byte-source.ts";
+import { openCheckpoint } from "../../../runtime/weights/open-checkpoint.ts";
+import {
+  ggufFile,
+  numbers,
+  scalar,
+  text,
+  type Written,
+  type WrittenTensor,
+} from "../weights/gguf-file.ts";
+import { type RangeServer, rangeServer } from "../weights/range-server.ts";
+
+const LLAMA = {
+  "general.architecture": text("llama"),
+  "llama.context_length": scalar("u32", 2048),
+  "llama.embedding_length": scalar("u32", 64),
+  "llama.block_count": scalar("u32", 1),
+  "llama.feed_forward_length": scalar("u32", 96),
+  "llama.attention.head_count": scalar("u32", 4),
+  "llama.attention.head_count_kv": scalar("u32", 2),
+  "llama.attention.layer_norm_rms_epsilon": scalar("f32", 1e-6),
+};
+const EMBEDDING: WrittenTensor = { name: "token_embd.weight", dims: [64, 2], type: 0, offset: 0 };
+
+const model = (
+  changes: Record<string, Written | undefined> = {},
+  tensors: readonly WrittenTensor[] = [],
+) =>
+  ggufFile({
+    pairs: Object.entries<Written | undefined>({ ...LLAMA, ...changes }).flatMap(([key, value]) =>
+      value ? [[key, value] as const] : [],
+    ),
+    tensors: [EMBEDDING, ...tensors],
+    data: new Uint8Array(1024),
+  });
+const folderOf = (...parts: Parameters<typeof model>) =>
+  openModelFolder(new File([model(...parts)], "m.gguf"));
+const configOf = async (...parts: Parameters<typeof model>) =>
+  JSON.parse(await readText(folderOf(...parts), "config.json"));
+
+/** The same values for another architecture. */
+const renamed = (name: string): Record<string, Written | undefined> => ({
+  ...Object.fromEntries(
+    Object.entries(LLAMA).flatMap(([key, value]) => [
+      [key, undefined],
+      [key.replace(/^llama\./, `${name}.`), value],
+    ]),
+  ),
+  "general.architecture": text(name),
+});
+
+describe("config.json", () => {
+  test("llama", async () => {
+    expect(await configOf()).toMatchObject({
+      model_type: "llama",
+      hidden_size: 64,
+      intermediate_size: 96,
+      num_hidden_layers: 1,
+      num_attention_heads: 4,
+      num_key_value_heads: 2,
+      head_dim: 16,
+      vocab_size: 2,
+      max_position_embeddings: 2048,
+      // Not the f32 nearest to it, 9.999999974752427e-7.
+      rms_norm_eps: 1e-6,
+      rope_theta: 10_000,
+      rope_scaling: null,
+      tie_word_embeddings: true,
+      attention_bias: false,
+      mlp_bias: false,
+    });
+  });
+
+  test("keys that are not always there", async () => {
+    const tensor = (name: string, offset: number) => ({ name, dims: [8], type: 0, offset });
+    const config = await configOf(
+      {
+        "llama.attention.head_count_kv": undefined,
+        "llama.attention.key_length": scalar("u32", 32),
+        "llama.attention.value_length": scalar("u32", 32),
+        "llama.rope.dimension_count": scalar("u32", 32),
+        "llama.rope.freq_base": scalar("f32", 5e5),
+        "llama.rope.scaling.type": text("linear"),
+        "llama.rope.scaling.factor": scalar("f32", 2.5),
+        "llama.attention.sliding_window": scalar("u32", 512),
+      },
+      [
+        tensor("output.weight", 512),
+        tensor("blk.0.attn_q.bias", 544),
+        tensor("blk.0.ffn_gate.bias", 576),
+      ],
+    );
+    expect(config).toMatchObject({
+      model_type: "mistral",
+      sliding_window: 512,
+      num_key_value_heads: 4,
+      head_dim: 32,
+      rope_theta: 500_000,
+      rope_scaling: { rope_type: "linear", factor: 2.5 },
+      tie_word_embeddings: false,
+      attention_bias: true,
+      mlp_bias: true,
+    });
+  });
+
+  test.each(["qwen2", "qwen3", "smollm3"])("%s", async (name) => {
+    expect(await configOf(renamed(name))).toMatchObject({ model_type: name, hidden_size: 64 });
+  });
+
+  test("a factor without a type is linear, as llama.cpp has it", async () => {
+    const { rope_scaling } = await configOf({ "llama.rope.scale_linear": scalar("f32", 4) });
+    expect(rope_scaling).toEqual({ rope_type: "linear", factor: 4 });
+  });
+
+  test("rope_freqs.weight becomes divisors", async () => {
+    const divisors = { name: "rope_freqs.weight", dims: [8], type: 0, offset: 512 };
+    const file = model({}, [divisors]);
+    new Float32Array(file.buffer, file.length - 512, 8).set([1, 1, 1, 1.5, 2, 8, 8, 8]);
+    const { rope_scaling } = JSON.parse(
+      await readText(openModelFolder(new Blob([file])), "config.json"),
+    );
+    const expected = [1, 1, 1, 1.5, 2, 8, 8, 8];
+    expect(rope_scaling).toEqual({ rope_type: "divisors", divisors: expected });
+  });
+
+  test.each<[string, Record<string, Written | undefined>, string, RegExp]>([
+    [
+      "no architecture",
+      { "general.architecture": undefined },
+      "bad_gguf",
+      /no metadata general\.architecture; convert/,
+    ],
+    [
+      "an architecture of others",
+      { "general.architecture": text("gemma3") },
+      "unsupported_model",
+      /"gemma3", Weft computes llama, smollm3, qwen2, qwen3; choose/,
+    ],
+    [
+      "an architecture called toString",
+      { "general.architecture": text("toString") },
+      "unsupported_model",
+      /"toString"/,
+    ],
+    ["no layers", { "llama.block_count": undefined }, "bad_gguf", /no metadata llama\.block_count/],
+    [
+      "more layers than tensors",
+      { "llama.block_count": scalar("u32", 4e9) },
+      "bad_gguf",
+      /block_count is 4000000000, and it has 1 tensors/,
+    ],
+    [
+      "layers in text",
+      { "llama.block_count": text("1") },
+      "bad_gguf",
+      /is of type string, not an integer from 0 on/,
+    ],
+    [
+      "heads by layer",
+      { "llama.attention.head_count": numbers("u32", [4]) },
+      "bad_gguf",
+      /is of type array, not an integer/,
+    ],
+    [
+      "a negative count",
+      { "llama.context_length": scalar("i32", -1) },
+      "bad_gguf",
+      /is of type i32 -1, not an integer/,
+    ],
+    [
+      "heads that do not divide",
+      { "llama.attention.head_count": scalar("u32", 5) },
+      "bad_gguf",
+      /heads are of size 12\.8/,
+    ],
+    [
+      "no heads",
+      { "llama.attention.head_count": scalar("u32", 0) },
+      "bad_gguf",
+      /heads are of size Infinity/,
+    ],
+    [
+      "other value heads",
+      { "llama.attention.value_length": scalar("u32", 8) },
+      "bad_gguf",
+      /value heads are of size 8, its key heads of 16/,
+    ],
+    [
+      "half rotated heads",
+      { "llama.rope.dimension_count": scalar("u32", 8) },
+      "unsupported_model",
+      /rope\.dimension_count 8, Weft computes whole heads \(16\)/,
+    ],
+    [
+      "yarn",
+      { "llama.rope.scaling.type": text("yarn") },
+      "unsupported_model",
+      /scaling\.type "yarn", Weft computes none, linear and llama3/,
+    ],
+    [
+      "experts",
+      { "llama.expert_count": scalar("u32", 8) },
+      "unsupported_model",
+      /expert_count 8, Weft computes dense models/,
+    ],
+    [
+      "a soft cap",
+      { "llama.attn_logit_softcapping": scalar("f32", 50) },
+      "unsupported_model",
+      /attn_logit_softcapping/,
+    ],
+    [
+      "an adapter",
+      { "general.type": text("adapter") },
+      "unsupported_model",
+      /general\.type "adapter"/,
+    ],
+    [
+      "a part of several",
+      { "split.count": scalar("u16", 3) },
+      "unsupported_model",
+      /split\.count 3.*merge them with `llama-gguf-split --merge`/,
+    ],
+  ])("refuses %s", async (_, changes, code, message) => {
+    const error = await configOf(changes).catch((e) => e);
+    expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
+    expect(error.message).toMatch(/^m\.gguf /);
+  });
+
+  test("refuses a file without an embedding", async () => {
+    const pairs = Object.entries(LLAMA);
+    const tensors = [{ ...EMBEDDING, name: "token_embd.bias" }];
+    const file = ggufFile({ pairs, tensors, data: new Uint8Array(512) });
+    await expect(readText(openModelFolder(new Blob([file])), "config.json")).rejects.toMatchObject({
+      code: "bad_gguf",
+      message: expect.stringMatching(/has no tensor token_embd\.weight/),
+    });
+  });
+});
+
+describe("the weights", () => {
+  const q = { name: "blk.0.attn_q.weight", dims: [64, 64], type: 12, offset: 512 };
+  const bias = { name: "blk.0.attn_k.bias", dims: [8], type: 0, offset: 512 };
+  const output = { name: "blk.0.attn_output.bias", dims: [8], type: 0, offset: 544 };
+
+  test("go by Hugging Face names; interleaved rows are said where the architecture has them", async () => {
+    const llama = await openCheckpoint(folderOf({}, [bias, output]));
+    expect(llama.location).toBe("m.gguf");
+    expect(llama.has("model.layers.0.self_attn.k_proj.bias")).toBe(true);
+    expect(llama.has("lm_head.weight")).toBe(false);
+    expect(llama.tensor("model.embed_tokens.weight", [2, 64])).toMatchObject({
+      name: "token_embd.weight",
+      dtype: "f32",
+      shape: [2, 64],
+      byteLength: 512,
+    });
+    const k = llama.tensor("model.layers.0.self_attn.k_proj.bias");
+    expect(k.rowOrder).toEqual({ headSize: 16 });
+    expect(llama.tensor("model.layers.0.self_attn.o_proj.bias").rowOrder).toBeUndefined();
+    const qwen2 = await openCheckpoint(folderOf(renamed("qwen2"), [bias, output]));
+    expect(qwen2.tensor("model.layers.0.self_attn.k_proj.bias").rowOrder).toBeUndefined();
+  });
+
+  test("a missing one is named as the file would, another shape and type are refused", async () => {
+    const wide = { ...q, dims: [256, 2] };
+    const checkpoint = await openCheckpoint(folderOf({}, [wide]));
+    expect(() => checkpoint.tensor("model.layers.3.mlp.up_proj.weight")).toThrow(
+      expect.objectContaining({
+        code: "missing_tensor",
+        message: expect.stringMatching(
+          /^m\.gguf has no tensor blk\.3\.ffn_up\.weight among its 2;/,
+        ),
+      }),
+    );
+    expect(() => checkpoint.tensor("model.embed_tokens.weight", [64, 2])).toThrow(
+      expect.objectContaining({ code: "bad_gguf" }),
+    );
+    expect(() => checkpoint.tensor("model.layers.0.self_attn.q_proj.weight")).toThrow(
+      expect.objectContaining({
+        code: "unsupported_dtype",
+        message: expect.stringMatching(
+          /blk\.0\.attn_q\.weight in m\.gguf is Q4_K; F32, F16 and BF16/,
+        ),
+      }),
+    );
+  });
+
+  test("a file that has grown since its header was read is refused", async () => {
+    const file = model();
+    let opened = 0;
+    const folder = ggufFolder("m.gguf", async () =>
+      blobSource(new Blob([file, new Uint8Array(opened++)]), "m.gguf"),
+    );
+    await readText(folder, "config.json");
+    await expect(openCheckpoint(folder)).rejects.toMatchObject({ code: "file_changed" });
+  });
+});
+
+test("the header is read once, an aborted read may be repeated, sources are closed", async () => {
+  const bytes = model();
+  let reads = 0;
+  let open = 0;
+  const folder = ggufFolder("m.gguf", async () => {
+    open++;
+    const source = blobSource(new Blob([bytes]), "m.gguf");
+    return {
+      ...source,
+      read: (...args) => {
+        reads++;
+        return source.read(...args);
+      },
+      close: async () => void open--,
+    };
+  });
+  const aborted = AbortSignal.abort("enough");
+  await expect(folder.open("config.json", aborted)).rejects.toMatchObject({ code: "aborted" });
+  reads = 0;
+  await Promise.all([readText(folder, "config.json"), readText(folder, "config.json")]);
+  await readText(folder, "config.json");
+  expect(reads).toBe(1);
+  const checkpoint = await openCheckpoint(folder);
+  expect(open).toBe(1);
+  await checkpoint.close();
+  expect({ reads, open }).toEqual({ reads: 1, open: 0 });
+});
+
+describe("doors", () => {
+  const directory = mkdtempSync(join(tmpdir(), "weft-gguf-"));
+  let server: RangeServer;
+  beforeAll(async () => {
+    server = await rangeServer();
+    server.files.set("/models/m.gguf", model());
+    writeFileSync(join(directory, "m.gguf"), model());
+  });
+  afterAll(async () => {
+    await server.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  test.each<[string, () => ModelFolder]>([
+    ["a path", () => openModelFolder(join(directory, "m.gguf"), localModel)],
+    ["a URL", () => openModelFolder(`${server.url}/models/m.gguf?token=secret`)],
+    ["a file", () => openModelFolder(new File([model()], "m.gguf"))],
+  ])("%s", async (_, open) => {
+    const folder = open();
+    expect(folder.location).toMatch(/m\.gguf$/);
+    expect(JSON.parse(await readText(folder, "config.json")).model_type).toBe("llama");
+    const checkpoint = await openCheckpoint(folder);
+    expect(checkpoint.has("model.embed_tokens.weight")).toBe(true);
+    await checkpoint.close();
+    await expect(folder.open("vocab.txt")).rejects.toMatchObject({
+      code: "file_not_found",
+      message: expect.stringMatching(/m\.gguf gives no vocab\.txt/),
+    });
+  });
+
+  test("a path where there is none", async () => {
+    const folder = openModelFolder(join(directory, "none.GGUF"), localModel);
+    await expect(folder.open("config.json")).rejects.toMatchObject({ code: "file_not_found" });
+  });
+});
