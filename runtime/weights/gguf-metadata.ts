@@ -2,9 +2,8 @@
  * A GGUF file's metadata by key, each value as the type that its reader wants. Owns the words for
  * what is missing or of another type; knows no key.
  */
-import type { WeftError } from "../errors.ts";
+import { WeftError } from "../errors.ts";
 import type { GgufHeader, GgufValue } from "./gguf-header.ts";
-import { badGguf } from "./gguf-reader.ts";
 
 const CURE = "convert the model anew with a current converter, or take its Hugging Face folder";
 
@@ -87,7 +86,8 @@ export class GgufMetadata {
   }
 
   bad(what: string): WeftError {
-    return badGguf(this.#header, what, CURE);
+    const { name } = this.#header;
+    return new WeftError("bad_gguf", `${name} holds no usable model: ${what}; ${CURE}`);
   }
 
   #entry(key: string): GgufValue | undefined {

@@ -133,8 +133,9 @@ export class GgufReader {
     return array;
   }
 
-  bad(what: string, cure?: string): WeftError {
-    return badGguf(this.#source, what, cure);
+  bad(what: string, cure = "download it again"): WeftError {
+    const { name } = this.#source;
+    return new WeftError("bad_gguf", `${name} is no sound GGUF file: ${what}; ${cure}`);
   }
 
   get #buffered(): number {
@@ -203,12 +204,3 @@ const ARRAYS = {
 
 const plain = (value: bigint): number | bigint =>
   Number.isSafeInteger(Number(value)) ? Number(value) : value;
-
-/** @param file The source, or the header that was read from it. */
-export function badGguf(
-  { name }: { readonly name: string },
-  what: string,
-  cure = "download it again",
-): WeftError {
-  return new WeftError("bad_gguf", `${name} is no sound GGUF file: ${what}; ${cure}`);
-}
