@@ -18,6 +18,7 @@ import {
   sameTypes,
   sourceFolder,
 } from "../runtime/gguf-fixture.ts";
+import { expectSame } from "./expect-same.ts";
 import { loadTiny, logitsOf } from "./sequence-runner.ts";
 
 const root = fileURLToPath(new URL("../fixtures/goldens/", import.meta.url));
@@ -90,9 +91,3 @@ describe("the demo model", () => {
     await engine.close();
   });
 });
-
-/** Without a list of what differs, which would be thousands of numbers long. */
-function expectSame(actual: Float32Array, expected: Float32Array): void {
-  expect(actual.length).toBe(expected.length);
-  expect(actual.filter((value, i) => !Object.is(value, expected[i])).length).toBe(0);
-}

@@ -97,7 +97,7 @@ export async function modelFile(fixture: ModelFixture): Promise<Uint8Array<Array
 }
 
 /** Row h·H + p·H/2 + d to row h·H + 2·d + p. */
-function interleave(
+export function interleave(
   values: Float32Array<ArrayBuffer>,
   numRows: number,
   headSize: number,

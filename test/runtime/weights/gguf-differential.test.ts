@@ -14,10 +14,13 @@ const directory = mkdtempSync(join(tmpdir(), "weft-gguf-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
 const FILES: [string, () => Promise<Uint8Array<ArrayBuffer>>][] = [
-  ...modelFixtures.map((fixture): [string, () => Promise<Uint8Array<ArrayBuffer>>] => [
-    fixture.name,
-    () => modelFile(fixture),
-  ]),
+  // The other demo file differs in its types alone, and takes long to round.
+  ...modelFixtures
+    .filter(({ name }) => name !== "demo-f16")
+    .map((fixture): [string, () => Promise<Uint8Array<ArrayBuffer>>] => [
+      fixture.name,
+      () => modelFile(fixture),
+    ]),
   ...vocabularyNames.map((name): [string, () => Promise<Uint8Array<ArrayBuffer>>] => [
     name,
     async () => vocabularyFile(name),

@@ -1,66 +1,78 @@
 import { describe, expect, test } from "vitest";
+import type { WeightSpec } from "../../../models/weights.ts";
+import { loadWeights } from "../../../runtime/load-weights.ts";
+import { placeWeights } from "../../../runtime/placed-weight.ts";
+import { ReferenceDevice } from "../../../runtime/reference/device.ts";
 import type { ByteSource } from "../../../runtime/weights/byte-source.ts";
-import type { WeightTensor } from "../../../runtime/weights/checkpoint.ts";
-import { streamInOrder } from "../../../runtime/weights/row-order.ts";
+import type { Checkpoint, WeightTensor } from "../../../runtime/weights/checkpoint.ts";
+import { inOrder, type RowOrder } from "../../../runtime/weights/row-order.ts";
 import { PIECE_BYTES } from "../../../runtime/weights/stream.ts";
 
-/** Each row is filled with its own index. */
-function tensor(rows: number, rowBytes: number, headSize?: number): WeightTensor {
+test("elements of a head are parted into halves, heads stay where they are", () => {
+  const file = Float32Array.from({ length: 12 }, (_, i) => i);
+  const ordered = [0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11];
+  expect([...inOrder(file, { headSize: 6 })]).toEqual(ordered);
+  expect(inOrder(file, undefined)).toBe(file);
+});
+
+/** Each row holds the number that `value` gives it. */
+function matrix(
+  rows: number,
+  columns: number,
+  value: (row: number) => number,
+  rowOrder?: RowOrder,
+): WeightTensor {
+  const rowBytes = 4 * columns;
   const source: ByteSource = {
     name: "rows",
     sizeBytes: rows * rowBytes,
     async read(offset, length) {
-      const bytes = new Uint8Array(length);
-      for (let at = 0; at < length; ) {
-        const row = Math.floor((offset + at) / rowBytes);
-        const end = Math.min(length, (row + 1) * rowBytes - offset);
-        bytes.fill(row, at, end);
-        at = end;
+      const values = new Float32Array(length / 4);
+      for (let i = 0; i < values.length; i++) {
+        values[i] = value(Math.floor((offset + 4 * i) / rowBytes));
       }
-      return bytes;
+      return new Uint8Array(values.buffer);
     },
   };
-  const shape = [rows, rowBytes / 4];
-  const place = { name: "w", source, offset: 0, byteLength: rows * rowBytes, shape };
-  const rowOrder = headSize === undefined ? undefined : { headSize };
-  return { ...place, dtype: "f32", rowOrder };
+  const place = { source, offset: 0, byteLength: rows * rowBytes, shape: [rows, columns] };
+  return { name: "w", dtype: "f32", rowOrder, ...place };
 }
 
-/** The index that each row of the output is filled with. */
-async function rowsOf(weight: WeightTensor): Promise<number[]> {
-  const all = new Uint8Array(weight.byteLength);
-  let end = 0;
-  for await (const { offset, bytes } of streamInOrder(weight, {})) {
-    expect(offset).toBe(end);
-    all.set(bytes, offset);
-    end += bytes.length;
-  }
-  expect(end).toBe(weight.byteLength);
-  const rowBytes = weight.byteLength / weight.shape[0];
-  return Array.from({ length: weight.shape[0] }, (_, row) => {
-    const bytes = all.subarray(row * rowBytes, (row + 1) * rowBytes);
-    expect(Buffer.alloc(rowBytes, bytes[0]).equals(bytes)).toBe(true);
-    return bytes[0];
-  });
+async function packed(tensor: WeightTensor): Promise<Uint8Array> {
+  const [rows, columns] = tensor.shape;
+  const checkpoint: Checkpoint = {
+    location: "rows",
+    tensors: new Map(),
+    has: () => true,
+    tensor: () => tensor,
+    close: async () => {},
+  };
+  const parts = [{ tensor: "w", shape: tensor.shape }];
+  const kind = { vector: false, shardable: false, gated: false };
+  const spec: WeightSpec = { name: "w", rows, columns, parts, ...kind };
+  const device = new ReferenceDevice();
+  const weights = await loadWeights(device, placeWeights([spec], checkpoint), {});
+  const bytes = device.readback(weights.get("w")!.shards[0].slice);
+  device.submit();
+  return bytes;
 }
 
-describe("interleaved rows", () => {
-  test("rows of a head are parted into halves, heads stay where they are", async () => {
-    expect(await rowsOf(tensor(12, 8, 6))).toEqual([0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11]);
-  });
-
-  test("rows without an order are left as they are", async () => {
-    expect(await rowsOf(tensor(4, 8))).toEqual([0, 1, 2, 3]);
-  });
-
+describe("a matrix", () => {
   test.each([
-    ["heads longer than a piece", PIECE_BYTES / 4 + 64],
-    ["heads that end inside of pieces", PIECE_BYTES / 16 + 32],
-    ["heads that end with a piece", PIECE_BYTES / 8],
-  ])("%s", async (_, rowBytes) => {
-    expect(await rowsOf(tensor(16, rowBytes, 8))).toEqual([
-      ...[0, 2, 4, 6, 1, 3, 5, 7],
-      ...[8, 10, 12, 14, 9, 11, 13, 15],
-    ]);
+    ["of one piece", 32, 12],
+    ["whose heads are cut by the pieces it is read in", PIECE_BYTES / 4 / 28, 36],
+  ])("%s", async (_, wanted, rows) => {
+    const columns = 32 * Math.floor(wanted / 32);
+    const headSize = 6;
+    // Row 2·d + p of a head holds the number of row p·H/2 + d.
+    const inFile = (row: number) => {
+      const d = row % headSize;
+      return row - d + Math.floor(d / 2) + (d % 2) * (headSize / 2);
+    };
+    const reordered = await packed(matrix(rows, columns, inFile, { headSize }));
+    const plain = await packed(matrix(rows, columns, (row) => row));
+    expect(Buffer.from(reordered).equals(plain)).toBe(true);
+    const left = await packed(matrix(rows, columns, inFile));
+    expect(Buffer.from(left).equals(plain)).toBe(false);
   });
 });

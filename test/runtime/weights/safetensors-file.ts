@@ -9,13 +9,15 @@ export interface TensorSpec {
 /** A sound file: tensors in the order given, one after the other. */
 export function safetensorsFile(tensors: Record<string, TensorSpec>): Uint8Array<ArrayBuffer> {
   const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
-  const data: number[] = [];
-  for (const [name, { dtype, shape, bytes }] of Object.entries(tensors)) {
-    const data_offsets = [data.length, data.length + bytes.length];
-    header[name] = { dtype, shape, data_offsets };
-    for (const byte of bytes) data.push(byte);
+  const entries = Object.entries(tensors);
+  const data = new Uint8Array(entries.reduce((sum, [, { bytes }]) => sum + bytes.length, 0));
+  let at = 0;
+  for (const [name, { dtype, shape, bytes }] of entries) {
+    header[name] = { dtype, shape, data_offsets: [at, at + bytes.length] };
+    data.set(bytes, at);
+    at += bytes.length;
   }
-  return assemble(JSON.stringify(header), Uint8Array.from(data));
+  return assemble(JSON.stringify(header), data);
 }
 
 /** Any header text before any data; `declared` lies about the header's length. */
