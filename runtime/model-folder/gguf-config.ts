@@ -6,6 +6,7 @@
 import { WeftError } from "../errors.ts";
 import type { GgufHeader } from "../weights/gguf-header.ts";
 import { GgufMetadata } from "../weights/gguf-metadata.ts";
+import { isKnownTensor } from "../weights/gguf-names.ts";
 
 interface Architecture {
   /** The converter interleaves the halves of each query and key head, as ggml rotates them. */
@@ -108,6 +109,8 @@ function checkComputed(header: GgufHeader, metadata: GgufMetadata, name: string)
   if (experts > 0) throw unsupported(header, `${name}.expert_count ${experts}`, "dense models");
   const other = NOT_COMPUTED.map((suffix) => `${name}.${suffix}`).find((key) => metadata.has(key));
   if (other) throw unsupported(header, other, `${name} without it`);
+  const tensor = [...header.tensors.keys()].find((key) => !isKnownTensor(key));
+  if (tensor) throw unsupported(header, `a tensor ${tensor}`, `${name} without it`);
 }
 
 function headSize(metadata: GgufMetadata, name: string): number {

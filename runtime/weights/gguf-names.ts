@@ -34,6 +34,16 @@ export function ggufName(name: string): string {
   return ofLayer ? `blk.${layer}.${ofLayer}.${kind}` : name;
 }
 
+const KNOWN = new Set([...WHOLE.values(), ...OF_LAYER.values()]);
+/** Frequencies that others compute, or that configuration is made of. */
+const BESIDE = new Set(["rope_freqs", "attn_rot_embd"]);
+
+/** Whether a tensor of a GGUF file means something to the models here; one that does not may matter. */
+export function isKnownTensor(name: string): boolean {
+  const stem = /^(?:blk\.\d+\.)?(\w+)\.(?:weight|bias)$/.exec(name)?.[1] ?? name;
+  return KNOWN.has(stem) || BESIDE.has(stem);
+}
+
 /** Rows of these are reordered by the converters of some architectures. */
 export const isQueryOrKey = (name: string): boolean =>
   /^model\.layers\.\d+\.self_attn\.[qk]_proj\./.test(name);

@@ -237,9 +237,17 @@ describe("config.json", () => {
     expect(error.message).toMatch(/^m\.gguf /);
   });
 
+  test("refuses a tensor that nothing reads, for it may matter", async () => {
+    const norm = { name: "blk.0.attn_sub_norm.weight", dims: [8], type: 0, offset: 512 };
+    await expect(configOf({}, [norm])).rejects.toMatchObject({
+      code: "unsupported_model",
+      message: expect.stringMatching(/has a tensor blk\.0\.attn_sub_norm\.weight, Weft computes/),
+    });
+  });
+
   test("refuses a file without an embedding", async () => {
     const pairs = Object.entries(LLAMA);
-    const tensors = [{ ...EMBEDDING, name: "token_embd.bias" }];
+    const tensors = [{ ...EMBEDDING, name: "output.weight" }];
     const file = ggufFile({ pairs, tensors, data: new Uint8Array(512) });
     await expect(readText(openModelFolder(new Blob([file])), "config.json")).rejects.toMatchObject({
       code: "bad_gguf",

@@ -1,0 +1,19 @@
+// Interleaved rows of queries and keys are put in order on the GPU, while weights are packed.
+
+import { test } from "vitest";
+import { openModelFolder } from "../../runtime/model-folder/open-folder.ts";
+import { openDevice } from "../harness/device.ts";
+import { modelFile, modelFixtures, sourceFolder } from "../runtime/gguf-fixture.ts";
+import { expectSame } from "./expect-same.ts";
+import { loadTiny, logitsOf } from "./sequence-runner.ts";
+
+test("llama-f16", async () => {
+  const device = await openDevice();
+  const fixture = modelFixtures.find(({ name }) => name === "llama-f16")!;
+  const ids = [1, 100, 7, 64, 3];
+  const fromFolder = await loadTiny(device, sourceFolder(fixture));
+  const expected = await logitsOf(fromFolder, ids);
+  const fromGguf = await loadTiny(device, openModelFolder(new Blob([await modelFile(fixture)])));
+  expectSame(await logitsOf(fromGguf, ids), expected);
+  device.destroy();
+}, 180_000);
