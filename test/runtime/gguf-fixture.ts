@@ -6,8 +6,10 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { numberToF16 } from "../../kernels/half.ts";
+import { weightFormats } from "../../kernels/weight-format.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
 import { blobFolder, type ModelFolder } from "../../runtime/model-folder/model-folder.ts";
+import { GGUF_DTYPES } from "../../runtime/weights/gguf-types.ts";
 import { openCheckpoint } from "../../runtime/weights/open-checkpoint.ts";
 import { readFloat32 } from "../../runtime/weights/stream.ts";
 import index from "../fixtures/gguf/models.json" with { type: "json" };
@@ -115,6 +117,7 @@ export function interleave(
 
 function fromFloat32(values: Float32Array<ArrayBuffer>, dtype: string): Uint8Array {
   if (dtype === "F32") return new Uint8Array(values.buffer);
+  if (dtype.startsWith("Q")) return weightFormats[GGUF_DTYPES.get(dtype)!].encode(values);
   const halves =
     dtype === "F16"
       ? Uint16Array.from(values, numberToF16)

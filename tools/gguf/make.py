@@ -130,8 +130,8 @@ def main() -> None:
     for golden in GOLDENS:
         source = ROOT / "test" / "fixtures" / "goldens" / golden
         write_model(golden.replace("/", "-"), source, None, index)
-    write_model("demo-f16", DEMO, "F16", index)
-    write_model("demo-f32", DEMO, "F32", index)
+    for dtype in ("F16", "F32", "Q8_0", "Q4_0"):
+        write_model(f"demo-{dtype.lower()}", DEMO, dtype, index)
     (OUT / "models.json").write_text(json.dumps(index, separators=(",", ":")) + "\n")
     write_vocabularies()
 

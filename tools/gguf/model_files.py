@@ -25,6 +25,8 @@ TYPES = {
     "F32": gguf.GGMLQuantizationType.F32,
     "F16": gguf.GGMLQuantizationType.F16,
     "BF16": gguf.GGMLQuantizationType.BF16,
+    "Q8_0": gguf.GGMLQuantizationType.Q8_0,
+    "Q4_0": gguf.GGMLQuantizationType.Q4_0,
 }
 
 
@@ -72,6 +74,8 @@ def from_float32(values: numpy.ndarray, dtype: str) -> numpy.ndarray:
         return values
     if dtype == "F16":
         return values.astype("<f2")
+    if dtype.startswith("Q"):
+        return gguf.quants.quantize(values, TYPES[dtype])
     # Only from BF16 to BF16 here: nothing is rounded.
     halves = (values.view("<u4") >> 16).astype("<u2")
     assert numpy.array_equal(halves.astype("<u4") << 16, values.view("<u4"))
@@ -129,6 +133,9 @@ def add_tensors(writer: gguf.GGUFWriter, folder: Folder, dtype: str | None) -> l
     for name in sorted(folder.tensors):
         stored, shape, raw = folder.tensors[name]
         to = "F32" if len(shape) == 1 else dtype or stored
+        if to == "Q4_0" and "embed" in name:
+            # As Weft's --quant q4: the vocabulary keeps 8 bits.
+            to = "Q8_0"
         is_qk = ".q_proj." in name or ".k_proj." in name
         interleaved = is_qk and model_type in INTERLEAVED
         values = as_float32(stored, shape, raw)
