@@ -8,7 +8,7 @@ import { attendReference, type CacheView } from "./attention-reference.ts";
 import { attendWgsl } from "./attention-tile.ts";
 import { firstSeen, HEAD_QUAD, KV_TILE } from "./attention-work.ts";
 import { defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
-import { type KvStorage, kvBytes, kvPoolRead, kvStorages } from "./kv-layout.ts";
+import { type KvStorage, kvPoolRead, kvRowBytes, kvStorages } from "./kv-layout.ts";
 
 const LANES = 64;
 
@@ -19,7 +19,7 @@ const LANES = 64;
  *
  * One workgroup per tile and quad of query heads that share a KV head. Heads a quad lacks are zero.
  * Scores and sums are f32 whatever the storage.
- * Cost: 2·J·H bytes of the storage per position seen: memory-bound below a dozen heads per KV head.
+ * Cost: 2·J rows of the storage per position seen: memory-bound below a dozen heads per KV head.
  * @see Flash-Decoding (Dao et al., 2023); PagedAttention, arXiv:2309.06180 §4.1.
  */
 export const attentionDecode = (storage: KvStorage): Kernel => kernels[storage];
@@ -96,7 +96,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       flops: 4 * decode_positions * N * H,
       bytes: {
         q: 4 * W * N * H,
-        kv_pool: 2 * kvBytes(storage) * decode_positions * J * H,
+        kv_pool: 2 * kvRowBytes(storage, H) * decode_positions * J,
         block_table: 4 * decode_blocks * J,
         decode_tiles: 16 * W * J,
         partials: 16 * W * J * (H + 2),

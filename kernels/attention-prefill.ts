@@ -7,7 +7,7 @@ import { attendReference, type CacheView, mergeReference } from "./attention-ref
 import { attendWgsl, mergeWgsl } from "./attention-tile.ts";
 import { firstSeen, KV_TILE, QUERY_ROWS } from "./attention-work.ts";
 import { defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
-import { type KvStorage, kvBytes, kvPoolRead, kvStorages } from "./kv-layout.ts";
+import { type KvStorage, kvPoolRead, kvRowBytes, kvStorages } from "./kv-layout.ts";
 
 /**
  *   q [T,N*H]  kv_pool [P,2,K,B,H]  block_table [S,M] u32
@@ -15,8 +15,8 @@ import { type KvStorage, kvBytes, kvPoolRead, kvStorages } from "./kv-layout.ts"
  *   → out [T,N*H], the rows of the tiles only
  *
  * One workgroup of H lanes per query tile and query head. K and V of the rows themselves must be in
- * the pool already. 14.5 KiB of workgroup memory at every head size.
- * Cost: 2·N·H bytes of the storage per position and query tile; 4·H flop per row, head and position.
+ * the pool already. At most 15 KiB of workgroup memory at every head size.
+ * Cost: 2·N rows of the storage per position and query tile; 4·H flop per row, head and position.
  * @see FlashAttention-2, arXiv:2307.08691; PagedAttention, arXiv:2309.06180 §4.1.
  */
 export const attentionPrefill = (storage: KvStorage): Kernel => kernels[storage];
@@ -122,7 +122,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
         flops: 4 * QUERY_ROWS * prefill_positions * N * H,
         bytes: {
           q: 4 * prefill_row_tiles * N * H,
-          kv_pool: 2 * kvBytes(storage) * prefill_positions * N * H,
+          kv_pool: 2 * kvRowBytes(storage, H) * prefill_positions * N,
           block_table: 4 * prefill_blocks * N,
           query_tiles: 16 * Q * N,
           out: 4 * prefill_rows * N * H,

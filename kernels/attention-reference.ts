@@ -4,11 +4,11 @@
  * f32 where it is handed on, so the reference device gives a row the same bits either way.
  */
 import { KV_TILE } from "./attention-work.ts";
-import { type KvDims, kvRowStart, kvRun } from "./kv-layout.ts";
+import { type KvDims, type KvView, kvRowStart, kvRun } from "./kv-layout.ts";
 
 /** What the references read. */
 export interface CacheView extends KvDims {
-  readonly pool: Float32Array | Uint16Array;
+  readonly pool: KvView;
   readonly table: Uint32Array;
   /** Entries of the table per sequence. */
   readonly M: number;
@@ -110,5 +110,5 @@ function blockRun(
   const block = table[sequence * M + Math.floor(position / B)];
   const start = kvRowStart(cache, block, plane, kvHead, position % B);
   const count = Math.min(high - position, B - (position % B));
-  return kvRun(pool, start, start + count * H);
+  return kvRun(pool, cache, start, start + count * H);
 }

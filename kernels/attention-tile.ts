@@ -34,11 +34,11 @@ export interface TileVariant {
  *   fn sees(quad: u32, position: u32) -> vec4<bool>      for the four columns; absolute position
  */
 export const attendWgsl = ({ storage, lanes, quads }: TileVariant): string => wgsl`
-${kvLoadWgsl(storage)}
-
 override LANES: u32 = ${lanes};
 const QUADS = ${quads}u;
 override HEAD_QUADS: u32 = H / 4u;
+${kvLoadWgsl(storage, KV_TILE)}
+
 /** Below every score, and finite: WGSL may assume that no infinity occurs. */
 const LOWEST = -3.4028234e38;
 
@@ -71,15 +71,10 @@ var<workgroup> weights: array<vec4<f32>, ${KV_TILE * quads}>;
 /** Of each eighth of the tile, then of the tile. */
 var<workgroup> maxima: array<vec4<f32>, ${8 * quads}>;
 var<workgroup> tile_maxima: array<vec4<f32>, ${quads}>;
-/** Pool index, in quads, of dim 0 of the first key of each block in the tile. */
-var<workgroup> block_starts: array<u32, 8>;
 
 fn attend(lane: u32, span: Span) -> Tile {
-  if (lane >= span.low / B && lane <= (span.high - 1u) / B) {
-    let block = load_block_table(span.table + span.tile * (${KV_TILE}u / B) + lane);
-    block_starts[lane] = (block * 2u * params.K + span.kv_head) * B * HEAD_QUADS;
-  }
-  workgroupBarrier();
+  let table = span.table + span.tile * (${KV_TILE}u / B);
+  open_kv_tile(lane, table, span.kv_head, span.low, span.high);
   // Bounded by a uniform, not by H: software drivers would unroll it, at seconds per compile.
   for (var chunk = 0u; chunk < params.H / 4u; chunk += ${CHUNK_QUADS}u) {
     let width = min(${CHUNK_QUADS}u, HEAD_QUADS - chunk);
@@ -130,18 +125,15 @@ fn stage_keys(lane: u32, span: Span, chunk: u32, width: u32) {
     let j = i / ${CHUNK_QUADS}u;
     let d4 = i % ${CHUNK_QUADS}u;
     if (d4 < width) {
-      stage[d4 * ${KV_TILE}u + j] =
-        kv_quad(block_starts[j / B] + j % B * HEAD_QUADS + chunk + d4);
+      stage[d4 * ${KV_TILE}u + j] = kv_quad(0u, j, chunk + d4);
     }
   }
 }
 
 /** stage[position − first][d4]. */
 fn stage_values(lane: u32, first: u32, end: u32) {
-  let plane = params.K * B * HEAD_QUADS;
   for (var i = lane; i < (end - first) * HEAD_QUADS; i += LANES) {
-    let j = first + i / HEAD_QUADS;
-    stage[i] = kv_quad(block_starts[j / B] + plane + j % B * HEAD_QUADS + i % HEAD_QUADS);
+    stage[i] = kv_quad(1u, first + i / HEAD_QUADS, i % HEAD_QUADS);
   }
 }
 

@@ -23,17 +23,19 @@ export interface Binding {
   readonly shape: string;
   /** The reference gets a read-only 16-bit binding as raw bits: memory that other kernels write. */
   readonly raw?: boolean;
-  /** A weight matrix of shape "rows,columns": the reference gets it decoded to f32. */
+  /** Values of `shape` as u32 words. The reference gets them decoded to f32, unless `raw`. */
   readonly packing?: Packing;
 }
 
-/** How a matrix of weights lies in u32 words (packed-matrix.ts). */
+/** How values lie in u32 words. `sizes` are those of the shape, in order: of a matrix, rows and columns. */
 export interface Packing {
   readonly format: string;
-  bytes(rows: number, columns: number): number;
-  unpack(words: Uint32Array, rows: number, columns: number): Float32Array;
+  bytes(...sizes: number[]): number;
+  unpack(words: Uint32Array, ...sizes: number[]): Float32Array;
   /** Words of values near the given ones, for known-answer inputs. */
-  pack(values: Float32Array, rows: number, columns: number): Uint32Array;
+  pack(values: Float32Array, ...sizes: number[]): Uint32Array;
+  /** Where kernels write it: largest error of rounding to it, relative to the RMS of the values. */
+  readonly rounding?: number;
 }
 
 export type View = Float32Array | Uint32Array | Uint16Array;
@@ -157,15 +159,12 @@ export function scalarCount(shape: string, dims: Dims): number {
 }
 export function bindingBytes({ shape, storage, packing }: Binding, dims: Dims): number {
   if (!packing) return scalarCount(shape, dims) * storageBytes(storage);
-  const { rows, columns } = matrixSizes(shape, dims);
-  return packing.bytes(rows, columns);
+  return packing.bytes(...shapeSizes(shape, dims));
 }
 
-/** Of a shape "rows,columns". */
-export function matrixSizes(shape: string, dims: Dims): { rows: number; columns: number } {
-  const [rows, columns] = shape.split(",");
-  return { rows: scalarCount(rows, dims), columns: scalarCount(columns, dims) };
-}
+/** `shapeSizes("T,N*H", { T: 2, N: 4, H: 32 })` is [2, 128]. */
+export const shapeSizes = (shape: string, dims: Dims): number[] =>
+  shape.split(",").map((size) => scalarCount(size, dims));
 
 export const ceilDiv = (a: number, b: number): number => Math.floor((a + b - 1) / b);
 

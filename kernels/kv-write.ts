@@ -2,26 +2,26 @@
  * Scatter of new K and V rows into the block pool.
  * Slow twin of the write in `rope_kv_write`; rounds to the pool's storage and nowhere else.
  */
-import { ceilDiv, defineKernel, type Kernel, read, wgsl } from "./kernel.ts";
+import { defineKernel, type Kernel, read, wgsl } from "./kernel.ts";
 import {
   type KvStorage,
-  kvBytes,
   kvPoolWrite,
+  kvRowBytes,
   kvRowStart,
   kvStorages,
   kvStoreWgsl,
-  kvWriter,
+  storeKvRow,
 } from "./kv-layout.ts";
 import { normal } from "./probe.ts";
 
-const LANES = 64;
+const LANES = 32;
 /** A spread of values that reaches beyond f16. */
 const SATURATING = 4e4;
 
 /**
  *   k, v [T,K*H]  slot_mapping [T] u32  → kv_pool [P,2,K,B,H] at block slot / B, offset slot % B
  *
- * One thread per quad of K and of V. Cost: 2·T·K·H·(4 + bytes of the storage): memory-bound.
+ * One workgroup per head of K and of V of a row. Cost: 2·T·K·(4·H + bytes of a row): memory-bound.
  * Two rows with one slot race: only the trash block may be named twice.
  */
 export const kvWrite = (storage: KvStorage): Kernel => kernels[storage];
@@ -37,40 +37,45 @@ const build = (storage: KvStorage): Kernel =>
       kv_pool: kvPoolWrite(storage),
     },
     params: { K: "u32", B: "u32", H: "u32" },
-    wgsl: wgsl`${kvStoreWgsl(storage)}
+    wgsl: wgsl`${kvStoreWgsl(storage, LANES)}
+
+var<workgroup> slot: u32;
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  if (lid.x == 0u) { slot = load_slot_mapping(wg.x); }
+  workgroupBarrier();
   let quads = params.H / 4u;
-  let column = wg.y * ${LANES}u + lid.x;
-  if (column >= params.K * quads) { return; }
-  let at = wg.x * params.K * quads + column;
-  let slot = load_slot_mapping(wg.x);
-  store_kv_row(slot, 0u, column / quads, column % quads, load_k(at));
-  store_kv_row(slot, 1u, column / quads, column % quads, load_v(at));
+  let base = (wg.x * params.K + wg.y) * quads;
+  for (var d4 = lid.x; d4 < quads; d4 += ${LANES}u) {
+    var x: vec4<f32>;
+    if (wg.z == 0u) { x = load_k(base + d4); } else { x = load_v(base + d4); }
+    put_kv(slot, wg.z, wg.y, d4, x);
+  }
+  end_kv_row(slot, wg.z, wg.y, lid.x);
 }
 `,
-    workgroups: ({ T, K, H }) => [T, ceilDiv((K * H) / 4, LANES), 1],
+    workgroups: ({ T, K }) => [T, K, 2],
     cost: ({ T, K, H }) => ({
       flops: 0,
       bytes: {
         k: 4 * T * K * H,
         v: 4 * T * K * H,
-        slot_mapping: T * K * H,
-        kv_pool: 2 * kvBytes(storage) * T * K * H,
+        slot_mapping: 8 * T * K,
+        kv_pool: 2 * kvRowBytes(storage, H) * T * K,
       },
     }),
-    reference: ({ k, v, slot_mapping, kv_pool }, dims) => {
-      const { T, K, B, H } = dims as Record<string, number>;
-      const store = kvWriter(kv_pool);
+    reference: ({ k, v, slot_mapping, kv_pool }, sizes) => {
+      const { T, K, B, H } = sizes as Record<string, number>;
+      const dims = { K, B, H };
       for (let t = 0; t < T; t++) {
         const block = Math.floor(slot_mapping[t] / B);
+        const offset = slot_mapping[t] % B;
         for (let head = 0; head < K; head++) {
-          const toKey = kvRowStart({ K, B, H }, block, 0, head, slot_mapping[t] % B);
-          const toValue = kvRowStart({ K, B, H }, block, 1, head, slot_mapping[t] % B);
-          for (let d = 0; d < H; d++) {
-            store(toKey + d, k[(t * K + head) * H + d]);
-            store(toValue + d, v[(t * K + head) * H + d]);
+          for (const [plane, x] of [k, v].entries()) {
+            const to = kvRowStart(dims, block, plane as 0 | 1, head, offset);
+            const from = (t * K + head) * H;
+            storeKvRow(kv_pool, dims, to, x.subarray(from, from + H));
           }
         }
       }

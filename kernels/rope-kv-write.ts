@@ -5,12 +5,12 @@
 import { defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
 import {
   type KvStorage,
-  kvBytes,
   kvPoolWrite,
+  kvRowBytes,
   kvRowStart,
   kvStorages,
   kvStoreWgsl,
-  kvWriter,
+  storeKvRow,
 } from "./kv-layout.ts";
 import { probeSlots } from "./kv-write.ts";
 import { normal, uniform } from "./probe.ts";
@@ -27,7 +27,7 @@ export interface RopeKvWriteVariant {
  *   → q [T,N*H],  K and V rows of kv_pool [P,2,K,B,H]
  *
  * One workgroup per head of a row; R = 0 rotates nothing. qk_norm holds the query's weight, then
- * the key's. Cost: about 4·T·(N+K)·(H+3R) + 2·T·K·H·(2 + bytes of the storage): memory-bound.
+ * the key's. Cost: about 4·T·(N+K)·(H+3R) + 2·T·K·(2·H + bytes of a row): memory-bound.
  */
 export const ropeKvWrite = ({ storage, qkNorm }: RopeKvWriteVariant): Kernel =>
   kernels[storage][qkNorm ? "norm" : "plain"];
@@ -85,7 +85,7 @@ function build({ storage, qkNorm }: RopeKvWriteVariant): Kernel {
     },
     params: { N: "u32", K: "u32", B: "u32", H: "u32", R: "u32", ...(qkNorm ? { eps: "f32" } : {}) },
     wgsl: wgsl`${rotateWgsl}
-${kvStoreWgsl(storage)}
+${kvStoreWgsl(storage, ROPE_LANES)}
 ${qkNorm ? normedHead : plainHead}
 
 var<workgroup> position: u32;
@@ -101,6 +101,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   workgroupBarrier();
   let quads = params.H / 4u;
   let base = (row * (params.N + 2u * params.K) + head) * quads;
+  let kv = max(head, params.N) - params.N;
   measure(head, base, lid.x);
   for (var d4 = lid.x; d4 < quads; d4 += ${ROPE_LANES}u) {
     var x = head_quad(head, base, d4);
@@ -110,10 +111,10 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     if (head < params.N) {
       store_q((row * params.N + head) * quads + d4, x);
     } else {
-      let kv = head - params.N;
-      store_kv_row(slot, kv / params.K, kv % params.K, d4, x);
+      put_kv(slot, kv / params.K, kv % params.K, d4, x);
     }
   }
+  if (head >= params.N) { end_kv_row(slot, kv / params.K, kv % params.K, lid.x); }
 }
 `,
     workgroups: ({ T, N, K }) => [T, N + 2 * K, 1],
@@ -126,16 +127,13 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
         rope_table: 8 * T * (N + K) * R,
         ...(qkNorm ? { qk_norm: 4 * T * (N + K) * (H + R) } : {}),
         q: 4 * T * N * H,
-        kv_pool: 2 * kvBytes(storage) * T * K * H,
+        kv_pool: 2 * kvRowBytes(storage, H) * T * K,
       },
     }),
     reference: ({ qkv, positions, slot_mapping, rope_table, qk_norm, q, kv_pool }, dims) => {
       const { T, N, K, B, H, R, eps } = dims as Record<string, number>;
-      const storeKv = kvWriter(kv_pool);
-      const storeQuery = (i: number, value: number) => {
-        q[i] = value;
-      };
       const x = new Float32Array(H);
+      const rotated = new Float32Array(H);
       for (let t = 0; t < T; t++) {
         const block = Math.floor(slot_mapping[t] / B);
         for (let head = 0; head < N + 2 * K; head++) {
@@ -143,15 +141,16 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
           x.set(qkv.subarray(from, from + H));
           const isValue = head >= N + K;
           if (qkNorm && !isValue) normalise(x, qk_norm, head < N ? 0 : H, eps);
-          const isQuery = head < N;
-          const store = isQuery ? storeQuery : storeKv;
-          const kvHead = (head - N) % K;
-          const to = isQuery
-            ? (t * N + head) * H
-            : kvRowStart({ K, B, H }, block, isValue ? 1 : 0, kvHead, slot_mapping[t] % B);
-          const rotated = isValue ? 0 : R;
-          for (let d = rotated; d < H; d++) store(to + d, x[d]);
-          rotateReference(x, 0, rope_table, positions[t], rotated, (d, y) => store(to + d, y));
+          rotated.set(x);
+          rotateReference(x, 0, rope_table, positions[t], isValue ? 0 : R, (d, y) => {
+            rotated[d] = y;
+          });
+          if (head < N) q.set(rotated, (t * N + head) * H);
+          else {
+            const offset = slot_mapping[t] % B;
+            const to = kvRowStart({ K, B, H }, block, isValue ? 1 : 0, (head - N) % K, offset);
+            storeKvRow(kv_pool, { K, B, H }, to, rotated);
+          }
         }
       }
     },

@@ -4,7 +4,7 @@
  */
 
 import type { BufferSlice } from "../kernels/kernel.ts";
-import { type KvStorage, kvBytes } from "../kernels/kv-layout.ts";
+import { type KvStorage, kvRowBytes } from "../kernels/kv-layout.ts";
 import { type DecoderSpec, layerGroups } from "../models/decoder.ts";
 import type { KvGroup } from "../scheduler/work-plan.ts";
 import { alignUp, type Device, type DeviceBuffer, type DeviceLimits } from "./device.ts";
@@ -35,7 +35,7 @@ export interface KvPlanOptions {
  */
 export function planKvCache(spec: DecoderSpec, options: KvPlanOptions): KvPlan {
   const { storage, blockTokens, budgetBytes, limits, maxTokensPerPlan, maxRows } = options;
-  const blockBytes = 2 * spec.numKvHeads * blockTokens * spec.headDim * kvBytes(storage);
+  const blockBytes = 2 * spec.numKvHeads * blockTokens * kvRowBytes(storage, spec.headDim);
   const groups = layerGroups(spec);
   const perSequence = (window: number) => Math.ceil((window + maxTokensPerPlan) / blockTokens) + 1;
   const capacity = (window: number | undefined) =>

@@ -3,7 +3,7 @@
  * so that what cannot work is refused before a byte of weights is read.
  */
 import { attentionShapeDims } from "../kernels/attention-work.ts";
-import type { KvStorage } from "../kernels/kv-layout.ts";
+import { type KvStorage, kvRowBytes } from "../kernels/kv-layout.ts";
 import { checkDecoderShape } from "../models/blocks.ts";
 import type { RawConfig } from "../models/config.ts";
 import type { DecoderSpec } from "../models/decoder.ts";
@@ -125,7 +125,7 @@ function planMemory(
     activationSize(spec, maxTokensPerPlan, maxLogitRows) + 4 * spec.hiddenSize * maxParkedTokens;
   const fixedBytes = weightBytes + activationBytes;
   const bytesPerToken =
-    2 * spec.numKvHeads * spec.headDim * (storage === "f16" ? 2 : 4) * spec.layers.length;
+    2 * spec.numKvHeads * kvRowBytes(storage, spec.headDim) * spec.layers.length;
   if (memoryBudgetBytes !== undefined && memoryBudgetBytes <= fixedBytes) {
     throw new WeftError(
       "memory_budget_too_small",

@@ -10,9 +10,8 @@ import {
   bindingBytes,
   type Dims,
   type Kernel,
-  matrixSizes,
   type Probe,
-  type Storage,
+  shapeSizes,
 } from "../kernels/kernel.ts";
 import { seededRandom } from "../kernels/probe.ts";
 import { alignUp, type Device, type DeviceBuffer } from "./device.ts";
@@ -47,9 +46,9 @@ export async function runProbe(
   let problem = actual.problem;
   for (const [name, binding] of Object.entries(kernel.bindings)) {
     if (binding.access === "read") continue;
-    const got = decode(actual.outputs[name]!, binding.storage);
-    const want = decode(expected.outputs[name]!, binding.storage);
-    const verdict = compare(got, want, binding.storage, kernel.tolerance);
+    const got = decode(actual.outputs[name]!, binding, probe.dims);
+    const want = decode(expected.outputs[name]!, binding, probe.dims);
+    const verdict = compare(got, want, binding, kernel.tolerance);
     maxError = Math.max(maxError, verdict.maxError);
     if (!problem && verdict.problem) problem = `${name}: ${verdict.problem}`;
   }
@@ -103,8 +102,13 @@ async function run(
   return { outputs, problem };
 }
 
-function compare(got: ArrayLike<number>, want: ArrayLike<number>, storage: Storage, limit: number) {
-  if (storage === "u32") {
+function compare(
+  got: ArrayLike<number>,
+  want: ArrayLike<number>,
+  { storage, packing }: Binding,
+  tolerance: number,
+) {
+  if (storage === "u32" && !packing) {
     for (let i = 0; i < want.length; i++) {
       if (got[i] === want[i]) continue;
       return { maxError: 1, problem: `element ${i} is ${got[i]}, expected ${want[i]}` };
@@ -121,6 +125,7 @@ function compare(got: ArrayLike<number>, want: ArrayLike<number>, storage: Stora
   }
   const rms = Math.sqrt(squares / Math.max(1, count)) || 1;
   // Storing in 16 bits rounds by half a step of the value itself.
+  const limit = Math.max(tolerance, packing?.rounding ?? 0);
   const step = storage === "f16" ? 2 ** -10 : storage === "bf16" ? 2 ** -7 : 0;
   let maxError = 0;
   for (let i = 0; i < want.length; i++) {
@@ -142,16 +147,22 @@ function encode(
   dims: Dims,
 ): Uint8Array {
   const half = storage === "f16" ? numberToF16 : storage === "bf16" ? numberToBf16 : undefined;
-  const { rows, columns } = packing ? matrixSizes(shape, dims) : { rows: 0, columns: 0 };
   const stored =
-    packing?.pack(values as Float32Array, rows, columns) ??
+    packing?.pack(values as Float32Array, ...shapeSizes(shape, dims)) ??
     (half ? Uint16Array.from(values, half) : values);
   return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
 }
 
-function decode(bytes: Uint8Array, storage: Storage): ArrayLike<number> {
+function decode(
+  bytes: Uint8Array,
+  { storage, shape, packing }: Binding,
+  dims: Dims,
+): ArrayLike<number> {
   if (storage === "f32") return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  if (storage === "u32") return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  if (storage === "u32") {
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+    return packing?.unpack(words, ...shapeSizes(shape, dims)) ?? words;
+  }
   const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
   return Float32Array.from(halves, storage === "f16" ? f16ToNumber : bf16ToNumber);
 }

@@ -40,10 +40,9 @@ export const modelOptions = {
     "use --model demo",
   ),
   ...deviceOptions,
-  kv: withLater(
-    choice(["f16", "f32"], "storage of the KV cache; f16, or f32 where the weights are f32"),
-    /^i8$/,
-    "use --kv f16",
+  kv: choice(
+    ["f16", "f32", "i8"],
+    "storage of the KV cache; f16, or f32 where the weights are f32; i8: half of f16",
   ),
   memoryBudget: bytes("weights, activations and KV cache together, e.g. 1.5e9, 1500M or 1.5G"),
   quant: choice(

@@ -9,8 +9,7 @@ import {
   type Dims,
   type Kernel,
   type KernelCall,
-  matrixSizes,
-  type Packing,
+  shapeSizes,
   type View,
   type Views,
 } from "../../kernels/kernel.ts";
@@ -219,7 +218,7 @@ export class ReferenceDevice implements Device {
     if (known) return known;
     const live = this.#live(binding, slice);
     const values = packing
-      ? unpacked(live as Uint32Array, binding, packing, dims)
+      ? packing.unpack(live as Uint32Array, ...shapeSizes(binding.shape, dims))
       : Float32Array.from(live, storage === "f16" ? f16ToNumber : bf16ToNumber);
     slices.set(key, values);
     return values;
@@ -234,11 +233,6 @@ export class ReferenceDevice implements Device {
   #check(): void {
     if (this.#destroyed) throw lostError();
   }
-}
-
-function unpacked(words: Uint32Array, { shape }: Binding, packing: Packing, dims: Dims) {
-  const { rows, columns } = matrixSizes(shape, dims);
-  return packing.unpack(words, rows, columns);
 }
 
 function lostError(): WeftError {
@@ -264,4 +258,4 @@ function writtenBy(kernel: Kernel): readonly string[] {
 const written = new WeakMap<Kernel, readonly string[]>();
 
 const decodes = ({ access, storage, raw, packing }: Binding): boolean =>
-  packing !== undefined || (access === "read" && !raw && (storage === "f16" || storage === "bf16"));
+  access === "read" && !raw && (packing !== undefined || storage === "f16" || storage === "bf16");

@@ -39,6 +39,13 @@ test("says from the headers what a model needs and what fits", async () => {
   expect(concurrency).toBeGreaterThan(0);
 });
 
+test("with --kv i8, keys and values are a byte each, and four for the scale of a head", async () => {
+  const args = ["--model", join(GOLDENS, "mistral", "f16"), "--kv", "i8"];
+  const { model } = await weftJson([...INFO, ...args]);
+  expect(model.kvStorage).toBe("i8");
+  expect(model.kvBytesPer1000Tokens).toBe(1000 * 2 * 2 * (32 + 4) * 2);
+});
+
 test("what it says fits is what the engine takes", async () => {
   const model = tinyModel();
   const shared = ["--model", model, "--device", "reference", "--memory-budget", "2300K"];

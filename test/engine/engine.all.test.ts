@@ -20,6 +20,7 @@ engineSuite(
   }),
   {
     names: slow ? ["batching", "ending"] : undefined,
+    otherKv: slow ? "i8" : "f32",
     abortRuns: scale("aborts", 3, 300),
   },
 );

@@ -4,6 +4,7 @@
 
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type KvStorage, kvStorages } from "../../kernels/kv-layout.ts";
 import { seededRandom } from "../../kernels/probe.ts";
 import { numStages } from "../../models/decoder.ts";
 import type { Device } from "../../runtime/device.ts";
@@ -45,7 +46,7 @@ const NUM_IN_GATE = 3;
 
 interface Case {
   readonly model: keyof typeof models;
-  readonly kv: "f32" | "f16";
+  readonly kv: KvStorage;
   readonly lengths: readonly number[];
 }
 
@@ -64,7 +65,7 @@ function cases(profile: string): Case[] {
     const draw = () => 96 + Math.floor(204 * random());
     const gate = some ? 96 : slow ? 131 : ([200, 131][m] ?? 160);
     const lengths = Array.from({ length: numPrompts }, (_, i) => (i === 0 ? gate : draw()));
-    const kvs = (["f32", "f16"] as const).filter((_, i) => numPrompts > 1 || i === m % 2);
+    const kvs = kvStorages.filter((_, i) => numPrompts > 1 || i === m);
     return kvs.map((kv) => ({ model, kv, lengths }));
   });
 }

@@ -76,7 +76,7 @@ describe.skipIf(isSlow)(`ids are those of an engine that takes nobody back ${LAB
 });
 
 describe.skipIf(isSlow)(`the engine suite ${LABEL}`, () =>
-  engineSuite(openEngine, { forcePreemptionEvery: FORCED }),
+  engineSuite(openEngine, { forcePreemptionEvery: FORCED, otherKv: "i8" }),
 );
 
 /** Bits, not only choices. */

@@ -27,7 +27,9 @@ const openEngine = opener({
   device: project() === "reference" ? "reference" : "gpu",
 });
 
-const SIZES = { maxTokensPerPlan: 64, maxRows: 4 };
+/** On SwiftShader the blocks that are swapped, shared and computed again hold scales too. */
+const storage = project() === "swiftshader" ? "i8" : "f16";
+const SIZES = { maxTokensPerPlan: 64, maxRows: 4, kv: storage } as const;
 /** Of 32 tokens; all requests at once need more. */
 const NUM_BLOCKS = 14;
 const shared = randomIds(40, 1);

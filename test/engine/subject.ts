@@ -1,6 +1,7 @@
 // What the engine suite tests: a door, and the engine behind it to look at. Opening is the
 // harness's business, since Node, a browser and a channel differ in it.
 
+import type { KvStorage } from "../../kernels/kv-layout.ts";
 import { createEngineWith, type Platform } from "../../runtime/create-engine.ts";
 import type { Device } from "../../runtime/device.ts";
 import type { Engine, EngineOptions } from "../../runtime/engine.ts";
@@ -26,8 +27,9 @@ export interface Subject {
 /** Opened before the first case: software GPUs take seconds to compile, so cases share them. */
 export interface Subjects {
   readonly main: () => Subject;
-  /** KV cache in f32; the main one has f16. */
-  readonly wide: () => Subject;
+  /** KV cache in `otherKv`, no prefix cache; the main one has f16 and hits. */
+  readonly other: () => Subject;
+  readonly otherKv: KvStorage;
   /** Room for `SMALL_BLOCKS` blocks of 32 tokens, and no more. */
   readonly small: () => Subject;
   /** Random runs of requests and aborts. */

@@ -2,6 +2,7 @@
 // Node, Chromium and a MessageChannel run the very same cases.
 
 import { afterAll, afterEach, beforeAll, describe } from "vitest";
+import type { KvStorage } from "../../kernels/kv-layout.ts";
 import { settled } from "./ask.ts";
 import { aborting } from "./cases/aborting.ts";
 import { answers } from "./cases/answers.ts";
@@ -39,12 +40,14 @@ interface SuiteOptions {
   readonly abortRuns?: number;
   /** Every n-th plan takes back a running sequence; no reader may notice. */
   readonly forcePreemptionEvery?: number;
+  /** KV cache of the second engine; f32 by default. */
+  readonly otherKv?: KvStorage;
 }
 
 export function engineSuite(openEngine: OpenEngine, options: SuiteOptions = {}): void {
   const { names = Object.keys(groups) as (keyof typeof groups)[], abortRuns = 3 } = options;
-  const { forcePreemptionEvery } = options;
-  let opened: { main: Subject; wide: Subject; small: Subject };
+  const { forcePreemptionEvery, otherKv = "f32" } = options;
+  let opened: { main: Subject; other: Subject; small: Subject };
 
   beforeAll(async () => {
     const sizes = {
@@ -63,7 +66,7 @@ export function engineSuite(openEngine: OpenEngine, options: SuiteOptions = {}):
     opened = {
       main,
       // Without hits, so that one engine computes all of every prompt.
-      wide: await openEngine({ ...sizes, kv: "f32", prefixCache: false }, device),
+      other: await openEngine({ ...sizes, kv: otherKv, prefixCache: false }, device),
       small: await openEngine({ ...sizes, kv: "f16", memoryBudgetBytes }, device),
     };
   }, OPEN_TIMEOUT_MS);
@@ -74,7 +77,8 @@ export function engineSuite(openEngine: OpenEngine, options: SuiteOptions = {}):
 
   const subjects: Subjects = {
     main: () => opened.main,
-    wide: () => opened.wide,
+    other: () => opened.other,
+    otherKv,
     small: () => opened.small,
     abortRuns,
     takesBack: forcePreemptionEvery !== undefined,

@@ -92,10 +92,12 @@ function poison({ plan, runner }: LoadedModel, sequence: Placed): void {
   }
 }
 
-/** `[block,2,K,B,H]` of each layer's pool, as one list of words per position. */
+/** `[block,2,K,B,H]` of each layer's pool, then scales if any, as one list of words per position. */
 async function kvWords({ plan, runner }: LoadedModel, sequence: Placed): Promise<number[][]> {
   const { blockBytes, blockTokens: B, storage } = plan.kv;
-  const rowBytes = plan.spec.headDim * (storage === "f16" ? 2 : 4);
+  const { headDim, numKvHeads } = plan.spec;
+  const rowBytes = headDim * { f32: 4, f16: 2, i8: 1 }[storage];
+  const scales = 2 * numKvHeads * B * rowBytes;
   const byPosition: number[][] = sequence.ids.map(() => []);
   for (const { slice, blocks } of layerBlocks(runner, sequence)) {
     const reads = blocks.map((block) => {
@@ -106,8 +108,10 @@ async function kvWords({ plan, runner }: LoadedModel, sequence: Placed): Promise
     const contents = await Promise.all(reads);
     for (const [position, list] of byPosition.entries()) {
       const block = contents[Math.floor(position / B)];
-      for (let plane = 0; plane < 2 * plan.spec.numKvHeads; plane++) {
-        list.push(...words(block, (plane * B + (position % B)) * rowBytes, rowBytes));
+      for (let plane = 0; plane < 2 * numKvHeads; plane++) {
+        const row = plane * B + (position % B);
+        list.push(...words(block, row * rowBytes, rowBytes));
+        if (storage === "i8") list.push(...words(block, scales + 4 * row, 4));
       }
     }
   }

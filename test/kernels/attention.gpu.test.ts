@@ -8,8 +8,8 @@ import { type AttentionBatch, attentionProbe, rangesOf } from "../../kernels/att
 import { attentionReduce } from "../../kernels/attention-reduce.ts";
 import { type AttentionRange, attentionWork } from "../../kernels/attention-work.ts";
 import { numberToF16 } from "../../kernels/half.ts";
-import type { BufferSlice, Dims } from "../../kernels/kernel.ts";
-import { type KvStorage, kvRowStart, kvStorages } from "../../kernels/kv-layout.ts";
+import { type BufferSlice, type Dims, shapeSizes } from "../../kernels/kernel.ts";
+import { type KvStorage, kvPoolRead, kvRowStart, kvStorages } from "../../kernels/kv-layout.ts";
 import { seededRandom } from "../../kernels/probe.ts";
 import type { Device } from "../../runtime/device.ts";
 import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
@@ -30,9 +30,10 @@ const sizes: readonly (readonly [KvStorage, number])[] =
   scale("attention", 0, 1) === 1
     ? kvStorages.flatMap((storage) => [32, 64, 80, 96, 128, 256].map((H) => [storage, H] as const))
     : project() === "swiftshader"
-      ? [["f16", 32] as const, ["f32", 80] as const]
+      ? [["f16", 32] as const, ["f32", 80] as const, ["i8", 32] as const]
       : [
           ["f16", 32],
+          ["i8", 80],
           ["f32", 64],
           ["f16", 80],
           ["f16", 128],
@@ -146,10 +147,7 @@ async function attend(
   const pool = inputs.kv_pool as Float32Array;
   const buffers: Record<string, BufferSlice> = {
     q: await memory.put("q", inputs.q),
-    kv_pool: await memory.put(
-      "kv_pool",
-      storage === "f16" ? Uint16Array.from(pool, numberToF16) : pool,
-    ),
+    kv_pool: await memory.put("kv_pool", stored(pool, storage, shape)),
     block_table: await memory.put("block_table", inputs.block_table),
     decode_tiles: await memory.put("decode_tiles", work.decodeTiles),
     decode_rows: await memory.put("decode_rows", work.decodeRows),
@@ -165,6 +163,12 @@ async function attend(
   const out = await memory.read(buffers.out);
   memory.free();
   return out;
+}
+
+function stored(pool: Float32Array, storage: KvStorage, dims: Dims): ArrayBufferView {
+  if (storage === "f16") return Uint16Array.from(pool, numberToF16);
+  const { packing, shape } = kvPoolRead(storage);
+  return packing?.pack(pool, ...shapeSizes(shape, dims)) ?? pool;
 }
 
 const floats = (words: Uint32Array) => new Float32Array(words.buffer);

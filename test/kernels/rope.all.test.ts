@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Dims } from "../../kernels/kernel.ts";
-import { kvBytes, kvStorages } from "../../kernels/kv-layout.ts";
+import { type KvStorage, kvRowBytes, kvStorages } from "../../kernels/kv-layout.ts";
 import { kvWrite, probeSlots } from "../../kernels/kv-write.ts";
 import { normal, seededRandom, uniform } from "../../kernels/probe.ts";
 import { rmsNorm } from "../../kernels/rms-norm.ts";
@@ -29,7 +29,7 @@ describe.each(kvStorages)("fused equals unfused, KV in %s", (storage) => {
   });
 });
 
-async function compare(sizes: Dims, storage: "f32" | "f16", qkNorm: boolean): Promise<void> {
+async function compare(sizes: Dims, storage: KvStorage, qkNorm: boolean): Promise<void> {
   const { T, N, K, B, H, R } = sizes as Record<string, number>;
   const dims: Dims = { ...sizes, C: 300, P: 4, qkv_heads: N + 2 * K, eps: 1e-5 };
   const random = seededRandom(T + H);
@@ -46,7 +46,7 @@ async function compare(sizes: Dims, storage: "f32" | "f16", qkNorm: boolean): Pr
   );
   const slot_mapping = await memory.put("slots", probeSlots({ T, P: 4, B }));
   const rope_table = await memory.put("table", probeTable(H, R, 300));
-  const poolBytes = 4 * 2 * K * B * H * kvBytes(storage);
+  const poolBytes = 4 * 2 * K * B * kvRowBytes(storage, H);
 
   const fused = {
     qkv: await memory.put("qkv", qkv),

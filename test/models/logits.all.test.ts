@@ -5,9 +5,11 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { KvStorage } from "../../kernels/kv-layout.ts";
 import type { Device } from "../../runtime/device.ts";
 import { openDevice, profiles } from "../harness/device.ts";
 import { project } from "../harness/project.ts";
+import { report, scale } from "../harness/soak.ts";
 import { loadTiny, logitsOf } from "./sequence-runner.ts";
 
 interface Fixture {
@@ -38,6 +40,19 @@ const fixtures = index.fixtures.filter(
   ({ folder }) => project() !== "swiftshader" || onSwiftshader.includes(folder),
 );
 
+/**
+ * int8 rounds by largest / 440 RMS, 5e-3 of a random row's deviation, f16 by 2e-4 of each value: so its
+ * error is 25 times that of f16, at most 0.008 RMS and 0.061 here. With a bit less, or cut instead of
+ * rounded, it is twice that.
+ */
+const tolerances = { ...index.tolerance, i8: { max: 0.1, rms: 0.012 } };
+
+/** On a GPU, whose pipelines take seconds, the gate runs one model with int8. */
+const storages = ({ folder }: Fixture): readonly KvStorage[] => {
+  const all = project() === "reference" || scale("logits", 0, 1) === 1;
+  return all || folder === "qwen3/f16" ? ["f32", "f16", "i8"] : ["f32", "f16"];
+};
+
 describe.each(profiles())("device profile %s", (profile) => {
   let device: Device;
   beforeAll(async () => {
@@ -48,9 +63,10 @@ describe.each(profiles())("device profile %s", (profile) => {
   test.each(fixtures.map((fixture) => [fixture.folder, fixture] as const))(
     "%s",
     async (_, fixture) => {
-      for (const kv of ["f32", "f16"] as const) {
+      for (const kv of storages(fixture)) {
         const { max, rms } = await difference(device, fixture, kv);
-        const tolerance = { rms: Number.POSITIVE_INFINITY, ...index.tolerance[kv] };
+        report("logits", { kv, max, rms });
+        const tolerance = { rms: Number.POSITIVE_INFINITY, ...tolerances[kv] };
         expect(max, `max with ${kv} KV`).toBeLessThanOrEqual(tolerance.max);
         expect(rms, `rms with ${kv} KV`).toBeLessThanOrEqual(tolerance.rms);
       }
@@ -59,7 +75,7 @@ describe.each(profiles())("device profile %s", (profile) => {
   );
 });
 
-async function difference(device: Device, fixture: Fixture, kv: "f32" | "f16") {
+async function difference(device: Device, fixture: Fixture, kv: KvStorage) {
   const runner = await loadTiny(device, root + fixture.folder, { kv });
   const bytes = readFileSync(root + fixture.logitsFile);
   const golden = new Float32Array(bytes.buffer.slice(bytes.byteOffset), 0, bytes.byteLength / 4);

@@ -22,10 +22,10 @@ const requests: GenerateRequest[] = LENGTHS.map((length, i) => ({
   ...(i % 6 === 1 && { topLogprobs: 3 }),
 }));
 
-export function batching({ main, wide, takesBack }: Subjects): void {
+export function batching({ main, other, otherKv, takesBack }: Subjects): void {
   test.each([
     ["f16", main],
-    ["f32", wide],
+    [otherKv, other],
   ])(
     "sixteen requests at once give what each gives alone, KV cache in %s",
     async (_, subject) => {

@@ -8,7 +8,7 @@ import { MAX_ROWS, type Step, type Subject, type Subjects } from "../subject.ts"
 
 const N = 3;
 
-export function several({ main, wide, takesBack }: Subjects): void {
+export function several({ main, other, otherKv, takesBack }: Subjects): void {
   const drawn = {
     ...{ maxTokens: 4, ignoreEos: true, temperature: 1.5, seed: 7 },
     ...{ repetitionPenalty: 1.2, topLogprobs: 2 },
@@ -18,9 +18,9 @@ export function several({ main, wide, takesBack }: Subjects): void {
   test.each([
     ["f16, with prefix cache", 100, main],
     ["f16, with prefix cache", 40, main],
-    ["f32, without", 40, wide],
-    ["f32, without", 33, wide],
-    ["f32, without", 1, wide],
+    [`${otherKv}, without`, 40, other],
+    [`${otherKv}, without`, 33, other],
+    [`${otherKv}, without`, 1, other],
   ])(
     "each is what a request alone gets, the prompt computed once: KV in %s, %i tokens",
     async (_, length, subject) => {
