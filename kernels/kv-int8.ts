@@ -7,8 +7,8 @@
  *             code = y · (127 / largest), to the nearest whole, halves to even
  *   value     scale · code
  *
- * A max is the same in any order. WGSL lets drivers divide differently, so one lane divides once, and
- * the others find the quotient in memory, where no compiler can fold it into their products.
+ * A max is the same in any order. WGSL lets a driver divide inexactly, so one lane divides once, and the
+ * others find the quotient in memory, where no compiler can fold it into their products.
  */
 import { type Packing, wgsl } from "./kernel.ts";
 
@@ -47,7 +47,7 @@ fn kv_quad(plane: u32, j: u32, d4: u32) -> vec4<f32> {
   return kv_scales[plane * ${tile}u + j] * codes;
 }`;
 
-/** Needs `kv_row`, params K, B and H, and a workgroup of `lanes`, each with the quads lane + i·lanes. */
+/** Needs `kv_row` and what it needs (kv-layout.ts). */
 export const int8StoreWgsl = (lanes: number): string => wgsl`
 var<workgroup> kv_quads: array<vec4<f32>, ${MAX_QUADS}>;
 var<workgroup> kv_maxima: array<f32, ${lanes}>;

@@ -88,9 +88,9 @@ export const kvPoolRead = (storage: KvStorage): Binding => ({ ...pool(storage, r
 export const kvPoolWrite = (storage: KvStorage): Binding => pool(storage, write);
 
 /**
- * For one tile of `tile` positions: `open_kv_tile(lane, table, kv_head, low, high)`, called by all lanes, then
- * `kv_quad(plane, j, d4)`, four dims of K (plane 0) or V of position j of the tile, low ≤ j < high.
- * Barriers must lie between the tile's last `kv_quad` and the next tile.
+ * Reading a tile of positions: `open_kv_tile(lane, table, kv_head, low, high)` by all lanes, then
+ * `kv_quad(plane, j, d4)`, four dims of K (plane 0) or V (1) of position j of the tile, low ≤ j < high.
+ * A barrier must lie between the last `kv_quad` of a tile and the next tile.
  * Needs `load_block_table`, overrides B, LANES and HEAD_QUADS, param K.
  */
 export const kvLoadWgsl = (storage: KvStorage, tile: number): string => wgsl`
@@ -111,8 +111,8 @@ fn open_kv_tile(lane: u32, table: u32, kv_head: u32, low: u32, high: u32) {
 }`;
 
 /**
- * For one row: `put_kv(slot, plane, kv_head, d4, v)` for each quad, by lane d4 mod `lanes`, then
- * `end_kv_row(slot, plane, kv_head, lane)` by all lanes of the workgroup, which writes one row at most.
+ * Writing the one row of a workgroup of `lanes`: `put_kv(slot, plane, kv_head, d4, v)` for each quad, by
+ * any lane, then `end_kv_row(slot, plane, kv_head, lane)` by all, so that a scale can be found.
  * Plane 0 is K, 1 is V; slot = block·B + offset. Needs params K, B and H.
  */
 export const kvStoreWgsl = (storage: KvStorage, lanes: number): string => wgsl`
