@@ -69,7 +69,8 @@ fn end_kv_row(slot: u32, plane: u32, kv_head: u32, lane: u32) {
   workgroupBarrier();
   if (lane == 0u) {
     var largest = 0.0;
-    for (var i = 0u; i < ${lanes}u; i++) { largest = max(largest, kv_maxima[i]); }
+    // From the lane, which is 0: Mesa unrolls a loop whose length it sees.
+    for (var i = lane; i < ${lanes}u; i++) { largest = max(largest, kv_maxima[i]); }
     let is_zero = largest < ${SMALLEST};
     kv_inverse = select(${LARGEST_CODE}.0 / max(largest, ${SMALLEST}), 0.0, is_zero);
     let scale = select(largest * ${INVERSE_CODE}, 0.0, is_zero);
