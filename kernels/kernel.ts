@@ -89,7 +89,10 @@ export interface BufferSlice {
   readonly sizeBytes: number;
 }
 
-/** One dispatch. Keep `buffers` the same object from step to step: bind groups are cached on it. */
+/**
+ * One dispatch. Keep `buffers` the same object from step to step, and `dims` while it holds the same
+ * numbers: bind groups and params are cached on them, so neither may be changed once it was given.
+ */
 export interface KernelCall {
   readonly kernel: Kernel;
   readonly buffers: Readonly<Record<string, BufferSlice>>;

@@ -76,18 +76,3 @@ fn main(${inputs}) {
 }
 `;
 }
-
-/** Words of the params struct as the shader expects them. */
-export function packParams(
-  kernel: Kernel,
-  dims: Record<string, number>,
-  out: DataView,
-  at: number,
-) {
-  let offset = at;
-  for (const [name, type] of Object.entries(kernel.params)) {
-    if (type === "f32") out.setFloat32(offset, dims[name], true);
-    else out.setUint32(offset, dims[name], true);
-    offset += 4;
-  }
-}

@@ -9,12 +9,19 @@ import { attentionPrefill } from "../kernels/attention-prefill.ts";
 import { attentionReduce } from "../kernels/attention-reduce.ts";
 import { attentionShapeDims } from "../kernels/attention-work.ts";
 import { embedding } from "../kernels/embedding.ts";
+import type { Dims } from "../kernels/kernel.ts";
 import { requireChunkedColumns } from "../kernels/matmul.ts";
 import { ropeKvWrite } from "../kernels/rope-kv-write.ts";
 import { rotaryDims } from "../kernels/rope-tables.ts";
 import { rowGather } from "../kernels/row-gather.ts";
 import { type DecoderSpec, layerGroups } from "./decoder.ts";
-import { GraphBuilder, type GraphNode, type InputNorm, type StepSizes } from "./graph.ts";
+import {
+  GraphBuilder,
+  type GraphNode,
+  type InputNorm,
+  keptWhileSame,
+  type StepSizes,
+} from "./graph.ts";
 import type { DecoderTensors } from "./tensors.ts";
 import { layerWeight, type Weight } from "./weights.ts";
 
@@ -30,12 +37,13 @@ export function decoderGraph(spec: DecoderSpec, tensors: DecoderTensors): GraphN
   checkDecoderShape(spec);
   const graph = new GraphBuilder(tensors.matmul);
   const groups = layerGroups(spec);
+  const work = groups.map(({ window }, group) => attentionDims(spec, tensors, group, window));
   graph.nextStage("embed");
   embed(graph, spec, tensors);
   for (const layer of spec.layers.keys()) {
     const group = groups.findIndex(({ layers }) => layers.includes(layer));
     graph.nextStage(`layer ${layer} attention`);
-    attention(graph, spec, tensors, layer, group);
+    attention(graph, spec, tensors, layer, group, work[group]);
     graph.nextStage(`layer ${layer} mlp`);
     mlp(graph, spec, tensors, layer);
   }
@@ -49,12 +57,8 @@ function embed(graph: GraphBuilder, { hiddenSize: D }: DecoderSpec, tensors: Dec
   const weight = tensors.weight("embedding");
   for (const { slice, format, firstRow, rows } of weight.shards) {
     const buffers = { token_ids, last_token, weight: slice, out: tensors.activation("hidden") };
-    graph.add(embedding(format), buffers, ({ T }) => ({
-      T,
-      D,
-      V: rows,
-      first_row: firstRow,
-    }));
+    const dims = keptWhileSame(({ T }) => ({ T, D, V: rows, first_row: firstRow }));
+    graph.add(embedding(format), buffers, dims);
   }
 }
 
@@ -64,9 +68,10 @@ function attention(
   tensors: DecoderTensors,
   layer: number,
   group: number,
+  work: (step: StepSizes) => AttentionDims,
 ): void {
   const { numHeads: N, numKvHeads: K, headDim: H, qkNorm, normEps: eps } = spec;
-  const { kvStorage, blockTokens: B, maxBlocks: M, positions, rope_table, partials } = tensors;
+  const { kvStorage, blockTokens: B, positions, rope_table, partials } = tensors;
   const { slot_mapping, block_table, decode_tiles, decode_rows, query_tiles } =
     tensors.group(group);
   const weight = (name: string) => tensors.weight(layerWeight(layer, name));
@@ -74,18 +79,7 @@ function attention(
   const q = tensors.activation("q");
   const out = tensors.activation("attended");
   const kv_pool = tensors.kvPool(layer);
-  const { rotary, window = 0 } = spec.layers[layer];
-  const R = rotary ? rotaryDims(spec.rope) : 0;
-  const shape = {
-    N,
-    K,
-    B,
-    H,
-    M,
-    window,
-    scale: 1 / Math.sqrt(H),
-    ...attentionShapeDims({ N, K, B, H }),
-  };
+  const R = spec.layers[layer].rotary ? rotaryDims(spec.rope) : 0;
 
   graph.matmul(
     weight("qkv"),
@@ -108,9 +102,8 @@ function attention(
       q,
       kv_pool,
     },
-    ({ T }) => ({ T, N, K, B, H, R, eps }),
+    keptWhileSame(({ T }) => ({ T, N, K, B, H, R, eps })),
   );
-  const work = (step: StepSizes) => ({ ...shape, ...step.attention[group], T: step.T });
   graph.add(
     attentionDecode(kvStorage),
     { q, kv_pool, block_table, decode_tiles, partials },
@@ -133,6 +126,27 @@ function attention(
       ...(spec.outputBias && { bias: weight("attention_out_bias").shards[0].slice }),
     },
   );
+}
+
+type AttentionDims = StepSizes["attention"][number] & Dims;
+
+/** Sizes of a step's attention in a group: its layers ask for them one after another. */
+function attentionDims(
+  { numHeads: N, numKvHeads: K, headDim: H }: DecoderSpec,
+  { blockTokens: B, maxBlocks: M }: DecoderTensors,
+  group: number,
+  window = 0,
+): (step: StepSizes) => AttentionDims {
+  const { J, Z } = attentionShapeDims({ N, K, B, H });
+  const scale = 1 / Math.sqrt(H);
+  let known: StepSizes | undefined;
+  let dims: AttentionDims;
+  return (step) => {
+    if (step === known) return dims;
+    known = step;
+    dims = { N, K, B, H, M, window, scale, J, Z, T: step.T, ...step.attention[group] };
+    return dims;
+  };
 }
 
 function mlp(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderTensors, layer: number): void {
@@ -170,7 +184,11 @@ function head(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderTensors): 
   const { hiddenSize: D, normEps: eps } = spec;
   const hidden = tensors.activation("sampled_hidden");
   const gather = { x: tensors.activation("hidden"), rows: tensors.sampled_rows, out: hidden };
-  graph.add(rowGather, gather, ({ T, R }) => (R === 0 ? undefined : { T, R, D }));
+  graph.add(
+    rowGather,
+    gather,
+    keptWhileSame(({ T, R }) => (R === 0 ? undefined : { T, R, D })),
+  );
   const norm = {
     weight: tensors.weight("final_norm").shards[0].slice,
     eps,

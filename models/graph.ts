@@ -68,7 +68,7 @@ export class GraphBuilder {
   }
 
   /**
-   * @param dims Gives undefined for a step that does not need the call.
+   * @param dims Gives undefined for a step that does not need the call; see `keptWhileSame`.
    * @param constants The kernel's `override` values; `dims` must hold the same.
    */
   add(
@@ -113,14 +113,14 @@ export class GraphBuilder {
       const out_stride = gated ? weight.rows / 2 : weight.rows;
       const sizes = { N, K: weight.columns, out_stride, out_offset: shard.firstRow };
       const own = variants.get(shard.format)!;
-      const emit = (step: StepSizes): KernelCall | undefined => {
+      const emit = keptWhileSame((step): KernelCall | undefined => {
         const T = step[rows];
         if (T === 0) return undefined;
         const { kernel, prologue } = variantFor(own, T);
         if (!fused || prologue === "none")
           return { kernel, buffers: unfused, dims: { T, ...sizes }, label };
         return { kernel, buffers: fused, dims: { T, ...sizes, eps: norm.eps }, label };
-      };
+      });
       const pipelines = own.map(({ kernel }) => ({ kernel, constants: {} }));
       this.nodes.push({ stage: this.#stage, pipelines, emit });
     }
@@ -145,11 +145,28 @@ export class GraphBuilder {
     D: number,
     rows: (step: StepSizes) => number,
   ): void {
-    this.add(rmsNorm, { x, weight, out }, (step) => {
+    const dims = keptWhileSame((step) => {
       const T = rows(step);
       return T === 0 ? undefined : { T, D, eps };
     });
+    this.add(rmsNorm, { x, weight, out }, dims);
   }
+}
+
+/**
+ * For what depends on the numbers of rows alone: the same object as long as they stay the same, as
+ * they do from one decode step to the next. Devices know an object again that they have seen.
+ */
+export function keptWhileSame<V>(make: (step: StepSizes) => V): (step: StepSizes) => V {
+  let T = -1;
+  let R = -1;
+  let made: V;
+  return (step) => {
+    if (step.T === T && step.R === R) return made;
+    made = make(step);
+    ({ T, R } = step);
+    return made;
+  };
 }
 
 /** One way to multiply up to so many rows. */

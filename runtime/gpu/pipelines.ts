@@ -7,7 +7,11 @@ import { WeftError } from "../errors.ts";
 export interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
-  readonly hasParams: boolean;
+  readonly kernel: Kernel;
+  /** Values of `kernel.constants`, in their order. */
+  readonly constants: readonly number[];
+  /** Fields of the params struct, in order: a word each. */
+  readonly params: readonly { readonly name: string; readonly isFloat: boolean }[];
 }
 
 /** Drivers compile on their own threads; more at once only costs memory (ORT#29557). */
@@ -16,7 +20,8 @@ const MAX_COMPILING = 4;
 export class PipelineCache {
   readonly #device: GPUDevice;
   readonly #options: SourceOptions;
-  readonly #ready = new Map<Kernel, Map<string, Pipeline>>();
+  /** By kernel: one for each choice of constants. */
+  readonly #ready = new Map<Kernel, Pipeline[]>();
 
   constructor(device: GPUDevice, options: SourceOptions = {}) {
     this.#device = device;
@@ -25,7 +30,7 @@ export class PipelineCache {
 
   /** @returns undefined when the pipeline was not prepared. */
   get(kernel: Kernel, constants: Readonly<Record<string, number>>): Pipeline | undefined {
-    return this.#ready.get(kernel)?.get(constantsKey(kernel, constants));
+    return this.#ready.get(kernel)?.find((pipeline) => serves(pipeline, kernel, constants));
   }
 
   /** @returns How many were compiled now. */
@@ -33,7 +38,7 @@ export class PipelineCache {
     const missing = new Map<string, PipelineSpec>();
     for (const spec of specs) {
       if (this.get(spec.kernel, spec.constants)) continue;
-      missing.set(`${spec.kernel.name} ${constantsKey(spec.kernel, spec.constants)}`, spec);
+      missing.set(`${spec.kernel.name} ${constantValues(spec.kernel, spec.constants)}`, spec);
     }
     const queue = [...missing.values()];
     const worker = async () => {
@@ -69,13 +74,18 @@ export class PipelineCache {
           constants: Object.fromEntries(kernel.constants.map((name) => [name, constants[name]])),
         },
       });
-      const byConstants = this.#ready.get(kernel) ?? new Map<string, Pipeline>();
-      byConstants.set(constantsKey(kernel, constants), {
+      const ready = this.#ready.get(kernel) ?? [];
+      this.#ready.set(kernel, ready);
+      ready.push({
         pipeline,
         layout,
-        hasParams: Object.keys(kernel.params).length > 0,
+        kernel,
+        constants: constantValues(kernel, constants),
+        params: Object.entries(kernel.params).map(([name, type]) => ({
+          name,
+          isFloat: type === "f32",
+        })),
       });
-      this.#ready.set(kernel, byConstants);
     } catch (cause) {
       const { messages } = await module.getCompilationInfo();
       const details = messages.map((m) => `${m.type} at line ${m.lineNum}: ${m.message}`);
@@ -90,9 +100,22 @@ export class PipelineCache {
   }
 }
 
-function constantsKey(kernel: Kernel, constants: Readonly<Record<string, number>>): string {
-  return kernel.constants.map((name) => constants[name]).join();
+/** Whether a call of the kernel with these dims, or constants, runs on the pipeline. */
+export function serves(
+  pipeline: Pipeline,
+  kernel: Kernel,
+  dims: Readonly<Record<string, number>>,
+): boolean {
+  if (pipeline.kernel !== kernel) return false;
+  const { constants } = pipeline;
+  for (let i = 0; i < constants.length; i++) {
+    if (dims[kernel.constants[i]] !== constants[i]) return false;
+  }
+  return true;
 }
+
+const constantValues = (kernel: Kernel, dims: Readonly<Record<string, number>>): number[] =>
+  kernel.constants.map((name) => dims[name]);
 
 function layoutEntries(kernel: Kernel, options: SourceOptions): GPUBindGroupLayoutEntry[] {
   const storage = Object.values(kernel.bindings).map(

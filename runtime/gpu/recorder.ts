@@ -1,16 +1,14 @@
 /**
- * Kernel calls to one command buffer: one compute pass, params in one uniform buffer that is
- * written once per submission, bind groups kept for as long as a call's `buffers` object lives.
+ * Kernel calls to one command buffer of one compute pass. Bind groups are kept for as long as a
+ * call's `buffers` object lives. Steps record the same calls in the same order, so what was made of
+ * the call at the same place is tried first: such a step costs little more than the GPU's own calls.
  */
-import type { Kernel, KernelCall } from "../../kernels/kernel.ts";
-import { FIRST_STORAGE_BINDING, packParams } from "../../kernels/source.ts";
+import type { Dims, KernelCall } from "../../kernels/kernel.ts";
+import { FIRST_STORAGE_BINDING } from "../../kernels/source.ts";
 import type { DeviceCounters } from "../device.ts";
-import type { Pipeline, PipelineCache } from "./pipelines.ts";
+import { ParamSlots, SLOT_BYTES } from "./param-slots.ts";
+import { type Pipeline, type PipelineCache, serves } from "./pipelines.ts";
 import type { SubmissionTimer } from "./submission-timer.ts";
-
-/** Dynamic uniform offsets are multiples of 256 on every adapter. */
-const SLOT_BYTES = 256;
-const SLOTS = 1024;
 
 export interface RecorderOptions {
   readonly counters: DeviceCounters;
@@ -21,14 +19,36 @@ export interface RecorderOptions {
   readonly byteCounts?: GPUBuffer;
 }
 
+/** A pipeline on some buffers. */
+interface Binding {
+  readonly pipeline: Pipeline;
+  readonly group: GPUBindGroup;
+}
+
+/** What a pipeline makes of dims. */
+interface Sizes {
+  readonly dims: Dims;
+  readonly grid: readonly [number, number, number];
+  readonly offsets: readonly number[];
+  /** Of the slots: another one made the offsets void. */
+  readonly filling: number;
+}
+
+interface Dispatch extends Binding, Sizes {
+  readonly call: KernelCall;
+}
+
 export class Recorder {
   readonly #device: GPUDevice;
   readonly #pipelines: PipelineCache;
   readonly #options: RecorderOptions;
-  readonly #uniforms: GPUBuffer;
-  readonly #params = new DataView(new ArrayBuffer(SLOTS * SLOT_BYTES));
-  readonly #slots = new Map<string, number>();
-  readonly #bindGroups = new WeakMap<object, Map<GPUComputePipeline, GPUBindGroup>>();
+  readonly #params: ParamSlots;
+  readonly #bindings = new WeakMap<object, readonly Binding[]>();
+  /** Layers share the dims of a step: another one may have had them just now. */
+  readonly #latest = new Map<Pipeline, Sizes>();
+  /** By place in a submission. */
+  readonly #dispatches: Dispatch[] = [];
+  #place = 0;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
 
@@ -36,27 +56,24 @@ export class Recorder {
     this.#device = device;
     this.#pipelines = pipelines;
     this.#options = options;
-    this.#uniforms = device.createBuffer({
-      label: "params",
-      size: SLOTS * SLOT_BYTES,
-      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-    });
+    this.#params = new ParamSlots(device);
   }
 
   dispatch(call: KernelCall): void {
-    const { kernel, dims } = call;
-    const pipeline = this.#pipelines.get(kernel, dims);
-    if (!pipeline) throw new Error(`${kernel.name} was recorded before it was prepared`);
-    const [x, y, z] = kernel.workgroups(dims);
-    if (x * y * z === 0) return;
-    if (this.#slots.size === SLOTS) this.submit();
-    const offsets = pipeline.hasParams ? [this.#paramSlot(kernel, dims) * SLOT_BYTES] : [];
+    let dispatch = this.#dispatches[this.#place];
+    if (dispatch?.call !== call || dispatch.filling !== this.#params.filling) {
+      dispatch = this.#prepare(call);
+      this.#dispatches[this.#place] = dispatch;
+    }
+    this.#place += 1;
+    const { pipeline, group, grid, offsets } = dispatch;
+    if (grid[0] * grid[1] * grid[2] === 0) return;
     this.#pass ??= this.encoder().beginComputePass({
       timestampWrites: this.#options.timer?.nextPass(),
     });
     this.#pass.setPipeline(pipeline.pipeline);
-    this.#pass.setBindGroup(0, this.#bindGroup(call, pipeline), offsets);
-    this.#pass.dispatchWorkgroups(x, y, z);
+    this.#pass.setBindGroup(0, group, offsets);
+    this.#pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
     this.#options.counters.dispatches += 1;
   }
 
@@ -71,37 +88,52 @@ export class Recorder {
   submit(): void {
     if (!this.#encoder) return;
     const commands = this.encoder().finish();
-    const bytes = this.#slots.size * SLOT_BYTES;
-    // Ordered on the queue after earlier submissions, so one buffer serves them all.
-    if (bytes > 0) this.#device.queue.writeBuffer(this.#uniforms, 0, this.#params.buffer, 0, bytes);
+    this.#options.counters.writtenBytes += this.#params.write();
     this.#device.queue.submit([commands]);
     this.#options.counters.submissions += 1;
-    this.#options.counters.writtenBytes += bytes;
     this.#encoder = undefined;
-    this.#slots.clear();
+    this.#place = 0;
   }
 
   destroy(): void {
-    this.#uniforms.destroy();
+    this.#params.buffer.destroy();
   }
 
-  /** Layers share most of their params, so equal ones share a slot. */
-  #paramSlot(kernel: Kernel, dims: Readonly<Record<string, number>>): number {
-    let key = "";
-    for (const name in kernel.params) key += `${kernel.params[name]}${dims[name]} `;
-    const known = this.#slots.get(key);
-    if (known !== undefined) return known;
-    const slot = this.#slots.size;
-    packParams(kernel, dims, this.#params, slot * SLOT_BYTES);
-    this.#slots.set(key, slot);
-    return slot;
+  #prepare(call: KernelCall): Dispatch {
+    const { pipeline, group } = this.#bind(call);
+    const { dims, grid, offsets, filling } = this.#size(pipeline, call.dims);
+    return { call, pipeline, group, dims, grid, offsets, filling };
   }
 
-  #bindGroup({ kernel, buffers }: KernelCall, pipeline: Pipeline): GPUBindGroup {
-    const groups = this.#bindGroups.get(buffers) ?? new Map<GPUComputePipeline, GPUBindGroup>();
-    this.#bindGroups.set(buffers, groups);
-    const known = groups.get(pipeline.pipeline);
-    if (known) return known;
+  #size(pipeline: Pipeline, dims: Dims): Sizes {
+    const latest = this.#latest.get(pipeline);
+    if (latest?.dims === dims && latest.filling === this.#params.filling) return latest;
+    if (this.#params.isFull) {
+      this.submit();
+      this.#params.clear();
+    }
+    const grid = pipeline.kernel.workgroups(dims);
+    const offsets = this.#params.offsets(pipeline, dims);
+    const sizes = { dims, grid, offsets, filling: this.#params.filling };
+    this.#latest.set(pipeline, sizes);
+    return sizes;
+  }
+
+  #bind({ kernel, buffers, dims }: KernelCall): Binding {
+    const bindings = this.#bindings.get(buffers) ?? [];
+    for (const known of bindings) if (serves(known.pipeline, kernel, dims)) return known;
+    const pipeline = this.#pipelines.get(kernel, dims);
+    if (!pipeline) throw new Error(`${kernel.name} was recorded before it was prepared`);
+    const group = this.#createBindGroup(pipeline, buffers);
+    const binding = { pipeline, group };
+    this.#bindings.set(buffers, [...bindings, binding]);
+    return binding;
+  }
+
+  #createBindGroup(
+    { kernel, layout, params }: Pipeline,
+    buffers: KernelCall["buffers"],
+  ): GPUBindGroup {
     const entries: GPUBindGroupEntry[] = Object.keys(kernel.bindings).map((name, i) => {
       const slice = buffers[name];
       if (!slice) throw new Error(`${kernel.name} was called without its binding ${name}`);
@@ -113,16 +145,11 @@ export class Recorder {
       const resource = { buffer: this.#options.byteCounts };
       entries.push({ binding: FIRST_STORAGE_BINDING + entries.length, resource });
     }
-    if (pipeline.hasParams) {
-      entries.unshift({ binding: 0, resource: { buffer: this.#uniforms, size: SLOT_BYTES } });
+    if (params.length > 0) {
+      const resource = { buffer: this.#params.buffer, size: SLOT_BYTES };
+      entries.unshift({ binding: 0, resource });
     }
-    const group = this.#device.createBindGroup({
-      label: kernel.name,
-      layout: pipeline.layout,
-      entries,
-    });
-    groups.set(pipeline.pipeline, group);
     this.#options.counters.bindGroups += 1;
-    return group;
+    return this.#device.createBindGroup({ label: kernel.name, layout, entries });
   }
 }
