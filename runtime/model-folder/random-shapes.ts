@@ -1,0 +1,56 @@
+/** config.json of published models by name, for `random:NAME`, and of one that runs anywhere in seconds. */
+
+type Config = Readonly<Record<string, unknown>>;
+
+const qwen3 = (
+  layers: number,
+  hidden: number,
+  heads: number,
+  ffn: number,
+  tied = true,
+): Config => ({
+  model_type: "qwen3",
+  num_hidden_layers: layers,
+  hidden_size: hidden,
+  num_attention_heads: heads,
+  num_key_value_heads: 8,
+  head_dim: 128,
+  intermediate_size: ffn,
+  vocab_size: 151_936,
+  max_position_embeddings: 40_960,
+  rms_norm_eps: 1e-6,
+  rope_theta: 1e6,
+  tie_word_embeddings: tied,
+});
+
+const llama32 = (layers: number, hidden: number, heads: number): Config => ({
+  model_type: "llama",
+  num_hidden_layers: layers,
+  hidden_size: hidden,
+  num_attention_heads: heads,
+  num_key_value_heads: 8,
+  head_dim: hidden === 2048 ? 64 : 128,
+  intermediate_size: 8192,
+  vocab_size: 128_256,
+  max_position_embeddings: 131_072,
+  rms_norm_eps: 1e-5,
+  rope_theta: 5e5,
+  tie_word_embeddings: true,
+});
+
+export const randomShapes: Readonly<Record<string, Config>> = {
+  // As deep as Qwen3-0.6B: what the host does per step is the same.
+  tiny: {
+    ...qwen3(28, 64, 4, 128),
+    num_key_value_heads: 2,
+    head_dim: 32,
+    vocab_size: 256,
+    max_position_embeddings: 4096,
+  },
+  "qwen3-0.6b": qwen3(28, 1024, 16, 3072),
+  "qwen3-1.7b": qwen3(28, 2048, 16, 6144),
+  "qwen3-4b": qwen3(36, 2560, 32, 9728),
+  "qwen3-8b": qwen3(36, 4096, 32, 12_288, false),
+  "llama3.2-1b": llama32(16, 2048, 32),
+  "llama3.2-3b": llama32(28, 3072, 24),
+};
