@@ -5,7 +5,16 @@
  * Weights decode exactly, to the f32 that upstream's definition gives. So a quantised matrix computes
  * the very bits of the f32 matrix that it decodes to, in every kernel shape.
  */
-export type WeightFormatName = "f32" | "f16" | "bf16" | "q8_0" | "q4_0" | "q4_k" | "q5_k" | "q6_k";
+export type WeightFormatName =
+  | ("f32" | "f16" | "bf16")
+  | ("q8_0" | "q4_0" | "q4_k" | "q5_k" | "q6_k")
+  | AffineFormatName
+  | ZeroPointFormatName;
+
+/** Columns that share a scale in formats/int4-group.ts. */
+export type GroupSize = 32 | 64 | 128;
+export type AffineFormatName = `affine4_${"f16" | "bf16"}_g${GroupSize}`;
+export type ZeroPointFormatName = `zeropoint4_${"f16" | "bf16"}_g${GroupSize}`;
 
 /** Fields of a row's chunks: `words` u32 for every `chunks` chunks. */
 export interface Plane {

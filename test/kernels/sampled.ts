@@ -6,9 +6,12 @@ import type { DeviceInfo } from "../../runtime/device.ts";
 import { project } from "../harness/project.ts";
 import { scale } from "../harness/soak.ts";
 
-/** Each format with each shape, and each shape with each prologue and kind of epilogue. */
+/**
+ * Each format with each shape, those of 4-bit groups with one; each shape with each prologue and kind
+ * of epilogue.
+ */
 const ON_LAVAPIPE =
-  /(gemv|small_m|tile)\[\w+\]\.store$|(gemv|small_m|tile)\[bf16\]\.(residual|bias_gelu_tanh)$|gemv_subgroup\d+\[(q6_k\]\.store|bf16,norm\]\.silu|f16\]\.bias_residual|q4_0\]\.silu)$|(gemv|small_m)\[bf16,norm\]\.(store|silu)$/;
+  /(gemv|small_m|tile)\[(b?f\w+|q\w+)\]\.store$|(gemv\[affine4_bf16_g64|small_m\[zeropoint4_f16_g128|tile\[affine4_f16_g32)\]\.store$|(gemv|small_m|tile)\[bf16\]\.(residual|bias_gelu_tanh)$|gemv_subgroup\d+\[(q6_k\]\.store|bf16,norm\]\.silu|f16\]\.bias_residual|q4_0\]\.silu)$|(gemv|small_m)\[bf16,norm\]\.(store|silu)$/;
 /** Each format, shape, prologue and epilogue. */
 const ON_SWIFTSHADER =
   /gemv\[(f32\]\.store|bf16\]\.bias_gelu_tanh|f16,norm\]\.bias_store|q5_k\]\.store)$|small_m\[(f16\]\.bias_residual|f32,norm\]\.bias_silu|q4_k\]\.store)$|tile\[(bf16\]\.silu|f16\]\.residual|q6_k\]\.store)$/;
