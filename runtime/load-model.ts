@@ -19,7 +19,9 @@ import { parseJsonFile } from "./model-folder/strict-json.ts";
 import { ModelRunner } from "./model-runner.ts";
 import { type PlacedWeight, placedBytes, placeWeights, type Quant } from "./placed-weight.ts";
 import { type KernelChoice, selectKernels } from "./select-kernels.ts";
+import { Int4Checkpoint } from "./weights/int4-checkpoint.ts";
 import { openCheckpoint } from "./weights/open-checkpoint.ts";
+import { readQuantisation } from "./weights/quantisation-config.ts";
 import type { LoadProgress } from "./weights/stream.ts";
 
 /** Without a budget the KV cache gets room for this much, and no more bytes than that. */
@@ -71,7 +73,9 @@ export async function planModel(
   );
   const spec = readDecoderSpec(config as RawConfig);
   checkDecoderShape(spec);
-  const checkpoint = await openCheckpoint(folder, options.signal);
+  const quantisation = readQuantisation(config as RawConfig);
+  const files = await openCheckpoint(folder, options.signal);
+  const checkpoint = quantisation ? new Int4Checkpoint(files, quantisation) : files;
   try {
     const weights = placeWeights(decoderWeights(spec), checkpoint, options.quant);
     for (const weight of weights) {

@@ -25,14 +25,26 @@ export interface Piece {
   readonly bytes: Bytes;
 }
 
+export type Pieces = AsyncGenerator<Piece, void, undefined>;
+
+/** Where bytes lie in a file. */
+export type FileSpan = Pick<WeightTensor, "source" | "offset" | "byteLength">;
+
 /**
  * Pieces in order, each of `pieceBytes` but for the last. Leaving the loop early cancels the read ahead.
+ * A tensor that the file does not hold as it is makes its own, of whole rows.
  * @throws {WeftError} what `ByteSource.read` throws.
  */
-export async function* streamTensor(
-  tensor: Pick<WeightTensor, "source" | "offset" | "byteLength">,
+export const streamTensor = (
+  tensor: FileSpan & Pick<WeightTensor, "pieces">,
+  options: StreamOptions = {},
+): Pieces => tensor.pieces?.(options) ?? streamSpan(tensor, options);
+
+/** As `streamTensor`, whatever the bytes are. */
+export async function* streamSpan(
+  tensor: FileSpan,
   { from = 0, to = tensor.byteLength, pieceBytes = PIECE_BYTES, signal, meter }: StreamOptions = {},
-): AsyncGenerator<Piece, void, undefined> {
+): Pieces {
   const { source } = tensor;
   const left = new AbortController();
   const either = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
