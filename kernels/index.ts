@@ -55,7 +55,9 @@ export { type WeightFormatName, weightFormats } from "./weight-format.ts";
  * Formats of 4-bit groups differ in a divisor and in how scales decode: each divisor and each way is
  * here once. Pipelines are slow to build, and these stand for all.
  */
-const formats = (Object.keys(weightFormats) as WeightFormatName[]).filter(
+export const listedFormats: readonly WeightFormatName[] = (
+  Object.keys(weightFormats) as WeightFormatName[]
+).filter(
   (name) =>
     !/^(affine|zeropoint)4/.test(name) ||
     /^(affine4_(f16_g32|bf16_g64)|zeropoint4_f16_g128)$/.test(name),
@@ -67,7 +69,7 @@ const epilogues: readonly Epilogue[] = [false, true].flatMap((bias) =>
 );
 
 /** All but a norm before a residual add, which no model has. */
-export const matmulKernels: readonly Kernel[] = formats.flatMap((format) =>
+export const matmulKernels: readonly Kernel[] = listedFormats.flatMap((format) =>
   Object.values(matmulShapes).flatMap(({ name: shape, prologues }) =>
     prologues.flatMap((prologue) =>
       epilogues
@@ -98,8 +100,8 @@ export const samplingKernels: readonly Kernel[] = [
 ];
 
 export const allKernels: readonly Kernel[] = [
-  ...formats.map(embedding),
-  ...formats.map(repack),
+  ...listedFormats.map(embedding),
+  ...listedFormats.map(repack),
   rmsNorm,
   gatedActivation("silu"),
   gatedActivation("gelu_tanh"),

@@ -1,7 +1,7 @@
 /** Which kernels are measured at which sizes, and their pipelines. */
 
 import { type Device, WeftError } from "../../index.ts";
-import { type Kernel, type WeightFormatName, weightFormats } from "../../kernels/index.ts";
+import { type Kernel, listedFormats, type WeightFormatName } from "../../kernels/index.ts";
 import { casesOf, SHARED_ROLE } from "./cases.ts";
 import type { LabCase } from "./lab-case.ts";
 import type { ModelShape } from "./model-shapes.ts";
@@ -39,12 +39,13 @@ const USUAL = ["bf16", "f16", "q4_0"];
 /** Of the tiny shape, where other libraries stand beside ours: they have f32 alone. */
 const FEW = ["f32", "f16", "q4_0"];
 
-function formatsFor(quick: boolean, modelIndex: number, role: string): WeightFormatName[] {
-  const names = Object.keys(weightFormats) as WeightFormatName[];
-  if (modelIndex > 0) return names.filter((name) => USUAL.includes(name));
-  if (!quick) return names;
+function formatsFor(quick: boolean, modelIndex: number, role: string): readonly WeightFormatName[] {
+  if (modelIndex > 0) return listedFormats.filter((name) => USUAL.includes(name));
+  if (!quick) return listedFormats;
   // Each pipeline takes a software driver a second.
-  return names.filter((name) => (role === SHARED_ROLE ? FEW.includes(name) : name === "f16"));
+  return listedFormats.filter((name) =>
+    role === SHARED_ROLE ? FEW.includes(name) : name === "f16",
+  );
 }
 
 interface CompileOptions {

@@ -27,6 +27,8 @@ import {
 
 /** Blocks that are made at a time: host memory beside the pieces of the file. */
 export const STRIPE_BYTES = 64 * 1024 * 1024;
+/** Words of a row that are put at a time, so that what was read stays in a cache. */
+const TILE = 64;
 /** Which nibble of its word row i of eight is in. */
 const AWQ_NIBBLES = [0, 4, 1, 5, 2, 6, 3, 7];
 const GPTQ_NIBBLES = [0, 1, 2, 3, 4, 5, 6, 7];
@@ -142,9 +144,12 @@ function putGptq(
 ): void {
   const places = wordPlaces(matrix, column, words.length / matrix.rows);
   const perRow = rowWords(matrix);
-  for (let i = 0; i < rows; i++) {
-    for (let line = 0; line < places.length; line++) {
-      blocks[i * perRow + places[line]] = words[line * matrix.rows + first + i];
+  for (let tile = 0; tile < places.length; tile += TILE) {
+    const end = Math.min(tile + TILE, places.length);
+    for (let i = 0; i < rows; i++) {
+      for (let line = tile; line < end; line++) {
+        blocks[i * perRow + places[line]] = words[line * matrix.rows + first + i];
+      }
     }
   }
 }
@@ -161,13 +166,15 @@ function putAwq(
   const places = wordPlaces(matrix, column, words.length / matrix.rows);
   const perRow = rowWords(matrix);
   const square = new Uint32Array(8);
-  for (let octet = 0; octet < rows / 8; octet++) {
-    for (let place = 0; place < places.length; place++) {
-      const from = place * 8 * perLine + first / 8 + octet;
-      for (let line = 0; line < 8; line++) square[line] = words[from + line * perLine];
-      transposeNibbles(square);
-      for (let i = 0; i < 8; i++) {
-        blocks[(8 * octet + i) * perRow + places[place]] = square[AWQ_NIBBLES[i]];
+  for (let tile = 0; tile < places.length; tile += TILE) {
+    const end = Math.min(tile + TILE, places.length);
+    for (let octet = 0; octet < rows / 8; octet++) {
+      for (let place = tile; place < end; place++) {
+        const from = place * 8 * perLine + first / 8 + octet;
+        for (let line = 0; line < 8; line++) square[line] = words[from + line * perLine];
+        transposeNibbles(square);
+        const to = 8 * octet * perRow + places[place];
+        for (let i = 0; i < 8; i++) blocks[to + i * perRow] = square[AWQ_NIBBLES[i]];
       }
     }
   }
@@ -185,19 +192,17 @@ function wordPlaces(matrix: TransposedMatrix, column: number, count: number): Ui
 
 /** Nibble j of word i becomes nibble i of word j: halves, quarters and eighths change places. */
 function transposeNibbles(square: Uint32Array): void {
-  for (const [step, mask] of SWAPS) {
-    const shift = 4 * step;
-    for (let i = 0; i < 8; i++) {
-      if ((i & step) !== 0) continue;
-      const moved = ((square[i] >>> shift) ^ square[i + step]) & mask;
-      square[i + step] ^= moved;
-      square[i] ^= moved << shift;
-    }
-  }
+  swapNibbles(square, 4, 0x0000ffff);
+  swapNibbles(square, 2, 0x00ff00ff);
+  swapNibbles(square, 1, 0x0f0f0f0f);
 }
 
-const SWAPS = [
-  [4, 0x0000ffff],
-  [2, 0x00ff00ff],
-  [1, 0x0f0f0f0f],
-] as const;
+/** The high parts of a word with the low parts of the word `step` further on. */
+function swapNibbles(square: Uint32Array, step: number, mask: number): void {
+  for (let pair = 0; pair < 4; pair++) {
+    const low = 2 * pair - (pair % step);
+    const moved = ((square[low] >>> (4 * step)) ^ square[low + step]) & mask;
+    square[low + step] ^= moved;
+    square[low] ^= moved << (4 * step);
+  }
+}
