@@ -86,13 +86,13 @@ export class Recorder {
   }
 
   submit(): void {
+    this.#place = 0;
     if (!this.#encoder) return;
     const commands = this.encoder().finish();
     this.#options.counters.writtenBytes += this.#params.write();
     this.#device.queue.submit([commands]);
     this.#options.counters.submissions += 1;
     this.#encoder = undefined;
-    this.#place = 0;
   }
 
   destroy(): void {
@@ -113,7 +113,8 @@ export class Recorder {
       this.#params.clear();
     }
     const grid = pipeline.kernel.workgroups(dims);
-    const offsets = this.#params.offsets(pipeline, dims);
+    // A grid of nothing is never dispatched, so it needs no params.
+    const offsets = grid.includes(0) ? [] : this.#params.offsets(pipeline, dims);
     const sizes = { dims, grid, offsets, filling: this.#params.filling };
     this.#latest.set(pipeline, sizes);
     return sizes;

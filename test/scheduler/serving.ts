@@ -468,7 +468,9 @@ export class Serving {
 
   #familyOf({ request }: Progress): number {
     const { id, forkOf } = request;
-    return forkOf === undefined ? id : this.#familyOf(this.progress.get(forkOf)!);
+    // A parent that was refused, for its length say, is nobody's.
+    const parent = forkOf === undefined ? undefined : this.progress.get(forkOf);
+    return parent ? this.#familyOf(parent) : id;
   }
 
   #checkShared(...[a, b]: { progress: Progress; index: number }[]): void {
