@@ -7,7 +7,7 @@ import { WeftError, type WeftErrorCode } from "../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
 import type { WeightDtype } from "./dtype.ts";
 import type { RowOrder } from "./row-order.ts";
-import type { Pieces, StreamOptions } from "./stream.ts";
+import type { TensorSpan } from "./stream.ts";
 
 /** Where one tensor lies. Nothing here says that the engine can compute with its dtype. */
 export interface TensorEntry {
@@ -24,12 +24,10 @@ export interface TensorEntry {
 }
 
 /** A tensor that the engine can compute with. */
-export interface WeightTensor extends Omit<TensorEntry, "dtype"> {
+export interface WeightTensor extends Omit<TensorEntry, "dtype">, TensorSpan {
   readonly dtype: WeightDtype;
   /** How the file orders the rows, where that is not Hugging Face's order. */
   readonly rowOrder?: RowOrder;
-  /** Makes the tensor's bytes, where the file has them in another form (see stream.ts). */
-  readonly pieces?: (options: StreamOptions) => Pieces;
 }
 
 export interface Checkpoint {

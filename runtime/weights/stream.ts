@@ -2,9 +2,8 @@
  * A tensor's bytes in pieces, one piece ahead of the consumer. Owns the memory bound of loading: two
  * pieces at a time, whatever the size of the tensor.
  */
-import type { Bytes } from "./byte-source.ts";
-import type { WeightTensor } from "./checkpoint.ts";
-import { storedBytes, toFloat32 } from "./dtype.ts";
+import type { ByteSource, Bytes } from "./byte-source.ts";
+import { storedBytes, toFloat32, type WeightDtype } from "./dtype.ts";
 
 /** A multiple of every element size, so no element is cut in two. */
 export const PIECE_BYTES = 8 * 1024 * 1024;
@@ -28,17 +27,26 @@ export interface Piece {
 export type Pieces = AsyncGenerator<Piece, void, undefined>;
 
 /** Where bytes lie in a file. */
-export type FileSpan = Pick<WeightTensor, "source" | "offset" | "byteLength">;
+export interface FileSpan {
+  readonly source: ByteSource;
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+export interface TensorSpan extends FileSpan {
+  /**
+   * Makes the tensor's bytes, where the file has them in another form: pieces of whole rows, all from
+   * the first to the last.
+   */
+  readonly pieces?: (options: Omit<StreamOptions, "from" | "to">) => Pieces;
+}
 
 /**
  * Pieces in order, each of `pieceBytes` but for the last. Leaving the loop early cancels the read ahead.
- * A tensor that the file does not hold as it is makes its own, of whole rows.
  * @throws {WeftError} what `ByteSource.read` throws.
  */
-export const streamTensor = (
-  tensor: FileSpan & Pick<WeightTensor, "pieces">,
-  options: StreamOptions = {},
-): Pieces => tensor.pieces?.(options) ?? streamSpan(tensor, options);
+export const streamTensor = (tensor: TensorSpan, options: StreamOptions = {}): Pieces =>
+  tensor.pieces?.(options) ?? streamSpan(tensor, options);
 
 /** As `streamTensor`, whatever the bytes are. */
 export async function* streamSpan(
@@ -71,7 +79,7 @@ export async function* streamSpan(
 
 /** A whole tensor as float32, for small ones: norm weights and biases. */
 export async function readFloat32(
-  tensor: WeightTensor,
+  tensor: TensorSpan & { readonly dtype: WeightDtype },
   options: Omit<StreamOptions, "from" | "to"> = {},
 ): Promise<Float32Array<ArrayBuffer>> {
   const elementBytes = storedBytes(tensor.dtype, 1);

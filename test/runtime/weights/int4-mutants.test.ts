@@ -12,7 +12,9 @@ import { readQuantisation } from "../../../runtime/weights/quantisation-config.t
 import { streamTensor } from "../../../runtime/weights/stream.ts";
 import { report, scale } from "../../harness/soak.ts";
 import { folderOf } from "../int4-model.ts";
+import { generator, type Random } from "./random.ts";
 import { assemble } from "./safetensors-file.ts";
+import { watched } from "./watched-source.ts";
 
 const fixtures = new URL("../../fixtures/int4/", import.meta.url);
 const file = (name: string) => Uint8Array.from(readFileSync(new URL(name, fixtures)));
@@ -41,7 +43,7 @@ test("mutants give blocks of the promised size or a typed error", async () => {
     const reads: number[] = [];
     const started = performance.now();
     try {
-      const made = await load(config, watched(folderOf({}, bytes), reads), random(3) > 0);
+      const made = await load(config, watchedFolder(folderOf({}, bytes), reads), random(3) > 0);
       // A block's head has two bytes for a zero point of half a byte; f32 weights have eight for one.
       expect(made).toBeLessThanOrEqual(9 * bytes.length);
       read++;
@@ -84,34 +86,10 @@ async function load(config: string, folder: ModelFolder, isShapeKnown: boolean):
 }
 
 /** Notes the length of every read. */
-function watched(folder: ModelFolder, reads: number[]): ModelFolder {
-  return {
-    ...folder,
-    async open(name, signal) {
-      const source = await folder.open(name, signal);
-      return {
-        ...source,
-        read(offset, length, signal) {
-          reads.push(length);
-          return source.read(offset, length, signal);
-        },
-      };
-    },
-  };
-}
-
-type Random = (below: number) => number;
-
-/** mulberry32 */
-function generator(seed: number): Random {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
+const watchedFolder = (folder: ModelFolder, reads: number[]): ModelFolder => ({
+  ...folder,
+  open: async (name, signal) => watched(await folder.open(name, signal), reads),
+});
 
 const NUMBERS = ["-1", "0", "1", "1.5", "1e400", "8", "16", "32", "64", "128", "256", "null", "[]"];
 const HUGE = ["4294967296", "9007199254740991"];
