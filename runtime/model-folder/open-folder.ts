@@ -1,6 +1,7 @@
 /**
- * From what the user gives as `model` to a folder: http(s) URL, `hf:org/name`, a local path where
- * the runtime has a file system, or a GGUF file as a Blob. A name that ends in `.gguf` is such a file.
+ * From what the user gives as `model` to a folder: http(s) URL, `hf:org/name`, `random:SHAPE`, a
+ * local path where the runtime has a file system, or a GGUF file as a Blob. A name that ends in
+ * `.gguf` is such a file.
  */
 import { WeftError } from "../errors.ts";
 import { blobSource } from "../weights/byte-source.ts";
@@ -8,6 +9,8 @@ import { openHttp } from "../weights/http-source.ts";
 import { ggufFolder } from "./gguf-folder.ts";
 import { httpFolder } from "./http-folder.ts";
 import type { ModelFolder } from "./model-folder.ts";
+import { randomFolder } from "./random-folder.ts";
+import { randomShapes } from "./random-shapes.ts";
 
 /** What the door of the runtime brings in; a browser has none. */
 export type OpenLocalFolder = (path: string) => ModelFolder;
@@ -19,12 +22,21 @@ export function openModelFolder(model: string | Blob, openLocal?: OpenLocalFolde
     if (!URL.canParse(model)) throw badLocation(model, "is no valid URL");
     return /\.gguf$/i.test(new URL(model).pathname) ? httpModel(model) : httpFolder(model);
   }
+  if (model.startsWith("random:")) return randomModel(model);
   if (model.startsWith("hf:")) return httpFolder(huggingFaceUrl(model));
   // A drive letter is one character; a scheme has more.
   if (/^[a-z][a-z0-9+.-]+:/i.test(model)) throw badLocation(model, "has an unknown scheme");
   if (model === "") throw badLocation(model, "is empty");
   if (!openLocal) throw badLocation(model, "is a local path, and this runtime has no file system");
   return openLocal(model);
+}
+
+/** Weights of noise in a known shape: for speed without a download. */
+function randomModel(model: string): ModelFolder {
+  const config = randomShapes[model.slice("random:".length)];
+  if (config) return randomFolder(config, model);
+  const known = Object.keys(randomShapes).join(", ");
+  throw badLocation(model, `names no shape known here; there are ${known}`);
 }
 
 function blobModel(blob: Blob): ModelFolder {

@@ -1,0 +1,37 @@
+// Models of random weights: the tensors that the loader asks for, and the same bytes however they are read.
+
+import { expect, test } from "vitest";
+import { planModel } from "../../../runtime/load-model.ts";
+import { openModelFolder } from "../../../runtime/model-folder/open-folder.ts";
+import { randomShapes } from "../../../runtime/model-folder/random-shapes.ts";
+import { ReferenceDevice } from "../../../runtime/reference/device.ts";
+
+test.each(Object.keys(randomShapes))("random:%s has every tensor of its shape", async (shape) => {
+  const plan = await planModel(new ReferenceDevice(), openModelFolder(`random:${shape}`));
+  const bytes = plan.weights.flatMap(({ runs }) => runs.map(({ format }) => format));
+  expect(new Set(bytes)).toEqual(new Set(["f16", "f32"]));
+  await plan.close();
+});
+
+test("qwen3-0.6b has as many weights as the published model", async () => {
+  const plan = await planModel(new ReferenceDevice(), openModelFolder("random:qwen3-0.6b"));
+  const count = plan.weights.reduce((sum, { spec }) => sum + spec.rows * spec.columns, 0);
+  expect(count).toBe(596_049_920);
+  await plan.close();
+});
+
+test("a piece read alone has the bytes that it has in a longer one", async () => {
+  const file = await openModelFolder("random:tiny").open("model.safetensors");
+  const all = await file.read(0, file.sizeBytes);
+  const at = file.sizeBytes - 1_100_001;
+  const piece = await file.read(at, 1_050_000);
+  expect(Buffer.compare(piece, all.subarray(at, at + 1_050_000))).toBe(0);
+  const halves = new Uint16Array(all.slice(-4096).buffer);
+  expect(halves.every((half) => ((half >> 10) & 31) !== 31 && half !== 0)).toBe(true);
+});
+
+test("a shape that is not known is refused with those that are", () => {
+  expect(() => openModelFolder("random:gpt-5")).toThrow(
+    /names no shape known here; there are tiny, /,
+  );
+});
