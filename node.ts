@@ -79,13 +79,14 @@ function resolveModel<M>(model: M): M | string {
 /** Dawn's `navigator.gpu`, for other libraries that look for one. @throws {WeftError} `no_adapter`. */
 export const dawnGpu = (): Promise<unknown> => loadDawn();
 
+/** `WEFT_DAWN` holds Dawn's own switches, as `name=value` with spaces between. */
 async function loadDawn(): Promise<unknown> {
   if (dawn) return dawn;
   try {
     const { create, globals } = await import("webgpu");
     Object.assign(globalThis, globals);
     paceDawn(globals);
-    dawn = create([]);
+    dawn = create(process.env.WEFT_DAWN?.split(/\s+/).filter(Boolean) ?? []);
     return dawn;
   } catch (cause) {
     throw new WeftError(
