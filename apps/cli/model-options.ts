@@ -35,7 +35,10 @@ export const deviceOptions = {
 
 export const modelOptions = {
   model: withLater(
-    text("M", "a folder, a .gguf file, an http(s) URL of either, hf:org/name, random:SHAPE, or demo"),
+    text(
+      "M",
+      "a folder, a .gguf file, an http(s) URL of either, hf:org/name, random:SHAPE, or demo",
+    ),
     /^demo-moe$/,
     "use --model demo",
   ),
