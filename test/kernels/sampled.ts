@@ -7,8 +7,8 @@ import { project } from "../harness/project.ts";
 import { scale } from "../harness/soak.ts";
 
 /**
- * Each format with each shape, those of 4-bit groups with one; each shape with each prologue and kind
- * of epilogue.
+ * Four formats with each shape, the others with one; each shape with each prologue and kind of
+ * epilogue.
  */
 const ON_LAVAPIPE =
   /(gemv|small_m|tile)\[(b?f\w+|q4_k)\]\.store$|(gemv\[(affine4_bf16_g64|q5_k|q8_0)|small_m\[(zeropoint4_f16_g128|q4_0)|tile\[(affine4_f16_g32|q6_k))\]\.store$|(gemv|small_m|tile)\[bf16\]\.(residual|bias_gelu_tanh)$|gemv_subgroup\d+\[(q6_k\]\.store|bf16,norm\]\.silu|f16\]\.bias_residual|q4_0\]\.silu)$|(gemv|small_m)\[bf16,norm\]\.(store|silu)$/;
