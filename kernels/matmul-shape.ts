@@ -14,7 +14,10 @@ export interface MatmulWeights {
  * the format, `finish` of the epilogue, and says where the format finds its fields.
  */
 export interface MatmulShape {
-  readonly name: "gemv" | `gemv_subgroup${SubgroupSize}` | "small_m" | "tile";
+  readonly name:
+    | ("gemv" | "small_m" | "tile")
+    | `gemv_subgroup${SubgroupSize}`
+    | `${"gemv" | "tile"}_broadcast${4 | 8}`;
   readonly maxRows: number;
   /** Rows of x that one workgroup multiplies. */
   readonly rowsPerGroup: number;

@@ -13,6 +13,7 @@ import {
 } from "./epilogue.ts";
 import { KernelError } from "./errors.ts";
 import { ceilDiv, defineKernel, type Kernel, type Probe, read } from "./kernel.ts";
+import { broadcastShapes } from "./matmul-broadcast.ts";
 import { matvecShape, smallMShape } from "./matmul-few-rows.ts";
 import type { MatmulShape, MatmulWeights } from "./matmul-shape.ts";
 import { subgroupMatvecShape } from "./matmul-subgroup.ts";
@@ -37,6 +38,7 @@ export const matmulShapes = {
   gemv_subgroup64: subgroupMatvecShape(64),
   small_m: smallMShape,
   tile: tileShape,
+  ...broadcastShapes,
 } as const satisfies Record<MatmulShape["name"], MatmulShape>;
 
 export interface MatmulVariant {
@@ -156,7 +158,7 @@ function matmulProbes(
   prologue: Prologue,
   { bias, tail }: Epilogue,
 ): Probe[] {
-  const T = Math.min(shape.maxRows, shape.name === "tile" ? 33 : 5);
+  const T = Math.min(shape.maxRows, shape.maxRows > 16 ? 33 : 5);
   /** Whole blocks of the format. */
   const columns = (K: number) => ceilDiv(K, format.block.weights) * format.block.weights;
   return [

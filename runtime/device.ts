@@ -22,6 +22,8 @@ export interface DeviceInfo {
   readonly limits: DeviceLimits;
   /** Lanes of every subgroup; undefined without subgroups, or where the driver varies the size. */
   readonly subgroupSize?: number;
+  /** The processor plays GPU (llvmpipe, SwiftShader): other kernels are fast there. */
+  readonly software?: boolean;
 }
 
 export interface DeviceLimits {

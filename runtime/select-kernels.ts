@@ -9,7 +9,7 @@ import { normal, seededRandom, uniform } from "../kernels/probe.ts";
 import { rmsNorm } from "../kernels/rms-norm.ts";
 import type { WeightFormatName } from "../kernels/weight-format.ts";
 import type { MatmulChoice, MatmulChoices } from "../models/graph.ts";
-import { bytesToFloats, type Device } from "./device.ts";
+import { bytesToFloats, type Device, type DeviceInfo } from "./device.ts";
 import { reasonOf } from "./errors.ts";
 import { runProbe } from "./probe-runner.ts";
 
@@ -36,53 +36,83 @@ export async function selectKernels(
 const normed = (format: WeightFormatName, shape: MatmulShape): Kernel =>
   matmul({ format, shape: shape.name, prologue: "norm", epilogue: STORE });
 
-/**
- * The shapes that give the same rows the same bits, norm fused or not. Where the tile is the odd one
- * out, one kernel serves all row counts; where only a kernel for one row is, the next best does.
- */
+/** Shapes that go together: kernels for one row, the best first, and kernels for more, by their rows. */
+interface Family {
+  readonly one: readonly MatmulShape[];
+  readonly more: readonly MatmulShape[];
+}
+
+/** The best first. The last runs on every device. */
+function familiesFor({ software, subgroupSize }: DeviceInfo): Family[] {
+  const named = (name: string) =>
+    Object.values<MatmulShape>(matmulShapes).filter((shape) => shape.name === name);
+  const portable = { one: [...named(`gemv_subgroup${subgroupSize}`), gemv], more: [small_m, tile] };
+  const [one] = named(`gemv_broadcast${subgroupSize}`);
+  const [more] = named(`tile_broadcast${subgroupSize}`);
+  return software && one && more ? [{ one: [one], more: [more] }, portable] : [portable];
+}
+
 async function agreeingShapes(
   device: Device,
   format: WeightFormatName,
   demoted: string[],
 ): Promise<MatmulChoice> {
   if (device.info.kind === "reference") return { shapes: [gemv, small_m, tile], fusesNorm: true };
-  const compared = new Comparison(device, format);
-  if (!(await compared.agrees(small_m))) {
-    demoted.push(`matmul.tile[${format}]: other bits than rms_norm before matmul.small_m`);
-    return { shapes: [small_m], fusesNorm: false };
-  }
-  for (const shape of matvecShapes(device)) {
+  const families = familiesFor(device.info);
+  for (const family of families.slice(0, -1)) {
     try {
-      if (await compared.agrees(shape)) {
-        return { shapes: [shape, small_m, tile], fusesNorm: true };
-      }
+      return await agreeingOf(device, format, family, demoted);
+    } catch (error) {
+      demoted.push(`matmul.${family.more[0].name}[${format}]: ${reasonOf(error)}`);
+    }
+  }
+  return agreeingOf(device, format, families.at(-1)!, demoted);
+}
+
+/**
+ * The shapes of a family that give the same rows the same bits, norm fused or not. Where those for
+ * more rows differ, one kernel serves all row counts; where only a kernel for one row does, the next
+ * best is taken.
+ */
+async function agreeingOf(
+  device: Device,
+  format: WeightFormatName,
+  { one, more }: Family,
+  demoted: string[],
+): Promise<MatmulChoice> {
+  const [few] = more;
+  const many = more.at(-1)!;
+  const compared = new Comparison(device, format, many);
+  if (!(await compared.agrees(few))) {
+    demoted.push(
+      `matmul.${many.name}[${format}]: other bits after rms_norm than matmul.${few.name} with the norm fused`,
+    );
+    return { shapes: [few], fusesNorm: false };
+  }
+  for (const shape of one) {
+    try {
+      if (await compared.agrees(shape)) return { shapes: [shape, ...more], fusesNorm: true };
       demoted.push(
-        `matmul.${shape.name}[${format}]: other bits than matmul.small_m and matmul.tile`,
+        `matmul.${shape.name}[${format}]: other bits than ${more.map(({ name }) => `matmul.${name}`).join(" and ")}`,
       );
     } catch (error) {
       demoted.push(`matmul.${shape.name}[${format}]: ${reasonOf(error)}`);
     }
   }
-  return { shapes: [small_m, tile], fusesNorm: true };
+  return { shapes: more, fusesNorm: true };
 }
 
-/** Kernels for one row, the best first. */
-function matvecShapes({ info }: Device): MatmulShape[] {
-  const bySubgroup = Object.values<MatmulShape>(matmulShapes).filter(
-    ({ name }) => name === `gemv_subgroup${info.subgroupSize}`,
-  );
-  return [...bySubgroup, gemv];
-}
-
-/** One normalised matrix product by any shape, against `rms_norm` followed by the tile. */
+/** One normalised matrix product by any shape, against `rms_norm` followed by `plain`. */
 class Comparison {
   readonly #device: Device;
   readonly #format: WeightFormatName;
+  readonly #plain: MatmulShape;
   #expected: Promise<Uint8Array> | undefined;
 
-  constructor(device: Device, format: WeightFormatName) {
+  constructor(device: Device, format: WeightFormatName, plain: MatmulShape) {
     this.#device = device;
     this.#format = format;
+    this.#plain = plain;
   }
 
   async agrees(shape: MatmulShape): Promise<boolean> {
@@ -101,7 +131,7 @@ class Comparison {
       dims: { T: MOST_ROWS, D: SIZES.K, eps: EPS },
       inputs: () => ({ x, weight: norm_weight }),
     });
-    const kernel = matmul({ format: this.#format, shape: "tile", epilogue: STORE });
+    const kernel = matmul({ format: this.#format, shape: this.#plain.name, epilogue: STORE });
     const product = await runProbe(this.#device, kernel, {
       dims: { ...SIZES, T: MOST_ROWS },
       inputs: () => ({ x: bytesToFloats(norm.outputs.out), weight }),

@@ -21,6 +21,7 @@ export interface OpenedAdapter {
   readonly tier: Tier;
   readonly limits: DeviceLimits;
   readonly subgroupSize?: number;
+  readonly software: boolean;
 }
 
 /** @throws {WeftError} `no_adapter`. */
@@ -54,6 +55,7 @@ export async function openAdapter(gpu: GPU | undefined, options: AdapterOptions 
     name: adapterName(adapter.info),
     tier: tierOf(device.features),
     ...(device.features.has("subgroups") && fixedSubgroupSize(adapter.info)),
+    software: adapter.info.isFallbackAdapter,
     limits: {
       maxBindingBytes: limits.maxStorageBufferBindingSize,
       maxBufferBytes: limits.maxBufferSize,

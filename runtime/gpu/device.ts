@@ -58,10 +58,10 @@ export class GpuDevice implements Device {
   #failure: WeftError | undefined;
 
   constructor(opened: OpenedAdapter, options: GpuDeviceOptions) {
-    const { device, name, tier, limits, subgroupSize } = opened;
+    const { device, name, tier, limits, subgroupSize, software } = opened;
     this.#device = device;
     const features = [...device.features].sort();
-    this.info = { kind: "gpu", adapter: name, tier, features, limits, subgroupSize };
+    this.info = { kind: "gpu", adapter: name, tier, features, limits, subgroupSize, software };
     this.lost = device.lost.then(({ reason, message }) => {
       const loss = { reason: reason === "destroyed" ? reason : ("unknown" as const), message };
       this.#failure = lostError(loss);

@@ -10,10 +10,10 @@ import { type KernelChoice, selectKernels } from "../../runtime/select-kernels.t
 import { requireSound, selfTest } from "../../runtime/self-test.ts";
 
 /** Adds `error` to the first output of every kernel whose name matches. */
-function faulty(pattern: RegExp, error: number, subgroupSize?: number): Device {
+function faulty(pattern: RegExp, error: number, subgroupSize?: number, software?: boolean): Device {
   const device = new ReferenceDevice();
   const features = ["shader-f16", "subgroups"];
-  const info: DeviceInfo = { ...device.info, kind: "gpu", features, subgroupSize };
+  const info: DeviceInfo = { ...device.info, kind: "gpu", features, subgroupSize, software };
   const spoiled = new Map<Kernel, Kernel>();
   const spoil = (kernel: Kernel): Kernel => {
     if (!pattern.test(kernel.name)) return kernel;
@@ -94,6 +94,16 @@ test("a device whose subgroups vary in size gets the kernel that needs none", as
     "small_m",
     "tile",
   ]);
+});
+
+test.each([
+  [/nothing/, ["gemv_broadcast8", "tile_broadcast8"], true],
+  [shape("gemv_broadcast8"), ["tile_broadcast8"], true],
+  [/tile_broadcast8\[f32,norm/, ["tile_broadcast8"], false],
+])("on a processor that plays GPU lanes share x; where %s is wrong", async (wrong, left, fused) => {
+  const choice = await selectKernels(faulty(wrong, 1e-6, 8, true), new Set(["f32"]));
+  expect(shapesOf(choice)).toEqual(left);
+  expect(choiceOf(choice).fusesNorm).toBe(fused);
 });
 
 test("a kernel that computes wrong results stops the load, with its name and the cure", async () => {
