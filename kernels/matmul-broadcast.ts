@@ -8,12 +8,13 @@ import { CHUNK } from "./formats/format.ts";
 import { ceilDiv, wgsl } from "./kernel.ts";
 import type { MatmulShape, MatmulWeights } from "./matmul-shape.ts";
 import { directBytes, directPlanesWgsl } from "./packed-matrix.ts";
+import type { Prologue } from "./prologue.ts";
 
 const LANES = 64;
 /** Weight rows of one lane: a share of x serves all of them. */
 const ROWS_PER_LANE = 2;
-/** Rows of x, or its quads in a chunk, that a subgroup holds at a time. */
-const SHARES = 8;
+/** Quads in a chunk of one row. */
+const QUADS = 8;
 
 /** Lanes that hold shares, of a subgroup that may have more. */
 type BroadcastLanes = 4 | 8;
@@ -69,38 +70,38 @@ const multiply = (share: number, lanes: BroadcastLanes, m: number): string => {
 
 /** One row: a lane loads a quad of the chunk. */
 const oneRow = (lanes: BroadcastLanes, weights: MatmulWeights): string => {
-  const quads = 8 / weights.format.pieces;
+  const quads = QUADS / weights.format.pieces;
   const quad = (q: number) => wgsl`${q % quads === 0 ? loadPieces(`${q / quads}u`) : ""}
     { ${takeQuads(`${q}u`)} ${multiply(q, lanes, 0)} }`;
   return entry(
     1,
     weights,
-    wgsl`${indices(SHARES / lanes)
+    wgsl`${indices(QUADS / lanes)
       .map((i) => `let x${i} = x4(0u, 0u, chunk * 8u + ${i * lanes}u + lane % ${lanes}u);`)
       .join(" ")}
-    ${indices(SHARES).map(quad).join("\n    ")}`,
+    ${indices(QUADS).map(quad).join("\n    ")}`,
   );
 };
 
-/** Eight rows: a lane loads the same quad of another row. */
-const eightRows = (lanes: BroadcastLanes, weights: MatmulWeights): string => {
-  const quads = 8 / weights.format.pieces;
-  const shares = indices(SHARES / lanes)
+/** Several rows: a lane loads the same quad of another row. */
+const severalRows = (lanes: BroadcastLanes, numRows: number, weights: MatmulWeights): string => {
+  const quads = QUADS / weights.format.pieces;
+  const shares = indices(numRows / lanes)
     .map(
       (i) =>
-        wgsl`let x${i} = x4(first_row, min(${i * lanes}u + lane % ${lanes}u, num_rows - 1u), column);`,
+        `let x${i} = x4(first_row, min(${i * lanes}u + lane % ${lanes}u, num_rows - 1u), column);`,
     )
     .join(" ");
   // Bounds that no compiler knows, so that none unrolls: it only costs build time.
   return entry(
-    SHARES,
+    numRows,
     weights,
     wgsl`let end = min(chunk * 8u + 8u, params.K / 4u);
     for (var first = chunk * 8u; first < end; first += ${quads}u) {
       ${loadPieces(`first % 8u / ${quads}u`)}
       for (var column = first; column < min(first + ${quads}u, end); column++) {
         ${takeQuads("column % 8u")} ${shares}
-        ${indices(SHARES)
+        ${indices(numRows)
           .map((m) => `{ ${multiply(m, lanes, m)} }`)
           .join("\n        ")}
       }
@@ -108,21 +109,42 @@ const eightRows = (lanes: BroadcastLanes, weights: MatmulWeights): string => {
   );
 };
 
-const shape = (lanes: BroadcastLanes, numRows: 1 | 8): MatmulShape => {
+interface Rows {
+  readonly name: "gemv" | "small_m" | "tile";
+  readonly perGroup: number;
+  readonly max: number;
+  /** The norm is done anew in each workgroup: for few rows that costs less than a dispatch. */
+  readonly prologues: readonly Prologue[];
+}
+const ONE: Rows = { name: "gemv", perGroup: 1, max: 1, prologues: ["none", "norm"] };
+const FEW: Rows = { name: "small_m", perGroup: 8, max: 16, prologues: ["none", "norm"] };
+const MANY: Rows = {
+  name: "tile",
+  perGroup: 8,
+  max: Number.POSITIVE_INFINITY,
+  prologues: ["none"],
+};
+
+const shape = (lanes: BroadcastLanes, { name, perGroup, max, prologues }: Rows): MatmulShape => {
   const groups = (N: number, rowsPerOutput: number) =>
     ceilDiv(rowsPerOutput * N, LANES * ROWS_PER_LANE);
   return {
-    name: `${numRows === 1 ? "gemv" : "tile"}_broadcast${lanes}`,
-    maxRows: numRows === 1 ? 1 : Number.POSITIVE_INFINITY,
-    rowsPerGroup: numRows,
-    prologues: ["none", "norm"],
+    name: `${name}_broadcast${lanes}`,
+    maxRows: max,
+    rowsPerGroup: perGroup,
+    prologues,
     features: ["subgroups"],
-    wgsl: (weights) => (numRows === 1 ? oneRow : eightRows)(lanes, weights),
-    workgroups: ({ T, N }, { rowsPerOutput }) => [groups(N, rowsPerOutput), ceilDiv(T, numRows), 1],
+    wgsl: (weights) =>
+      perGroup === 1 ? oneRow(lanes, weights) : severalRows(lanes, perGroup, weights),
+    workgroups: ({ T, N }, { rowsPerOutput }) => [
+      groups(N, rowsPerOutput),
+      ceilDiv(T, perGroup),
+      1,
+    ],
     loads: ({ T, N, K }, { format, rowsPerOutput }) => {
-      const allLanes = groups(N, rowsPerOutput) * ceilDiv(T, numRows) * LANES;
+      const allLanes = groups(N, rowsPerOutput) * ceilDiv(T, perGroup) * LANES;
       return {
-        x: (allLanes * K * numRows) / lanes,
+        x: (allLanes * K * perGroup) / lanes,
         weightBytes: allLanes * ROWS_PER_LANE * (K / CHUNK) * directBytes(format),
       };
     },
@@ -131,8 +153,10 @@ const shape = (lanes: BroadcastLanes, numRows: 1 | 8): MatmulShape => {
 
 /** For subgroups of exactly 4 lanes, or of 8 and more. */
 export const broadcastShapes = {
-  gemv_broadcast4: shape(4, 1),
-  tile_broadcast4: shape(4, 8),
-  gemv_broadcast8: shape(8, 1),
-  tile_broadcast8: shape(8, 8),
+  gemv_broadcast4: shape(4, ONE),
+  small_m_broadcast4: shape(4, FEW),
+  tile_broadcast4: shape(4, MANY),
+  gemv_broadcast8: shape(8, ONE),
+  small_m_broadcast8: shape(8, FEW),
+  tile_broadcast8: shape(8, MANY),
 };

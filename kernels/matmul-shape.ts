@@ -17,7 +17,7 @@ export interface MatmulShape {
   readonly name:
     | ("gemv" | "small_m" | "tile")
     | `gemv_subgroup${SubgroupSize}`
-    | `${"gemv" | "tile"}_broadcast${4 | 8}`;
+    | `${"gemv" | "small_m" | "tile"}_broadcast${4 | 8}`;
   readonly maxRows: number;
   /** Rows of x that one workgroup multiplies. */
   readonly rowsPerGroup: number;

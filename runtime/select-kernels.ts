@@ -47,9 +47,11 @@ function familiesFor({ software, subgroupSize }: DeviceInfo): Family[] {
   const named = (name: string) =>
     Object.values<MatmulShape>(matmulShapes).filter((shape) => shape.name === name);
   const portable = { one: [...named(`gemv_subgroup${subgroupSize}`), gemv], more: [small_m, tile] };
-  const [one] = named(`gemv_broadcast${subgroupSize}`);
-  const [more] = named(`tile_broadcast${subgroupSize}`);
-  return software && one && more ? [{ one: [one], more: [more] }, portable] : [portable];
+  const broadcast = {
+    one: named(`gemv_broadcast${subgroupSize}`),
+    more: ["small_m", "tile"].flatMap((rows) => named(`${rows}_broadcast${subgroupSize}`)),
+  };
+  return software && broadcast.more.length > 0 ? [broadcast, portable] : [portable];
 }
 
 async function agreeingShapes(

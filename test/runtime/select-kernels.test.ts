@@ -97,9 +97,9 @@ test("a device whose subgroups vary in size gets the kernel that needs none", as
 });
 
 test.each([
-  [/nothing/, ["gemv_broadcast8", "tile_broadcast8"], true],
-  [shape("gemv_broadcast8"), ["tile_broadcast8"], true],
-  [/tile_broadcast8\[f32,norm/, ["tile_broadcast8"], false],
+  [/nothing/, ["gemv_broadcast8", "small_m_broadcast8", "tile_broadcast8"], true],
+  [shape("gemv_broadcast8"), ["small_m_broadcast8", "tile_broadcast8"], true],
+  [shape("small_m_broadcast8"), ["small_m_broadcast8"], false],
 ])("on a processor that plays GPU lanes share x; where %s is wrong", async (wrong, left, fused) => {
   const choice = await selectKernels(faulty(wrong, 1e-6, 8, true), new Set(["f32"]));
   expect(shapesOf(choice)).toEqual(left);
