@@ -11,6 +11,7 @@ import { type Random, seededRandom } from "../random.ts";
 import { createScheduler, type Scheduler } from "../scheduler.ts";
 import { Stages } from "../stages.ts";
 import type { SampledOutcome, SequenceId, WorkPlan } from "../work-plan.ts";
+import { DueRequests } from "./due-requests.ts";
 import { type HardwareProfile, hardwareCosts, type ModelShape, modelRoofline } from "./hardware.ts";
 import { KvMeter } from "./kv-meter.ts";
 import { isMeasured, type MeasuredGpu } from "./measured-gpu.ts";
@@ -99,17 +100,11 @@ class Run {
   readonly #progress: readonly Progress[];
   readonly #inFlight: InFlightPlan[] = [];
   readonly #kv: KvMeter;
+  readonly #due: DueRequests;
   readonly #timeline = { ms: [], waiting: [], running: [], kvShare: [] } as {
     [key in keyof Timeline]: number[];
   };
   #nowMs = 0;
-  /** Who comes after whose end. */
-  readonly #followers = new Map<SequenceId, SequenceId[]>();
-  /** Those whose time is known, in order; they come one after the other. */
-  readonly #due: { readonly id: SequenceId; readonly ms: number }[] = [];
-  #numArrived = 0;
-  /** Those that came, or will whatever happens; in a closed loop the others come when one ends. */
-  #numAsked: number;
   /** When the GPU will have run all it was given. */
   #gpuFreeMs = 0;
   /** When the host will have submitted all it planned. */
@@ -150,13 +145,7 @@ class Run {
       ids: undefined,
       numEverComputed: 0,
     }));
-    this.#numAsked = clients === undefined ? requests.length : 0;
-    requests.slice(0, this.#numAsked).forEach(({ after, arrivalMs }, id) => {
-      if (after === undefined) this.#due.push({ id, ms: arrivalMs });
-      else this.#followers.set(after, [...(this.#followers.get(after) ?? []), id]);
-    });
-    this.#due.sort((a, b) => a.ms - b.ms);
-    for (let client = 0; client < (clients ?? 0); client++) this.#askNext(`client ${client}`);
+    this.#due = new DueRequests(requests, clients);
   }
 
   toTheEnd(): void {
@@ -164,10 +153,9 @@ class Run {
       this.#arrive();
       this.#commit();
       this.#plan();
-      const arrivalMs = this.#due.at(this.#numArrived)?.ms ?? Number.POSITIVE_INFINITY;
       const visibleMs = this.#inFlight[0]?.visibleMs ?? Number.POSITIVE_INFINITY;
       const wakeMs = this.#scheduler.wakeMs ?? Number.POSITIVE_INFINITY;
-      const nextMs = Math.min(arrivalMs, visibleMs, wakeMs);
+      const nextMs = Math.min(this.#due.nextMs, visibleMs, wakeMs);
       if (nextMs === Number.POSITIVE_INFINITY) break;
       this.#kv.advance(nextMs);
       this.#nowMs = nextMs;
@@ -189,11 +177,12 @@ class Run {
   }
 
   #arrive(): void {
-    for (; this.#numArrived < this.#due.length; this.#numArrived++) {
-      const { id, ms } = this.#due[this.#numArrived];
-      if (ms > this.#nowMs) return;
+    for (;;) {
+      const next = this.#due.take(this.#nowMs);
+      if (next === undefined) return;
+      const { id, ms, client } = next;
       const progress = this.#progress[id];
-      const { request } = progress.record;
+      const request = { ...progress.record.request, ...(client && { client }) };
       progress.record = { ...requestRecord({ ...request, id, arrivalMs: ms }), request };
       const before = request.after === undefined ? undefined : this.#progress[request.after].ids;
       progress.ids = promptIds(id, request, before);
@@ -207,23 +196,9 @@ class Run {
       } catch (error) {
         if (!(error instanceof SchedulerError && error.code === "request_too_long")) throw error;
         progress.record.end = "rejected";
-        this.#askNext(progress.record.client);
+        this.#due.refused(progress.record.client, this.#nowMs);
       }
     }
-  }
-
-  /** A client of a closed loop has its answer. */
-  #askNext(client: string): void {
-    if (this.#numAsked === this.#progress.length) return;
-    const id = this.#numAsked++;
-    const progress = this.#progress[id];
-    progress.record = { ...progress.record, request: { ...progress.record.request, client } };
-    this.#comes(id, this.#nowMs);
-  }
-
-  #comes(id: SequenceId, ms: number): void {
-    const at = this.#due.findIndex((other, i) => i >= this.#numArrived && other.ms > ms);
-    this.#due.splice(at < 0 ? this.#due.length : at, 0, { id, ms });
   }
 
   /** Its session may hold what it has, and the request that comes after it is due. */
@@ -232,9 +207,7 @@ class Run {
     const { session, holdMs } = this.#progress[id].record.request;
     if (session !== undefined && holdMs !== undefined)
       this.#scheduler.hold(session, holdMs, this.#nowMs);
-    for (const next of this.#followers.get(id) ?? [])
-      this.#comes(next, this.#nowMs + this.#progress[next].record.request.arrivalMs);
-    this.#askNext(this.#progress[id].record.client);
+    this.#due.answered(id, this.#progress[id].record.client, this.#nowMs);
   }
 
   #commit(): void {
