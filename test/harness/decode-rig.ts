@@ -5,12 +5,13 @@ import { matmulShapes } from "../../kernels/matmul.ts";
 import type { WeightFormatName } from "../../kernels/weight-format.ts";
 import { BlockCopier } from "../../runtime/block-copier.ts";
 import type { Device } from "../../runtime/device.ts";
-import { planModel } from "../../runtime/load-model.ts";
+import { type ModelPlan, planModel } from "../../runtime/load-model.ts";
 import { loadWeights } from "../../runtime/load-weights.ts";
 import type { LoopObserver } from "../../runtime/loop-observer.ts";
 import { randomFolder } from "../../runtime/model-folder/random-folder.ts";
 import { ModelRunner } from "../../runtime/model-runner.ts";
 import { modelScheduler } from "../../runtime/model-scheduler.ts";
+import type { Quant } from "../../runtime/placed-weight.ts";
 import { Sampler } from "../../runtime/sampler.ts";
 import { StepLoop } from "../../runtime/step-loop.ts";
 import { SwappedBlocks } from "../../runtime/swapped-blocks.ts";
@@ -21,6 +22,8 @@ import type { WorkPlan } from "../../scheduler/work-plan.ts";
 export interface DecodeRigOptions {
   /** As in config.json. */
   readonly config: object;
+  /** Default f16. */
+  readonly quant?: Quant;
   readonly maxRows?: number;
   /** Default as the engine's. */
   readonly maxRunAhead?: number;
@@ -31,9 +34,9 @@ export interface DecodeRigOptions {
 }
 
 export interface DecodeRig {
+  readonly plan: ModelPlan;
   readonly runner: ModelRunner;
   readonly loop: StepLoop;
-  readonly vocabSize: number;
   /** Greedy tokens of so many sequences at once, each of two prompt tokens. */
   decode(numSequences: number, numTokens: number): Promise<void>;
 }
@@ -41,18 +44,20 @@ export interface DecodeRig {
 const same = <T>(value: T): T => value;
 
 /** Prompts this short run as decoding does. */
-const PROMPT = [1, 2];
+export const PROMPT = [1, 2];
 
 export async function decodeRig(device: Device, options: DecodeRigOptions): Promise<DecodeRig> {
   const {
     config,
+    quant,
     maxRows = 8,
     maxRunAhead,
     onPlan,
     watchScheduler = same,
     watchObserver = same,
   } = options;
-  const plan = await planModel(device, randomFolder(config), { maxRows, maxTokensPerPlan: 64 });
+  const limits = { maxRows, maxTokensPerPlan: 64 };
+  const plan = await planModel(device, randomFolder(config), { ...limits, quant });
   const formats = new Set<WeightFormatName>(
     plan.weights.flatMap(({ runs }) => runs.map(({ format }) => format)),
   );
@@ -93,7 +98,7 @@ export async function decodeRig(device: Device, options: DecodeRigOptions): Prom
   const decode = async (numSequences: number, numTokens: number): Promise<void> => {
     await Promise.all(Array.from({ length: numSequences }, () => one(numTokens)));
   };
-  return { runner, loop, vocabSize: plan.spec.vocabSize, decode };
+  return { plan, runner, loop, decode };
 }
 
 const GREEDY = {
