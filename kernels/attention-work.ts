@@ -112,9 +112,9 @@ export function attentionWork(
     }
   }
   return {
-    decodeTiles: Uint32Array.from(decodeTiles),
-    decodeRows: Uint32Array.from(decodeRows),
-    queryTiles: Uint32Array.from(queryTiles),
+    decodeTiles: new Uint32Array(decodeTiles),
+    decodeRows: new Uint32Array(decodeRows),
+    queryTiles: new Uint32Array(queryTiles),
     dims: {
       W: decodeTiles.length / 4,
       U: decodeRows.length / 3,

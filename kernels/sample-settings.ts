@@ -50,6 +50,8 @@ export const PLAIN: SamplingSettings = {
 };
 
 export const SETTINGS_WORDS = 16;
+/** Of a row: the only word that changes from token to token. */
+export const POSITION_WORD = 11;
 
 /** A temperature below this is 0, as in vLLM; 1/temperature stays far from overflow. */
 export const GREEDY_BELOW = 1e-5;
@@ -83,7 +85,7 @@ export function packSettings(settings: SamplingSettings, table: Uint32Array, row
   // A fraction of 2^32: the shader multiplies it with a 64-bit mass, exactly.
   table[at + 9] = topP >= 1 ? 0 : Math.min(Math.max(Math.round(topP * 2 ** 32), 1), 2 ** 32 - 1);
   floats[at + 10] = minP > 0 ? Math.log(minP) : BANNED;
-  table[at + 11] = settings.position;
+  table[at + POSITION_WORD] = settings.position;
   table[at + 12] = Number(BigInt.asUintN(32, settings.seed));
   table[at + 13] = Number(BigInt.asUintN(32, settings.seed >> 32n));
   table[at + 14] = topLogprobs ?? NONE;
@@ -106,7 +108,7 @@ export function unpackSettings(table: Uint32Array, row: number) {
     topK: table[at + 8],
     topP: table[at + 9] === 0 ? 1 : table[at + 9] / 2 ** 32,
     logMinP: floats[at + 10],
-    position: table[at + 11],
+    position: table[at + POSITION_WORD],
     seed: [table[at + 12], table[at + 13]] as const,
     topLogprobs: table[at + 14] === NONE ? null : table[at + 14],
   };

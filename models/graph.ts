@@ -181,14 +181,16 @@ const variantFor = (variants: readonly MatmulVariant[], T: number): MatmulVarian
   variants.find(({ maxRows }) => T <= maxRows) ?? variants.at(-1)!;
 
 /** Calls of the nodes in stages [from, to), in order. */
-export function* emitCalls(
+export function emitCalls(
   nodes: readonly GraphNode[],
   step: StepSizes,
-  stages: { readonly from: number; readonly to: number },
-): Iterable<KernelCall> {
+  { from, to }: { readonly from: number; readonly to: number },
+): KernelCall[] {
+  const calls: KernelCall[] = [];
   for (const node of nodes) {
-    if (node.stage < stages.from || node.stage >= stages.to) continue;
+    if (node.stage < from || node.stage >= to) continue;
     const call = node.emit(step);
-    if (call) yield call;
+    if (call) calls.push(call);
   }
+  return calls;
 }

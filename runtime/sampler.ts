@@ -10,6 +10,7 @@ import { MAX_TOP_LOGPROBS, sampleLogprobs } from "../kernels/sample-logprobs.ts"
 import { packBias, sampleScores, sampleTiles } from "../kernels/sample-scores.ts";
 import {
   GREEDY_BELOW,
+  POSITION_WORD,
   packSettings,
   type SamplingSettings,
   SETTINGS_WORDS,
@@ -52,6 +53,11 @@ export class Sampler {
   readonly #slices: Readonly<Record<string, BufferSlice>>;
   readonly #numSlots: number;
   readonly #freeSlots: number[];
+  /** Of each slot, packed when it was taken: steps only change the position. */
+  readonly #settings: Uint32Array;
+  /** Calls of the last step; they stay the same as long as its rows ask for the same. */
+  #calls: readonly KernelCall[] = [];
+  #asked: readonly ResolvedSampling[] = [];
 
   private constructor(
     device: Device,
@@ -64,6 +70,7 @@ export class Sampler {
     this.#slices = slices;
     this.#numSlots = numSlots;
     this.#freeSlots = Array.from({ length: numSlots }, (_, slot) => slot);
+    this.#settings = new Uint32Array(numSlots * SETTINGS_WORDS);
   }
 
   static async create(runner: ModelRunner, numSlots: number, maxContext: number): Promise<Sampler> {
@@ -109,6 +116,7 @@ export class Sampler {
   ): number {
     const slot = this.#freeSlots.pop();
     if (slot === undefined) throw new Error("more sequences run than there are sampler slots");
+    packSettings(settingsOf(sampling, slot), this.#settings, slot);
     const biases = biasEntries(sampling);
     if (biases.length > 0) {
       this.#write("bias", packBias(biases), 8 * slot * MAX_BIAS_ENTRIES);
@@ -133,10 +141,8 @@ export class Sampler {
   record(rows: readonly SampleRow[]): Promise<SampledToken[]> {
     const R = rows.length;
     if (R === 0) return this.#nothing();
-    const table = new Uint32Array(R * SETTINGS_WORDS);
-    for (const [row, sampled] of rows.entries()) packSettings(settingsOf(sampled), table, row);
-    this.#write("settings", table, 0);
-    this.#device.record(this.#calls(rows));
+    this.#writeSettings(rows);
+    this.#device.record(this.#callsFor(rows));
     const picks = this.#read("picks", 2 * R);
     const wantsLogprobs = rows.some(({ sampling }) => sampling.topLogprobs !== null);
     const ids = wantsLogprobs ? this.#read("top_ids", LOGPROB_ENTRIES * R) : undefined;
@@ -151,10 +157,30 @@ export class Sampler {
     });
   }
 
-  #calls(rows: readonly SampleRow[]): KernelCall[] {
-    const R = rows.length;
+  #writeSettings(rows: readonly SampleRow[]): void {
+    const table = new Uint32Array(rows.length * SETTINGS_WORDS);
+    for (let row = 0; row < rows.length; row++) {
+      const { slot, position } = rows[row];
+      const at = row * SETTINGS_WORDS;
+      const from = slot * SETTINGS_WORDS;
+      table.set(this.#settings.subarray(from, from + SETTINGS_WORDS), at);
+      table[at + POSITION_WORD] = position;
+    }
+    this.#write("settings", table, 0);
+  }
+
+  #callsFor(rows: readonly SampleRow[]): readonly KernelCall[] {
+    const asked = this.#asked;
+    if (rows.length === asked.length && rows.every((row, i) => row.sampling === asked[i]))
+      return this.#calls;
+    this.#asked = rows.map(({ sampling }) => sampling);
+    this.#calls = this.#makeCalls(this.#asked);
+    return this.#calls;
+  }
+
+  #makeCalls(samplings: readonly ResolvedSampling[]): KernelCall[] {
+    const R = samplings.length;
     const V = this.#vocabSize;
-    const samplings = rows.map(({ sampling }) => sampling);
     const count = (test: (sampling: ResolvedSampling) => boolean) => samplings.filter(test).length;
     const drawn = (test: (sampling: ResolvedSampling) => boolean) =>
       count((sampling) => sampling.temperature >= GREEDY_BELOW && test(sampling));
@@ -195,11 +221,11 @@ export class Sampler {
   }
 }
 
-function settingsOf({ slot, sampling, position }: SampleRow): SamplingSettings {
+function settingsOf(sampling: ResolvedSampling, slot: number): SamplingSettings {
   return {
     ...sampling,
     slot,
-    position,
+    position: 0,
     historyRow: hasPenalties(sampling) ? slot : null,
     biasAt: slot * MAX_BIAS_ENTRIES,
     biasCount: biasEntries(sampling).length,

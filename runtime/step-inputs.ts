@@ -179,7 +179,7 @@ export class StepInputs {
 
   #write(name: string, values: readonly number[] | Uint32Array): void {
     if (values.length === 0) return;
-    const words = values instanceof Uint32Array ? values : Uint32Array.from(values);
+    const words = values instanceof Uint32Array ? values : new Uint32Array(values);
     const { offsetBytes, sizeBytes } = this.#slices.get(name)!;
     if (words.byteLength > sizeBytes) {
       throw new Error(`step input ${name}: ${words.byteLength} bytes, room for ${sizeBytes}`);

@@ -60,7 +60,8 @@ export class ParamSlots {
   #slot(pipeline: Pipeline, dims: Dims): number {
     const { params } = pipeline;
     const at = this.#numSlots * SLOT_WORDS;
-    for (const [i, { name, isFloat }] of params.entries()) {
+    for (let i = 0; i < params.length; i++) {
+      const { name, isFloat } = params[i];
       (isFloat ? this.#floats : this.#words)[at + i] = dims[name];
     }
     const slots = this.#slots.get(pipeline) ?? [];

@@ -62,7 +62,7 @@ export class Recorder {
   dispatch(call: KernelCall): void {
     let dispatch = this.#dispatches[this.#place];
     if (dispatch?.call !== call || dispatch.filling !== this.#params.filling) {
-      dispatch = this.#prepare(call);
+      dispatch = this.#prepare(call, dispatch);
       this.#dispatches[this.#place] = dispatch;
     }
     this.#place += 1;
@@ -99,8 +99,11 @@ export class Recorder {
     this.#params.buffer.destroy();
   }
 
-  #prepare(call: KernelCall): Dispatch {
-    const { pipeline, group } = this.#bind(call);
+  /** @param before What was made of the last call at the place: of the same, with other sizes. */
+  #prepare(call: KernelCall, before: Dispatch | undefined): Dispatch {
+    const { kernel, buffers } = call;
+    const isBound = before?.call.buffers === buffers && serves(before.pipeline, kernel, call.dims);
+    const { pipeline, group } = isBound ? before : this.#bind(call);
     const { dims, grid, offsets, filling } = this.#size(pipeline, call.dims);
     return { call, pipeline, group, dims, grid, offsets, filling };
   }

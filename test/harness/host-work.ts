@@ -30,12 +30,12 @@ export interface HostRig extends DecodeRig {
 export async function hostRig(gpu: GPU, maxRows: number): Promise<HostRig> {
   const laps = new Laps();
   const { device, gpuDevice } = await openBoth(gpu);
-  const rig = await decodeRig(timedDevice(device, laps), {
+  const rig = await decodeRig(timeParts(device, laps), {
     config: randomShapes.tiny,
     maxRows,
     maxRunAhead: 1,
     watchScheduler: (scheduler) =>
-      watched(scheduler, {
+      around(scheduler, {
         schedule: (call) => {
           laps.begin();
           const plan = call();
@@ -49,7 +49,7 @@ export async function hostRig(gpu: GPU, maxRows: number): Promise<HostRig> {
         },
       }),
     watchObserver: (observer) =>
-      watched(observer, {
+      around(observer, {
         onCommit: (call) => {
           laps.begin();
           return call();
@@ -129,9 +129,9 @@ class Laps {
 }
 
 /** Laps where a step goes from one part to the next: a first `record` for the model, one to sample. */
-function timedDevice(device: Device, laps: Laps): Device {
+function timeParts(device: Device, laps: Laps): Device {
   let isSampling = false;
-  return watched(device, {
+  return around(device, {
     record: (call) => {
       if (!isSampling) laps.end("inputs");
       call();
@@ -146,27 +146,21 @@ function timedDevice(device: Device, laps: Laps): Device {
   });
 }
 
-type Methods<T> = {
+type Around<T> = {
   [K in keyof T]?: T[K] extends (...args: never) => infer R ? (call: () => R) => R : never;
 };
 
-/** The same object, except that some methods are called by way of others. */
-function watched<T extends object>(target: T, around: Methods<T>): T {
-  const methods = new Map<PropertyKey, unknown>();
-  return new Proxy(target, {
-    get(_, key) {
-      const value = Reflect.get(target, key, target);
-      if (typeof value !== "function") return value;
-      if (!methods.has(key)) {
-        const wrap = around[key as keyof T] as ((call: () => unknown) => unknown) | undefined;
-        methods.set(
-          key,
-          wrap ? (...args: unknown[]) => wrap(() => value.apply(target, args)) : value.bind(target),
-        );
-      }
-      return methods.get(key);
-    },
-  });
+/** Puts functions of its own before some methods of the object; others cost what they did. */
+function around<T extends object>(target: T, methods: Around<T>): T {
+  for (const [name, wrap] of Object.entries(methods) as [
+    keyof T,
+    (call: () => unknown) => never,
+  ][]) {
+    const method = target[name] as (...args: unknown[]) => unknown;
+    const wrapped = (...args: unknown[]) => wrap(() => method.apply(target, args));
+    target[name] = wrapped as T[keyof T];
+  }
+  return target;
 }
 
 /** Our device, and the one of WebGPU under it. */
