@@ -60,6 +60,19 @@ export async function hostRig(gpu: GPU, maxRows: number): Promise<HostRig> {
   return { ...rig, device, gpuDevice, laps };
 }
 
+/** What one number says of many that measure the same. */
+export type Typical = (values: readonly number[]) => number;
+
+/** What a call takes when nothing else takes the processor from it; needs a fine clock. */
+export const lowerDecile: Typical = (values) => {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 10)];
+};
+
+/** For clocks that tick less often than a call takes, as browsers have them: right over many calls. */
+export const mean: Typical = (values) =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
+
 /**
  * From here on the queue swallows what is submitted: the driver's work on the GPU's behalf is no part
  * of this, and a software GPU would take the very cores that are measured.
@@ -71,6 +84,7 @@ export async function measureHostWork(
   rows: number,
   rounds: number,
   steps: number,
+  typical: Typical,
 ): Promise<HostWork> {
   await decode(rows, 40);
   const recorded = recordSteps();
@@ -83,9 +97,9 @@ export async function measureHostWork(
   for (let round = 0; round < rounds; round++) {
     laps.clear();
     await decode(rows, steps);
-    const parts = PARTS.map((part) => [part, lowerDecile(laps.of(part))]);
+    const parts = PARTS.map((part) => [part, typical(laps.of(part))]);
     engine.push(Object.fromEntries(parts));
-    bare.push(lowerDecile(await replayBare(gpuDevice, step, steps)));
+    bare.push(typical(await replayBare(gpuDevice, step, steps)));
   }
   const partsUs = engine.reduce((least, parts) => (total(parts) < total(least) ? parts : least));
   const engineUs = total(partsUs);
@@ -98,10 +112,24 @@ export async function measureHostWork(
 const total = (parts: HostWork["partsUs"]): number =>
   PARTS.reduce((sum, part) => sum + parts[part], 0);
 
-/** What a call takes when nothing else takes the processor from it. */
-function lowerDecile(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 10)];
+/**
+ * Bytes of heap that 1,000 tokens leave behind, once the trace is full: it keeps the latest steps.
+ * @param usedBytes Of the heap, garbage collected.
+ */
+export async function heapGrowth(
+  { decode }: HostRig,
+  rows: number,
+  traceSteps: number,
+  usedBytes: () => number | Promise<number>,
+): Promise<number> {
+  const decodeSteps = async (count: number) => {
+    for (let done = 0; done < count; done += 500) await decode(rows, Math.min(500, count - done));
+  };
+  const counted = 2000;
+  await decodeSteps(traceSteps);
+  const before = await usedBytes();
+  await decodeSteps(counted);
+  return (1000 * ((await usedBytes()) - before)) / (counted * rows);
 }
 
 /** A clock with laps: the time since the last one belongs to the part that ends now. */
