@@ -30,9 +30,9 @@ export function sessionOptions({ engine, host, device, weights }, load) {
   const file = `${models}${model}-${weights}.gguf`;
   switch (engine) {
     case "weft": {
-      const library = pathToFileURL(join(ROOT, "dist", "node.js")).href;
-      if (host === "node") return { library, model: models + model, device };
-      return { library: WEFT_BUNDLE, model: models + model, device };
+      const built = pathToFileURL(join(ROOT, "dist", "node.js")).href;
+      const library = host === "node" ? built : WEFT_BUNDLE;
+      return { library, model: weights === "f16" ? models + model : file, device };
     }
     case "transformers": {
       const dtype = weights;

@@ -2,7 +2,7 @@
 
 /**
  * @typedef {import("./participant.mjs").Row} Row
- * @typedef {{ size: string, adapter: string, what: string, required?: number, measured: number, rival: string }} Ratio
+ * @typedef {{ size: string, subject: string, adapter: string, what: string, required?: number, measured: number, rival: string }} Ratio
  * @typedef {(row: Row) => number | undefined} Figure
  */
 
@@ -57,6 +57,14 @@ function ratio(what, required, weft, own, rivals, theirs) {
     .sort((a, b) => b.speed - a.speed)[0];
   const speed = own(weft);
   if (!fastest?.speed || speed === undefined) return undefined;
-  const { size, adapter = "" } = weft;
-  return { size, adapter, what, required, measured: speed / fastest.speed, rival: fastest.rival };
+  const { size, subject, adapter = "" } = weft;
+  return {
+    size,
+    subject,
+    adapter,
+    what,
+    required,
+    measured: speed / fastest.speed,
+    rival: fastest.rival,
+  };
 }

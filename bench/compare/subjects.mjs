@@ -18,9 +18,11 @@
 export const SUBJECTS = [
   subject("weft-reference", "Weft", "weft", "node", "reference", "f16"),
   subject("weft-node", "Weft", "weft", "node", "gpu", "f16"),
+  subject("weft-node-q4", "Weft", "weft", "node", "gpu", "Q4_0"),
   subject("transformers-node-fp32", "transformers.js", "transformers", "node", "gpu", "fp32"),
   subject("transformers-node-q4", "transformers.js", "transformers", "node", "gpu", "q4"),
   subject("weft-chromium", "Weft", "weft", "chromium", "gpu", "f16"),
+  subject("weft-chromium-q4", "Weft", "weft", "chromium", "gpu", "Q4_0"),
   subject(
     "transformers-chromium-fp32",
     "transformers.js",

@@ -46,10 +46,10 @@ export function tableOf(rows) {
 /** @param {readonly import("./ratios.mjs").Ratio[]} ratios */
 export function ratioTable(ratios) {
   const lines = [
-    line(["model", "adapter", "Weft's", "times", "must show", "rival"]),
-    line(["---", "---", "---", "---:", "---:", "---"]),
-    ...ratios.map(({ size, adapter, what, measured, required, rival }) =>
-      line([size, adapter, what, figure(measured), `${required ?? ""}`, rival]),
+    line(["model", "engine", "adapter", "Weft's", "times", "must show", "rival"]),
+    line(["---", "---", "---", "---", "---:", "---:", "---"]),
+    ...ratios.map(({ size, subject, adapter, what, measured, required, rival }) =>
+      line([size, subject, adapter, what, figure(measured), `${required ?? ""}`, rival]),
     ),
   ];
   return `${lines.join("\n")}\n`;
