@@ -25,7 +25,7 @@ test.runIf(soaked && project() === "lavapipe")(
         format: "esm",
         packages: "external",
       });
-      const args = ["--expose-gc", outfile, "1", "12", "300", "17000"];
+      const args = ["--expose-gc", outfile, "1", "12", "300"];
       const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
       expect(stdout, stderr).not.toBe("");
       const work = JSON.parse(stdout);

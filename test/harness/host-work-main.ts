@@ -9,11 +9,11 @@ Object.assign(globalThis, globals);
 paceDawn(globals);
 // Kept: Dawn crashes when it is collected.
 const dawn = create([]);
-const [rows, rounds, steps, traceSteps] = process.argv.slice(2).map(Number);
+const [rows, rounds, steps] = process.argv.slice(2).map(Number);
 const rig = await hostRig(dawn, rows);
 const work = await measureHostWork(rig, rows, rounds, steps, lowerDecile);
-const heapGrowthPer1000Tokens = await heapGrowth(rig, rows, traceSteps, usedAfterCollection);
-console.log(JSON.stringify({ ...work, traceSteps, heapGrowthPer1000Tokens }));
+const heapGrowthPer1000Tokens = await heapGrowth(rig, rows, usedAfterCollection);
+console.log(JSON.stringify({ ...work, heapGrowthPer1000Tokens }));
 rig.device.destroy();
 
 function usedAfterCollection(): number {

@@ -112,24 +112,27 @@ export async function measureHostWork(
 const total = (parts: HostWork["partsUs"]): number =>
   PARTS.reduce((sum, part) => sum + parts[part], 0);
 
+/** Tokens that the metrics keep; the trace keeps fewer steps. */
+const KEPT_TOKENS = 65_536;
+
 /**
- * Bytes of heap that 1,000 tokens leave behind, once the trace is full: it keeps the latest steps.
+ * Bytes of heap that 1,000 tokens leave behind, once all is there that the engine keeps.
  * @param usedBytes Of the heap, garbage collected.
  */
 export async function heapGrowth(
-  { decode }: HostRig,
+  { decode, laps }: HostRig,
   rows: number,
-  traceSteps: number,
   usedBytes: () => number | Promise<number>,
 ): Promise<number> {
-  const decodeSteps = async (count: number) => {
-    for (let done = 0; done < count; done += 500) await decode(rows, Math.min(500, count - done));
+  const decodeTokens = async (count: number) => {
+    for (let done = 0; done < count; done += 500 * rows) await decode(rows, 500);
+    laps.clear();
   };
-  const counted = 2000;
-  await decodeSteps(traceSteps);
+  const counted = 4000;
+  await decodeTokens(KEPT_TOKENS);
   const before = await usedBytes();
-  await decodeSteps(counted);
-  return (1000 * ((await usedBytes()) - before)) / (counted * rows);
+  await decodeTokens(counted);
+  return (1000 * ((await usedBytes()) - before)) / counted;
 }
 
 /** A clock with laps: the time since the last one belongs to the part that ends now. */
