@@ -10,16 +10,16 @@ import { firstSeen, HEAD_QUAD, KV_TILE } from "./attention-work.ts";
 import { defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
 import { type KvStorage, kvPoolRead, kvRowBytes, kvStorages } from "./kv-layout.ts";
 
-const LANES = 64;
+const LEAST_LANES = 64;
 
 /**
  *   q [T,N*H]  kv_pool [P,2,K,B,H]  block_table [S,M] u32
  *   decode_tiles [W,4] u32: row, sequence, position, tile   (attention-work.ts)
  *   → partials [W,J,Z,4]: m, l and H outputs, each for the 4 query heads of quad J
  *
- * One workgroup per tile and quad of query heads that share a KV head. Heads a quad lacks are zero.
- * Scores and sums are f32 whatever the storage.
- * Cost: 2·J rows of the storage per position seen: memory-bound below a dozen heads per KV head.
+ * One workgroup per tile and KV head, for all the query heads that share it: G quads of them. Heads the
+ * last quad lacks are zero. Scores and sums are f32 whatever the storage.
+ * Cost: 2·K rows of the storage per position seen: memory-bound below a dozen heads per KV head.
  * @see Flash-Decoding (Dao et al., 2023); PagedAttention, arXiv:2309.06180 §4.1.
  */
 export const attentionDecode = (storage: KvStorage): Kernel => kernels[storage];
@@ -36,9 +36,9 @@ const build = (storage: KvStorage): Kernel =>
       partials: write("W,J,Z,4", "vec4<f32>"),
     },
     params: { N: "u32", K: "u32", H: "u32", M: "u32", window: "u32", scale: "f32" },
-    constants: ["H", "B"],
+    constants: ["H", "B", "G"],
     wgsl: wgsl`
-${attendWgsl({ storage, lanes: `${LANES}u`, quads: 1 })}
+${attendWgsl({ storage, lanes: `max(${LEAST_LANES}u, QUADS * HEAD_QUADS)`, quads: "G" })}
 
 var<workgroup> work: vec4<u32>;
 var<private> first_query: u32;
@@ -52,22 +52,19 @@ fn query(column: u32, d4: u32) -> vec4<f32> {
 /** The columns are heads of one row, so they see the same positions: those of the span. */
 fn sees(quad: u32, position: u32) -> vec4<bool> { return vec4<bool>(true); }
 
-fn store_partial(i: u32, v: vec4<f32>) {
-  let live = vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(heads);
+fn store_partial(i: u32, quad: u32, v: vec4<f32>) {
+  let live = vec4<u32>(quad * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(heads);
   store_partials(i, select(vec4<f32>(), v, live));
 }
 
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   if (lid.x == 0u) { work = load_decode_tiles(wg.x); }
   let item = workgroupUniformLoad(&work);
   let position = item.z;
-  let group = params.N / params.K;
-  let group_quads = (group + 3u) / 4u;
-  let kv_head = wg.y / group_quads;
-  let first_head = wg.y % group_quads * 4u;
-  heads = min(4u, group - first_head);
-  first_query = (item.x * params.N + kv_head * group + first_head) * HEAD_QUADS;
+  let kv_head = wg.y;
+  heads = params.N / params.K;
+  first_query = (item.x * params.N + kv_head * heads) * HEAD_QUADS;
 
   let start = item.w * ${KV_TILE}u;
   var seen_from = 0u;
@@ -78,27 +75,28 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   let high = min(position + 1u, start + ${KV_TILE}u) - start;
   let tile = attend(lid.x, Span(item.y * params.M, kv_head, item.w, low, high, true));
 
-  let out = (wg.x * params.K * group_quads + wg.y) * (H + 2u);
-  if (lid.x == 0u) {
-    store_partial(out, tile.m);
-    store_partial(out + 1u, tile.l);
+  let quad = lid.x / HEAD_QUADS;
+  let d4 = lid.x % HEAD_QUADS;
+  if (quad >= QUADS) { return; }
+  let out = ((wg.x * params.K + kv_head) * QUADS + quad) * (H + 2u);
+  if (d4 == 0u) {
+    store_partial(out, quad, tile.m);
+    store_partial(out + 1u, quad, tile.l);
   }
-  if (lid.x < HEAD_QUADS) {
-    store_partial(out + 2u + lid.x * 4u, tile.o0);
-    store_partial(out + 3u + lid.x * 4u, tile.o1);
-    store_partial(out + 4u + lid.x * 4u, tile.o2);
-    store_partial(out + 5u + lid.x * 4u, tile.o3);
-  }
+  store_partial(out + 2u + d4 * 4u, quad, tile.o0);
+  store_partial(out + 3u + d4 * 4u, quad, tile.o1);
+  store_partial(out + 4u + d4 * 4u, quad, tile.o2);
+  store_partial(out + 5u + d4 * 4u, quad, tile.o3);
 }
 `,
-    workgroups: ({ W, J }) => [W, J, 1],
-    cost: ({ W, N, J, H, decode_positions, decode_blocks }) => ({
+    workgroups: ({ W, K }) => [W, K, 1],
+    cost: ({ W, N, K, J, H, decode_positions, decode_blocks }) => ({
       flops: 4 * decode_positions * N * H,
       bytes: {
         q: 4 * W * N * H,
-        kv_pool: 2 * kvRowBytes(storage, H) * decode_positions * J,
-        block_table: 4 * decode_blocks * J,
-        decode_tiles: 16 * W * J,
+        kv_pool: 2 * kvRowBytes(storage, H) * decode_positions * K,
+        block_table: 4 * decode_blocks * K,
+        decode_tiles: 16 * W * K,
         partials: 16 * W * J * (H + 2),
       },
     }),

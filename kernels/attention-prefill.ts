@@ -35,7 +35,7 @@ const build = (storage: KvStorage): Kernel =>
     params: { N: "u32", K: "u32", H: "u32", M: "u32", window: "u32", scale: "f32" },
     constants: ["H", "B"],
     wgsl: wgsl`
-${attendWgsl({ storage, lanes: "H", quads: QUERY_ROWS / 4 })}
+${attendWgsl({ storage, lanes: "H", quads: `${QUERY_ROWS / 4}u` })}
 ${mergeWgsl}
 
 var<workgroup> work: vec4<u32>;

@@ -22,8 +22,8 @@ export interface TileVariant {
   readonly storage: KvStorage;
   /** WGSL: invocations of the workgroup, at least QUADS·H/4. */
   readonly lanes: string;
-  /** Quads of columns per workgroup. */
-  readonly quads: number;
+  /** WGSL: quads of columns per workgroup, at most 4. */
+  readonly quads: string;
 }
 
 /**
@@ -35,7 +35,7 @@ export interface TileVariant {
  */
 export const attendWgsl = ({ storage, lanes, quads }: TileVariant): string => wgsl`
 override LANES: u32 = ${lanes};
-const QUADS = ${quads}u;
+override QUADS: u32 = ${quads};
 override HEAD_QUADS: u32 = H / 4u;
 ${kvLoadWgsl(storage, KV_TILE)}
 
@@ -65,12 +65,12 @@ struct Tile {
 }
 
 var<workgroup> stage: array<vec4<f32>, ${STAGE}>;
-var<workgroup> queries: array<vec4<f32>, ${32 * quads}>;
+var<workgroup> queries: array<vec4<f32>, 32u * QUADS>;
 /** Scores, then weights: [quad][position]. */
-var<workgroup> weights: array<vec4<f32>, ${KV_TILE * quads}>;
+var<workgroup> weights: array<vec4<f32>, ${KV_TILE}u * QUADS>;
 /** Of each eighth of the tile, then of the tile. */
-var<workgroup> maxima: array<vec4<f32>, ${8 * quads}>;
-var<workgroup> tile_maxima: array<vec4<f32>, ${quads}>;
+var<workgroup> maxima: array<vec4<f32>, 8u * QUADS>;
+var<workgroup> tile_maxima: array<vec4<f32>, QUADS>;
 
 fn attend(lane: u32, span: Span) -> Tile {
   let table = span.table + span.tile * (${KV_TILE}u / B);

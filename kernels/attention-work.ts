@@ -8,7 +8,7 @@ import { checkKvShape, type KvDims } from "./kv-layout.ts";
 export const KV_TILE = 64;
 /** Rows of one sequence that a prefill workgroup takes together. */
 export const QUERY_ROWS = 16;
-/** Query heads of one KV head that a decode workgroup takes together. */
+/** Query heads that share a vec4. */
 export const HEAD_QUAD = 4;
 
 /** Consecutive rows of the step that are consecutive tokens of one sequence. */
@@ -145,12 +145,13 @@ export interface AttentionShape extends KvDims {
 }
 
 /**
- * Dims that depend on the model alone: J quads of query heads, Z rows of a partial (m, l and H
- * outputs). `partials` needs 16·J·Z bytes per KV tile.
+ * Dims that depend on the model alone: G quads of query heads per KV head, J in all, Z rows of a partial
+ * (m, l and H outputs). `partials` needs 16·J·Z bytes per KV tile.
  * @throws {KernelError} "bad_shape"
  */
-export function attentionShapeDims(shape: AttentionShape): { J: number; Z: number } {
+export function attentionShapeDims(shape: AttentionShape): { G: number; J: number; Z: number } {
   checkKvShape(shape);
   const { N, K, H } = shape;
-  return { J: K * Math.ceil(N / K / HEAD_QUAD), Z: H + 2 };
+  const G = Math.ceil(N / K / HEAD_QUAD);
+  return { G, J: K * G, Z: H + 2 };
 }

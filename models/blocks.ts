@@ -72,6 +72,7 @@ function attention(
 ): void {
   const { numHeads: N, numKvHeads: K, headDim: H, qkNorm, normEps: eps } = spec;
   const { kvStorage, blockTokens: B, positions, rope_table, partials } = tensors;
+  const { G } = attentionShapeDims({ N, K, B, H });
   const { slot_mapping, block_table, decode_tiles, decode_rows, query_tiles } =
     tensors.group(group);
   const weight = (name: string) => tensors.weight(layerWeight(layer, name));
@@ -108,7 +109,7 @@ function attention(
     attentionDecode(kvStorage),
     { q, kv_pool, block_table, decode_tiles, partials },
     (step) => atLeastOne(work(step), "W"),
-    { H, B },
+    { H, B, G },
   );
   graph.add(attentionReduce, { partials, decode_rows, out }, (step) => atLeastOne(work(step), "U"));
   graph.add(
@@ -137,14 +138,14 @@ function attentionDims(
   group: number,
   window = 0,
 ): (step: StepSizes) => AttentionDims {
-  const { J, Z } = attentionShapeDims({ N, K, B, H });
+  const shape = attentionShapeDims({ N, K, B, H });
   const scale = 1 / Math.sqrt(H);
   let known: StepSizes | undefined;
   let dims: AttentionDims;
   return (step) => {
     if (step === known) return dims;
     known = step;
-    dims = { N, K, B, H, M, window, scale, J, Z, T: step.T, ...step.attention[group] };
+    dims = { N, K, B, H, M, window, scale, ...shape, T: step.T, ...step.attention[group] };
     return dims;
   };
 }

@@ -13,14 +13,15 @@ import { project } from "../harness/project.ts";
 import { report, scale } from "../harness/soak.ts";
 
 /**
- * A quarter of Qwen3-0.6B in every width: rows of each format are still whole 16-byte words, so no
- * padding hides what is loaded twice. The vocabulary is no multiple of any kernel's rows.
+ * A quarter of Qwen3-0.6B, but five heads on each KV head, as in Qwen3-14B. Rows of each format are
+ * whole 16-byte words, so no padding hides what is loaded twice. The vocabulary is no multiple of any
+ * kernel's rows.
  */
 const config = {
   model_type: "qwen3",
   num_hidden_layers: 2,
   hidden_size: 256,
-  num_attention_heads: 4,
+  num_attention_heads: 10,
   num_key_value_heads: 2,
   head_dim: 128,
   intermediate_size: 768,

@@ -102,8 +102,8 @@ test("decodes split, chunks do not, and a full scratch sends decodes to prefill"
 
 test("model sizes: quads of query heads, and what is refused", () => {
   const shape = { N: 32, K: 8, H: 128, B: 32 };
-  expect(attentionShapeDims(shape)).toEqual({ J: 8, Z: 130 });
-  expect(attentionShapeDims({ ...shape, N: 40 })).toEqual({ J: 16, Z: 130 });
+  expect(attentionShapeDims(shape)).toEqual({ G: 1, J: 8, Z: 130 });
+  expect(attentionShapeDims({ ...shape, N: 40 })).toEqual({ G: 2, J: 16, Z: 130 });
   expect(() => attentionShapeDims({ ...shape, N: 33 })).toThrow(/whole ratio up to 16/);
   expect(() => attentionShapeDims({ ...shape, N: 136 })).toThrow(/whole ratio up to 16/);
   expect(() => attentionShapeDims({ ...shape, H: 24 })).toThrow(/multiple of 4 from 32 to 256/);

@@ -177,10 +177,10 @@ const slotted = (kernel: Kernel, dims: Dims, activations: Activations): Probe =>
     ...(dims.C && rotation(dims, random)),
   }));
 
-/** Of the head and block size of the kernels' first probe, so that no pipeline more is compiled. */
+/** Of the constants of the kernels' first probe, so that no pipeline more is compiled. */
 const attended = (mode: "decode" | "prefill"): Probe[] =>
   [
-    { N: 6, K: 1, window: 40, ranges: [30, 127] },
+    { N: 3, K: 1, window: 40, ranges: [30, 127] },
     { N: 3, K: 3, window: 0, ranges: [60, 0, 31] },
   ].map(({ ranges, ...heads }) =>
     attentionProbe(
