@@ -48,7 +48,7 @@ fn kv_quad(plane: u32, j: u32, d4: u32) -> vec4<f32> {
 }`;
 
 /** Needs `kv_row` and what it needs (kv-layout.ts). */
-export const int8StoreWgsl = (lanes: number): string => wgsl`
+export const int8StoreWgsl = (lanes: number, kvHeads: string): string => wgsl`
 var<workgroup> kv_quads: array<vec4<f32>, ${MAX_QUADS}>;
 var<workgroup> kv_maxima: array<f32, ${lanes}>;
 var<workgroup> kv_inverse: f32;
@@ -62,7 +62,7 @@ fn put_kv(slot: u32, plane: u32, kv_head: u32, d4: u32, v: vec4<f32>) {
 }
 fn end_kv_row(slot: u32, plane: u32, kv_head: u32, lane: u32) {
   let quads = params.H / 4u;
-  let rows = 2u * params.K * params.B;
+  let rows = 2u * ${kvHeads} * params.B;
   let block_start = slot / params.B * rows * (quads + 1u);
   let row = kv_row(0u, plane, kv_head, slot % params.B);
   kv_maxima[lane] = kv_largest;

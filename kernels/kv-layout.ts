@@ -30,7 +30,8 @@ interface KvFormat extends Pick<Binding, "storage" | "element" | "packing"> {
   /** With its scale. */
   rowBytes(H: number): number;
   load(tile: number): string;
-  store(lanes: number): string;
+  /** @param kvHeads Expression of K. */
+  store(lanes: number, kvHeads: string): string;
 }
 
 /** Rows of scalars, which need nothing of each other. */
@@ -80,12 +81,14 @@ const formats: Record<KvStorage, KvFormat> = {
 /** Bytes of one head of K, or of V, at one position. */
 export const kvRowBytes = (storage: KvStorage, H: number): number => formats[storage].rowBytes(H);
 
-const pool = (storage: KvStorage, access: typeof read): Binding => {
+const pool = (storage: KvStorage, access: typeof read, shape = POOL_SHAPE): Binding => {
   const { element, storage: scalar, packing } = formats[storage];
-  return { ...access(POOL_SHAPE, element, scalar), ...(packing && { packing }) };
+  return { ...access(shape, element, scalar), ...(packing && { packing }) };
 };
 export const kvPoolRead = (storage: KvStorage): Binding => ({ ...pool(storage, read), raw: true });
-export const kvPoolWrite = (storage: KvStorage): Binding => pool(storage, write);
+/** @param shape As the pool's, where a kernel has other names for the sizes. */
+export const kvPoolWrite = (storage: KvStorage, shape?: string): Binding =>
+  pool(storage, write, shape);
 
 /**
  * Reading a tile of positions: `open_kv_tile(lane, table, kv_head, low, high)` by all lanes, then
@@ -113,13 +116,18 @@ fn open_kv_tile(lane: u32, table: u32, kv_head: u32, low: u32, high: u32) {
 /**
  * Writing the one row of a workgroup of `lanes`: `put_kv(slot, plane, kv_head, d4, v)` for each quad, by
  * any lane, then `end_kv_row(slot, plane, kv_head, lane)` by all, so that a scale can be found.
- * Plane 0 is K, 1 is V; slot = block·B + offset. Needs params K, B and H.
+ * Plane 0 is K, 1 is V; slot = block·B + offset. Needs params B and H.
+ * @param kvHeads Expression of K.
  */
-export const kvStoreWgsl = (storage: KvStorage, lanes: number): string => wgsl`
+export const kvStoreWgsl = (
+  storage: KvStorage,
+  lanes: number,
+  kvHeads = "params.K",
+): string => wgsl`
 fn kv_row(block: u32, plane: u32, kv_head: u32, offset: u32) -> u32 {
-  return ((block * 2u + plane) * params.K + kv_head) * params.B + offset;
+  return ((block * 2u + plane) * ${kvHeads} + kv_head) * params.B + offset;
 }
-${formats[storage].store(lanes)}`;
+${formats[storage].store(lanes, kvHeads)}`;
 
 export interface KvDims {
   readonly K: number;

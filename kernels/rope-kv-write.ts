@@ -2,7 +2,7 @@
  * RoPE and KV write in one dispatch, from the fused QKV projection, with QK-norm where a model has it.
  * Rounds exactly where its unfused twins round: `rms_norm` over heads, `rope`, `kv_write`.
  */
-import { defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
+import { type Dims, defineKernel, type Kernel, read, type Views, wgsl, write } from "./kernel.ts";
 import {
   type KvStorage,
   kvPoolWrite,
@@ -23,14 +23,42 @@ export interface RopeKvWriteVariant {
 }
 
 /**
- *   qkv [T,(N+2K)*H]  positions, slot_mapping [T] u32  rope_table [C,R]  qk_norm [2,H] (norm only)
+ *   qkv [T,(N+2K)*H]  token_places [T,2] u32  rope_table [C,R]  qk_norm [2,H] (norm only)
  *   → q [T,N*H],  K and V rows of kv_pool [P,2,K,B,H]
  *
+ * The place of a token is its position and its slot, block·B + offset.
  * One workgroup per head of a row; R = 0 rotates nothing. qk_norm holds the query's weight, then
  * the key's. Cost: about 4·T·(N+K)·(H+3R) + 2·T·K·(2·H + bytes of a row): memory-bound.
  */
 export const ropeKvWrite = ({ storage, qkNorm }: RopeKvWriteVariant): Kernel =>
   kernels[storage][qkNorm ? "norm" : "plain"];
+
+/**
+ * `fn place_quad(row, head, d4, x, partner, place)`: quad d4 of a head of q, k or v, one below the other,
+ * to where it belongs, rotated where it rotates; `partner` is then the quad that `rope_partner` names.
+ * Needs params B, H and R, `load_rope_table` and `store_q` in vec4, and the pool.
+ */
+export const placeQuadWgsl = (
+  storage: KvStorage,
+  lanes: number,
+  { heads, kvHeads }: { heads: string; kvHeads: string },
+): string => wgsl`${rotateWgsl}
+${kvStoreWgsl(storage, lanes, kvHeads)}
+
+/** Quads of a head that rotate: none of V. */
+fn rotary_quads(head: u32) -> u32 {
+  return select(0u, params.R / 4u, head < ${heads} + ${kvHeads});
+}
+fn place_quad(row: u32, head: u32, d4: u32, x: vec4<f32>, partner: vec4<f32>, place: vec2<u32>) {
+  var y = x;
+  if (d4 < rotary_quads(head)) { y = rotate(x, partner, place.x, d4); }
+  if (head < ${heads}) {
+    store_q((row * ${heads} + head) * (params.H / 4u) + d4, y);
+  } else {
+    let kv = head - ${heads};
+    put_kv(place.y, kv / ${kvHeads}, kv % ${kvHeads}, d4, y);
+  }
+}`;
 
 const plainHead = wgsl`
 fn measure(head: u32, base: u32, lane: u32) {}
@@ -76,45 +104,37 @@ function build({ storage, qkNorm }: RopeKvWriteVariant): Kernel {
     numerics: `rope_kv_write/${storage}${qkNorm ? "/qk_norm" : ""}`,
     bindings: {
       qkv: read("T,qkv_heads*H", "vec4<f32>"),
-      positions: read("T", "u32"),
-      slot_mapping: read("T", "u32"),
+      token_places: read("T,2", "vec2<u32>"),
       rope_table: read("C,R", "vec4<f32>"),
       ...(qkNorm ? { qk_norm: read("2,H", "vec4<f32>") } : {}),
       q: write("T,N*H", "vec4<f32>"),
       kv_pool: kvPoolWrite(storage),
     },
     params: { N: "u32", K: "u32", B: "u32", H: "u32", R: "u32", ...(qkNorm ? { eps: "f32" } : {}) },
-    wgsl: wgsl`${rotateWgsl}
-${kvStoreWgsl(storage, ROPE_LANES)}
+    wgsl: wgsl`${placeQuadWgsl(storage, ROPE_LANES, { heads: "params.N", kvHeads: "params.K" })}
 ${qkNorm ? normedHead : plainHead}
 
-var<workgroup> position: u32;
-var<workgroup> slot: u32;
+var<workgroup> place: vec2<u32>;
 
 @compute @workgroup_size(${ROPE_LANES})
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let row = wg.x;
   let head = wg.y;
-  let rotary_quads = select(0u, params.R / 4u, head < params.N + params.K);
-  if (lid.x == 0u && rotary_quads > 0u) { position = load_positions(row); }
-  if (lid.x == 0u && head >= params.N) { slot = load_slot_mapping(row); }
+  if (lid.x == 0u) { place = load_token_places(row); }
   workgroupBarrier();
   let quads = params.H / 4u;
   let base = (row * (params.N + 2u * params.K) + head) * quads;
-  let kv = max(head, params.N) - params.N;
   measure(head, base, lid.x);
   for (var d4 = lid.x; d4 < quads; d4 += ${ROPE_LANES}u) {
-    var x = head_quad(head, base, d4);
-    if (d4 < rotary_quads) {
-      x = rotate(x, head_quad(head, base, rope_partner(d4)), position, d4);
-    }
-    if (head < params.N) {
-      store_q((row * params.N + head) * quads + d4, x);
-    } else {
-      put_kv(slot, kv / params.K, kv % params.K, d4, x);
-    }
+    let x = head_quad(head, base, d4);
+    var partner = x;
+    if (d4 < rotary_quads(head)) { partner = head_quad(head, base, rope_partner(d4)); }
+    place_quad(row, head, d4, x, partner, place);
   }
-  if (head >= params.N) { end_kv_row(slot, kv / params.K, kv % params.K, lid.x); }
+  if (head >= params.N) {
+    let kv = head - params.N;
+    end_kv_row(place.y, kv / params.K, kv % params.K, lid.x);
+  }
 }
 `,
     workgroups: ({ T, N, K }) => [T, N + 2 * K, 1],
@@ -122,35 +142,21 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       flops: T * (N + K) * (3 * R + (qkNorm ? 4 * H : 0)),
       bytes: {
         qkv: 4 * T * ((N + K) * (H + R + (qkNorm ? H : 0)) + K * H),
-        positions: R > 0 ? 4 * T * (N + K) : 0,
-        slot_mapping: 8 * T * K,
+        token_places: 8 * T * (N + 2 * K),
         rope_table: 8 * T * (N + K) * R,
         ...(qkNorm ? { qk_norm: 4 * T * (N + K) * (H + R) } : {}),
         q: 4 * T * N * H,
         kv_pool: 2 * kvRowBytes(storage, H) * T * K,
       },
     }),
-    reference: ({ qkv, positions, slot_mapping, rope_table, qk_norm, q, kv_pool }, dims) => {
-      const { T, N, K, B, H, R, eps } = dims as Record<string, number>;
-      const x = new Float32Array(H);
-      const rotated = new Float32Array(H);
+    reference: (io, dims) => {
+      const { T, N, K, H, eps } = dims as Record<string, number>;
       for (let t = 0; t < T; t++) {
-        const block = Math.floor(slot_mapping[t] / B);
         for (let head = 0; head < N + 2 * K; head++) {
           const from = (t * (N + 2 * K) + head) * H;
-          x.set(qkv.subarray(from, from + H));
-          const isValue = head >= N + K;
-          if (qkNorm && !isValue) normalise(x, qk_norm, head < N ? 0 : H, eps);
-          rotated.set(x);
-          rotateReference(x, 0, rope_table, positions[t], isValue ? 0 : R, (d, y) => {
-            rotated[d] = y;
-          });
-          if (head < N) q.set(rotated, (t * N + head) * H);
-          else {
-            const offset = slot_mapping[t] % B;
-            const to = kvRowStart({ K, B, H }, block, isValue ? 1 : 0, (head - N) % K, offset);
-            storeKvRow(kv_pool, { K, B, H }, to, rotated);
-          }
+          const x: Float32Array = io.qkv.slice(from, from + H);
+          if (qkNorm && head < N + K) normalise(x, io.qk_norm, head < N ? 0 : H, eps);
+          placeHeadReference(x, t, head, io, dims);
         }
       }
     },
@@ -162,13 +168,35 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       dims,
       inputs: (random) => ({
         qkv: normal(dims.T * dims.qkv_heads * dims.H, random),
-        positions: Uint32Array.from({ length: dims.T }, () => Math.floor(random() * dims.C)),
-        slot_mapping: probeSlots(dims),
+        token_places: probePlaces(dims, random),
         rope_table: probeTable(dims.H, dims.R, dims.C),
         qk_norm: uniform(2 * dims.H, 0.5, 1.5, random),
       }),
     })),
   });
+}
+
+/** The slow twin of `place_quad`, for all quads of a head. */
+export function placeHeadReference(
+  x: Float32Array,
+  row: number,
+  head: number,
+  { token_places, rope_table, q, kv_pool }: Views,
+  { N, K, B, H, R }: Dims,
+): void {
+  const [position, slot] = token_places.subarray(2 * row, 2 * row + 2);
+  const isValue = head >= N + K;
+  const rotated = Float32Array.from(x);
+  rotateReference(x, 0, rope_table, position, isValue ? 0 : R, (d, y) => {
+    rotated[d] = y;
+  });
+  if (head < N) q.set(rotated, (row * N + head) * H);
+  else {
+    const sizes = { K, B, H };
+    const plane = isValue ? 1 : 0;
+    const to = kvRowStart(sizes, Math.floor(slot / B), plane, (head - N) % K, slot % B);
+    storeKvRow(kv_pool, sizes, to, rotated);
+  }
 }
 
 /** In place, rounded to f32 as the unfused kernel stores it. */
@@ -185,3 +213,15 @@ const kernels = Object.fromEntries(
     { plain: build({ storage, qkNorm: false }), norm: build({ storage, qkNorm: true }) },
   ]),
 ) as Record<KvStorage, Record<"plain" | "norm", Kernel>>;
+
+/** Distinct slots, and positions that the table has. */
+export function probePlaces(
+  { T, P, B, C }: { T: number; P: number; B: number; C: number },
+  random: () => number,
+): Uint32Array {
+  const places = new Uint32Array(2 * T);
+  for (const [t, slot] of probeSlots({ T, P, B }).entries()) {
+    places.set([Math.floor(random() * C), slot], 2 * t);
+  }
+  return places;
+}

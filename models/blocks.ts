@@ -71,9 +71,9 @@ function attention(
   work: (step: StepSizes) => AttentionDims,
 ): void {
   const { numHeads: N, numKvHeads: K, headDim: H, qkNorm, normEps: eps } = spec;
-  const { kvStorage, blockTokens: B, positions, rope_table, partials } = tensors;
+  const { kvStorage, blockTokens: B, rope_table, partials } = tensors;
   const { G } = attentionShapeDims({ N, K, B, H });
-  const { slot_mapping, block_table, decode_tiles, decode_rows, query_tiles } =
+  const { token_places, block_table, decode_tiles, decode_rows, query_tiles } =
     tensors.group(group);
   const weight = (name: string) => tensors.weight(layerWeight(layer, name));
   const qkv = tensors.activation("qkv");
@@ -96,8 +96,7 @@ function attention(
     ropeKvWrite({ storage: kvStorage, qkNorm }),
     {
       qkv,
-      positions,
-      slot_mapping,
+      token_places,
       rope_table,
       ...(qkNorm && { qk_norm: weight("qk_norm").shards[0].slice }),
       q,

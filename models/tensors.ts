@@ -31,7 +31,8 @@ export type ActivationName =
 
 /** Step inputs of one KV group. */
 export interface GroupTensors {
-  readonly slot_mapping: BufferSlice;
+  /** `[T,2]`: position and KV slot of each token. */
+  readonly token_places: BufferSlice;
   readonly block_table: BufferSlice;
   readonly decode_tiles: BufferSlice;
   readonly decode_rows: BufferSlice;
@@ -46,7 +47,6 @@ export interface DecoderTensors {
   /** M: columns of a block table. */
   readonly maxBlocks: number;
   readonly token_ids: BufferSlice;
-  readonly positions: BufferSlice;
   readonly sampled_rows: BufferSlice;
   readonly last_token: BufferSlice;
   /** `[C,R]`; 16 bytes of anything when nothing rotates. */

@@ -110,7 +110,6 @@ export class ModelRunner {
       blockTokens: kvPlan.blockTokens,
       maxBlocks: limits.maxBlocks,
       token_ids: inputs.slice("token_ids"),
-      positions: inputs.slice("positions"),
       sampled_rows: inputs.slice("sampled_rows"),
       last_token: wholeBuffer(lastToken),
       rope_table: rope,
@@ -119,7 +118,7 @@ export class ModelRunner {
       weight: (name) => weights.get(name)!,
       kvPool: (layer) => kvPools[layer],
       group: (index) => ({
-        slot_mapping: inputs.groupSlice("slot_mapping", index),
+        token_places: inputs.groupSlice("token_places", index),
         block_table: inputs.groupSlice("block_table", index),
         decode_tiles: inputs.groupSlice("decode_tiles", index),
         decode_rows: inputs.groupSlice("decode_rows", index),

@@ -34,8 +34,8 @@ export interface StepLimits {
   readonly numStages: number;
 }
 
-type SharedInput = "token_ids" | "positions" | "sampled_rows";
-type GroupInput = "slot_mapping" | "block_table" | "decode_tiles" | "decode_rows" | "query_tiles";
+type SharedInput = "token_ids" | "sampled_rows";
+type GroupInput = "token_places" | "block_table" | "decode_tiles" | "decode_rows" | "query_tiles";
 
 export class StepInputs {
   readonly #device: Device;
@@ -66,12 +66,11 @@ export class StepInputs {
     const { maxTokens, maxRows, maxLogitRows, maxBlocks, maxDecodeTiles } = limits;
     const words: [string, number][] = [
       ["token_ids", maxTokens],
-      ["positions", maxTokens],
       ["sampled_rows", maxLogitRows],
     ];
     for (const index of groups.keys()) {
       words.push(
-        [`slot_mapping.${index}`, maxTokens],
+        [`token_places.${index}`, 2 * maxTokens],
         [`block_table.${index}`, maxRows * maxBlocks],
         [`decode_tiles.${index}`, 4 * Math.max(1, maxDecodeTiles)],
         [`decode_rows.${index}`, 3 * maxTokens],
@@ -112,7 +111,6 @@ export class StepInputs {
     logitRows?: readonly number[],
   ): { all: StepSizes; withoutLast: StepSizes } {
     const tokenIds: number[] = [];
-    const positions: number[] = [];
     const sampledRows: number[] = [];
     const ranges: AttentionRange[] = [];
     rows.forEach(({ planned, ids, slot }, sequence) => {
@@ -125,13 +123,11 @@ export class StepInputs {
       });
       for (let token = from; token < to; token++) {
         tokenIds.push(token < ids.length ? ids[token] : FROM_SLOT + slot);
-        positions.push(token);
       }
       if (planned.sample) sampledRows.push(tokenIds.length - 1);
     });
     const sampled = logitRows ?? sampledRows;
     this.#write("token_ids", tokenIds);
-    this.#write("positions", positions);
     this.#write("sampled_rows", sampled);
     const attention = this.#groups.map((group, index) =>
       this.#writeGroup(rows, ranges, index, group.window ?? 0),
@@ -158,18 +154,18 @@ export class StepInputs {
     window: number,
   ): AttentionWorkDims {
     const { blockTokens, maxBlocks, maxDecodeTiles } = this.#limits;
-    const slots: number[] = [];
+    const places: number[] = [];
     const tables = new Uint32Array(rows.length * maxBlocks);
     rows.forEach(({ planned }, sequence) => {
       const table = planned.blockTables[group];
       tables.set(table, sequence * maxBlocks);
       for (let token = planned.tokens.from; token < planned.tokens.to; token++) {
         const block = table[Math.floor(token / blockTokens)];
-        slots.push(block * blockTokens + (token % blockTokens));
+        places.push(token, block * blockTokens + (token % blockTokens));
       }
     });
     const work = attentionWork(ranges, blockTokens, { window, maxDecodeTiles });
-    this.#write(`slot_mapping.${group}`, slots);
+    this.#write(`token_places.${group}`, places);
     this.#write(`block_table.${group}`, tables);
     this.#write(`decode_tiles.${group}`, work.decodeTiles);
     this.#write(`decode_rows.${group}`, work.decodeRows);

@@ -138,7 +138,7 @@ function vectorCases(model: ModelShape, T: number, { formatsOf }: CaseOptions): 
       "rope, cache",
       [ropeKvWrite({ storage: KV, qkNorm })],
       { T, N, K, P, B, H, R: H, C: contextTokens, eps: EPS, qkv_heads: N + 2 * K },
-      () => ({ positions: positions(), slot_mapping: slots() }),
+      () => ({ token_places: tokenPlaces(model, T) }),
     ),
     rowsOf("rope alone", [rope], { T, N, H, R: H, C: contextTokens }, () => ({
       positions: positions(),
@@ -154,6 +154,13 @@ function vectorCases(model: ModelShape, T: number, { formatsOf }: CaseOptions): 
       kv_pool: new Uint32Array(2 * blocks * K * B * H),
     })),
   ];
+}
+
+/** Positions from 0 on, slots from block 1 on. */
+function tokenPlaces({ contextTokens }: ModelShape, T: number): Uint32Array {
+  const places = new Uint32Array(2 * T);
+  for (let t = 0; t < T; t++) places.set([t % contextTokens, B + t], 2 * t);
+  return places;
 }
 
 export const attentionRole = ({ contextTokens }: ModelShape): string =>

@@ -8,6 +8,7 @@ import { type Dims, type Kernel, type Probe, scalarCount } from "../../kernels/k
 import { probeSlots } from "../../kernels/kv-write.ts";
 import { normal, uniform } from "../../kernels/probe.ts";
 import { probeTable } from "../../kernels/rope.ts";
+import { probePlaces } from "../../kernels/rope-kv-write.ts";
 import { type WeightFormatName, weightFormats } from "../../kernels/weight-format.ts";
 import { alignUp } from "../../runtime/device.ts";
 
@@ -172,10 +173,21 @@ const rotation = ({ T, C, H, R }: Dims, random: Random): Inputs => ({
 });
 
 const slotted = (kernel: Kernel, dims: Dims, activations: Activations): Probe =>
-  plain(kernel, dims, activations, (random) => ({
-    slot_mapping: probeSlots(dims as { T: number; P: number; B: number }),
-    ...(dims.C && rotation(dims, random)),
-  }));
+  plain(
+    kernel,
+    dims,
+    activations,
+    (random): Inputs =>
+      kernel.bindings.token_places
+        ? {
+            token_places: probePlaces(
+              dims as { T: number; P: number; B: number; C: number },
+              random,
+            ),
+            rope_table: probeTable(dims.H!, dims.R!, dims.C!),
+          }
+        : { slot_mapping: probeSlots(dims as { T: number; P: number; B: number }) },
+  );
 
 /** Of the constants of the kernels' first probe, so that no pipeline more is compiled. */
 const attended = (mode: "decode" | "prefill"): Probe[] =>

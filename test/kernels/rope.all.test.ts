@@ -3,11 +3,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Dims } from "../../kernels/kernel.ts";
 import { type KvStorage, kvRowBytes, kvStorages } from "../../kernels/kv-layout.ts";
-import { kvWrite, probeSlots } from "../../kernels/kv-write.ts";
+import { kvWrite } from "../../kernels/kv-write.ts";
 import { normal, seededRandom, uniform } from "../../kernels/probe.ts";
 import { rmsNorm } from "../../kernels/rms-norm.ts";
 import { probeTable, rope } from "../../kernels/rope.ts";
-import { ropeKvWrite } from "../../kernels/rope-kv-write.ts";
+import { probePlaces, ropeKvWrite } from "../../kernels/rope-kv-write.ts";
 import type { Device } from "../../runtime/device.ts";
 import { openDevice } from "../harness/device.ts";
 import { firstDifference, KernelMemory } from "./kernel-memory.ts";
@@ -40,18 +40,17 @@ async function compare(sizes: Dims, storage: KvStorage, qkNorm: boolean): Promis
       return qkv[Math.floor(i / count) * (N + 2 * K) * H + from + (i % count)];
     });
   const memory = new KernelMemory(device);
-  const positions = await memory.put(
-    "positions",
-    Uint32Array.from({ length: T }, () => Math.floor(random() * 300)),
-  );
-  const slot_mapping = await memory.put("slots", probeSlots({ T, P: 4, B }));
+  const places = probePlaces({ T, P: 4, B, C: 300 }, random);
+  const every = (from: number) => places.filter((_, i) => i % 2 === from);
+  const token_places = await memory.put("places", places);
+  const positions = await memory.put("positions", every(0));
+  const slot_mapping = await memory.put("slots", every(1));
   const rope_table = await memory.put("table", probeTable(H, R, 300));
   const poolBytes = 4 * 2 * K * B * kvRowBytes(storage, H);
 
   const fused = {
     qkv: await memory.put("qkv", qkv),
-    positions,
-    slot_mapping,
+    token_places,
     rope_table,
     qk_norm: await memory.put("qk_norm", weights),
     q: await memory.poison("q", 4 * T * N * H),
