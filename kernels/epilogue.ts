@@ -1,28 +1,54 @@
 /**
  * What a matrix kernel does with a finished sum: optional bias, then store, add to the residual
- * stream, or gate. A gated epilogue takes two sums, of weight rows n and n + N.
+ * stream, or gate. A gated epilogue takes two sums, of weight rows n and n + N; that of the QKV matrix
+ * takes eight (rope-kv-epilogue.ts).
  */
 import { type Activation, activations } from "./activation.ts";
-import { type Binding, read, readWrite, wgsl, write } from "./kernel.ts";
+import { type Binding, type Dims, read, readWrite, type Views, wgsl, write } from "./kernel.ts";
+import {
+  isRopeKv,
+  type RopeKvTail,
+  ropeKvBindings,
+  ropeKvBytes,
+  ropeKvFlops,
+  ropeKvParams,
+  ropeKvReference,
+  ropeKvWgsl,
+} from "./rope-kv-epilogue.ts";
 
 export interface Epilogue {
   readonly bias: boolean;
-  readonly tail: "store" | "residual" | Activation;
+  readonly tail: "store" | "residual" | Activation | RopeKvTail;
 }
 
-export const isGated = ({ tail }: Epilogue): boolean => tail !== "store" && tail !== "residual";
+export const isGated = ({ tail }: Epilogue): boolean => tail in activations;
+/** Whether `finish` takes the sums of eight outputs, as two quads. */
+export const takesOctets = ({ tail }: Epilogue): boolean => isRopeKv(tail);
 /** Weight rows behind one output column. */
 export const rowsPerOutput = (epilogue: Epilogue): 1 | 2 => (isGated(epilogue) ? 2 : 1);
 export const epilogueName = ({ bias, tail }: Epilogue): string => (bias ? `bias_${tail}` : tail);
 
 export function epilogueBindings(epilogue: Epilogue): Record<string, Binding> {
+  if (isRopeKv(epilogue.tail)) return ropeKvBindings(epilogue.tail, epilogue.bias);
   const out = (epilogue.tail === "residual" ? readWrite : write)("T,out_stride");
   const bias = read(isGated(epilogue) ? "2*N" : "out_stride");
   return epilogue.bias ? { bias, out } : { out };
 }
 
-/** `fn finish(row, column, sum)`, or `finish(row, column, gate, up)` when gated. */
+export const epilogueParams = ({ tail }: Epilogue): Record<string, "u32"> =>
+  isRopeKv(tail) ? ropeKvParams : {};
+
+/**
+ * `fn finish(row, column, sum)`, or `finish(row, column, gate, up)` when gated; and, for shapes of few
+ * rows, `fn weight_row(output)`: outputs need not come in the order of the weight's rows.
+ */
 export function epilogueWgsl(epilogue: Epilogue): string {
+  if (isRopeKv(epilogue.tail)) return ropeKvWgsl(epilogue.tail, epilogue.bias);
+  return wgsl`fn weight_row(output: u32) -> u32 { return output; }
+${finishWgsl(epilogue)}`;
+}
+
+function finishWgsl(epilogue: Epilogue): string {
   const biased = (sum: string, column: string) =>
     epilogue.bias ? `(${sum} + load_bias(${column}))` : sum;
   const at = "row * params.out_stride + params.out_offset + column";
@@ -36,33 +62,46 @@ export function epilogueWgsl(epilogue: Epilogue): string {
   store_out(${at}, load_out(${at}) + ${sum});
 }`;
   }
-  return wgsl`${activations[epilogue.tail].wgsl}
+  return wgsl`${activations[epilogue.tail as Activation].wgsl}
 fn finish(row: u32, column: u32, gate: f32, up: f32) {
   store_out(${at}, activate(${biased("gate", "column")}) * ${biased("up", "column + params.N")});
 }`;
 }
 
+export const epilogueFlops = ({ tail }: Epilogue, dims: Dims): number =>
+  isRopeKv(tail) ? ropeKvFlops(dims) : 0;
+
 /** Bytes that `finish` moves for T rows of N columns. */
-export function epilogueBytes(epilogue: Epilogue, T: number, N: number): Record<string, number> {
+export function epilogueBytes(epilogue: Epilogue, dims: Dims): Record<string, number> {
+  if (isRopeKv(epilogue.tail)) return ropeKvBytes(epilogue.tail, epilogue.bias, dims);
+  const { T, N } = dims;
   const out = (epilogue.tail === "residual" ? 8 : 4) * T * N;
   return epilogue.bias ? { bias: 4 * rowsPerOutput(epilogue) * T * N, out } : { out };
 }
 
-/** The slow twin of `finish`. `sums` holds one or two sums of the output column. */
+/** The slow twin of `finish`, for a row of sums in the order of the weight's rows. */
 export function finishReference(
-  epilogue: Epilogue,
-  io: { bias?: Float32Array; out: Float32Array },
-  at: number,
-  column: number,
-  numColumns: number,
-  sum: number,
-  up: number,
+  { tail }: Epilogue,
+  io: Views,
+  row: number,
+  sums: Float64Array,
+  dims: Dims,
 ): void {
-  const bias = io.bias ? io.bias[column] : 0;
-  if (epilogue.tail === "store") io.out[at] = sum + bias;
-  else if (epilogue.tail === "residual") io.out[at] += sum + bias;
-  else {
-    const upBias = io.bias ? io.bias[numColumns + column] : 0;
-    io.out[at] = activations[epilogue.tail].reference(sum + bias) * (up + upBias);
+  if (isRopeKv(tail)) {
+    ropeKvReference(io, row, sums, dims);
+    return;
+  }
+  const { N, out_stride, out_offset } = dims;
+  const isStored = tail === "store" || tail === "residual";
+  for (let n = 0; n < N; n++) {
+    const at = row * out_stride + out_offset + n;
+    const column = isStored ? out_offset + n : n;
+    const sum = sums[n] + (io.bias ? io.bias[column] : 0);
+    if (tail === "store") io.out[at] = sum;
+    else if (tail === "residual") io.out[at] += sum;
+    else {
+      const up = sums[N + n] + (io.bias ? io.bias[N + column] : 0);
+      io.out[at] = activations[tail].reference(sum) * up;
+    }
   }
 }

@@ -79,6 +79,19 @@ export const matmulKernels: readonly Kernel[] = listedFormats.flatMap((format) =
   ),
 );
 
+/** The QKV matrix of models without QK-norm, for few rows. */
+export const qkvKernels: readonly Kernel[] = listedFormats.flatMap((format) =>
+  Object.values(matmulShapes)
+    .filter(({ hasOctets }) => hasOctets)
+    .flatMap(({ name: shape }) =>
+      [false, true].flatMap((bias) =>
+        (["rope_kv_f32", "rope_kv_f16"] as const).map((tail) =>
+          matmul({ format, shape, prologue: "norm", epilogue: { bias, tail } }),
+        ),
+      ),
+    ),
+);
+
 export const attentionKernels: readonly Kernel[] = [
   ...kvStorages.flatMap((storage) => [
     kvWrite(storage),
@@ -109,6 +122,7 @@ export const allKernels: readonly Kernel[] = [
   blockCopy,
   rowGather,
   ...matmulKernels,
+  ...qkvKernels,
   ...attentionKernels,
   ...samplingKernels,
 ];

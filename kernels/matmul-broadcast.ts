@@ -7,6 +7,7 @@
 import { CHUNK } from "./formats/format.ts";
 import { ceilDiv, wgsl } from "./kernel.ts";
 import type { MatmulShape, MatmulWeights } from "./matmul-shape.ts";
+import { finishOctetsWgsl, totalsWgsl } from "./octets.ts";
 import { directBytes, directPlanesWgsl } from "./packed-matrix.ts";
 import type { Prologue } from "./prologue.ts";
 
@@ -23,14 +24,20 @@ const indices = (count: number): number[] => Array.from({ length: count }, (_, i
 const ROWS = indices(ROWS_PER_LANE);
 
 /** `fn main` around a body that leaves the sum of weight row r and row m of x in `total{r}_{m}`. */
-const entry = (numRows: number, { format, rowsPerOutput }: MatmulWeights, body: string): string => {
+const entry = (numRows: number, weights: MatmulWeights, body: string): string => {
+  const { format, rowsPerOutput, octets } = weights;
   const outputsPerLane = ROWS_PER_LANE / rowsPerOutput;
   const finish = (o: number, m: number) => {
     const sums = indices(rowsPerOutput).map((part) => `total${part * outputsPerLane + o}_${m}`);
     return `if (${m}u < num_rows && output${o} < params.N) { finish(first_row + ${m}u, output${o}, ${sums.join(", ")}); }`;
   };
+  const each = (line: (o: number, m: number) => string) =>
+    indices(outputsPerLane)
+      .flatMap((o) => indices(numRows).map((m) => line(o, m)))
+      .join("\n  ");
   return wgsl`
 ${directPlanesWgsl(format)}
+${octets ? totalsWgsl(LANES * ROWS_PER_LANE, numRows) : ""}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
@@ -40,7 +47,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     .map((o) => `let output${o} = wg.x * ${LANES * outputsPerLane}u + ${o * LANES}u + lid.x;`)
     .join(" ")}
   // A row beyond the last is the last again: what comes of it is not stored.
-  ${ROWS.map((r) => `let row${r} = min(output${r % outputsPerLane}, params.N - 1u) + ${Math.floor(r / outputsPerLane)}u * params.N;`).join(" ")}
+  ${ROWS.map((r) => `let row${r} = weight_row(min(output${r % outputsPerLane}, params.N - 1u)) + ${Math.floor(r / outputsPerLane)}u * params.N;`).join(" ")}
   prepare(lid.x, first_row, num_rows);
   ${ROWS.flatMap((r) => indices(numRows).map((m) => `var total${r}_${m} = 0.0;`)).join(" ")}
   for (var chunk = 0u; chunk < params.K / ${CHUNK}u; chunk++) {
@@ -49,11 +56,18 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     ${body}
     ${ROWS.flatMap((r) => indices(numRows).map((m) => `total${r}_${m} += sum${r}_${m};`)).join(" ")}
   }
-  ${indices(outputsPerLane)
-    .flatMap((o) => indices(numRows).map((m) => finish(o, m)))
-    .join("\n  ")}
+  ${octets ? inOctets(numRows) : each(finish)}
 }
 `;
+};
+
+const inOctets = (numRows: number): string => {
+  const keep = (r: number, m: number) =>
+    `totals[(${r * LANES}u + lid.x) * ${numRows}u + ${m}u] = total${r}_${m};`;
+  return wgsl`${ROWS.flatMap((r) => indices(numRows).map((m) => keep(r, m))).join(" ")}
+  workgroupBarrier();
+  let group_output = wg.x * ${LANES * ROWS_PER_LANE}u;
+  ${finishOctetsWgsl(LANES * ROWS_PER_LANE, numRows, LANES)}`;
 };
 
 const loadPieces = (piece: string): string =>
@@ -133,6 +147,7 @@ const shape = (lanes: BroadcastLanes, { name, perGroup, max, prologues }: Rows):
     maxRows: max,
     rowsPerGroup: perGroup,
     prologues,
+    hasOctets: prologues.includes("norm"),
     features: ["subgroups"],
     wgsl: (weights) =>
       perGroup === 1 ? oneRow(lanes, weights) : severalRows(lanes, perGroup, weights),

@@ -5,6 +5,7 @@
 import type { WeightFormat } from "./formats/format.ts";
 import { ceilDiv, wgsl } from "./kernel.ts";
 import type { MatmulShape, MatmulWeights } from "./matmul-shape.ts";
+import { finishOctetsWgsl, OCTET, totalsWgsl } from "./octets.ts";
 import { packedBytes } from "./packed-matrix.ts";
 import { stagedPlanesWgsl } from "./staged-planes.ts";
 
@@ -18,7 +19,8 @@ const SLOTS = (LANES / CHUNK_LANES) * ROWS_PER_LANE;
 
 const indices = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
-function source(numRows: number, { format, rowsPerOutput }: MatmulWeights): string {
+function source(numRows: number, weights: MatmulWeights): string {
+  const { format, rowsPerOutput } = weights;
   const outputsPerLane = ROWS_PER_LANE / rowsPerOutput;
   const outputs = SLOTS / rowsPerOutput;
   const sums = SLOTS * numRows;
@@ -29,14 +31,14 @@ function source(numRows: number, { format, rowsPerOutput }: MatmulWeights): stri
   return wgsl`
 ${stagedPlanesWgsl(format, SLOTS, CHUNK_LANES)}
 var<workgroup> chunk_sums: array<f32, ${sums * CHUNK_LANES}>;
-var<workgroup> totals: array<f32, ${sums}>;
+${totalsWgsl(SLOTS, numRows)}
 var<private> group_output: u32;
 
 /** A row beyond the last is the last again: what comes of it is not stored. */
 fn slot_row(slot: u32) -> u32 {
   let r = slot % ${ROWS_PER_LANE}u;
   let output = group_output + slot / ${ROWS_PER_LANE}u * ${outputsPerLane}u + r % ${outputsPerLane}u;
-  return min(output, params.N - 1u) + r / ${outputsPerLane}u * params.N;
+  return weight_row(min(output, params.N - 1u)) + r / ${outputsPerLane}u * params.N;
 }
 
 @compute @workgroup_size(${LANES})
@@ -85,8 +87,16 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     workgroupBarrier();
   }
 
-  // One lane per output and row.
-  let m = lid.x / ${outputs}u;
+  ${weights.octets ? finishOctetsWgsl(SLOTS, numRows, LANES) : finishEach(numRows, weights)}
+}
+`;
+}
+
+/** One lane per output and row. */
+function finishEach(numRows: number, { rowsPerOutput }: MatmulWeights): string {
+  const outputsPerLane = ROWS_PER_LANE / rowsPerOutput;
+  const outputs = SLOTS / rowsPerOutput;
+  return wgsl`let m = lid.x / ${outputs}u;
   let own = lid.x % ${outputs}u;
   let output = group_output + own;
   if (m >= num_rows || output >= params.N) { return; }
@@ -96,9 +106,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     rowsPerOutput === 1
       ? "finish(first_row + m, output, totals[at]);"
       : `finish(first_row + m, output, totals[at], totals[at + ${outputsPerLane * numRows}u]);`
-  }
-}
-`;
+  }`;
 }
 
 const fmas = (sum: string, w: string, x: string): string =>
@@ -134,6 +142,7 @@ const fewRows = (name: "gemv" | "small_m", numRows: number, maxRows: number): Ma
   maxRows,
   rowsPerGroup: numRows,
   prologues: ["none", "norm"],
+  hasOctets: SLOTS % OCTET === 0,
   features: [],
   wgsl: (weights) => source(numRows, weights),
   workgroups: ({ T, N }, { rowsPerOutput }) => [

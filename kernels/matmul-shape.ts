@@ -7,11 +7,13 @@ import type { Prologue } from "./prologue.ts";
 export interface MatmulWeights {
   readonly format: WeightFormat;
   readonly rowsPerOutput: 1 | 2;
+  /** The epilogue takes eight outputs at a time; N is then a multiple of eight. */
+  readonly octets: boolean;
 }
 
 /**
  * How the grid is cut. `wgsl` calls `prepare` and `x4` of the prologue, `open_chunk` and `take4` of
- * the format, `finish` of the epilogue, and says where the format finds its fields.
+ * the format, `weight_row` and `finish` of the epilogue, and says where the format finds its fields.
  */
 export interface MatmulShape {
   readonly name:
@@ -23,6 +25,8 @@ export interface MatmulShape {
   readonly rowsPerGroup: number;
   /** What x may go through first; `norm` is done anew in each workgroup, so only few rows bear it. */
   readonly prologues: readonly Prologue[];
+  /** Whether eight outputs in a row meet in a workgroup, for epilogues that need them after a norm. */
+  readonly hasOctets: boolean;
   readonly features: readonly "subgroups"[];
   wgsl(weights: MatmulWeights): string;
   workgroups(dims: Dims, weights: MatmulWeights): readonly [number, number, number];

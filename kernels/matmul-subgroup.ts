@@ -6,6 +6,7 @@
 import { ceilDiv, wgsl } from "./kernel.ts";
 import { piecesLoop } from "./matmul-few-rows.ts";
 import type { MatmulShape, MatmulWeights, SubgroupSize } from "./matmul-shape.ts";
+import { finishOctetsWgsl, totalsWgsl } from "./octets.ts";
 import { packedBytes } from "./packed-matrix.ts";
 import { stagedPlanesWgsl } from "./staged-planes.ts";
 
@@ -17,7 +18,7 @@ const BLOCKS = 8;
 /** Chunks whose fields are staged at a time. */
 const STAGED_CHUNKS = 64;
 
-const source = (size: SubgroupSize, { format, rowsPerOutput }: MatmulWeights): string => {
+const source = (size: SubgroupSize, { format, rowsPerOutput, octets }: MatmulWeights): string => {
   /** Outputs of a subgroup, chunks of a block, and lanes of a block: all the same number. */
   const outputs = size / BLOCKS;
   const parts = rowsPerOutput === 1 ? ["s"] : ["s", "u"];
@@ -30,12 +31,13 @@ const source = (size: SubgroupSize, { format, rowsPerOutput }: MatmulWeights): s
   const staged = format.planes.length > 0;
   const fields = staged ? "slot" : "row";
   return wgsl`
+${octets ? totalsWgsl(OUTPUTS, 1) : ""}
 ${stagedPlanesWgsl(format, OUTPUTS * rowsPerOutput, STAGED_CHUNKS)}
 var<private> group_output: u32;
 
 /** A row beyond the last is the last again: what comes of it is not stored. */
 fn slot_row(slot: u32) -> u32 {
-  return min(group_output + slot % ${OUTPUTS}u, params.N - 1u) + slot / ${OUTPUTS}u * params.N;
+  return weight_row(min(group_output + slot % ${OUTPUTS}u, params.N - 1u)) + slot / ${OUTPUTS}u * params.N;
 }
 
 @compute @workgroup_size(${LANES})
@@ -91,8 +93,16 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   }
 
   let output = group_output + slot + own;
-  if (block == ${BLOCKS - 1}u && output < params.N) {
+  ${
+    octets
+      ? wgsl`if (block == ${BLOCKS - 1}u) { totals[slot + own] = s_total; }
+  workgroupBarrier();
+  let first_row = 0u;
+  let num_rows = 1u;
+  ${finishOctetsWgsl(OUTPUTS, 1, LANES)}`
+      : wgsl`if (block == ${BLOCKS - 1}u && output < params.N) {
     finish(0u, output, ${parts.map((p) => `${p}_total`).join(", ")});
+  }`
   }
 }
 `;
@@ -120,6 +130,7 @@ export const subgroupMatvecShape = (size: SubgroupSize): MatmulShape => ({
   maxRows: 1,
   rowsPerGroup: 1,
   prologues: ["none", "norm"],
+  hasOctets: true,
   features: ["subgroups"],
   wgsl: (weights) => source(size, weights),
   workgroups: ({ N }) => [ceilDiv(N, OUTPUTS), 1, 1],

@@ -95,6 +95,7 @@ export const tileShape: MatmulShape = {
   maxRows: Number.POSITIVE_INFINITY,
   rowsPerGroup: TILE,
   prologues: ["none"],
+  hasOctets: false,
   features: [],
   wgsl: source,
   workgroups: ({ T, N }) => [ceilDiv(N, TILE), ceilDiv(T, TILE), 1],

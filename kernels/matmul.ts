@@ -6,10 +6,13 @@ import {
   type Epilogue,
   epilogueBindings,
   epilogueBytes,
+  epilogueFlops,
   epilogueName,
+  epilogueParams,
   epilogueWgsl,
   finishReference,
   rowsPerOutput,
+  takesOctets,
 } from "./epilogue.ts";
 import { KernelError } from "./errors.ts";
 import { ceilDiv, defineKernel, type Kernel, type Probe, read } from "./kernel.ts";
@@ -28,6 +31,7 @@ import {
   prologueReference,
   prologueWgsl,
 } from "./prologue.ts";
+import { ropeKvProbes } from "./rope-kv-epilogue.ts";
 import { type WeightFormatName, weightFormats } from "./weight-format.ts";
 
 export const matmulShapes = {
@@ -65,12 +69,23 @@ export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVar
   const known = built.get(name);
   if (known) return known;
   const perOutput = rowsPerOutput(epilogue);
-  const weights: MatmulWeights = { format: weightFormats[format], rowsPerOutput: perOutput };
+  const octets = takesOctets(epilogue);
+  const weights: MatmulWeights = {
+    format: weightFormats[format],
+    rowsPerOutput: perOutput,
+    octets,
+  };
   const cut: MatmulShape = matmulShapes[shape];
   if (!cut.prologues.includes(prologue)) {
     throw new KernelError(
       "bad_kernel",
       `${name}: this shape has the prologues ${cut.prologues.join(", ")}; run ${prologue} before it`,
+    );
+  }
+  if (octets && !cut.hasOctets) {
+    throw new KernelError(
+      "bad_kernel",
+      `${name}: a workgroup of this shape lacks the other half of a rotation; run rope_kv_write after it`,
     );
   }
   const kernel = defineKernel({
@@ -85,6 +100,7 @@ export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVar
     params: {
       ...{ T: "u32", N: "u32", K: "u32", out_stride: "u32", out_offset: "u32" },
       ...prologueParams(prologue),
+      ...epilogueParams(epilogue),
     },
     features: cut.features,
     wgsl: [
@@ -99,31 +115,28 @@ export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVar
       const { T, N, K } = dims;
       const loads = cut.loads(dims, weights);
       return {
-        flops: 2 * perOutput * T * N * K,
+        flops: 2 * perOutput * T * N * K + epilogueFlops(epilogue, dims),
         bytes: {
           ...prologueBytes(prologue, loads.x, cut.workgroups(dims, weights)[0], { T, K }),
           weight: loads.weightBytes,
-          ...epilogueBytes(epilogue, T, N),
+          ...epilogueBytes(epilogue, dims),
         },
       };
     },
     reference: (io, dims) => {
-      const { weight, bias, out } = io;
-      const { T, N, K, out_stride, out_offset, eps } = dims;
+      const { T, N, K, eps } = dims;
       const x = prologueReference(prologue, io as never, { T, K, eps });
+      const sums = new Float64Array(perOutput * N);
       for (let t = 0; t < T; t++) {
-        for (let n = 0; n < N; n++) {
-          const sum = dot(x, t * K, weight, n * K, K);
-          const up = perOutput === 2 ? dot(x, t * K, weight, (N + n) * K, K) : 0;
-          const at = t * out_stride + out_offset + n;
-          const column = perOutput === 1 ? out_offset + n : n;
-          finishReference(epilogue, { bias, out }, at, column, N, sum, up);
-        }
+        for (let n = 0; n < sums.length; n++) sums[n] = dot(x, t * K, io.weight, n * K, K);
+        finishReference(epilogue, io, t, sums, dims);
       }
     },
     // f32 sums of K products against float64 sums; the measured worst is below 1e-6.
     tolerance: 4e-6,
-    probes: matmulProbes(cut, weights, prologue, epilogue),
+    probes: octets
+      ? ropeKvProbes(cut.maxRows, (K) => wholeBlocks(weights, K))
+      : matmulProbes(cut, weights, prologue, epilogue),
   });
   built.set(name, kernel);
   return kernel;
@@ -152,15 +165,18 @@ function dot(x: Float32Array, xAt: number, w: Float32Array, wAt: number, K: numb
   return a + b + (c + d);
 }
 
+const wholeBlocks = ({ format: { block } }: MatmulWeights, columns: number): number =>
+  ceilDiv(columns, block.weights) * block.weights;
+
 function matmulProbes(
   shape: MatmulShape,
-  { format, rowsPerOutput: perOutput }: MatmulWeights,
+  weights: MatmulWeights,
   prologue: Prologue,
   { bias, tail }: Epilogue,
 ): Probe[] {
   const T = Math.min(shape.maxRows, shape.maxRows > 16 ? 33 : 5);
-  /** Whole blocks of the format. */
-  const columns = (K: number) => ceilDiv(K, format.block.weights) * format.block.weights;
+  const perOutput = weights.rowsPerOutput;
+  const columns = (K: number) => wholeBlocks(weights, K);
   return [
     { T: 1, N: 8, K: columns(32), out_stride: 8, out_offset: 0 },
     { T, N: 35, K: columns(96), out_stride: 35, out_offset: 0 },

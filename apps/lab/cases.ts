@@ -48,6 +48,7 @@ const KV = "f16";
 export function casesOf(model: ModelShape, options: CaseOptions): LabCase[] {
   return [
     ...model.rows.flatMap((rows) => matrixCases(model, rows, options)),
+    ...model.rows.flatMap((rows) => qkvCases(model, rows, options)),
     ...model.rows.flatMap((rows) => vectorCases(model, rows, options)),
     ...attentionCases(model),
     ...loadCases(model, options),
@@ -102,6 +103,31 @@ function matrixCases(model: ModelShape, T: number, options: CaseOptions): LabCas
     dims: { T, N, K, out_stride: N, out_offset: 0, eps: EPS },
     inputs: none,
   }));
+}
+
+/** For few rows of a model without QK-norm, what "qkv" and "rope, cache" do one after the other. */
+function qkvCases(model: ModelShape, T: number, options: CaseOptions): LabCase[] {
+  const shapes = shapesFor(T, options).filter((shape) => matmulShapes[shape].hasOctets);
+  if (model.qkNorm || shapes.length === 0) return [];
+  const role = "qkv, rope, cache";
+  const { hiddenSize, numHeads: heads, numKvHeads: kv_heads, headDim: H, contextTokens } = model;
+  const N = (heads + 2 * kv_heads) * H;
+  return [
+    {
+      ...{ model: model.name, operation: "matmul", role, rows: T },
+      kernels: shapes.flatMap((shape) =>
+        options.formatsOf(role).map((format) => {
+          const epilogue = { bias: false, tail: `rope_kv_${KV}` } as const;
+          return matmul({ format, shape, prologue: "norm", epilogue });
+        }),
+      ),
+      dims: {
+        ...{ T, N, K: hiddenSize, out_stride: N, out_offset: 0, eps: EPS },
+        ...{ heads, kv_heads, H, R: H, B, P: 1 + Math.ceil(T / B), C: contextTokens },
+      },
+      inputs: () => ({ token_places: tokenPlaces(model, T) }),
+    },
+  ];
 }
 
 /** Of the shapes that take so many rows, those made for the fewest: what the engine runs. */

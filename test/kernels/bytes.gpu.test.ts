@@ -60,6 +60,8 @@ function countedHere(kernel: Kernel): boolean {
     "matmul.tile[bf16].bias_silu",
     "matmul.tile[q5_k].residual",
     "matmul.small_m[f32].gelu_tanh",
+    `matmul.gemv_subgroup${info.subgroupSize}[f16,norm].bias_rope_kv_f16`,
+    `matmul.small_m_broadcast${info.subgroupSize}[bf16,norm].rope_kv_f32`,
   ].includes(kernel.name);
 }
 

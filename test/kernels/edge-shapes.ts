@@ -23,7 +23,7 @@ export function edgeShapes(kernel: Kernel): readonly Probe[] {
 }
 
 const families: Record<string, (kernel: Kernel, shape: string) => readonly Probe[]> = {
-  matmul: matmulShapes,
+  matmul: (kernel, shape) => (kernel.params.kv_heads ? qkvShapes : matmulShapes)(kernel, shape),
   rms_norm: (kernel) => [
     ...[4, 28, 36, 992, 1024, 1056, 2016, 2048, 2052, 2080].map((D) =>
       plain(kernel, { T: 2, D, eps: 1e-5 }),
@@ -141,6 +141,33 @@ function matmulShapes(kernel: Kernel, shape: string): Probe[] {
   ];
 }
 
+/** Heads that rotate whole, in part, by one octet or not; all of the matrix, a part of K and V, V. */
+function qkvShapes(kernel: Kernel, shape: string): Probe[] {
+  const rows = shape === "small_m" ? [7, 8, 9, 16, 2] : [1];
+  const shapes = [
+    { heads: 4, kv_heads: 2, H: 120, R: 120, K: 64, B: 32, from: 0, count: 8 },
+    { heads: 3, kv_heads: 1, H: 128, R: 64, K: 992, B: 16, from: 0, count: 4 },
+    { heads: 2, kv_heads: 2, H: 136, R: 128, K: 1056, B: 32, from: 3, count: 3 },
+    { heads: 1, kv_heads: 1, H: 256, R: 0, K: 2048, B: 32, from: 2, count: 1 },
+    { heads: 5, kv_heads: 1, H: 64, R: 8, K: 32, B: 16, from: 0, count: 7 },
+  ];
+  return shapes.flatMap(({ from, count, K, ...sizes }, i) => {
+    const { heads, kv_heads, H } = sizes;
+    const dims = {
+      ...{ ...sizes, T: rows[i % rows.length]!, N: count * H, K: wholeBlocks(kernel, K) },
+      ...{ out_stride: (heads + 2 * kv_heads) * H, out_offset: from * H },
+      ...{ P: 4, C: 40, eps: 1e-5 },
+    };
+    const kinds = i === 0 ? (["normal", "large", "zeros"] as const) : (["normal"] as const);
+    return kinds.map((kind) =>
+      plain(kernel, dims, kind, (random) => ({
+        weight: normal(dims.N * dims.K, random, dims.K ** -0.5),
+        ...placed(dims, random),
+      })),
+    );
+  });
+}
+
 /** Formats know no rows that end inside a block. */
 function wholeBlocks({ bindings }: Kernel, columns: number): number {
   const format = weightFormats[bindings.weight!.packing!.format as WeightFormatName];
@@ -173,21 +200,15 @@ const rotation = ({ T, C, H, R }: Dims, random: Random): Inputs => ({
 });
 
 const slotted = (kernel: Kernel, dims: Dims, activations: Activations): Probe =>
-  plain(
-    kernel,
-    dims,
-    activations,
-    (random): Inputs =>
-      kernel.bindings.token_places
-        ? {
-            token_places: probePlaces(
-              dims as { T: number; P: number; B: number; C: number },
-              random,
-            ),
-            rope_table: probeTable(dims.H!, dims.R!, dims.C!),
-          }
-        : { slot_mapping: probeSlots(dims as { T: number; P: number; B: number }) },
+  plain(kernel, dims, activations, (random) =>
+    dims.C ? placed(dims, random) : { slot_mapping: probeSlots(dims as Slots) },
   );
+
+type Slots = Dims & { T: number; P: number; B: number };
+const placed = (dims: Dims, random: Random): Inputs => ({
+  token_places: probePlaces(dims as Slots & { C: number }, random),
+  rope_table: probeTable(dims.H!, dims.R!, dims.C!),
+});
 
 /** Of the constants of the kernels' first probe, so that no pipeline more is compiled. */
 const attended = (mode: "decode" | "prefill"): Probe[] =>

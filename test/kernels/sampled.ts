@@ -15,6 +15,9 @@ const ON_LAVAPIPE =
 /** Each format, shape, prologue and epilogue. */
 const ON_SWIFTSHADER =
   /gemv\[(f32\]\.store|bf16\]\.bias_gelu_tanh|f16,norm\]\.bias_store|q5_k\]\.store)$|small_m\[(f16\]\.bias_residual|f32,norm\]\.bias_silu|q4_k\]\.store)$|tile\[(bf16\]\.silu|f16\]\.residual|q6_k\]\.store)$|_broadcast\d\[(f16\]\.bias_residual|q8_0,norm\]\.silu)$|(gemv|tile)_broadcast\d\[(f32|f16|q6_k)\]\.store$/;
+/** Of the QKV matrices that rotate; rope-kv-epilogue.all.test.ts compares the bits of more. */
+const ROTATING =
+  /gemv_subgroup\d+\[f16,norm\]\.bias_rope_kv_f16$|small_m_broadcast\d\[bf16,norm\]\.rope_kv_f32$/;
 
 /**
  * Kernels that are no matrix kernels are all taken, where the driver has their features; those for
@@ -25,5 +28,6 @@ export function sampled({ name, features }: Kernel, info: DeviceInfo): boolean {
   const subgroup = /_(?:subgroup|broadcast)(\d+)/.exec(name);
   if (subgroup && Number(subgroup[1]) !== info.subgroupSize) return false;
   if (!name.startsWith("matmul") || scale("kernels", 0, 1) === 1) return true;
+  if (ROTATING.test(name)) return true;
   return (project() === "lavapipe" ? ON_LAVAPIPE : ON_SWIFTSHADER).test(name);
 }

@@ -100,6 +100,18 @@ describe("cases", () => {
     }
   });
 
+  test("the QKV matrix that rotates is measured where models run it", () => {
+    const names = modelShapes.map((shape) => {
+      const cases = casesOf(shape, formats).filter(({ role }) => role === "qkv, rope, cache");
+      return cases.flatMap(({ rows, kernels }) => kernels.map(({ name }) => [rows, name]));
+    });
+    const [rotating] = names.filter((_, i) => !modelShapes[i]!.qkNorm);
+    expect(rotating).toContainEqual([1, "matmul.gemv[f32,norm].rope_kv_f16"]);
+    expect(rotating).toContainEqual([8, "matmul.small_m[f32,norm].rope_kv_f16"]);
+    expect(rotating!.filter(([rows]) => rows === 512)).toEqual([]);
+    expect(names.filter((_, i) => modelShapes[i]!.qkNorm).flat()).toEqual([]);
+  });
+
   test("other libraries do what ours do", () => {
     for (const shape of realShapes) {
       const cases = casesOf(shape, formats);
