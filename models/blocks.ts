@@ -1,7 +1,7 @@
 /**
  * A decoder as a graph of kernel calls: embedding, then attention and MLP per layer, then the head.
- * Seven dispatches per layer when at most 16 rows decode; ten in a mixed step, whose many rows are
- * normalised and attended to by kernels of their own. The residual stream is f32
+ * Six dispatches per layer when at most 16 rows decode, seven with QK-norm; ten in a mixed step, whose
+ * many rows are normalised, rotated and attended to by kernels of their own. The residual stream is f32
  * and is updated in place by the epilogues of the output projections.
  */
 import { attentionDecode } from "../kernels/attention-decode.ts";
@@ -11,8 +11,6 @@ import { attentionShapeDims } from "../kernels/attention-work.ts";
 import { embedding } from "../kernels/embedding.ts";
 import type { Dims } from "../kernels/kernel.ts";
 import { requireChunkedColumns } from "../kernels/matmul.ts";
-import { ropeKvWrite } from "../kernels/rope-kv-write.ts";
-import { rotaryDims } from "../kernels/rope-tables.ts";
 import { rowGather } from "../kernels/row-gather.ts";
 import { type DecoderSpec, layerGroups } from "./decoder.ts";
 import {
@@ -22,6 +20,7 @@ import {
   keptWhileSame,
   type StepSizes,
 } from "./graph.ts";
+import { queryKeyValue } from "./qkv.ts";
 import type { DecoderTensors } from "./tensors.ts";
 import { layerWeight, type Weight } from "./weights.ts";
 
@@ -70,40 +69,16 @@ function attention(
   group: number,
   work: (step: StepSizes) => AttentionDims,
 ): void {
-  const { numHeads: N, numKvHeads: K, headDim: H, qkNorm, normEps: eps } = spec;
-  const { kvStorage, blockTokens: B, rope_table, partials } = tensors;
+  const { numHeads: N, numKvHeads: K, headDim: H } = spec;
+  const { kvStorage, blockTokens: B, partials } = tensors;
   const { G } = attentionShapeDims({ N, K, B, H });
-  const { token_places, block_table, decode_tiles, decode_rows, query_tiles } =
-    tensors.group(group);
+  const { block_table, decode_tiles, decode_rows, query_tiles } = tensors.group(group);
   const weight = (name: string) => tensors.weight(layerWeight(layer, name));
-  const qkv = tensors.activation("qkv");
   const q = tensors.activation("q");
   const out = tensors.activation("attended");
   const kv_pool = tensors.kvPool(layer);
-  const R = spec.layers[layer].rotary ? rotaryDims(spec.rope) : 0;
-
-  graph.matmul(
-    weight("qkv"),
-    { bias: spec.qkvBias, tail: "store" },
-    {
-      x: tensors.activation("hidden"),
-      out: qkv,
-      ...(spec.qkvBias && { bias: weight("qkv_bias").shards[0].slice }),
-    },
-    { norm: inputNorm(spec, tensors, weight("attention_norm")) },
-  );
-  graph.add(
-    ropeKvWrite({ storage: kvStorage, qkNorm }),
-    {
-      qkv,
-      token_places,
-      rope_table,
-      ...(qkNorm && { qk_norm: weight("qk_norm").shards[0].slice }),
-      q,
-      kv_pool,
-    },
-    keptWhileSame(({ T }) => ({ T, N, K, B, H, R, eps })),
-  );
+  const norm = inputNorm(spec, tensors, weight("attention_norm"));
+  queryKeyValue(graph, spec, tensors, { layer, group, norm });
   graph.add(
     attentionDecode(kvStorage),
     { q, kv_pool, block_table, decode_tiles, partials },

@@ -51,6 +51,15 @@ export interface InputNorm {
   readonly out: BufferSlice;
 }
 
+/** What a matrix does with up to `maxRows` rows instead of storing them, in its own epilogue. */
+export interface FusedTail {
+  readonly maxRows: number;
+  readonly epilogue: Epilogue;
+  /** Of the epilogue; the matrix then has no `out`. */
+  readonly buffers: Readonly<Record<string, BufferSlice>>;
+  readonly dims: Dims;
+}
+
 export class GraphBuilder {
   readonly nodes: GraphNode[] = [];
   readonly #choices: MatmulChoices;
@@ -87,16 +96,17 @@ export class GraphBuilder {
 
   /**
    * out = x · weightᵀ with an epilogue; one call per shard of the weight. The grid's shape follows
-   * the number of rows, and so does whether the norm is fused; neither changes a bit of the result.
+   * the number of rows, and so does what is fused, before and after; none of it changes a bit of the
+   * result.
    */
   matmul(
     weight: Weight,
     epilogue: Epilogue,
     buffers: Readonly<Record<"x" | "out", BufferSlice>> & { readonly bias?: BufferSlice },
-    { rows = "T", norm }: { rows?: RowCount; norm?: InputNorm } = {},
+    { rows = "T", norm, fused }: { rows?: RowCount; norm?: InputNorm; fused?: FusedTail } = {},
   ): void {
     const variants = new Map(
-      weight.shards.map(({ format }) => [format, this.#variants(format, epilogue, norm)]),
+      weight.shards.map(({ format }) => [format, this.#variants(format, epilogue, norm, fused)]),
     );
     if (norm) {
       const formats = [...variants.values()];
@@ -107,19 +117,22 @@ export class GraphBuilder {
     const gated = isGated(epilogue);
     const label = this.#label;
     for (const shard of weight.shards) {
-      const unfused = { ...buffers, x: norm?.out ?? buffers.x, weight: shard.slice };
-      const fused = norm && { ...buffers, norm_weight: norm.weight, weight: shard.slice };
+      const own = variants.get(shard.format)!;
+      const bound = own.map(({ prologue, fused: tail }) => ({
+        ...buffers,
+        ...(prologue === "norm" ? { norm_weight: norm!.weight } : norm && { x: norm.out }),
+        ...tail?.buffers,
+        weight: shard.slice,
+      }));
       const N = gated ? shard.rows / 2 : shard.rows;
       const out_stride = gated ? weight.rows / 2 : weight.rows;
       const sizes = { N, K: weight.columns, out_stride, out_offset: shard.firstRow };
-      const own = variants.get(shard.format)!;
       const emit = keptWhileSame((step): KernelCall | undefined => {
         const T = step[rows];
         if (T === 0) return undefined;
-        const { kernel, prologue } = variantFor(own, T);
-        if (!fused || prologue === "none")
-          return { kernel, buffers: unfused, dims: { T, ...sizes }, label };
-        return { kernel, buffers: fused, dims: { T, ...sizes, eps: norm.eps }, label };
+        const variant = variantFor(own, T);
+        const dims = { T, ...sizes, ...(norm && { eps: norm.eps }), ...variant.fused?.dims };
+        return { kernel: variant.kernel, buffers: bound[own.indexOf(variant)], dims, label };
       });
       const pipelines = own.map(({ kernel }) => ({ kernel, constants: {} }));
       this.nodes.push({ stage: this.#stage, pipelines, emit });
@@ -130,13 +143,35 @@ export class GraphBuilder {
     format: WeightFormatName,
     epilogue: Epilogue,
     norm: InputNorm | undefined,
+    fused: FusedTail | undefined,
   ): readonly MatmulVariant[] {
     const { shapes, fusesNorm } = this.#choices.get(format)!;
-    return shapes.map(({ name: shape, maxRows, prologues }) => {
-      const fuses = norm !== undefined && fusesNorm && prologues.includes("norm");
-      const prologue = fuses ? "norm" : "none";
-      return { maxRows, prologue, kernel: matmul({ format, shape, prologue, epilogue }) };
+    const numFused = fused?.maxRows ?? 0;
+    let numServed = 0;
+    return shapes.flatMap(({ name: shape, maxRows, prologues }) => {
+      const prologue = norm && fusesNorm && prologues.includes("norm") ? "norm" : "none";
+      const variants: MatmulVariant[] = [];
+      if (fused && numServed < numFused) {
+        const kernel = matmul({ format, shape, prologue, epilogue: fused.epilogue });
+        variants.push({ maxRows: Math.min(maxRows, numFused), prologue, kernel, fused });
+      }
+      if (maxRows > numFused) {
+        variants.push({ maxRows, prologue, kernel: matmul({ format, shape, prologue, epilogue }) });
+      }
+      numServed = maxRows;
+      return variants;
     });
+  }
+
+  /** Rows up to which every shard of a weight runs by shapes that have octets, the norm fused. */
+  rowsWithOctets({ shards }: Weight): number {
+    const rows = shards.map(({ format }) => {
+      const { shapes, fusesNorm } = this.#choices.get(format)!;
+      const others = shapes.findIndex(({ hasOctets }) => !hasOctets);
+      if (!fusesNorm) return 0;
+      return shapes.slice(0, others < 0 ? shapes.length : others).at(-1)?.maxRows ?? 0;
+    });
+    return Math.min(...rows);
   }
 
   #separateNorm(
@@ -174,6 +209,8 @@ interface MatmulVariant {
   readonly maxRows: number;
   readonly prologue: Prologue;
   readonly kernel: Kernel;
+  /** Where it has that epilogue. */
+  readonly fused?: FusedTail;
 }
 
 /** The last variant serves all that are too many for the others. */

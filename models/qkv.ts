@@ -1,0 +1,66 @@
+/**
+ * From a layer's input to its queries and to keys and values in the cache: the QKV matrix alone where
+ * it can rotate and write in its own epilogue, else `rope_kv_write` behind it. The same bits either way.
+ */
+import { ropeKvWrite } from "../kernels/rope-kv-write.ts";
+import { rotaryDims } from "../kernels/rope-tables.ts";
+import type { DecoderSpec } from "./decoder.ts";
+import { type FusedTail, type GraphBuilder, type InputNorm, keptWhileSame } from "./graph.ts";
+import type { DecoderTensors } from "./tensors.ts";
+import { layerWeight, type Weight } from "./weights.ts";
+
+interface Layer {
+  readonly layer: number;
+  /** Of KV blocks. */
+  readonly group: number;
+  readonly norm: InputNorm;
+}
+
+export function queryKeyValue(
+  graph: GraphBuilder,
+  spec: DecoderSpec,
+  tensors: DecoderTensors,
+  { layer, group, norm }: Layer,
+): void {
+  const { numHeads: N, numKvHeads: K, headDim: H, qkNorm, qkvBias, normEps: eps } = spec;
+  const { kvStorage: storage, blockTokens: B, rope_table } = tensors;
+  const weight = (name: string) => tensors.weight(layerWeight(layer, name));
+  const R = spec.layers[layer].rotary ? rotaryDims(spec.rope) : 0;
+  const qkv = tensors.activation("qkv");
+  const placed = {
+    token_places: tensors.group(group).token_places,
+    rope_table,
+    q: tensors.activation("q"),
+    kv_pool: tensors.kvPool(layer),
+  };
+  // A norm over heads needs whole heads, and so does the scale of an int8 row.
+  const rotates = !qkNorm && storage !== "i8" && inOctets(weight("qkv"), H);
+  const fused: FusedTail | undefined = rotates
+    ? {
+        maxRows: graph.rowsWithOctets(weight("qkv")),
+        epilogue: { bias: qkvBias, tail: `rope_kv_${storage}` },
+        buffers: placed,
+        dims: { heads: N, kv_heads: K, B, H, R },
+      }
+    : undefined;
+  graph.matmul(
+    weight("qkv"),
+    { bias: qkvBias, tail: "store" },
+    {
+      x: tensors.activation("hidden"),
+      out: qkv,
+      ...(qkvBias && { bias: weight("qkv_bias").shards[0].slice }),
+    },
+    { norm, fused },
+  );
+  const fusedRows = fused?.maxRows ?? 0;
+  graph.add(
+    ropeKvWrite({ storage, qkNorm }),
+    { qkv, ...placed, ...(qkNorm && { qk_norm: weight("qk_norm").shards[0].slice }) },
+    keptWhileSame(({ T }) => (T <= fusedRows ? undefined : { T, N, K, B, H, R, eps })),
+  );
+}
+
+/** Whether each shard is whole heads, and a head is octets. */
+const inOctets = ({ shards }: Weight, H: number): boolean =>
+  H % 8 === 0 && shards.every(({ firstRow, rows }) => firstRow % H === 0 && rows % H === 0);
