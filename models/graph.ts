@@ -163,13 +163,13 @@ export class GraphBuilder {
     });
   }
 
-  /** Rows up to which every shard of a weight runs by shapes that have octets, the norm fused. */
+  /** Rows up to which every shard of a weight runs by shapes that have octets, with the norm fused. */
   rowsWithOctets({ shards }: Weight): number {
     const rows = shards.map(({ format }) => {
       const { shapes, fusesNorm } = this.#choices.get(format)!;
-      const others = shapes.findIndex(({ hasOctets }) => !hasOctets);
-      if (!fusesNorm) return 0;
-      return shapes.slice(0, others < 0 ? shapes.length : others).at(-1)?.maxRows ?? 0;
+      const other = shapes.findIndex(({ hasOctets }) => !hasOctets);
+      if (!fusesNorm || other === 0) return 0;
+      return other < 0 ? Number.POSITIVE_INFINITY : shapes[other - 1].maxRows;
     });
     return Math.min(...rows);
   }

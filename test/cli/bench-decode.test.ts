@@ -1,9 +1,10 @@
 // `weft bench decode` on the reference device: the fields, and counts that follow from the graph.
 
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { costPerToken } from "../../apps/cli/bench-decode.ts";
 import type { MeteredStep } from "../../node.ts";
-import { tinyModel } from "./tiny-model.ts";
+import { GOLDENS, tinyModel } from "./tiny-model.ts";
 import { weftJson } from "./weft.ts";
 
 const BENCH = ["bench", "decode", "--model", tinyModel(), "--device", "reference"];
@@ -18,7 +19,7 @@ test("gives every field for each number of requests", async () => {
   for (const [index, concurrency] of [1, 3].entries()) {
     const run = runs[index];
     expect(run).toMatchObject({ concurrency, promptTokens: 4, genTokens: 12 });
-    // QKV, RoPE and cache, attention in two, out; gate and up, down. Norms are fused.
+    // QKV, QK-norm with RoPE and cache, attention in two, out; gate and up, down. Norms are fused.
     expect(run.dispatchesPerLayer).toBe(7);
     // Besides 2 layers: embedding, gather, LM head, argmax.
     expect(run.dispatchesPerStep).toBe(2 * 7 + 4);
@@ -33,6 +34,18 @@ test("gives every field for each number of requests", async () => {
   }
   // Together, requests share the reading of the weights.
   expect(runs[1].bytesPerToken).toBeLessThan(runs[0].bytesPerToken);
+});
+
+test("takes six dispatches a layer where there is no QK-norm, and an int8 cache seven", async () => {
+  const model = tinyModel({}, join(GOLDENS, "llama", "f32"));
+  const options = ["--concurrency", "1,16", "--prompt-tokens", "4", "--gen-tokens", "12"];
+  const perLayer = async (kv: string) => {
+    const args = ["bench", "decode", "--model", model, "--device", "reference", "--kv", kv];
+    const { runs } = await weftJson([...args, ...options]);
+    return runs.map((run: { dispatchesPerLayer: number }) => run.dispatchesPerLayer);
+  };
+  expect(await perLayer("f16")).toEqual([6, 6]);
+  expect(await perLayer("i8")).toEqual([7, 7]);
 });
 
 describe("what is counted", () => {

@@ -21,11 +21,11 @@ const TEMPLATE = `{%- for message in messages -%}
 {{- "a:" -}}`;
 
 /** Removed after the file's tests. @param more Files that replace or join the folder's own. */
-export function tinyModel(more: Readonly<Record<string, string>> = {}): string {
+export function tinyModel(more: Readonly<Record<string, string>> = {}, golden = GOLDEN): string {
   const folder = mkdtempSync(join(tmpdir(), "weft-cli-"));
   afterAll(() => rmSync(folder, { recursive: true }));
   for (const name of ["config.json", "model.safetensors"]) {
-    copyFileSync(join(GOLDEN, name), join(folder, name));
+    copyFileSync(join(golden, name), join(folder, name));
   }
   const files = {
     "tokenizer.json": JSON.stringify(tokenizer()),
