@@ -132,10 +132,10 @@ function qkvCases(model: ModelShape, T: number, options: CaseOptions): LabCase[]
 
 /** Of the shapes that take so many rows, those made for the fewest: what the engine runs. */
 function shapesFor(T: number, { subgroupSize }: CaseOptions): (keyof typeof matmulShapes)[] {
-  const able = Object.values(matmulShapes).filter(
-    ({ maxRows, name }) =>
-      maxRows >= T && (!name.includes("subgroup") || name.endsWith(`subgroup${subgroupSize}`)),
-  );
+  const able = Object.values(matmulShapes).filter(({ maxRows, name }) => {
+    const lanes = /_(?:subgroup|broadcast)(\d+)$/.exec(name)?.[1];
+    return maxRows >= T && (lanes === undefined || Number(lanes) === subgroupSize);
+  });
   const fewest = Math.min(...able.map(({ maxRows }) => maxRows));
   return able.filter(({ maxRows }) => maxRows === fewest).map(({ name }) => name);
 }
