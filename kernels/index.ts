@@ -10,6 +10,9 @@ import type { Kernel } from "./kernel.ts";
 import { kvStorages } from "./kv-layout.ts";
 import { kvWrite } from "./kv-write.ts";
 import { matmul, matmulShapes } from "./matmul.ts";
+import { MAX_WORKGROUP_BYTES } from "./matmul-shape.ts";
+import { shapeVariants } from "./matmul-variants.ts";
+import type { Prologue } from "./prologue.ts";
 import { repack } from "./repack.ts";
 import { rmsNorm } from "./rms-norm.ts";
 import { rope } from "./rope.ts";
@@ -91,6 +94,25 @@ export const qkvKernels: readonly Kernel[] = listedFormats.flatMap((format) =>
       ),
     ),
 );
+
+/** Of the shapes that tuning chooses between: each format, and each kind of prologue and epilogue. */
+export const variantKernels: readonly Kernel[] = shapeVariants.flatMap((shape) => {
+  const of = (format: WeightFormatName, epilogue: Epilogue, prologue?: Prologue) =>
+    matmul({ format, shape: shape.name, prologue, epilogue });
+  const kernels = listedFormats.map((format) => of(format, { bias: false, tail: "store" }));
+  kernels.push(of("q8_0", { bias: false, tail: "residual" }));
+  // Tiles of 64 outputs take too much where each output takes two sums.
+  const gatedBytes = shape.workgroupBytes({
+    ...{ format: weightFormats.q4_k, rowsPerOutput: 2, octets: false },
+  });
+  if (gatedBytes <= MAX_WORKGROUP_BYTES) {
+    kernels.push(
+      of("q4_k", { bias: false, tail: "silu" }),
+      of("bf16", { bias: true, tail: "silu" }, shape.prologues.at(-1)),
+    );
+  }
+  return kernels;
+});
 
 export const attentionKernels: readonly Kernel[] = [
   ...kvStorages.flatMap((storage) => [

@@ -156,6 +156,7 @@ const shape = (lanes: BroadcastLanes, { name, perGroup, max, prologues }: Rows):
       ceilDiv(T, perGroup),
       1,
     ],
+    workgroupBytes: ({ octets }) => (octets ? 4 * LANES * ROWS_PER_LANE * perGroup : 0),
     loads: ({ T, N, K }, { format, rowsPerOutput }) => {
       const allLanes = groups(N, rowsPerOutput) * ceilDiv(T, perGroup) * LANES;
       return {

@@ -4,47 +4,63 @@
  */
 import type { WeightFormat } from "./formats/format.ts";
 import { ceilDiv, wgsl } from "./kernel.ts";
-import type { MatmulShape, MatmulWeights } from "./matmul-shape.ts";
+import type { MatmulShape, MatmulShapeName, MatmulWeights } from "./matmul-shape.ts";
 import { finishOctetsWgsl, OCTET, totalsWgsl } from "./octets.ts";
 import { packedBytes } from "./packed-matrix.ts";
-import { stagedPlanesWgsl } from "./staged-planes.ts";
+import { stagedBytes, stagedPlanesWgsl } from "./staged-planes.ts";
 
-const LANES = 64;
-/** Lanes along K; the rest of the workgroup takes other outputs. */
-const CHUNK_LANES = 32;
-/** Weight rows of one lane: x is loaded once for all of them. */
-const ROWS_PER_LANE = 4;
-/** Weight rows of a workgroup. */
-const SLOTS = (LANES / CHUNK_LANES) * ROWS_PER_LANE;
+export interface FewRowsSizes {
+  readonly lanes: 64 | 128 | 256;
+  /** Lanes along K; the rest of the workgroup takes other outputs. At least as many as a lane has sums. */
+  readonly chunkLanes: 16 | 32 | 64 | 128 | 256;
+  /** Weight rows of one lane: x is loaded once for all of them. Two where an output needs two. */
+  readonly rowsPerLane: 1 | 2 | 4 | 8;
+}
+
+/** Fields are read in whole 16-byte words: of so many chunks, every format has some. */
+const LEAST_STAGED_CHUNKS = 32;
 
 const indices = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
-function source(numRows: number, weights: MatmulWeights): string {
+/** What follows from the sizes for these weights. */
+function cutOf({ lanes, chunkLanes, ...sizes }: FewRowsSizes, { rowsPerOutput }: MatmulWeights) {
+  const rowsPerLane = Math.max(sizes.rowsPerLane, rowsPerOutput);
+  return {
+    ...{ lanes, chunkLanes, rowsPerLane },
+    /** Weight rows of a workgroup. */
+    slots: (lanes / chunkLanes) * rowsPerLane,
+    stagedChunks: Math.max(LEAST_STAGED_CHUNKS, chunkLanes),
+  };
+}
+
+function source(numRows: number, sizes: FewRowsSizes, weights: MatmulWeights): string {
   const { format, rowsPerOutput } = weights;
-  const outputsPerLane = ROWS_PER_LANE / rowsPerOutput;
-  const outputs = SLOTS / rowsPerOutput;
-  const sums = SLOTS * numRows;
-  const rows = indices(ROWS_PER_LANE);
+  const { lanes, chunkLanes, rowsPerLane, slots, stagedChunks } = cutOf(sizes, weights);
+  const outputsPerLane = rowsPerLane / rowsPerOutput;
+  const outputs = slots / rowsPerOutput;
+  const sums = slots * numRows;
+  const rows = indices(rowsPerLane);
   const staged = format.planes.length > 0;
+  const staging = stagedChunks > chunkLanes ? `if (base % ${stagedChunks}u == 0u) ` : "";
   const each = (line: (r: number, m: number) => string) =>
     rows.flatMap((r) => indices(numRows).map((m) => line(r, m))).join(" ");
   return wgsl`
-${stagedPlanesWgsl(format, SLOTS, CHUNK_LANES)}
-var<workgroup> chunk_sums: array<f32, ${sums * CHUNK_LANES}>;
-${totalsWgsl(SLOTS, numRows)}
+${stagedPlanesWgsl(format, { slots, lanes, block: stagedChunks })}
+var<workgroup> chunk_sums: array<f32, ${sums * chunkLanes}>;
+${totalsWgsl(slots, numRows)}
 var<private> group_output: u32;
 
 /** A row beyond the last is the last again: what comes of it is not stored. */
 fn slot_row(slot: u32) -> u32 {
-  let r = slot % ${ROWS_PER_LANE}u;
-  let output = group_output + slot / ${ROWS_PER_LANE}u * ${outputsPerLane}u + r % ${outputsPerLane}u;
+  let r = slot % ${rowsPerLane}u;
+  let output = group_output + slot / ${rowsPerLane}u * ${outputsPerLane}u + r % ${outputsPerLane}u;
   return weight_row(min(output, params.N - 1u)) + r / ${outputsPerLane}u * params.N;
 }
 
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let chunk_lane = lid.x % ${CHUNK_LANES}u;
-  let slot = lid.x / ${CHUNK_LANES}u * ${ROWS_PER_LANE}u;
+  let chunk_lane = lid.x % ${chunkLanes}u;
+  let slot = lid.x / ${chunkLanes}u * ${rowsPerLane}u;
   group_output = wg.x * ${outputs}u;
   let first_row = wg.y * ${numRows}u;
   let num_rows = min(${numRows}u, params.T - first_row);
@@ -53,8 +69,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   if (lid.x < ${sums}u) { totals[lid.x] = 0.0; }
   prepare(lid.x, first_row, num_rows);
 
-  for (var base = 0u; base < chunks; base += ${CHUNK_LANES}u) {
-    ${staged ? "stage_planes(lid.x, base); workgroupBarrier();" : ""}
+  for (var base = 0u; base < chunks; base += ${chunkLanes}u) {
+    ${staged ? `${staging}{ stage_planes(lid.x, base); } workgroupBarrier();` : ""}
     let chunk = base + chunk_lane;
     ${each((r, m) => `var sum${r}_${m} = 0.0;`)}
     if (chunk < chunks) {
@@ -76,31 +92,33 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
           .join("\n        ")}`,
       })}
     }
-    ${each((r, m) => `chunk_sums[((slot + ${r}u) * ${numRows}u + ${m}u) * ${CHUNK_LANES}u + chunk_lane] = sum${r}_${m};`)}
+    ${each((r, m) => `chunk_sums[((slot + ${r}u) * ${numRows}u + ${m}u) * ${chunkLanes}u + chunk_lane] = sum${r}_${m};`)}
     workgroupBarrier();
     if (lid.x < ${sums}u) {
       var total = totals[lid.x];
-      let first = lid.x * ${CHUNK_LANES}u;
-      for (var c = first; c < first + min(${CHUNK_LANES}u, chunks - base); c++) { total += chunk_sums[c]; }
+      let first = lid.x * ${chunkLanes}u;
+      for (var c = first; c < first + min(${chunkLanes}u, chunks - base); c++) { total += chunk_sums[c]; }
       totals[lid.x] = total;
     }
     workgroupBarrier();
   }
 
-  ${weights.octets ? finishOctetsWgsl(SLOTS, numRows, LANES) : finishEach(numRows, weights)}
+  ${weights.octets ? finishOctetsWgsl(slots, numRows, lanes) : finishEach(numRows, sizes, weights)}
 }
 `;
 }
 
 /** One lane per output and row. */
-function finishEach(numRows: number, { rowsPerOutput }: MatmulWeights): string {
-  const outputsPerLane = ROWS_PER_LANE / rowsPerOutput;
-  const outputs = SLOTS / rowsPerOutput;
+function finishEach(numRows: number, sizes: FewRowsSizes, weights: MatmulWeights): string {
+  const { rowsPerOutput } = weights;
+  const { rowsPerLane, slots } = cutOf(sizes, weights);
+  const outputsPerLane = rowsPerLane / rowsPerOutput;
+  const outputs = slots / rowsPerOutput;
   return wgsl`let m = lid.x / ${outputs}u;
   let own = lid.x % ${outputs}u;
   let output = group_output + own;
   if (m >= num_rows || output >= params.N) { return; }
-  let own_slot = own / ${outputsPerLane}u * ${ROWS_PER_LANE}u + own % ${outputsPerLane}u;
+  let own_slot = own / ${outputsPerLane}u * ${rowsPerLane}u + own % ${outputsPerLane}u;
   let at = own_slot * ${numRows}u + m;
   ${
     rowsPerOutput === 1
@@ -137,29 +155,43 @@ export function piecesLoop(
       }`;
 }
 
-const fewRows = (name: "gemv" | "small_m", numRows: number, maxRows: number): MatmulShape => ({
-  name,
-  maxRows,
-  rowsPerGroup: numRows,
-  prologues: ["none", "norm"],
-  hasOctets: SLOTS % OCTET === 0,
-  features: [],
-  wgsl: (weights) => source(numRows, weights),
-  workgroups: ({ T, N }, { rowsPerOutput }) => [
-    ceilDiv(rowsPerOutput * N, SLOTS),
-    ceilDiv(T, numRows),
-    1,
-  ],
-  loads: ({ T, N, K }, { format, rowsPerOutput }) => {
-    const groups = ceilDiv(rowsPerOutput * N, SLOTS);
-    const rowGroups = ceilDiv(T, numRows);
-    return {
-      x: groups * (SLOTS / ROWS_PER_LANE) * T * K,
-      weightBytes: rowGroups * packedBytes(format, groups * SLOTS, K),
-    };
-  },
-});
+/** @param name Says the sizes, where they are not those that every device starts with. */
+export function fewRowsShape(
+  name: MatmulShapeName,
+  { numRows, maxRows, ...sizes }: FewRowsSizes & { numRows: number; maxRows: number },
+): MatmulShape {
+  return {
+    name,
+    maxRows,
+    rowsPerGroup: numRows,
+    prologues: ["none", "norm"],
+    hasOctets: ((sizes.lanes / sizes.chunkLanes) * sizes.rowsPerLane) % OCTET === 0,
+    features: [],
+    wgsl: (weights) => source(numRows, sizes, weights),
+    workgroups: ({ T, N }, weights) => [
+      ceilDiv(weights.rowsPerOutput * N, cutOf(sizes, weights).slots),
+      ceilDiv(T, numRows),
+      1,
+    ],
+    workgroupBytes(weights) {
+      const { lanes, chunkLanes, slots, stagedChunks } = cutOf(sizes, weights);
+      const sums = slots * numRows;
+      if (sums > lanes) return Number.POSITIVE_INFINITY;
+      return 4 * sums * (chunkLanes + 1) + stagedBytes(weights.format, slots, stagedChunks);
+    },
+    loads({ T, N, K }, weights) {
+      const { rowsPerLane, slots } = cutOf(sizes, weights);
+      const groups = ceilDiv(weights.rowsPerOutput * N, slots);
+      const rowGroups = ceilDiv(T, numRows);
+      return {
+        x: groups * (slots / rowsPerLane) * T * K,
+        weightBytes: rowGroups * packedBytes(weights.format, groups * slots, K),
+      };
+    },
+  };
+}
 
-export const matvecShape = fewRows("gemv", 1, 1);
+const portable = { lanes: 64, chunkLanes: 32, rowsPerLane: 4 } as const;
+export const matvecShape = fewRowsShape("gemv", { ...portable, numRows: 1, maxRows: 1 });
 /** Eight rows share one read of the weights. */
-export const smallMShape = fewRows("small_m", 8, 16);
+export const smallMShape = fewRowsShape("small_m", { ...portable, numRows: 8, maxRows: 16 });

@@ -16,10 +16,7 @@ export interface MatmulWeights {
  * the format, `weight_row` and `finish` of the epilogue, and says where the format finds its fields.
  */
 export interface MatmulShape {
-  readonly name:
-    | ("gemv" | "small_m" | "tile")
-    | `gemv_subgroup${SubgroupSize}`
-    | `${"gemv" | "small_m" | "tile"}_broadcast${4 | 8}`;
+  readonly name: MatmulShapeName;
   readonly maxRows: number;
   /** Rows of x that one workgroup multiplies. */
   readonly rowsPerGroup: number;
@@ -30,9 +27,22 @@ export interface MatmulShape {
   readonly features: readonly "subgroups"[];
   wgsl(weights: MatmulWeights): string;
   workgroups(dims: Dims, weights: MatmulWeights): readonly [number, number, number];
+  /** Workgroup memory, the prologue's aside; infinite where the shape cannot take such weights. */
+  workgroupBytes(weights: MatmulWeights): number;
   /** Values of x and bytes of the weight that the multiplication loads, re-reads included. */
   loads(dims: Dims, weights: MatmulWeights): { x: number; weightBytes: number };
 }
+
+/** Workgroup memory that every WebGPU device has; more would fit some, and leave room for fewer groups. */
+export const MAX_WORKGROUP_BYTES = 16_384;
+
+/** Shapes of other sizes than the portable ones say theirs (matmul-variants.ts). */
+export type MatmulShapeName =
+  | ("gemv" | "small_m" | "tile")
+  | (`gemv_subgroup${SubgroupSize}` | `${"gemv" | "small_m" | "tile"}_broadcast${4 | 8}`)
+  | `gemv_${number}x${number}x${number}`
+  | `small_m${number}_${number}x${number}x${number}`
+  | `tile_${number}x${number}_${number}x${number}`;
 
 /** Lanes of a subgroup that there is a shape for. */
 export type SubgroupSize = 8 | 16 | 32 | 64;

@@ -8,7 +8,7 @@ import { piecesLoop } from "./matmul-few-rows.ts";
 import type { MatmulShape, MatmulWeights, SubgroupSize } from "./matmul-shape.ts";
 import { finishOctetsWgsl, totalsWgsl } from "./octets.ts";
 import { packedBytes } from "./packed-matrix.ts";
-import { stagedPlanesWgsl } from "./staged-planes.ts";
+import { stagedBytes, stagedPlanesWgsl } from "./staged-planes.ts";
 
 const LANES = 64;
 /** Outputs of a workgroup, whatever the size of its subgroups: so the host need not know it. */
@@ -32,7 +32,7 @@ const source = (size: SubgroupSize, { format, rowsPerOutput, octets }: MatmulWei
   const fields = staged ? "slot" : "row";
   return wgsl`
 ${octets ? totalsWgsl(OUTPUTS, 1) : ""}
-${stagedPlanesWgsl(format, OUTPUTS * rowsPerOutput, STAGED_CHUNKS)}
+${stagedPlanesWgsl(format, { slots: OUTPUTS * rowsPerOutput, lanes: LANES, block: STAGED_CHUNKS })}
 var<private> group_output: u32;
 
 /** A row beyond the last is the last again: what comes of it is not stored. */
@@ -134,6 +134,8 @@ export const subgroupMatvecShape = (size: SubgroupSize): MatmulShape => ({
   features: ["subgroups"],
   wgsl: (weights) => source(size, weights),
   workgroups: ({ N }) => [ceilDiv(N, OUTPUTS), 1, 1],
+  workgroupBytes: ({ format, rowsPerOutput, octets }) =>
+    stagedBytes(format, OUTPUTS * rowsPerOutput, STAGED_CHUNKS) + (octets ? 4 * OUTPUTS : 0),
   loads: ({ N, K }, { format, rowsPerOutput }) => {
     const groups = ceilDiv(N, OUTPUTS);
     return {

@@ -1,50 +1,65 @@
 /**
- * Matrix shape for many rows: 32×32 output tiles, one chunk of 32 columns of both operands in
- * workgroup memory at a time, four by four sums per lane in named registers.
+ * Matrix shape for many rows: a tile of outputs × rows, one chunk of 32 columns of both operands in
+ * workgroup memory at a time, some of the sums per lane, in named registers.
  */
 import { CHUNK } from "./formats/format.ts";
 import { ceilDiv, wgsl } from "./kernel.ts";
-import type { MatmulShape, MatmulWeights } from "./matmul-shape.ts";
+import type { MatmulShape, MatmulShapeName, MatmulWeights } from "./matmul-shape.ts";
 import { directBytes, directPlanesWgsl } from "./packed-matrix.ts";
 
-const TILE = 32;
-const LANES = 64;
-/** Odd stride: lanes that walk down a column of the staged tile hit different banks. */
-const STRIDE = TILE + 1;
+export interface TileSizes {
+  /** Of a workgroup. */
+  readonly outputs: 32 | 64;
+  readonly rows: 16 | 32 | 64;
+  /** Of a lane: their product is the number of its sums. */
+  readonly laneOutputs: 4 | 8;
+  readonly laneRows: 2 | 4 | 8;
+}
 
+const indices = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 const sumsOf = (names: string[]) => names.map((name) => `var ${name} = vec4<f32>();`).join(" ");
 
-const source = ({ format, rowsPerOutput }: MatmulWeights): string => {
+/**
+ * Column k of a staged tile holds its lines with their fours swapped about: lanes that walk down a
+ * column or along it hit different banks, and no memory is spent on padding.
+ */
+const swap = (k: string, lines: number): string => `(${k} & ${(lines - 1) & (CHUNK - 4)}u)`;
+
+function source(sizes: TileSizes, { format, rowsPerOutput }: MatmulWeights): string {
+  const { outputs, rows, laneOutputs, laneRows } = sizes;
   const { pieces } = format;
+  const laneColumns = outputs / laneOutputs;
+  const lanes = laneColumns * (rows / laneRows);
   /** Quads of a piece. */
   const quads = 8 / pieces;
   const parts = rowsPerOutput === 1 ? ["s"] : ["s", "u"];
   const each = (line: (part: string, index: number) => string) => parts.map(line).join("\n");
-  const rows = [0, 1, 2, 3];
-  const component = ["x", "y", "z", "w"];
+  const ownRows = indices(laneRows);
+  const fours = indices(laneOutputs / 4);
+  const sums = (part: string) => ownRows.flatMap((r) => fours.map((f) => `${part}${r}_${f}`));
   return wgsl`
 ${directPlanesWgsl(format)}
-var<workgroup> x_tile: array<f32, ${CHUNK * STRIDE}>;
-${each((p) => `var<workgroup> ${p}_tile: array<f32, ${CHUNK * STRIDE}>;`)}
+var<workgroup> x_tile: array<f32, ${CHUNK * rows}>;
+${each((p) => `var<workgroup> ${p}_tile: array<f32, ${CHUNK * outputs}>;`)}
 
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let first_output = wg.x * ${TILE}u;
-  let first_row = wg.y * ${TILE}u;
-  let lane_column = (lid.x % 8u) * 4u;
-  let lane_row = (lid.x / 8u) * 4u;
-  let vectors = params.K / 4u;
-  ${each((p) => sumsOf(rows.map((r) => `${p}${r}`)))}
+  let first_output = wg.x * ${outputs}u;
+  let first_row = wg.y * ${rows}u;
+  let lane_column = (lid.x % ${laneColumns}u) * ${laneOutputs}u;
+  let lane_row = (lid.x / ${laneColumns}u) * ${laneRows}u;
+  ${each((p) => sumsOf(sums(p)))}
 
   for (var chunk = 0u; chunk < params.K / ${CHUNK}u; chunk++) {
-    for (var i = lid.x; i < ${(TILE * CHUNK) / 4}u; i += ${LANES}u) {
+    for (var i = lid.x; i < ${(rows * CHUNK) / 4}u; i += ${lanes}u) {
       let line = i / 8u;
       let column = i % 8u;
       var v = vec4<f32>();
       if (first_row + line < params.T) { v = x4(first_row, line, chunk * 8u + column); }
-      for (var k = 0u; k < 4u; k++) { x_tile[(column * 4u + k) * ${STRIDE}u + line] = v[k]; }
+      let at = column * ${4 * rows}u + (line ^ ${swap("(4u * column)", rows)});
+      for (var k = 0u; k < 4u; k++) { x_tile[at + k * ${rows}u] = v[k]; }
     }
-    for (var i = lid.x; i < ${TILE * pieces}u; i += ${LANES}u) {
+    for (var i = lid.x; i < ${outputs * pieces}u; i += ${lanes}u) {
       let line = i / ${pieces}u;
       let piece = i % ${pieces}u;
       ${each(
@@ -56,57 +71,77 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       c_${p}.codes = load_weight(piece_at(row_${p}, piece, chunk));`,
       )}
       for (var quad = piece * ${quads}u; quad < piece * ${quads}u + ${quads}u; quad++) {
+        let at = quad * ${4 * outputs}u + (line ^ ${swap("(4u * quad)", outputs)});
         ${each(
           (p) => wgsl`let w_${p} = take4(&c_${p}, quad);
-        for (var k = 0u; k < 4u; k++) { ${p}_tile[(quad * 4u + k) * ${STRIDE}u + line] = w_${p}[k]; }`,
+        for (var k = 0u; k < 4u; k++) { ${p}_tile[at + k * ${outputs}u] = w_${p}[k]; }`,
         )}
       }
     }
     workgroupBarrier();
-    ${each((p) => sumsOf(rows.map((r) => `${p}c${r}`)))}
+    ${each((p) => sumsOf(sums(`${p}c`)))}
     for (var k = 0u; k < ${CHUNK}u; k++) {
-      let at = k * ${STRIDE}u;
-      ${rows.map((r) => `let x${r} = x_tile[at + lane_row + ${r}u];`).join(" ")}
-      ${each(
-        (p) => `let w_${p} = vec4<f32>(${rows.map((r) => `${p}_tile[at + lane_column + ${r}u]`)});
-      ${rows.map((r) => `${p}c${r} = fma(w_${p}, vec4<f32>(x${r}), ${p}c${r});`).join(" ")}`,
-      )}
+      ${indices(Math.ceil(laneRows / 4))
+        .map((f) => `let x_at${f} = k * ${rows}u + ((lane_row + ${4 * f}u) ^ ${swap("k", rows)});`)
+        .join(" ")}
+      ${ownRows.map((r) => `let x${r} = x_tile[x_at${r >> 2} + ${r % 4}u];`).join(" ")}
+      ${fours
+        .map((f) => {
+          const at = `let w_at${f} = k * ${outputs}u + ((lane_column + ${4 * f}u) ^ ${swap("k", outputs)});`;
+          const sums = each(
+            (
+              p,
+            ) => `let w_${p}${f} = vec4<f32>(${indices(4).map((i) => `${p}_tile[w_at${f} + ${i}u]`)});
+      ${ownRows.map((r) => `${p}c${r}_${f} = fma(w_${p}${f}, vec4<f32>(x${r}), ${p}c${r}_${f});`).join(" ")}`,
+          );
+          return `${at}\n      ${sums}`;
+        })
+        .join("\n      ")}
     }
-    ${each((p) => rows.map((r) => `${p}${r} += ${p}c${r};`).join(" "))}
+    ${each((p) =>
+      sums(p)
+        .map((sum) => `${sum} += ${sum.replace(p, `${p}c`)};`)
+        .join(" "),
+    )}
     workgroupBarrier();
   }
 
-  ${rows
-    .map((r) =>
-      component
-        .map((c, n) => {
-          const sums = parts.map((p) => `${p}${r}.${c}`).join(", ");
-          return `if (first_row + lane_row + ${r}u < params.T && first_output + lane_column + ${n}u < params.N) { finish(first_row + lane_row + ${r}u, first_output + lane_column + ${n}u, ${sums}); }`;
-        })
-        .join("\n  "),
+  ${ownRows
+    .flatMap((r) =>
+      indices(laneOutputs).map((n) => {
+        const component = ["x", "y", "z", "w"][n % 4];
+        const finished = parts.map((p) => `${p}${r}_${n >> 2}.${component}`).join(", ");
+        return `if (first_row + lane_row + ${r}u < params.T && first_output + lane_column + ${n}u < params.N) { finish(first_row + lane_row + ${r}u, first_output + lane_column + ${n}u, ${finished}); }`;
+      }),
     )
     .join("\n  ")}
 }
 `;
-};
+}
 
-export const tileShape: MatmulShape = {
-  name: "tile",
-  maxRows: Number.POSITIVE_INFINITY,
-  rowsPerGroup: TILE,
-  prologues: ["none"],
-  hasOctets: false,
-  features: [],
-  wgsl: source,
-  workgroups: ({ T, N }) => [ceilDiv(N, TILE), ceilDiv(T, TILE), 1],
-  loads: ({ T, N, K }, { format, rowsPerOutput }) => ({
-    x: ceilDiv(N, TILE) * T * K,
-    weightBytes:
-      ceilDiv(T, TILE) *
-      rowsPerOutput *
-      ceilDiv(N, TILE) *
-      TILE *
-      (K / CHUNK) *
-      directBytes(format),
-  }),
-};
+export function tileOf(name: MatmulShapeName, sizes: TileSizes): MatmulShape {
+  const { outputs, rows } = sizes;
+  return {
+    name,
+    maxRows: Number.POSITIVE_INFINITY,
+    rowsPerGroup: rows,
+    prologues: ["none"],
+    hasOctets: false,
+    features: [],
+    wgsl: (weights) => source(sizes, weights),
+    workgroups: ({ T, N }) => [ceilDiv(N, outputs), ceilDiv(T, rows), 1],
+    workgroupBytes: ({ rowsPerOutput }) => 4 * CHUNK * (rows + rowsPerOutput * outputs),
+    loads: ({ T, N, K }, { format, rowsPerOutput }) => ({
+      x: ceilDiv(N, outputs) * T * K,
+      weightBytes:
+        ceilDiv(T, rows) *
+        rowsPerOutput *
+        ceilDiv(N, outputs) *
+        outputs *
+        (K / CHUNK) *
+        directBytes(format),
+    }),
+  };
+}
+
+export const tileShape = tileOf("tile", { outputs: 32, rows: 32, laneOutputs: 4, laneRows: 4 });

@@ -18,9 +18,10 @@ import { KernelError } from "./errors.ts";
 import { ceilDiv, defineKernel, type Kernel, type Probe, read } from "./kernel.ts";
 import { broadcastShapes } from "./matmul-broadcast.ts";
 import { matvecShape, smallMShape } from "./matmul-few-rows.ts";
-import type { MatmulShape, MatmulWeights } from "./matmul-shape.ts";
+import type { MatmulShape, MatmulShapeName, MatmulWeights } from "./matmul-shape.ts";
 import { subgroupMatvecShape } from "./matmul-subgroup.ts";
 import { tileShape } from "./matmul-tile.ts";
+import { shapeVariants } from "./matmul-variants.ts";
 import { packedRead, packedWgsl } from "./packed-matrix.ts";
 import { normal, uniform } from "./probe.ts";
 import {
@@ -34,6 +35,7 @@ import {
 import { ropeKvProbes } from "./rope-kv-epilogue.ts";
 import { type WeightFormatName, weightFormats } from "./weight-format.ts";
 
+/** What every device starts with. */
 export const matmulShapes = {
   gemv: matvecShape,
   gemv_subgroup8: subgroupMatvecShape(8),
@@ -43,11 +45,16 @@ export const matmulShapes = {
   small_m: smallMShape,
   tile: tileShape,
   ...broadcastShapes,
-} as const satisfies Record<MatmulShape["name"], MatmulShape>;
+} as const satisfies Partial<Record<MatmulShapeName, MatmulShape>>;
+
+/** @returns undefined where there is none, as for a name that an older Weft has stored. */
+export const shapeNamed = (name: string): MatmulShape | undefined =>
+  Object.values<MatmulShape>(matmulShapes).find((shape) => shape.name === name) ??
+  shapeVariants.find((shape) => shape.name === name);
 
 export interface MatmulVariant {
   readonly format: WeightFormatName;
-  readonly shape: MatmulShape["name"];
+  readonly shape: MatmulShapeName;
   /** Default `none`. */
   readonly prologue?: Prologue;
   readonly epilogue: Epilogue;
@@ -75,12 +82,12 @@ export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVar
     rowsPerOutput: perOutput,
     octets,
   };
-  const cut: MatmulShape = matmulShapes[shape];
-  if (!cut.prologues.includes(prologue)) {
-    throw new KernelError(
-      "bad_kernel",
-      `${name}: this shape has the prologues ${cut.prologues.join(", ")}; run ${prologue} before it`,
-    );
+  const cut = shapeNamed(shape);
+  if (!cut?.prologues.includes(prologue)) {
+    const cure = cut
+      ? `this shape has the prologues ${cut.prologues.join(", ")}; run ${prologue} before it`
+      : "there is no such shape; choose one of kernels/matmul-variants.ts";
+    throw new KernelError("bad_kernel", `${name}: ${cure}`);
   }
   if (octets && !cut.hasOctets) {
     throw new KernelError(
@@ -174,7 +181,7 @@ function matmulProbes(
   prologue: Prologue,
   { bias, tail }: Epilogue,
 ): Probe[] {
-  const T = Math.min(shape.maxRows, shape.maxRows > 16 ? 33 : 5);
+  const T = Math.min(shape.maxRows, shape.maxRows > 16 ? Math.max(33, shape.rowsPerGroup + 1) : 5);
   const perOutput = weights.rowsPerOutput;
   const columns = (K: number) => wholeBlocks(weights, K);
   return [

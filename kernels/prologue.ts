@@ -14,7 +14,7 @@ export const prologueParams = (prologue: Prologue): Record<string, "f32"> =>
   prologue === "norm" ? { eps: "f32" } : {};
 
 /**
- * `fn prepare(lane, first_row, num_rows)`, called by all 64 lanes before `fn x4(first_row, m, column)`
+ * `fn prepare(lane, first_row, num_rows)`, called by all lanes before `fn x4(first_row, m, column)`
  * gives four values of row first_row + m.
  */
 export function prologueWgsl(prologue: Prologue, rowsPerGroup: number): string {

@@ -9,7 +9,7 @@ const LANES = 64;
 
 /**
  * `fn inverse_rms(lane, row, size, eps)`: 1 / sqrt(mean(x²) + eps) of one row of x, right in lane 0.
- * All 64 lanes call it together. x² is summed in chunks of 32, chunk sums ascending, so a row's bits
+ * All lanes call it together, 64 or more of them. x² is summed in chunks of 32, chunk sums ascending, so a row's bits
  * depend on that row alone; the last chunk may be short (heads of 80).
  */
 export const inverseRmsWgsl = wgsl`
@@ -21,7 +21,7 @@ fn inverse_rms(lane: u32, row: u32, size: u32, eps: f32) -> f32 {
   var total = 0.0;
   for (var base = 0u; base < chunks; base += ${LANES}u) {
     let chunk = base + lane;
-    if (chunk < chunks) {
+    if (lane < ${LANES}u && chunk < chunks) {
       var sum = 0.0;
       // Bounds that depend on the lane, so that no compiler unrolls: it only costs build time.
       let first = row * vectors + chunk * 8u;

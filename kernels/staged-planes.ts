@@ -6,12 +6,15 @@ import type { Plane, WeightFormat } from "./formats/format.ts";
 import { wgsl } from "./kernel.ts";
 
 /**
- * `fn stage_planes(lane, first_chunk)`, called by all 64 lanes before a barrier; then formats find the
+ * `fn stage_planes(lane, first_chunk)`, called by all lanes before a barrier; then formats find the
  * fields of a slot by `plane0(slot, word)` and so on. Calls `slot_row(slot)`, the matrix's row.
  * @param slots Rows of the workgroup.
  * @param block Chunks that are staged at a time, a multiple of 32.
  */
-export function stagedPlanesWgsl({ planes }: WeightFormat, slots: number, block: number): string {
+export function stagedPlanesWgsl(
+  { planes }: WeightFormat,
+  { slots, lanes, block }: { slots: number; lanes: number; block: number },
+): string {
   const words = planes.map((plane) => blockWords(plane, block));
   const arrays = words.map(
     (count, p) => wgsl`var<workgroup> staged${p}: array<u32, ${slots * count}>;
@@ -20,7 +23,7 @@ fn plane${p}(slot: u32, word: u32) -> u32 {
 }`,
   );
   const loops = words.map(
-    (count, p) => wgsl`for (var i = lane; i < ${(slots * count) / 4}u; i += 64u) {
+    (count, p) => wgsl`for (var i = lane; i < ${(slots * count) / 4}u; i += ${lanes}u) {
     let slot = i / ${count / 4}u;
     let word = first_chunk / ${block}u * ${count / 4}u + i % ${count / 4}u;
     if (word < plane${p}_stride()) {
@@ -34,5 +37,9 @@ fn stage_planes(lane: u32, first_chunk: u32) {
   ${loops.join("\n  ")}
 }`;
 }
+
+/** Workgroup memory that it takes. */
+export const stagedBytes = ({ planes }: WeightFormat, slots: number, block: number): number =>
+  planes.reduce((sum, plane) => sum + 4 * slots * blockWords(plane, block), 0);
 
 const blockWords = ({ chunks, words }: Plane, block: number): number => (block / chunks) * words;

@@ -137,7 +137,9 @@ function shapesFor(T: number, { subgroupSize }: CaseOptions): (keyof typeof matm
     return maxRows >= T && (lanes === undefined || Number(lanes) === subgroupSize);
   });
   const fewest = Math.min(...able.map(({ maxRows }) => maxRows));
-  return able.filter(({ maxRows }) => maxRows === fewest).map(({ name }) => name);
+  return able
+    .filter(({ maxRows }) => maxRows === fewest)
+    .map(({ name }) => name as keyof typeof matmulShapes);
 }
 
 function vectorCases(model: ModelShape, T: number, { formatsOf }: CaseOptions): LabCase[] {

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { gatedActivation } from "../../kernels/activation.ts";
 import { type Epilogue, epilogueName, rowsPerOutput } from "../../kernels/epilogue.ts";
 import { bf16ToNumber, numberToBf16 } from "../../kernels/half.ts";
-import { matmulKernels } from "../../kernels/index.ts";
+import { matmulKernels, variantKernels } from "../../kernels/index.ts";
 import type { BufferSlice, Kernel, KernelCall, Packing } from "../../kernels/kernel.ts";
 import { matmul } from "../../kernels/matmul.ts";
 import { normal, seededRandom, uniform } from "../../kernels/probe.ts";
@@ -40,7 +40,7 @@ afterEach(() => memory.free());
 afterAll(() => device.destroy());
 
 const info = await deviceInfo();
-const kernels = matmulKernels.filter((kernel) => sampled(kernel, info));
+const kernels = [...matmulKernels, ...variantKernels].filter((kernel) => sampled(kernel, info));
 test.each(kernels.map((kernel) => [kernel.name, kernel] as const))("%s", async (_, kernel) => {
   const { format, packing } = weightOf(kernel);
   for (const depth of DEPTHS) {

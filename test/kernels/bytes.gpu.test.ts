@@ -2,7 +2,7 @@
 // exactly. The counting build must also still compute the right thing.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { allKernels } from "../../kernels/index.ts";
+import { allKernels, variantKernels } from "../../kernels/index.ts";
 import type { Kernel, Probe } from "../../kernels/kernel.ts";
 import { wholeBuffer } from "../../runtime/device.ts";
 import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => device.destroy());
 
 const info = await deviceInfo();
-const kernels = allKernels.filter(countedHere);
+const kernels = [...allKernels, ...variantKernels].filter(countedHere);
 
 test.each(kernels.map((kernel) => [kernel.name, kernel] as const))("%s", async (_, kernel) => {
   const shapes = countedShapes(kernel);
@@ -62,6 +62,9 @@ function countedHere(kernel: Kernel): boolean {
     "matmul.small_m[f32].gelu_tanh",
     `matmul.gemv_subgroup${info.subgroupSize}[f16,norm].bias_rope_kv_f16`,
     `matmul.small_m_broadcast${info.subgroupSize}[bf16,norm].rope_kv_f32`,
+    "matmul.gemv_64x32x1[bf16,norm].bias_silu",
+    "matmul.small_m4_64x16x4[q4_k].silu",
+    "matmul.tile_32x64_8x4[q4_k].silu",
   ].includes(kernel.name);
 }
 

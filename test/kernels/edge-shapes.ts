@@ -108,12 +108,13 @@ const families: Record<string, (kernel: Kernel, shape: string) => readonly Probe
 
 /** Rows round 8, 16 and 32, columns round 8, 32 and 64, sums round 1,024. */
 function matmulShapes(kernel: Kernel, shape: string): Probe[] {
-  const [family] = shape.split(/_broadcast\d/);
-  const broadcast = family !== shape;
+  const broadcast = shape.includes("_broadcast");
+  // Names of other sizes than the portable ones begin as theirs do.
+  const [family] = /^(small_m|tile)?/.exec(shape)!;
   const rows = {
     small_m: [1, 7, 8, 9, 15, 16],
     tile: broadcast ? [1, 3, 7, 8, 9, 17] : [1, 4, 16, 31, 32, 33],
-  }[family!] ?? [1];
+  }[family] ?? [1];
   const columns = broadcast ? [7, 63, 64, 65, 127, 128, 129, 1] : [7, 8, 9, 31, 32, 33, 65, 1];
   const depths = [64, 992, 1024, 1056, 2048, 32];
   const sizes = columns.map((N, i) => ({

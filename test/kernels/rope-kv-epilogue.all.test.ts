@@ -3,8 +3,9 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { kvRowBytes } from "../../kernels/kv-layout.ts";
-import { matmul, matmulShapes } from "../../kernels/matmul.ts";
+import { matmul, matmulShapes, shapeNamed } from "../../kernels/matmul.ts";
 import type { MatmulShape } from "../../kernels/matmul-shape.ts";
+import { shapeVariants } from "../../kernels/matmul-variants.ts";
 import { packedRead } from "../../kernels/packed-matrix.ts";
 import { normal, seededRandom, uniform } from "../../kernels/probe.ts";
 import { rmsNorm } from "../../kernels/rms-norm.ts";
@@ -42,12 +43,13 @@ const shapes = Object.values<MatmulShape>(matmulShapes)
   .map(({ name }) => name);
 
 /** Each pipeline takes a second on a software driver: the gate sees each shape, storage and bias. */
-const sample = shapes.map((shape): Subject => {
+const sample = [...shapes, "small_m4_64x16x4" as const].map((shape): Subject => {
   if (shape === "gemv") return { shape, formats: ["q8_0", "q4_0"], storage: "f16", bias: true };
   const bias = shape.includes("broadcast");
   return { shape, formats: ["f16", "f16"], storage: bias ? "f16" : "f32", bias };
 });
-const everything = shapes.flatMap((shape) =>
+const variants = shapeVariants.filter(({ hasOctets }) => hasOctets).map(({ name }) => name);
+const everything = [...shapes, ...variants].flatMap((shape) =>
   (["f32", "f16"] as const).flatMap((storage) =>
     [false, true].map((bias): Subject => {
       return { shape, formats: bias ? ["q4_k", "q6_k"] : ["bf16", "q8_0"], storage, bias };
@@ -64,7 +66,7 @@ describe.each(subjects)("$shape, weights $formats, cache $storage, bias $bias", 
     { T: 16, heads: 2, kv_heads: 1, H: 128, R: 128, B: 32, K: 1280 },
     { T: 3, heads: 1, kv_heads: 1, H: 64, R: 0, B: 16, K: 256 },
   ])("%o", async (sizes) => {
-    const T = Math.min(sizes.T, matmulShapes[subject.shape].maxRows);
+    const T = Math.min(sizes.T, shapeNamed(subject.shape)!.maxRows);
     await compare(subject, { ...sizes, T });
   });
 });

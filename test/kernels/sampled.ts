@@ -18,6 +18,11 @@ const ON_SWIFTSHADER =
 /** Of the QKV matrices that rotate; rope-kv-epilogue.all.test.ts compares the bits of more. */
 const ROTATING =
   /gemv_subgroup\d+\[f16,norm\]\.bias_rope_kv_f16$|small_m_broadcast\d\[bf16,norm\]\.rope_kv_f32$/;
+/** Sizes that tuning chooses between: fewer and more lanes and rows than the portable ones. */
+const VARIANTS_ON_LAVAPIPE =
+  /(gemv_(64x16x2\[affine4_f16_g32\]\.store|128x128x4\[q8_0\]\.residual|64x32x1\[bf16,norm\]\.bias_silu)|small_m4_64x16x4\[q4_k\]\.silu|tile_(64x16_4x4\[q8_0\]\.residual|32x64_8x4\[q4_k\]\.silu))$/;
+const VARIANTS_ON_SWIFTSHADER =
+  /(gemv_128x128x4\[q8_0\]\.residual|small_m4_64x16x4\[q4_k\]\.silu|tile_64x32_8x4\[f32\]\.store)$/;
 
 /**
  * Kernels that are no matrix kernels are all taken, where the driver has their features; those for
@@ -28,6 +33,9 @@ export function sampled({ name, features }: Kernel, info: DeviceInfo): boolean {
   const subgroup = /_(?:subgroup|broadcast)(\d+)/.exec(name);
   if (subgroup && Number(subgroup[1]) !== info.subgroupSize) return false;
   if (!name.startsWith("matmul") || scale("kernels", 0, 1) === 1) return true;
-  if (ROTATING.test(name)) return true;
-  return (project() === "lavapipe" ? ON_LAVAPIPE : ON_SWIFTSHADER).test(name);
+  const samples =
+    project() === "lavapipe"
+      ? [ROTATING, ON_LAVAPIPE, VARIANTS_ON_LAVAPIPE]
+      : [ROTATING, ON_SWIFTSHADER, VARIANTS_ON_SWIFTSHADER];
+  return samples.some((sample) => sample.test(name));
 }
