@@ -27,7 +27,11 @@ export function createEngine(options: CreateEngineOptions): Promise<Engine> {
 export const createDevice = (kind: "gpu" | "reference" = "gpu"): Promise<Device> =>
   openDevice(platform, kind);
 
-const platform = { gpu: async () => navigator.gpu, quantumMs: 8 };
+const platform = {
+  gpu: async () => navigator.gpu,
+  runtime: globalThis.navigator?.userAgent ?? "",
+  quantumMs: 8,
+};
 
 export type * from "./runtime/chat.ts";
 export { renderChat } from "./runtime/chat.ts";
@@ -48,3 +52,8 @@ export type * from "./runtime/request.ts";
 export type { Session } from "./runtime/session.ts";
 export type { PlanListener } from "./runtime/telemetry.ts";
 export type { Trace, TraceEvent } from "./runtime/trace.ts";
+export {
+  type IndexedDbTuningCacheOptions,
+  indexedDbTuningCache,
+} from "./runtime/tuning/indexed-db-cache.ts";
+export type { TuningCache, TuningEntry, TuningRecord } from "./runtime/tuning/tuning-cache.ts";

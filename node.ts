@@ -1,5 +1,6 @@
 /** The public door in Node: `weft-llm` with Dawn (npm `webgpu`), local models and the demo model. */
 import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { type CreateEngineOptions, createEngineWith, openDevice } from "./runtime/create-engine.ts";
 import type { Device } from "./runtime/device.ts";
@@ -18,11 +19,26 @@ export type { LogitsOptions, PositionLogits } from "./runtime/logits.ts";
 export { countWeights } from "./runtime/placed-weight.ts";
 export { type SelfTestReport, selfTest } from "./runtime/self-test.ts";
 export { type MeteredStep, predictedBytes, StepMeter } from "./runtime/step-meter.ts";
+export { type FileTuningCacheOptions, fileTuningCache } from "./runtime/tuning/file-cache.ts";
+export {
+  type MatrixUse,
+  type TuneOptions,
+  type TuneRequest,
+  type TuneResult,
+  tuneMatrices,
+} from "./runtime/tuning/tune-matrices.ts";
 
 /** Dawn crashes the process when the object from `create` is collected: the one module global. */
 let dawn: unknown;
 
-const platform = { gpu: loadDawn as () => Promise<never>, openLocal: localModel, quantumMs: 50 };
+const platform = {
+  gpu: loadDawn as () => Promise<never>,
+  openLocal: localModel,
+  get runtime() {
+    return dawnVersion();
+  },
+  quantumMs: 50,
+};
 
 /**
  * Loads a model and gets it ready to answer. `demo` names the small model that comes with Weft.
@@ -78,6 +94,15 @@ function resolveModel<M>(model: M): M | string {
 
 /** Dawn's `navigator.gpu`, for other libraries that look for one. @throws {WeftError} `no_adapter`. */
 export const dawnGpu = (): Promise<unknown> => loadDawn();
+
+/** Dawn has no version of its own; that of its package stands for it. */
+function dawnVersion(): string {
+  try {
+    return `webgpu ${createRequire(import.meta.url)("webgpu/package.json").version}`;
+  } catch {
+    return "webgpu";
+  }
+}
 
 /** `WEFT_DAWN` holds Dawn's own switches, as `name=value` with spaces between. */
 async function loadDawn(): Promise<unknown> {

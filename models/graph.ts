@@ -10,6 +10,7 @@ import type { MatmulShape } from "../kernels/matmul-shape.ts";
 import type { Prologue } from "../kernels/prologue.ts";
 import { rmsNorm } from "../kernels/rms-norm.ts";
 import type { WeightFormatName } from "../kernels/weight-format.ts";
+import { type MatrixUse, matrixKey } from "./matrix-use.ts";
 import type { Weight } from "./weights.ts";
 
 /** Which matrix kernels a graph may use for a format; any of them gives a row the same bits. */
@@ -18,6 +19,8 @@ export interface MatmulChoice {
   readonly shapes: readonly MatmulShape[];
   /** Whether RMSNorm may run in the prologue of the shapes that have it. */
   readonly fusesNorm: boolean;
+  /** Other `shapes` for single matrices, by `matrixKey`: what tuning found there. */
+  readonly tuned?: ReadonlyMap<string, readonly MatmulShape[]>;
 }
 
 export type MatmulChoices = ReadonlyMap<WeightFormatName, MatmulChoice>;
@@ -37,6 +40,8 @@ export interface GraphNode {
   readonly stage: number;
   /** Every pipeline that the node may use, to be compiled before the first step. */
   readonly pipelines: readonly { readonly kernel: Kernel; readonly constants: Dims }[];
+  /** What a matrix node multiplies by, for tuning. */
+  readonly matrix?: MatrixUse & { readonly weight: BufferSlice; readonly rows: RowCount };
   emit(step: StepSizes): KernelCall | undefined;
 }
 
@@ -105,26 +110,29 @@ export class GraphBuilder {
     buffers: Readonly<Record<"x" | "out", BufferSlice>> & { readonly bias?: BufferSlice },
     { rows = "T", norm, fused }: { rows?: RowCount; norm?: InputNorm; fused?: FusedTail } = {},
   ): void {
-    const variants = new Map(
-      weight.shards.map(({ format }) => [format, this.#variants(format, epilogue, norm, fused)]),
-    );
+    const gated = isGated(epilogue);
+    const uses = weight.shards.map((shard): MatrixUse => {
+      const N = gated ? shard.rows / 2 : shard.rows;
+      const { format } = shard;
+      const octets = fused !== undefined;
+      return { format, N, K: weight.columns, gated, norm: norm !== undefined, octets };
+    });
+    const variants = uses.map((use) => this.#variants(use, epilogue, fused));
     if (norm) {
-      const formats = [...variants.values()];
       this.#separateNorm(norm, buffers.x, weight.columns, (step) =>
-        formats.some((of) => variantFor(of, step[rows]).prologue === "none") ? step[rows] : 0,
+        variants.some((of) => variantFor(of, step[rows]).prologue === "none") ? step[rows] : 0,
       );
     }
-    const gated = isGated(epilogue);
     const label = this.#label;
-    for (const shard of weight.shards) {
-      const own = variants.get(shard.format)!;
+    for (const [index, shard] of weight.shards.entries()) {
+      const own = variants[index];
       const bound = own.map(({ prologue, fused: tail }) => ({
         ...buffers,
         ...(prologue === "norm" ? { norm_weight: norm!.weight } : norm && { x: norm.out }),
         ...tail?.buffers,
         weight: shard.slice,
       }));
-      const N = gated ? shard.rows / 2 : shard.rows;
+      const { N } = uses[index];
       const out_stride = gated ? weight.rows / 2 : weight.rows;
       const sizes = { N, K: weight.columns, out_stride, out_offset: shard.firstRow };
       const emit = keptWhileSame((step): KernelCall | undefined => {
@@ -135,21 +143,23 @@ export class GraphBuilder {
         return { kernel: variant.kernel, buffers: bound[own.indexOf(variant)], dims, label };
       });
       const pipelines = own.map(({ kernel }) => ({ kernel, constants: {} }));
-      this.nodes.push({ stage: this.#stage, pipelines, emit });
+      const matrix = { ...uses[index], weight: shard.slice, rows };
+      this.nodes.push({ stage: this.#stage, pipelines, matrix, emit });
     }
   }
 
   #variants(
-    format: WeightFormatName,
+    use: MatrixUse,
     epilogue: Epilogue,
-    norm: InputNorm | undefined,
     fused: FusedTail | undefined,
   ): readonly MatmulVariant[] {
-    const { shapes, fusesNorm } = this.#choices.get(format)!;
+    const { format } = use;
+    const { shapes, fusesNorm, tuned } = this.#choices.get(format)!;
+    const own = tuned?.get(matrixKey(use)) ?? shapes;
     const numFused = fused?.maxRows ?? 0;
     let numServed = 0;
-    return shapes.flatMap(({ name: shape, maxRows, prologues }) => {
-      const prologue = norm && fusesNorm && prologues.includes("norm") ? "norm" : "none";
+    return own.flatMap(({ name: shape, maxRows, prologues }) => {
+      const prologue = use.norm && fusesNorm && prologues.includes("norm") ? "norm" : "none";
       const variants: MatmulVariant[] = [];
       if (fused && numServed < numFused) {
         const kernel = matmul({ format, shape, prologue, epilogue: fused.epilogue });

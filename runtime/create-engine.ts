@@ -25,6 +25,8 @@ export interface Platform {
   /** @throws {WeftError} `no_adapter` when there is no WebGPU implementation. */
   gpu(): ReturnType<GpuSource>;
   readonly openLocal?: OpenLocalFolder;
+  /** Browser or Dawn, with its version. */
+  readonly runtime: string;
   /** Of engines whose options name none. */
   readonly quantumMs: number;
 }
@@ -54,7 +56,7 @@ export async function openDevice(
 ): Promise<Device> {
   if (typeof kind === "object") return kind;
   if (kind === "reference") return new ReferenceDevice();
-  if (kind === "gpu") return openGpuDevice(await platform.gpu());
+  if (kind === "gpu") return openGpuDevice(await platform.gpu(), { runtime: platform.runtime });
   throw new WeftError(
     "bad_request",
     `device is ${JSON.stringify(kind)}, it must be "gpu" or "reference"; change the option`,

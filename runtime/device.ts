@@ -17,6 +17,8 @@ export interface DeviceInfo {
   readonly kind: "gpu" | "reference";
   /** Human name, e.g. `llvmpipe (LLVM 15.0.6, 256 bits)`. */
   readonly adapter: string;
+  /** Adapter, driver and WebGPU implementation, as far as they tell: what a measurement holds for. */
+  readonly identity: string;
   readonly tier: Tier;
   readonly features: readonly string[];
   readonly limits: DeviceLimits;

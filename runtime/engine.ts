@@ -32,6 +32,8 @@ import { SwappedBlocks } from "./swapped-blocks.ts";
 import { type PlanListener, Telemetry } from "./telemetry.ts";
 import { TextModel } from "./text-model.ts";
 import type { Trace } from "./trace.ts";
+import { IdleTuner } from "./tuning/idle-tuner.ts";
+import { tunableMatrices } from "./tuning/model-matrices.ts";
 
 export interface EngineOptions extends LoadModelOptions, SchedulerOptions {
   /** Sees every plan, for traces and tests. */
@@ -39,6 +41,9 @@ export interface EngineOptions extends LoadModelOptions, SchedulerOptions {
   /** Sees when every plan was made, submitted and read back, for cost models. */
   readonly onRead?: PlanListener;
 }
+
+/** Work of tuning in the idle time of one engine; its pipelines are built within it. */
+const TUNING_MS = 1500;
 
 export class Engine {
   readonly device: Device;
@@ -49,10 +54,12 @@ export class Engine {
   readonly chat: ChatApi = chatApi(this);
   readonly loop: StepLoop;
   readonly #telemetry: Telemetry;
+  readonly #tuner: IdleTuner | undefined;
 
   private constructor(
     parts: Pick<Engine, "device" | "plan" | "text" | "selfTest" | "loop">,
     telemetry: Telemetry,
+    tuner: IdleTuner | undefined,
   ) {
     this.device = parts.device;
     this.plan = parts.plan;
@@ -60,6 +67,7 @@ export class Engine {
     this.selfTest = parts.selfTest;
     this.loop = parts.loop;
     this.#telemetry = telemetry;
+    this.#tuner = tuner;
     void this.device.lost.then(({ message }) => {
       this.loop.stop(
         new WeftError("device_lost", `the device was lost: ${message}; create the engine again`),
@@ -85,7 +93,20 @@ export class Engine {
     const swapped = new SwappedBlocks(runner, plan.kv);
     const parts = { runner, sampler, copier, swapped, scheduler };
     const loop = new StepLoop({ ...parts, now, onPlan, observer });
-    return new Engine({ device, plan, text, selfTest: report, loop }, observer);
+    const { tuning: cache } = options;
+    const tuner =
+      cache && device.info.kind === "gpu"
+        ? new IdleTuner({
+            ...{ device, cache, standard: choice.matmul },
+            matrices: tunableMatrices(runner.nodes, {
+              T: plan.maxTokensPerPlan,
+              R: plan.maxLogitRows,
+            }),
+            budgetMs: TUNING_MS,
+            isIdle: () => loop.usage.sequences === 0,
+          })
+        : undefined;
+    return new Engine({ device, plan, text, selfTest: report, loop }, observer, tuner);
   }
 
   /**
@@ -120,6 +141,7 @@ export class Engine {
       yield* answers;
     } finally {
       ignoreSignal();
+      this.#tuner?.wake();
     }
   }
 
@@ -140,6 +162,7 @@ export class Engine {
 
   /** Aborts what runs and frees the device. */
   async close(): Promise<void> {
+    this.#tuner?.stop();
     this.loop.stop(
       new WeftError("engine_closed", "the engine was closed; create another to go on"),
     );

@@ -134,6 +134,10 @@ export class ModelRunner {
     return new ModelRunner(options, { logits, lastToken, kvPools, inputs, nodes, parked });
   }
 
+  get nodes(): readonly GraphNode[] {
+    return this.#nodes;
+  }
+
   /** Every pipeline of the graph. */
   get pipelines() {
     return [...this.#nodes.flatMap(({ pipelines }) => pipelines), ...this.#parked.pipelines];

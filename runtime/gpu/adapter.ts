@@ -13,11 +13,14 @@ const WANTED_LIMITS = [
 export interface AdapterOptions {
   /** `baseline`: no features and default limits, what every WebGPU implementation has. */
   readonly profile?: "full" | "baseline";
+  /** The WebGPU implementation and its version, e.g. a browser's user agent. */
+  readonly runtime?: string;
 }
 
 export interface OpenedAdapter {
   readonly device: GPUDevice;
   readonly name: string;
+  readonly identity: string;
   readonly tier: Tier;
   readonly limits: DeviceLimits;
   readonly subgroupSize?: number;
@@ -53,6 +56,7 @@ export async function openAdapter(gpu: GPU | undefined, options: AdapterOptions 
   return {
     device,
     name: adapterName(adapter.info),
+    identity: identityOf(adapter.info, options.runtime),
     tier: tierOf(device.features),
     ...(device.features.has("subgroups") && fixedSubgroupSize(adapter.info)),
     software: adapter.info.isFallbackAdapter,
@@ -74,6 +78,11 @@ function tierOf(features: GPUSupportedFeatures): Tier {
   if (!features.has("shader-f16")) return "T0";
   return features.has("subgroups") ? "T2" : "T1";
 }
+
+const identityOf = (
+  { vendor, architecture, device, description }: GPUAdapterInfo,
+  runtime = "",
+): string => [vendor, architecture, device, description, runtime].join("|");
 
 function adapterName({ description, device, vendor, architecture }: GPUAdapterInfo): string {
   return description || device || [vendor, architecture].filter(Boolean).join(" ") || "unnamed";

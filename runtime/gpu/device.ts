@@ -58,10 +58,11 @@ export class GpuDevice implements Device {
   #failure: WeftError | undefined;
 
   constructor(opened: OpenedAdapter, options: GpuDeviceOptions) {
-    const { device, name, tier, limits, subgroupSize, software } = opened;
+    const { device, name, identity, tier, limits, subgroupSize, software } = opened;
     this.#device = device;
     const features = [...device.features].sort();
-    this.info = { kind: "gpu", adapter: name, tier, features, limits, subgroupSize, software };
+    const adapter = { adapter: name, identity, tier, features, limits, subgroupSize, software };
+    this.info = { kind: "gpu", ...adapter };
     this.lost = device.lost.then(({ reason, message }) => {
       const loss = { reason: reason === "destroyed" ? reason : ("unknown" as const), message };
       this.#failure = lostError(loss);

@@ -28,6 +28,7 @@ export class ReferenceDevice implements Device {
   readonly info: DeviceInfo = {
     kind: "reference",
     adapter: "reference (JavaScript, no GPU)",
+    identity: "reference",
     tier: "reference",
     features: [],
     limits: {

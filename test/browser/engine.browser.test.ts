@@ -11,7 +11,7 @@ const model = new URL("/assets/demo/", location.href).href;
 
 engineSuite(
   opener({
-    platform: { gpu: async () => navigator.gpu, quantumMs: 8 },
+    platform: { gpu: async () => navigator.gpu, runtime: "test", quantumMs: 8 },
     folder: shallowFolder(httpFolder(model), 2),
     device: "gpu",
   }),

@@ -35,7 +35,7 @@ const named = prompts.filter(
 describe("the demo model", () => {
   let engine: Engine;
   beforeAll(async () => {
-    const platform = { gpu: async () => undefined, quantumMs: 50 };
+    const platform = { gpu: async () => undefined, runtime: "test", quantumMs: 50 };
     const device = await openDevice();
     engine = await createEngineWith(platform, {
       device,

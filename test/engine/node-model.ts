@@ -9,4 +9,9 @@ const demo = fileURLToPath(new URL("../../assets/demo", import.meta.url));
 
 export const demoFolder = () => localFolder(demo);
 
-export const nodePlatform: Platform = { gpu, openLocal: localFolder, quantumMs: 50 };
+export const nodePlatform: Platform = {
+  gpu,
+  openLocal: localFolder,
+  runtime: "test",
+  quantumMs: 50,
+};

@@ -74,7 +74,7 @@ describe("the demo model", () => {
   test("answers from demo-f16 with transformers' ids", async () => {
     const file = await modelFile(modelFixtures.find(({ name }) => name === "demo-f16")!);
     const engine = await createEngineWith(
-      { gpu: async () => undefined, quantumMs: 50 },
+      { gpu: async () => undefined, runtime: "test", quantumMs: 50 },
       { device: "reference", model: new Blob([file]), kv: "f32" },
     );
     for (const { messages, tools, enableThinking, ...expected } of prompts.slice(0, 2)) {
