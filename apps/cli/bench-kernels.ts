@@ -6,19 +6,26 @@ import { existsSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Kernel } from "../../kernels/index.ts";
-import { createDevice, dawnGpu } from "../../node.ts";
+import { createDevice, type Device, dawnGpu, fileTuningCache } from "../../node.ts";
 import { gpuJs } from "../lab/gpu-js.ts";
 import { isSoftware, type LabOptions, runLab } from "../lab/lab.ts";
 import { labReport } from "../lab/lab-report.ts";
 import { labText } from "../lab/lab-text.ts";
 import { type ModelShape, modelShapes, realShapes, tinyShape } from "../lab/model-shapes.ts";
 import { absentOpponent } from "../lab/opponent.ts";
+import {
+  type LabTuningOptions,
+  type LabTuningResult,
+  tuneLab,
+  tuningTasks,
+} from "../lab/tuning.ts";
 import { kernelsOf } from "../lab/user-kernels.ts";
-import { defineCommand, log, printJson } from "./command.ts";
+import { defineCommand, log, printJson, type Terminal } from "./command.ts";
 import { type Option, UsageError, unknown } from "./option.ts";
 import { flag, text } from "./option-types.ts";
 import { ProgressBar } from "./progress-bar.ts";
 import { requireFolder } from "./text-file.ts";
+import { tuneText } from "./tune-text.ts";
 
 const NAMES = modelShapes.map(({ name }) => name);
 
@@ -39,6 +46,7 @@ const options = {
   quick: flag("tiny shapes and few samples, in about a minute; the default on a software driver"),
   kernel: text("F.mjs", "a module that exports kernels of yours, to compare with ours"),
   alone: flag("without other libraries"),
+  tune: flag("find the fastest shape of each matrix instead, and keep it for engines with --tuned"),
   report: text("F.html", "write plot and tables into this file"),
   json: flag("one JSON object on stdout"),
 };
@@ -49,24 +57,31 @@ export const benchKernels = defineCommand({
   options,
   run: async (values, terminal) => {
     const { report, kernel } = values;
+    if (values.tune && (report !== undefined || kernel !== undefined)) {
+      throw new UsageError(
+        "--tune measures our matrices and prints a table; leave --report and --kernel out",
+      );
+    }
     if (report !== undefined) requireFolder(report, "--report");
     const userKernels = kernel === undefined ? [] : await importKernels(kernel);
     const device = await createDevice("gpu");
     const progress = new ProgressBar(terminal);
     try {
       const quick = values.quick === true || (isSoftware(device) && values.shapes === undefined);
-      const result = await runLab(device, {
+      const selection = {
         shapes: values.shapes ?? (quick ? [tinyShape] : realShapes),
-        ...{ quick, userKernels, filter: values.filter, signal: terminal.signal },
+        ...{ quick, filter: values.filter, signal: terminal.signal },
+      };
+      if (values.tune) return await tune(device, selection, terminal, values.json === true);
+      const result = await runLab(device, {
+        ...{ ...selection, userKernels },
         opponents: values.alone ? [] : await opponents(),
         host: `Node ${process.versions.node}`,
         onProgress: (stage, done, total) => progress.count(`${stage}:`, done, total),
       });
       progress.clear();
       if (result.kernels.length === 0) {
-        throw new UsageError(
-          `no kernel's name or role holds ${JSON.stringify(values.filter)}; try --filter matmul`,
-        );
+        throw noneHolds(values.filter);
       }
       if (report !== undefined) writeFileSync(report, labReport(result));
       if (values.json) printJson(terminal, result);
@@ -81,6 +96,44 @@ export const benchKernels = defineCommand({
     }
   },
 });
+
+async function tune(
+  device: Device,
+  selection: Omit<LabTuningOptions, "cache">,
+  terminal: Terminal,
+  json: boolean,
+): Promise<number> {
+  const { adapter } = device.info;
+  const onWarning = (message: string) => log(terminal, `weft: WARNING: ${message}`);
+  const options = { ...selection, cache: fileTuningCache({ onWarning }) };
+  const tasks = tuningTasks(options);
+  if (tasks.length === 0) throw noneHolds(selection.filter);
+  const progress = new ProgressBar(terminal);
+  const results: LabTuningResult[] = [];
+  try {
+    for await (const result of tuneLab(device, tasks, options)) {
+      results.push(result);
+      const done = tasks.findIndex(
+        (task) => task.role === result.role && task.model === result.model,
+      );
+      progress.count("matrices:", done, tasks.length);
+    }
+  } finally {
+    progress.clear();
+  }
+  if (isSoftware(device)) {
+    log(
+      terminal,
+      "weft: this adapter is software: it shows that tuning works, and nothing about a GPU",
+    );
+  }
+  if (json) printJson(terminal, { adapter, tuned: results });
+  else terminal.stdout.write(tuneText(adapter, results));
+  return 0;
+}
+
+const noneHolds = (filter: string | undefined): UsageError =>
+  new UsageError(`no kernel's name or role holds ${JSON.stringify(filter)}; try --filter matmul`);
 
 const opponents = async (): Promise<LabOptions["opponents"]> => [
   await gpuJs(() => import("gpu.js"), dawnGpu),

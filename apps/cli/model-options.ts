@@ -5,12 +5,13 @@ import {
   createEngine,
   type Device,
   type Engine,
+  fileTuningCache,
   type LoadModelOptions,
   WeftError,
 } from "../../node.ts";
 import { log, type Terminal } from "./command.ts";
 import { type Option, type OptionValues, required, UsageError } from "./option.ts";
-import { bytes, choice, text } from "./option-types.ts";
+import { bytes, choice, flag, text } from "./option-types.ts";
 import { ProgressBar } from "./progress-bar.ts";
 
 /** Refuses values that the design names and this version does not have. */
@@ -52,6 +53,7 @@ export const modelOptions = {
     ["none", "q8", "q4"],
     "quantise while loading: to 8.5 or 4.5 bits a weight; none: as they are stored",
   ),
+  tuned: flag("with the kernels that bench kernels --tune found, and those that idle time finds"),
 };
 
 export type ModelValues = OptionValues<typeof modelOptions>;
@@ -102,6 +104,7 @@ export async function openEngine(
   try {
     const engine = await createEngine({
       ...loadOptions(values, terminal),
+      ...(values.tuned && { tuning: fileTuningCache() }),
       ...more,
       model,
       device,

@@ -39,7 +39,12 @@ const USUAL = ["bf16", "f16", "q4_0"];
 /** Of the tiny shape, where other libraries stand beside ours: they have f32 alone. */
 const FEW = ["f32", "f16", "q4_0"];
 
-function formatsFor(quick: boolean, modelIndex: number, role: string): readonly WeightFormatName[] {
+/** Of the weights in a role. */
+export function formatsFor(
+  quick: boolean,
+  modelIndex: number,
+  role: string,
+): readonly WeightFormatName[] {
   if (modelIndex > 0) return listedFormats.filter((name) => USUAL.includes(name));
   if (!quick) return listedFormats;
   // Each pipeline takes a software driver a second.

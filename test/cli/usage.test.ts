@@ -28,7 +28,10 @@ describe("refused", () => {
     [["bench", "decoed"], /unknown command bench decoed; did you mean bench decode\?/],
     [["serve", "--port", "1"], /serve is not part of this version and comes later/],
     [["calibrate"], /calibrate is not part of this version/],
-    [["bench", "kernels", "--tune"], /unknown option --tune/],
+    [
+      ["bench", "kernels", "--tune", "--report", "r.html"],
+      /--tune .* leave --report and --kernel out/,
+    ],
     [["bench", "kernels", "--shapes", "qwen3-4c"], /unknown shape qwen3-4c; did you mean qwen3-4b/],
     [["bench", "kernels", "--shapes", ""], /unknown shape ; Known: tiny, llama-3.2-1b/],
     [["bench", "kernels", "--kernel", "none.mjs"], /--kernel: there is no file none.mjs/],
