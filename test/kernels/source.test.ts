@@ -5,16 +5,26 @@ import { allKernels } from "../../kernels/index.ts";
 import { bindingBytes, defineKernel, type Kernel, read, write } from "../../kernels/kernel.ts";
 import { FIRST_STORAGE_BINDING, moduleSource } from "../../kernels/source.ts";
 
-const kernels = allKernels.map((kernel) => [kernel.name, kernel] as const);
+/** By operation and, for matrices, shape: thousands of kernels, so not a test each. */
+const families = new Map<string, Kernel[]>();
+for (const kernel of allKernels) {
+  const [family] = kernel.name.split("[");
+  families.set(family!, [...(families.get(family!) ?? []), kernel]);
+}
+const every = [...families];
 
 test("names are unique", () => {
   const names = allKernels.map(({ name }) => name);
   expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
 });
 
-test.each(kernels)("%s reaches storage through its accessors alone", (_, { bindings, wgsl }) => {
+test.each(every)("%s: storage is reached through accessors alone", (_, kernels) => {
+  for (const kernel of kernels) expectAccessorsAlone(kernel);
+});
+
+function expectAccessorsAlone({ name, bindings, wgsl }: Kernel): void {
   const body = withoutComments(wgsl);
-  expect(body).not.toMatch(/\bbuffer_|var<(storage|uniform)|@group|@binding/);
+  expect(body, name).not.toMatch(/\bbuffer_|var<(storage|uniform)|@group|@binding/);
   const accessors = Object.entries(bindings).flatMap(([name, { access }]) => [
     ...(access === "write" ? [] : [`load_${name}`]),
     ...(access === "read" ? [] : [`store_${name}`]),
@@ -23,45 +33,56 @@ test.each(kernels)("%s reaches storage through its accessors alone", (_, { bindi
   const calls = Array.from(body.matchAll(/\b(?:load|store)_\w+(?=\()/g), ([call]) => call);
   const called = new Set(calls.filter((call) => !own.has(call)));
   // Both ways: nothing undeclared is called, and no declared accessor is there for nothing.
-  expect([...called].sort()).toEqual(accessors.sort());
-});
+  expect([...called].sort(), name).toEqual(accessors.sort());
+}
 
-test.each(kernels)("%s fits a device with default limits", (_, kernel) => {
-  expect(Object.keys(kernel.bindings).length).toBeLessThanOrEqual(8);
-  expect(Object.keys(kernel.params).length).toBeLessThanOrEqual(64);
-});
-
-test.each(kernels)("%s has probes that are whole", (_, kernel) => {
-  expect(kernel.probes.length).toBeGreaterThan(0);
-  for (const { dims } of kernel.probes) {
-    for (const name of [...Object.keys(kernel.params), ...kernel.constants]) {
-      expect(dims[name], name).toBeTypeOf("number");
-    }
-    for (const binding of Object.values(kernel.bindings)) {
-      expect(bindingBytes(binding, dims)).toBeGreaterThanOrEqual(0);
-    }
-    const { flops, bytes } = kernel.cost(dims);
-    expect(Object.keys(bytes).sort()).toEqual(Object.keys(kernel.bindings).sort());
-    for (const count of [flops, ...Object.values(bytes), ...kernel.workgroups(dims)]) {
-      expect(Number.isInteger(count), `${count}`).toBe(true);
-    }
+test.each(every)("%s: fits a device with default limits", (_, kernels) => {
+  for (const { name, bindings, params } of kernels) {
+    expect(Object.keys(bindings).length, name).toBeLessThanOrEqual(8);
+    expect(Object.keys(params).length, name).toBeLessThanOrEqual(64);
   }
 });
 
-test.each(kernels)("%s declares what it uses in binding order", (_, kernel) => {
+test.each(every)("%s: probes are whole", (_, kernels) => {
+  for (const kernel of kernels) expectWholeProbes(kernel);
+});
+
+function expectWholeProbes(kernel: Kernel): void {
+  expect(kernel.probes.length, kernel.name).toBeGreaterThan(0);
+  for (const { dims } of kernel.probes) {
+    for (const name of [...Object.keys(kernel.params), ...kernel.constants]) {
+      expect(dims[name], `${kernel.name}, ${name}`).toBeTypeOf("number");
+    }
+    for (const binding of Object.values(kernel.bindings)) {
+      expect(bindingBytes(binding, dims), kernel.name).toBeGreaterThanOrEqual(0);
+    }
+    const { flops, bytes } = kernel.cost(dims);
+    expect(Object.keys(bytes).sort(), kernel.name).toEqual(Object.keys(kernel.bindings).sort());
+    for (const count of [flops, ...Object.values(bytes), ...kernel.workgroups(dims)]) {
+      expect(Number.isInteger(count), `${kernel.name}, ${count}`).toBe(true);
+    }
+  }
+}
+
+test.each(every)("%s: declares what it uses in binding order", (_, kernels) => {
+  for (const kernel of kernels) expectDeclared(kernel);
+});
+
+function expectDeclared(kernel: Kernel): void {
   const source = moduleSource(kernel);
   for (const [i, [name, { access, element }]] of Object.entries(kernel.bindings).entries()) {
     const mode = access === "read" ? "read" : "read_write";
-    expect(source).toContain(
+    expect(source, kernel.name).toContain(
       `@group(0) @binding(${FIRST_STORAGE_BINDING + i}) var<storage, ${mode}> buffer_${name}: array<${element}>;`,
     );
   }
-  for (const name of kernel.constants) expect(source).toContain(`override ${name}: u32;`);
-  expect(source.includes("enable f16;")).toBe(kernel.features.includes("shader-f16"));
-  expect(source.includes("f16>") || /\bf16\b/.test(withoutComments(kernel.wgsl))).toBe(
-    kernel.features.includes("shader-f16"),
-  );
-});
+  for (const name of kernel.constants)
+    expect(source, kernel.name).toContain(`override ${name}: u32;`);
+  const usesHalf = kernel.features.includes("shader-f16");
+  expect(source.includes("enable f16;"), kernel.name).toBe(usesHalf);
+  const body = withoutComments(kernel.wgsl);
+  expect(source.includes("f16>") || /\bf16\b/.test(body), kernel.name).toBe(usesHalf);
+}
 
 test("a kernel with nine storage bindings is refused", () => {
   const nine = Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`x${i}`, read("N")]));
