@@ -112,11 +112,12 @@ export async function measureHostWork(
 const total = (parts: HostWork["partsUs"]): number =>
   PARTS.reduce((sum, part) => sum + parts[part], 0);
 
-/** Tokens that the metrics keep; the trace keeps fewer steps. */
-const KEPT_TOKENS = 65_536;
+/** More steps than the trace keeps. */
+const TRACED_STEPS = 17_000;
 
 /**
- * Bytes of heap that 1,000 tokens leave behind, once all is there that the engine keeps.
+ * Bytes of heap that 1,000 tokens leave behind, once the trace is full: their times above all, which the
+ * metrics keep up to half a megabyte of.
  * @param usedBytes Of the heap, garbage collected.
  */
 export async function heapGrowth(
@@ -132,8 +133,9 @@ export async function heapGrowth(
       await usedBytes();
     }
   };
-  const counted = 4000;
-  await decodeTokens(KEPT_TOKENS);
+  // So many that what the compiler keeps or drops meanwhile is lost among them.
+  const counted = 20_000;
+  await decodeTokens(TRACED_STEPS * rows);
   const before = await usedBytes();
   await decodeTokens(counted);
   return (1000 * ((await usedBytes()) - before)) / counted;
