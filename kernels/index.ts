@@ -82,16 +82,15 @@ export const matmulKernels: readonly Kernel[] = listedFormats.flatMap((format) =
   ),
 );
 
-/** The QKV matrix of models without QK-norm, for few rows. */
+/** QKV matrices of models without QK-norm, for few rows; the cache is f32 where the weights are. */
 export const qkvKernels: readonly Kernel[] = listedFormats.flatMap((format) =>
   Object.values(matmulShapes)
     .filter(({ hasOctets }) => hasOctets)
     .flatMap(({ name: shape }) =>
-      [false, true].flatMap((bias) =>
-        (["rope_kv_f32", "rope_kv_f16"] as const).map((tail) =>
-          matmul({ format, shape, prologue: "norm", epilogue: { bias, tail } }),
-        ),
-      ),
+      [false, true].map((bias) => {
+        const tail = format === "f32" ? "rope_kv_f32" : "rope_kv_f16";
+        return matmul({ format, shape, prologue: "norm", epilogue: { bias, tail } });
+      }),
     ),
 );
 

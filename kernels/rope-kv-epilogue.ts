@@ -13,8 +13,15 @@ import { placeHeadReference, placeQuadWgsl, probePlaces } from "./rope-kv-write.
 /** By the cache's storage. An int8 row needs the whole head for its scale, so it is not among them. */
 export type RopeKvTail = "rope_kv_f32" | "rope_kv_f16";
 
+/** Of a QKV matrix. */
+export interface RotatingEpilogue {
+  readonly bias: boolean;
+  readonly tail: RopeKvTail;
+}
+
 export const isRopeKv = (tail: string): tail is RopeKvTail => tail.startsWith("rope_kv");
-const storageOf = (tail: RopeKvTail): "f32" | "f16" => (tail === "rope_kv_f32" ? "f32" : "f16");
+export const storageOf = (tail: RopeKvTail): "f32" | "f16" =>
+  tail === "rope_kv_f32" ? "f32" : "f16";
 
 export const ropeKvBindings = (tail: RopeKvTail, bias: boolean): Record<string, Binding> => ({
   ...(bias && { bias: read("out_stride", "vec4<f32>") }),

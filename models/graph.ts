@@ -19,6 +19,8 @@ export interface MatmulChoice {
   readonly shapes: readonly MatmulShape[];
   /** Whether RMSNorm may run in the prologue of the shapes that have it. */
   readonly fusesNorm: boolean;
+  /** Whether a QKV matrix may rotate and write the cache in the epilogue of shapes that have octets. */
+  readonly fusesRope: boolean;
   /** Other `shapes` for single matrices, by `matrixKey`: what tuning found there. */
   readonly tuned?: ReadonlyMap<string, readonly MatmulShape[]>;
 }
@@ -173,12 +175,12 @@ export class GraphBuilder {
     });
   }
 
-  /** Rows up to which every shard of a weight runs by shapes that have octets, with the norm fused. */
-  rowsWithOctets({ shards }: Weight): number {
+  /** Rows up to which every shard of a QKV matrix may rotate in its epilogue. */
+  rotatingRows({ shards }: Weight): number {
     const rows = shards.map(({ format }) => {
-      const { shapes, fusesNorm } = this.#choices.get(format)!;
+      const { shapes, fusesRope } = this.#choices.get(format)!;
       const other = shapes.findIndex(({ hasOctets }) => !hasOctets);
-      if (!fusesNorm || other === 0) return 0;
+      if (!fusesRope || other === 0) return 0;
       return other < 0 ? Number.POSITIVE_INFINITY : shapes[other - 1].maxRows;
     });
     return Math.min(...rows);

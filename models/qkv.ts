@@ -2,6 +2,8 @@
  * From a layer's input to its queries and to keys and values in the cache: the QKV matrix alone where
  * it can rotate and write in its own epilogue, else `rope_kv_write` behind it. The same bits either way.
  */
+import type { KvStorage } from "../kernels/kv-layout.ts";
+import type { RotatingEpilogue } from "../kernels/rope-kv-epilogue.ts";
 import { ropeKvWrite } from "../kernels/rope-kv-write.ts";
 import { rotaryDims } from "../kernels/rope-tables.ts";
 import type { DecoderSpec } from "./decoder.ts";
@@ -33,16 +35,16 @@ export function queryKeyValue(
     q: tensors.activation("q"),
     kv_pool: tensors.kvPool(layer),
   };
-  // A norm over heads needs whole heads, and so does the scale of an int8 row.
-  const rotates = !qkNorm && storage !== "i8" && inOctets(weight("qkv"), H);
-  const fused: FusedTail | undefined = rotates
-    ? {
-        maxRows: graph.rowsWithOctets(weight("qkv")),
-        epilogue: { bias: qkvBias, tail: `rope_kv_${storage}` },
-        buffers: placed,
-        dims: { heads: N, kv_heads: K, B, H, R },
-      }
-    : undefined;
+  const epilogue = rotatingEpilogue(spec, storage);
+  const fused: FusedTail | undefined =
+    epilogue && inOctets(weight("qkv"), H)
+      ? {
+          maxRows: graph.rotatingRows(weight("qkv")),
+          epilogue,
+          buffers: placed,
+          dims: { heads: N, kv_heads: K, B, H, R },
+        }
+      : undefined;
   graph.matmul(
     weight("qkv"),
     { bias: qkvBias, tail: "store" },
@@ -60,6 +62,13 @@ export function queryKeyValue(
     keptWhileSame(({ T }) => (T <= fusedRows ? undefined : { T, N, K, B, H, R, eps })),
   );
 }
+
+/** Undefined where whole heads are needed: for a norm over them, or for the scale of an int8 row. */
+export const rotatingEpilogue = (
+  { qkNorm, qkvBias }: DecoderSpec,
+  storage: KvStorage,
+): RotatingEpilogue | undefined =>
+  qkNorm || storage === "i8" ? undefined : { bias: qkvBias, tail: `rope_kv_${storage}` };
 
 /** Whether each shard is whole heads, and a head is octets. */
 const inOctets = ({ shards }: Weight, H: number): boolean =>

@@ -7,9 +7,10 @@ import { type KvStorage, kvRowBytes } from "../kernels/kv-layout.ts";
 import { checkDecoderShape } from "../models/blocks.ts";
 import type { RawConfig } from "../models/config.ts";
 import type { DecoderSpec } from "../models/decoder.ts";
+import { rotatingEpilogue } from "../models/qkv.ts";
 import { readDecoderSpec } from "../models/registry.ts";
 import { activationWidths, headWidths } from "../models/tensors.ts";
-import { decoderWeights } from "../models/weights.ts";
+import { decoderWeights, layerWeight } from "../models/weights.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
 import { type KvPlan, planKvCache } from "./kv-cache.ts";
@@ -18,7 +19,7 @@ import { type ModelFolder, readText } from "./model-folder/model-folder.ts";
 import { parseJsonFile } from "./model-folder/strict-json.ts";
 import { ModelRunner } from "./model-runner.ts";
 import { type PlacedWeight, placedBytes, placeWeights, type Quant } from "./placed-weight.ts";
-import { type KernelChoice, selectKernels } from "./select-kernels.ts";
+import { type KernelChoice, type RotatingMatrices, selectKernels } from "./select-kernels.ts";
 import { type FoundShape, withTuned } from "./tuning/tuned-choices.ts";
 import { readRecord, shapeOf, type TuningCache, tuningKey } from "./tuning/tuning-cache.ts";
 import { Int4Checkpoint } from "./weights/int4-checkpoint.ts";
@@ -113,7 +114,7 @@ export async function loadModel(
   try {
     const matrices = plan.weights.filter(({ spec }) => !spec.vector);
     const formats = matrices.flatMap(({ runs }) => runs.map(({ format }) => format));
-    const standard = await selectKernels(device, new Set(formats));
+    const standard = await selectKernels(device, new Set(formats), rotatingMatrices(plan));
     const found = options.tuning ? await foundShapes(device, options.tuning, matrices) : [];
     const choice = await withTuned(device, standard, found);
     const weights = await loadWeights(device, plan.weights, options);
@@ -136,6 +137,13 @@ async function foundShapes(
   return entries
     .filter(({ K }) => widths.has(K))
     .map((entry) => ({ use: entry, shape: shapeOf(entry)! }));
+}
+
+function rotatingMatrices({ spec, weights, kv }: ModelPlan): RotatingMatrices | undefined {
+  const epilogue = rotatingEpilogue(spec, kv.storage);
+  const qkv = new Set(spec.layers.map((_, layer) => layerWeight(layer, "qkv")));
+  const runs = weights.filter(({ spec: { name } }) => qkv.has(name)).flatMap(({ runs }) => runs);
+  return epilogue && { formats: new Set(runs.map(({ format }) => format)), epilogue };
 }
 
 function planMemory(

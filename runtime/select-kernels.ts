@@ -7,11 +7,13 @@ import { matmul, matmulShapes } from "../kernels/matmul.ts";
 import type { MatmulShape } from "../kernels/matmul-shape.ts";
 import { normal, seededRandom, uniform } from "../kernels/probe.ts";
 import { rmsNorm } from "../kernels/rms-norm.ts";
+import type { RotatingEpilogue } from "../kernels/rope-kv-epilogue.ts";
 import type { WeightFormatName } from "../kernels/weight-format.ts";
 import type { MatmulChoice, MatmulChoices } from "../models/graph.ts";
 import { bytesToFloats, type Device, type DeviceInfo } from "./device.ts";
 import { reasonOf } from "./errors.ts";
 import { runProbe } from "./probe-runner.ts";
+import { otherRotations } from "./rotation-check.ts";
 
 export interface KernelChoice {
   readonly matmul: MatmulChoices;
@@ -22,15 +24,50 @@ export interface KernelChoice {
 const STORE = { bias: false, tail: "store" } as const;
 const { gemv, small_m, tile } = matmulShapes;
 
+/** QKV matrices that may rotate in their epilogue. */
+export interface RotatingMatrices {
+  readonly formats: ReadonlySet<WeightFormatName>;
+  readonly epilogue: RotatingEpilogue;
+}
+
 /** @param formats Of the matrices that a model has. */
 export async function selectKernels(
   device: Device,
   formats: ReadonlySet<WeightFormatName>,
+  qkv?: RotatingMatrices,
 ): Promise<KernelChoice> {
   const demoted: string[] = [];
   const matmul = new Map<WeightFormatName, MatmulChoice>();
-  for (const format of formats) matmul.set(format, await agreeingShapes(device, format, demoted));
+  for (const format of formats) {
+    const shapes = await agreeingShapes(device, format, demoted);
+    const epilogue = qkv?.formats.has(format) && shapes.fusesNorm ? qkv.epilogue : undefined;
+    const fusesRope = await rotatesAlike(device, format, shapes, epilogue, demoted);
+    matmul.set(format, { ...shapes, fusesRope });
+  }
   return { matmul, demoted };
+}
+
+type AgreeingShapes = Omit<MatmulChoice, "fusesRope">;
+
+async function rotatesAlike(
+  device: Device,
+  format: WeightFormatName,
+  { shapes }: AgreeingShapes,
+  epilogue: RotatingEpilogue | undefined,
+  demoted: string[],
+): Promise<boolean> {
+  if (!epilogue) return false;
+  if (device.info.kind === "reference") return true;
+  try {
+    const others = await otherRotations(device, format, shapes, epilogue);
+    demoted.push(
+      ...others.map((name) => `${name}: other bits than rope_kv_write after the matrix`),
+    );
+    return others.length === 0;
+  } catch (error) {
+    demoted.push(`matmul[${format}].${epilogue.tail}: ${reasonOf(error)}`);
+    return false;
+  }
 }
 
 const normed = (format: WeightFormatName, shape: MatmulShape): Kernel =>
@@ -58,7 +95,7 @@ async function agreeingShapes(
   device: Device,
   format: WeightFormatName,
   demoted: string[],
-): Promise<MatmulChoice> {
+): Promise<AgreeingShapes> {
   if (device.info.kind === "reference") return { shapes: [gemv, small_m, tile], fusesNorm: true };
   const families = familiesFor(device.info);
   for (const family of families.slice(0, -1)) {
@@ -81,7 +118,7 @@ async function agreeingOf(
   format: WeightFormatName,
   { one, more }: Family,
   demoted: string[],
-): Promise<MatmulChoice> {
+): Promise<AgreeingShapes> {
   const [few] = more;
   const many = more.at(-1)!;
   const compared = new Comparison(device, format, many);

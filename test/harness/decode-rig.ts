@@ -63,7 +63,9 @@ export async function decodeRig(device: Device, options: DecodeRigOptions): Prom
   );
   const weights = await loadWeights(device, plan.weights, {});
   const shapes = maxRows === 1 ? [matmulShapes.gemv] : [matmulShapes.gemv, matmulShapes.small_m];
-  const matmul = new Map([...formats].map((format) => [format, { shapes, fusesNorm: true }]));
+  const matmul = new Map(
+    [...formats].map((format) => [format, { shapes, fusesNorm: true, fusesRope: true }]),
+  );
   const runner = await ModelRunner.create({ ...plan, device, weights, kvPlan: plan.kv, matmul });
   const sampler = await Sampler.create(runner, maxRows, plan.maxContext);
   const copier = await BlockCopier.create(runner, plan.kv, maxRows);

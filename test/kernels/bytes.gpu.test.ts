@@ -61,7 +61,7 @@ function countedHere(kernel: Kernel): boolean {
     "matmul.tile[q5_k].residual",
     "matmul.small_m[f32].gelu_tanh",
     `matmul.gemv_subgroup${info.subgroupSize}[f16,norm].bias_rope_kv_f16`,
-    `matmul.small_m_broadcast${info.subgroupSize}[bf16,norm].rope_kv_f32`,
+    `matmul.small_m_broadcast${info.subgroupSize}[f32,norm].rope_kv_f32`,
     "matmul.gemv_64x32x1[bf16,norm].bias_silu",
     "matmul.small_m4_64x16x4[q4_k].silu",
     "matmul.tile_32x64_8x4[q4_k].silu",

@@ -17,7 +17,7 @@ const ON_SWIFTSHADER =
   /gemv\[(f32\]\.store|bf16\]\.bias_gelu_tanh|f16,norm\]\.bias_store|q5_k\]\.store)$|small_m\[(f16\]\.bias_residual|f32,norm\]\.bias_silu|q4_k\]\.store)$|tile\[(bf16\]\.silu|f16\]\.residual|q6_k\]\.store)$|_broadcast\d\[(f16\]\.bias_residual|q8_0,norm\]\.silu)$|(gemv|tile)_broadcast\d\[(f32|f16|q6_k)\]\.store$/;
 /** Of the QKV matrices that rotate; rope-kv-epilogue.all.test.ts compares the bits of more. */
 const ROTATING =
-  /gemv_subgroup\d+\[f16,norm\]\.bias_rope_kv_f16$|small_m_broadcast\d\[bf16,norm\]\.rope_kv_f32$/;
+  /gemv_subgroup\d+\[f16,norm\]\.bias_rope_kv_f16$|small_m_broadcast\d\[f32,norm\]\.rope_kv_f32$/;
 /** Sizes that tuning chooses between: fewer and more lanes and rows than the portable ones. */
 const VARIANTS_ON_LAVAPIPE =
   /(gemv_(64x16x2\[affine4_f16_g32\]\.store|128x128x4\[q8_0\]\.residual|64x32x1\[bf16,norm\]\.bias_silu)|small_m4_64x16x4\[q4_k\]\.silu|tile_(64x16_4x4\[q8_0\]\.residual|32x64_8x4\[q4_k\]\.silu))$/;

@@ -13,7 +13,7 @@ import type { WeightShard } from "../../models/weights.ts";
 
 const slice: BufferSlice = { buffer: { id: 1, sizeBytes: 16 }, offsetBytes: 0, sizeBytes: 16 };
 const { gemv, small_m, tile } = matmulShapes;
-const agreed: MatmulChoice = { shapes: [gemv, small_m, tile], fusesNorm: true };
+const agreed: MatmulChoice = { shapes: [gemv, small_m, tile], fusesNorm: true, fusesRope: true };
 
 interface Given {
   readonly H?: number;
@@ -106,7 +106,7 @@ test("all runs are fused, or none, whatever each format's kernels are", () => {
     ["f16", 6],
     ["q8_0", 2],
   ] as const;
-  const one: MatmulChoice = { shapes: [gemv, tile], fusesNorm: true };
+  const one: MatmulChoice = { shapes: [gemv, tile], fusesNorm: true, fusesRope: true };
   expect(callsOf(1, { runs, choices: { q8_0: one } })).toEqual([
     "matmul.gemv[f16,norm].rope_kv_f16",
     "matmul.gemv[q8_0,norm].rope_kv_f16",
@@ -116,11 +116,11 @@ test("all runs are fused, or none, whatever each format's kernels are", () => {
     "rope_kv_write[f16]",
   ]);
   // A device that failed the comparison keeps the plain kernels.
-  const plain: MatmulChoice = { shapes: [small_m], fusesNorm: false };
+  const plain: MatmulChoice = { shapes: [small_m], fusesNorm: false, fusesRope: false };
   expect(callsOf(1, { choices: { f16: plain } })).toEqual([
     ...["rms_norm", "matmul.small_m[f16].store", "rope_kv_write[f16]"],
   ]);
-  const always: MatmulChoice = { shapes: [small_m], fusesNorm: true };
+  const always: MatmulChoice = { shapes: [small_m], fusesNorm: true, fusesRope: true };
   expect(callsOf(99, { choices: { f16: always } })).toEqual([
     "matmul.small_m[f16,norm].rope_kv_f16",
   ]);

@@ -21,7 +21,7 @@ function faulty(pattern: RegExp, error: number, subgroupSize?: number, software?
       ...kernel,
       reference: (io, dims) => {
         kernel.reference(io, dims);
-        io.out[0] += error;
+        (io.out ?? io.q)[0] += error;
       },
     };
     spoiled.set(kernel, known);
@@ -84,6 +84,31 @@ test.each(["small_m", "tile"])(
     expect(shapesOf(choice)).toEqual(["small_m"]);
     expect(choiceOf(choice).fusesNorm).toBe(false);
     expect(choice.demoted).toEqual([expect.stringContaining("other bits")]);
+  },
+);
+
+const rotating = {
+  formats: new Set(["f16"] as const),
+  epilogue: { bias: true, tail: "rope_kv_f16" },
+} as const;
+
+test("a QKV matrix rotates where the device proves it, and where the model has one", async () => {
+  const formats = new Set(["f16", "q8_0"] as const);
+  const { matmul, demoted } = await selectKernels(faulty(/nothing/, 0, 32), formats, rotating);
+  expect(matmul.get("f16")!.fusesRope).toBe(true);
+  expect(matmul.get("q8_0")!.fusesRope).toBe(false);
+  expect(demoted).toEqual([]);
+});
+
+test.each(["gemv_subgroup32", "small_m"])(
+  "a %s that rotates to other bits leaves that to a kernel of its own",
+  async (name) => {
+    const device = faulty(new RegExp(`${name}\\[.*rope_kv`), 1e-6, 32);
+    const { matmul, demoted } = await selectKernels(device, new Set(["f16"]), rotating);
+    expect(matmul.get("f16")).toMatchObject({ fusesNorm: true, fusesRope: false });
+    expect(demoted).toEqual([
+      `matmul.${name}[f16,norm].bias_rope_kv_f16: other bits than rope_kv_write after the matrix`,
+    ]);
   },
 );
 

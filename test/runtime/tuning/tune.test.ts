@@ -95,7 +95,7 @@ test("an idle engine's tuner stores what it finds, and never repeats it", async 
   });
   const { records, cache } = memory();
   const standard: MatmulChoices = new Map([
-    ["q8_0", { shapes: [gemv, small_m, tile], fusesNorm: true }],
+    ["q8_0", { shapes: [gemv, small_m, tile], fusesNorm: true, fusesRope: true }],
   ]);
   const matrices = [await matrixOn(device)];
   const options = { device, cache, matrices, standard, budgetMs: 60_000, isIdle: () => true };
@@ -127,7 +127,7 @@ test("half of the time may go to compilers; what is found in the rest of it is n
   });
   const { records, cache } = memory();
   const standard: MatmulChoices = new Map([
-    ["q8_0", { shapes: [gemv, small_m, tile], fusesNorm: true }],
+    ["q8_0", { shapes: [gemv, small_m, tile], fusesNorm: true, fusesRope: true }],
   ]);
   const matrices = [await matrixOn(device)];
   // Four at a time take 60 ms: three times for one row, once for many, and the last leaves nothing.
@@ -153,7 +153,7 @@ test("a request stops the tuner before its next submission; it goes on when all 
   });
   const { records, cache } = memory();
   const standard: MatmulChoices = new Map([
-    ["q8_0", { shapes: [gemv, small_m, tile], fusesNorm: true }],
+    ["q8_0", { shapes: [gemv, small_m, tile], fusesNorm: true, fusesRope: true }],
   ]);
   const matrices = [await matrixOn(device)];
   const tuner = new IdleTuner({
