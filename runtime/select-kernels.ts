@@ -79,6 +79,12 @@ interface Family {
   readonly more: readonly MatmulShape[];
 }
 
+/** The matrix shapes that a sound device of this kind runs, for one row and for more. */
+export function preferredShapes(info: DeviceInfo): readonly MatmulShape[] {
+  const [{ one, more }] = familiesFor(info);
+  return [one[0], ...more];
+}
+
 /** The best first. The last runs on every device. */
 function familiesFor({ software, subgroupSize }: DeviceInfo): Family[] {
   const named = (name: string) =>

@@ -3,7 +3,14 @@
  * alone, what it needs and what fits. Ends with 1 if a kernel is wrong or the model cannot run.
  */
 import { allKernels, type Kernel } from "../../kernels/index.ts";
-import { capacity, type Device, inspect, type ModelPlan, selfTest } from "../../node.ts";
+import {
+  capacity,
+  type Device,
+  inspect,
+  type ModelPlan,
+  preferredShapes,
+  selfTest,
+} from "../../node.ts";
 import { defineCommand, log, printJson, type Terminal } from "./command.ts";
 import { loadOptions, modelOptions, openDevice } from "./model-options.ts";
 import { flag } from "./option-types.ts";
@@ -11,7 +18,9 @@ import { formatBytes, ProgressBar } from "./progress-bar.ts";
 
 const options = {
   ...modelOptions,
-  all: flag("self-test every kernel, those with biases and optional features too: takes longer"),
+  all: flag(
+    "self-test every kernel, those that the device or model has no use for too: takes longer",
+  ),
   json: flag("one JSON object on stdout"),
 };
 
@@ -39,9 +48,8 @@ export const info = defineCommand({
 });
 
 async function testKernels(device: Device, all: boolean, terminal: Terminal) {
-  const kernels = allKernels.filter(
-    (kernel) => runsOn(device, kernel) && (all || isCommon(kernel)),
-  );
+  const common = isCommonOn(device);
+  const kernels = allKernels.filter((kernel) => runsOn(device, kernel) && (all || common(kernel)));
   const specs = kernels.map((kernel) => ({ kernel, constants: kernel.probes[0].dims }));
   const progress = new ProgressBar(terminal);
   if (device.info.kind === "gpu") {
@@ -71,9 +79,18 @@ const runsOn = ({ info }: Device, { features, bindings }: Kernel): boolean =>
   features.every((feature) => info.features.includes(feature)) &&
   Object.keys(bindings).length <= info.limits.maxStorageBuffers;
 
-/** What a decoder without biases uses, in any storage, on an adapter without optional features. */
-const isCommon = ({ bindings, features }: Kernel): boolean =>
-  !("bias" in bindings) && features.length === 0;
+/** Weights of models as they are published; the other formats have the same kernels. */
+const COMMON_FORMATS = ["f16", "bf16", "q8_0", "q4_0"];
+
+/** What a decoder without biases uses: of the matrices, the shapes that engines run on this device. */
+function isCommonOn({ info }: Device): (kernel: Kernel) => boolean {
+  const shapes = new Set<string>(preferredShapes(info).map(({ name }) => name));
+  return ({ name, bindings }) => {
+    if ("bias" in bindings) return false;
+    const [, shape, format] = /^matmul\.(\w+)\[(\w+)/.exec(name) ?? [];
+    return !shape || !format || (shapes.has(shape) && COMMON_FORMATS.includes(format));
+  };
+}
 
 /** `matmul.gemv[bf16].residual` is the variant `gemv[bf16].residual` of `matmul`. */
 function splitName(full: string): { name: string; variant: string } {
