@@ -114,9 +114,10 @@ export async function loadModel(
   try {
     const matrices = plan.weights.filter(({ spec }) => !spec.vector);
     const formats = matrices.flatMap(({ runs }) => runs.map(({ format }) => format));
-    const standard = await selectKernels(device, new Set(formats), rotatingMatrices(plan));
+    const rotating = rotatingMatrices(plan);
+    const standard = await selectKernels(device, new Set(formats), rotating);
     const found = options.tuning ? await foundShapes(device, options.tuning, matrices) : [];
-    const choice = await withTuned(device, standard, found);
+    const choice = await withTuned(device, standard, found, rotating);
     const weights = await loadWeights(device, plan.weights, options);
     const parts = { ...plan, device, weights, kvPlan: plan.kv, matmul: choice.matmul };
     return { runner: await ModelRunner.create(parts), plan, choice };

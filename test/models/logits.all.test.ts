@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type KvStorage, kvStorages } from "../../kernels/kv-layout.ts";
 import type { Device } from "../../runtime/device.ts";
-import { openDevice, profiles } from "../harness/device.ts";
+import { openDevice, type Profile, profiles } from "../harness/device.ts";
 import { project } from "../harness/project.ts";
 import { report, scale } from "../harness/soak.ts";
 import { loadTiny, logitsOf } from "./sequence-runner.ts";
@@ -27,18 +27,20 @@ const index = JSON.parse(readFileSync(`${root}index.json`, "utf8")) as {
   fixtures: Fixture[];
 };
 
-// Each case compiles its own pipelines; SwiftShader takes seconds for one, so it runs a model per
-// mechanism: RoPE scaling, window, biases, QK-norm, NoPE.
-const onSwiftshader = [
+// Each case compiles its own pipelines, which takes seconds of processor time. So SwiftShader, and in
+// the gate a device without features, runs a model per mechanism: RoPE scaling, window, biases,
+// QK-norm, NoPE.
+const eachMechanism = [
   "llama-llama3/f32",
   "mistral/bf16",
   "qwen2-window/f32",
   "qwen3/f16",
   "smollm3/f32",
 ];
-const fixtures = index.fixtures.filter(
-  ({ folder }) => project() !== "swiftshader" || onSwiftshader.includes(folder),
-);
+const fixturesOn = (profile: Profile): readonly Fixture[] => {
+  const all = project() !== "swiftshader" && (profile === "full" || scale("logits", 0, 1) === 1);
+  return index.fixtures.filter(({ folder }) => all || eachMechanism.includes(folder));
+};
 
 /**
  * int8 rounds by largest / 440 RMS, 5e-3 of a random row's deviation, f16 by 2e-4 of each value: so its
@@ -61,7 +63,7 @@ describe.each(profiles())("device profile %s", (profile) => {
   });
   afterAll(() => device.destroy());
 
-  test.each(fixtures.map((fixture) => [fixture.folder, fixture] as const))(
+  test.each(fixturesOn(profile).map((fixture) => [fixture.folder, fixture] as const))(
     "%s",
     async (_, fixture) => {
       for (const kv of storages(fixture)) {

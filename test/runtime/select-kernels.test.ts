@@ -3,11 +3,14 @@
 
 import { expect, test } from "vitest";
 import type { Kernel, KernelCall } from "../../kernels/kernel.ts";
+import { shapeVariants } from "../../kernels/matmul-variants.ts";
 import { rmsNorm } from "../../kernels/rms-norm.ts";
+import { type MatrixUse, matrixKey } from "../../models/matrix-use.ts";
 import type { Device, DeviceInfo, PipelineSpec } from "../../runtime/device.ts";
 import { ReferenceDevice } from "../../runtime/reference/device.ts";
 import { type KernelChoice, selectKernels } from "../../runtime/select-kernels.ts";
 import { requireSound, selfTest } from "../../runtime/self-test.ts";
+import { withTuned } from "../../runtime/tuning/tuned-choices.ts";
 
 /** Adds `error` to the first output of every kernel whose name matches. */
 function faulty(pattern: RegExp, error: number, subgroupSize?: number, software?: boolean): Device {
@@ -111,6 +114,18 @@ test.each(["gemv_subgroup32", "small_m"])(
     ]);
   },
 );
+
+test("a tuned shape that rotates wrongly is left out for the matrix that rotates, and for no other", async () => {
+  const tuned = shapeVariants.find(({ hasOctets, maxRows }) => hasOctets && maxRows === 1)!;
+  const plain: MatrixUse = { format: "f16", N: 64, K: 64, gated: false, norm: true, octets: false };
+  const rotates: MatrixUse = { ...plain, octets: true };
+  const found = [plain, rotates].map((use) => ({ use, shape: tuned }));
+  const device = faulty(new RegExp(`${tuned.name}\\[f16,norm\\]\\..*rope_kv`), 1e-6, 32);
+  const standard = await selectKernels(device, new Set(["f16"]), rotating);
+  const { matmul, demoted } = await withTuned(device, standard, found, rotating);
+  expect([...matmul.get("f16")!.tuned!.keys()]).toEqual([matrixKey(plain)]);
+  expect(demoted).toEqual([expect.stringMatching(/other bits than rope_kv_write/)]);
+});
 
 test("a device whose subgroups vary in size gets the kernel that needs none", async () => {
   const device = faulty(/nothing/, 0);

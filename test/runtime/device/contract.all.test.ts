@@ -255,8 +255,9 @@ describe.each(profiles())("%s", (profile) => {
     test("covers a submission from its first dispatch to its last, copies between them", async (context) => {
       if (!isTimed()) context.skip("this device has no timestamps");
       const call = await loadOf();
-      const alone = (await timed(call, HEAVY)).gpuMs!;
-      // A tenth, as other processes may slow the one and not the other.
+      // The lesser of two, and a tenth of it: other processes may slow the one and not the other.
+      const [once, again] = [await timed(call, HEAVY), await timed(call, HEAVY)];
+      const alone = Math.min(once.gpuMs!, again.gpuMs!);
       expect((await timed(call, HEAVY, 1)).gpuMs).toBeGreaterThan(alone / 10);
       expect((await timed(call, 1, HEAVY)).gpuMs).toBeGreaterThan(alone / 10);
     });
