@@ -16,8 +16,11 @@ const ofEight = (row) => row.aggregateTokPerS?.["8"]?.median;
 /** What the project set itself, by adapter. @param {Row} weft */
 const prefillRequired = ({ adapter = "" }) => (/swiftshader/i.test(adapter) ? 3 : 1.5);
 
+/** @param {string} weights */
+const isFourBit = (weights) => /^q4/i.test(weights);
+
 /**
- * Against the faster of the rival's precisions, figure by figure.
+ * Like with like: 4-bit weights against 4-bit weights, stored ones (f16, fp32) against stored ones.
  * @param {readonly Row[]} rows
  * @returns {Ratio[]}
  */
@@ -26,11 +29,12 @@ export function ratiosOf(rows) {
     .filter(({ peer, aggregateTokPerS }) => peer === "Weft" && aggregateTokPerS)
     .flatMap((weft) => {
       const rivals = rows.filter(
-        ({ peer, size, host, adapter }) =>
+        ({ peer, size, host, adapter, weights }) =>
           peer === "transformers.js" &&
           size === weft.size &&
           host === weft.host &&
-          adapter !== undefined,
+          adapter !== undefined &&
+          isFourBit(weights) === isFourBit(weft.weights),
       );
       return [
         ratio("decode", 3, weft, decode, rivals, decode),

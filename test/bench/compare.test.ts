@@ -172,12 +172,12 @@ describe("backends", () => {
 
 describe("table", () => {
   const one = (value: number) => ({ median: value, min: value, max: value });
-  const row = (subject: string, peer: string, decode: number): Row => ({
+  const row = (subject: string, peer: string, decode: number, weights = "f16"): Row => ({
     subject,
     peer,
     size: "5m",
     host: "node",
-    weights: "f16",
+    weights,
     backend: "WebGPU (Dawn)",
     adapter: "llvmpipe",
     prefillTokPerS: one(2 * decode),
@@ -187,12 +187,12 @@ describe("table", () => {
   });
   const rows = [
     row("weft-node", "Weft", 60),
-    row("transformers-node-fp32", "transformers.js", 10),
-    row("transformers-node-q4", "transformers.js", 20),
+    row("transformers-node-fp32", "transformers.js", 20, "fp32"),
+    row("transformers-node-q4", "transformers.js", 30, "q4"),
     { ...row("elsewhere", "transformers.js", 999), host: "chromium" },
   ];
 
-  test("ratios are with the faster rival on the same host", () => {
+  test("ratios are with the rival on the same host whose weights are as wide", () => {
     const ratios = ratiosOf(rows).map(({ what, measured }) => [what, measured]);
     expect(ratios).toEqual([
       ["decode", 3],
