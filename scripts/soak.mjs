@@ -12,6 +12,9 @@ import { ROOT, say } from "./setup/state.mjs";
 import { setup } from "./setup.mjs";
 
 const [name = "", ...args] = process.argv.slice(2);
+/** Soaks that time: a file beside another would be in its way. */
+const TIMED = new Set(["host-work", "decode-counts"]);
+
 const soaks = findSoaks();
 const files = soaks.get(name);
 
@@ -32,7 +35,8 @@ if (files === undefined) {
 async function soak(name, files) {
   const { drivers, chromium } = await setup({ purpose: "test" });
   const startedMs = Date.now();
-  const summary = runVitest([...files, ...args], { WEFT_SOAK: name });
+  const alone = TIMED.has(name) ? ["--no-file-parallelism"] : [];
+  const summary = runVitest([...files, ...alone, ...args], { WEFT_SOAK: name });
   const { passed, failed, skipped, absent, soak: reports } = summary;
   const result = {
     soak: name,
