@@ -68,6 +68,8 @@ else {
       exclude: ["test/fixtures/**"],
       setupFiles: ["test/harness/setup-file.ts"],
       provide: { "weft-project": "chromium", "weft-soak": soak },
+      // Behind the others in a soak: browsers do not count as workers, and soaks may time.
+      sequence: { groupOrder: soak === "" ? 0 : 1 },
       browser: {
         enabled: true,
         headless: true,
