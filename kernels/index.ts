@@ -10,7 +10,8 @@ import type { Kernel } from "./kernel.ts";
 import { kvStorages } from "./kv-layout.ts";
 import { kvWrite } from "./kv-write.ts";
 import { matmul, matmulShapes } from "./matmul.ts";
-import { MAX_WORKGROUP_BYTES } from "./matmul-shape.ts";
+import { anyOrderShapes } from "./matmul-any-order.ts";
+import { MAX_WORKGROUP_BYTES, type MatmulShape } from "./matmul-shape.ts";
 import { shapeVariants } from "./matmul-variants.ts";
 import type { Prologue } from "./prologue.ts";
 import { repack } from "./repack.ts";
@@ -37,6 +38,7 @@ export * from "./errors.ts";
 export * from "./kernel.ts";
 export { kvWrite } from "./kv-write.ts";
 export { type MatmulVariant, matmul, matmulShapes } from "./matmul.ts";
+export { anyOrderShapes } from "./matmul-any-order.ts";
 export { packedRead } from "./packed-matrix.ts";
 export { normal, seededRandom, uniform } from "./probe.ts";
 export { repack } from "./repack.ts";
@@ -94,23 +96,35 @@ export const qkvKernels: readonly Kernel[] = listedFormats.flatMap((format) =>
     ),
 );
 
+/** Tiles of 64 outputs take too much workgroup memory where each output takes two sums. */
+const fitsGated = (shape: MatmulShape): boolean =>
+  shape.workgroupBytes({ format: weightFormats.q4_k, rowsPerOutput: 2, octets: false }) <=
+  MAX_WORKGROUP_BYTES;
+
 /** Of the shapes that tuning chooses between: each format, and each kind of prologue and epilogue. */
 export const variantKernels: readonly Kernel[] = shapeVariants.flatMap((shape) => {
   const of = (format: WeightFormatName, epilogue: Epilogue, prologue?: Prologue) =>
     matmul({ format, shape: shape.name, prologue, epilogue });
   const kernels = listedFormats.map((format) => of(format, { bias: false, tail: "store" }));
   kernels.push(of("q8_0", { bias: false, tail: "residual" }));
-  // Tiles of 64 outputs take too much where each output takes two sums.
-  const gatedBytes = shape.workgroupBytes({
-    ...{ format: weightFormats.q4_k, rowsPerOutput: 2, octets: false },
-  });
-  if (gatedBytes <= MAX_WORKGROUP_BYTES) {
+  if (fitsGated(shape)) {
     kernels.push(
       of("q4_k", { bias: false, tail: "silu" }),
       of("bf16", { bias: true, tail: "silu" }, shape.prologues.at(-1)),
     );
   }
   return kernels;
+});
+
+/** Of the shapes in no numeric class: formats with and without fields, a norm, and two sums an output. */
+export const anyOrderKernels: readonly Kernel[] = anyOrderShapes.flatMap((shape) => {
+  const of = (format: WeightFormatName, tail: "store" | "residual" | "silu", prologue?: Prologue) =>
+    matmul({ format, shape: shape.name, prologue, epilogue: { bias: false, tail } });
+  return [
+    of("q8_0", "residual"),
+    of("f16", "store", shape.prologues.at(-1)),
+    ...(fitsGated(shape) ? [of("q4_k", "silu")] : []),
+  ];
 });
 
 export const attentionKernels: readonly Kernel[] = [

@@ -23,12 +23,22 @@ type BroadcastLanes = 4 | 8;
 const indices = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 const ROWS = indices(ROWS_PER_LANE);
 
-/** `fn main` around a body that leaves the sum of weight row r and row m of x in `total{r}_{m}`. */
-const entry = (numRows: number, weights: MatmulWeights, body: string): string => {
+/**
+ * `fn main` around a body that adds a chunk's products of weight row r and row m of x to
+ * `sum{r}_{m}`. In any order, there are no other sums.
+ */
+const entry = (
+  { perGroup: numRows, anyOrder }: Rows,
+  weights: MatmulWeights,
+  body: string,
+): string => {
+  const total = anyOrder ? "sum" : "total";
+  const opened = (name: string) =>
+    ROWS.flatMap((r) => indices(numRows).map((m) => `var ${name}${r}_${m} = 0.0;`)).join(" ");
   const { format, rowsPerOutput, octets } = weights;
   const outputsPerLane = ROWS_PER_LANE / rowsPerOutput;
   const finish = (o: number, m: number) => {
-    const sums = indices(rowsPerOutput).map((part) => `total${part * outputsPerLane + o}_${m}`);
+    const sums = indices(rowsPerOutput).map((part) => `${total}${part * outputsPerLane + o}_${m}`);
     return `if (${m}u < num_rows && output${o} < params.N) { finish(first_row + ${m}u, output${o}, ${sums.join(", ")}); }`;
   };
   const each = (line: (o: number, m: number) => string) =>
@@ -49,21 +59,21 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   // A row beyond the last is the last again: what comes of it is not stored.
   ${ROWS.map((r) => `let row${r} = weight_row(min(output${r % outputsPerLane}, params.N - 1u)) + ${Math.floor(r / outputsPerLane)}u * params.N;`).join(" ")}
   prepare(lid.x, first_row, num_rows);
-  ${ROWS.flatMap((r) => indices(numRows).map((m) => `var total${r}_${m} = 0.0;`)).join(" ")}
+  ${opened(total)}
   for (var chunk = 0u; chunk < params.K / ${CHUNK}u; chunk++) {
     ${ROWS.map((r) => `var c${r} = open_chunk(row${r}, chunk);`).join(" ")}
-    ${ROWS.flatMap((r) => indices(numRows).map((m) => `var sum${r}_${m} = 0.0;`)).join(" ")}
+    ${anyOrder ? "" : opened("sum")}
     ${body}
-    ${ROWS.flatMap((r) => indices(numRows).map((m) => `total${r}_${m} += sum${r}_${m};`)).join(" ")}
+    ${anyOrder ? "" : ROWS.flatMap((r) => indices(numRows).map((m) => `total${r}_${m} += sum${r}_${m};`)).join(" ")}
   }
-  ${octets ? inOctets(numRows) : each(finish)}
+  ${octets ? inOctets(numRows, total) : each(finish)}
 }
 `;
 };
 
-const inOctets = (numRows: number): string => {
+const inOctets = (numRows: number, total: string): string => {
   const keep = (r: number, m: number) =>
-    `totals[(${r * LANES}u + lid.x) * ${numRows}u + ${m}u] = total${r}_${m};`;
+    `totals[(${r * LANES}u + lid.x) * ${numRows}u + ${m}u] = ${total}${r}_${m};`;
   return wgsl`${ROWS.flatMap((r) => indices(numRows).map((m) => keep(r, m))).join(" ")}
   workgroupBarrier();
   let group_output = wg.x * ${LANES * ROWS_PER_LANE}u;
@@ -83,12 +93,12 @@ const multiply = (share: number, lanes: BroadcastLanes, m: number): string => {
 };
 
 /** One row: a lane loads a quad of the chunk. */
-const oneRow = (lanes: BroadcastLanes, weights: MatmulWeights): string => {
+const oneRow = (lanes: BroadcastLanes, rows: Rows, weights: MatmulWeights): string => {
   const quads = QUADS / weights.format.pieces;
   const quad = (q: number) => wgsl`${q % quads === 0 ? loadPieces(`${q / quads}u`) : ""}
     { ${takeQuads(`${q}u`)} ${multiply(q, lanes, 0)} }`;
   return entry(
-    1,
+    rows,
     weights,
     wgsl`${indices(QUADS / lanes)
       .map((i) => `let x${i} = x4(0u, 0u, chunk * 8u + ${i * lanes}u + lane % ${lanes}u);`)
@@ -98,7 +108,8 @@ const oneRow = (lanes: BroadcastLanes, weights: MatmulWeights): string => {
 };
 
 /** Several rows: a lane loads the same quad of another row. */
-const severalRows = (lanes: BroadcastLanes, numRows: number, weights: MatmulWeights): string => {
+const severalRows = (lanes: BroadcastLanes, rows: Rows, weights: MatmulWeights): string => {
+  const numRows = rows.perGroup;
   const quads = QUADS / weights.format.pieces;
   const shares = indices(numRows / lanes)
     .map(
@@ -108,7 +119,7 @@ const severalRows = (lanes: BroadcastLanes, numRows: number, weights: MatmulWeig
     .join(" ");
   // Bounds that no compiler knows, so that none unrolls: it only costs build time.
   return entry(
-    numRows,
+    rows,
     weights,
     wgsl`let end = min(chunk * 8u + 8u, params.K / 4u);
     for (var first = chunk * 8u; first < end; first += ${quads}u) {
@@ -129,6 +140,7 @@ interface Rows {
   readonly max: number;
   /** The norm is done anew in each workgroup: for few rows that costs less than a dispatch. */
   readonly prologues: readonly Prologue[];
+  readonly anyOrder?: boolean;
 }
 const ONE: Rows = { name: "gemv", perGroup: 1, max: 1, prologues: ["none", "norm"] };
 const FEW: Rows = { name: "small_m", perGroup: 8, max: 16, prologues: ["none", "norm"] };
@@ -139,18 +151,20 @@ const MANY: Rows = {
   prologues: ["none"],
 };
 
-const shape = (lanes: BroadcastLanes, { name, perGroup, max, prologues }: Rows): MatmulShape => {
+const shape = (lanes: BroadcastLanes, rows: Rows): MatmulShape => {
+  const { name, perGroup, max, prologues, anyOrder = false } = rows;
   const groups = (N: number, rowsPerOutput: number) =>
     ceilDiv(rowsPerOutput * N, LANES * ROWS_PER_LANE);
   return {
-    name: `${name}_broadcast${lanes}`,
+    name: `${name}_broadcast${lanes}${anyOrder ? "_any" : ""}`,
+    anyOrder,
     maxRows: max,
     rowsPerGroup: perGroup,
     prologues,
     hasOctets: prologues.includes("norm"),
     features: ["subgroups"],
     wgsl: (weights) =>
-      perGroup === 1 ? oneRow(lanes, weights) : severalRows(lanes, perGroup, weights),
+      perGroup === 1 ? oneRow(lanes, rows, weights) : severalRows(lanes, rows, weights),
     workgroups: ({ T, N }, { rowsPerOutput }) => [
       groups(N, rowsPerOutput),
       ceilDiv(T, perGroup),
@@ -176,3 +190,7 @@ export const broadcastShapes = {
   small_m_broadcast8: shape(8, FEW),
   tile_broadcast8: shape(8, MANY),
 };
+
+export const anyOrderBroadcastShapes: readonly MatmulShape[] = ([4, 8] as const).flatMap((lanes) =>
+  [ONE, FEW, MANY].map((rows) => shape(lanes, { ...rows, anyOrder: true })),
+);

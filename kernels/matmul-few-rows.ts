@@ -1,6 +1,7 @@
 /**
  * Matrix shapes for one to sixteen rows: each lane takes one chunk of 32 columns of several weight
- * rows, chunk sums meet in workgroup memory and are added ascending by one lane per sum.
+ * rows, chunk sums meet in workgroup memory and are added ascending by one lane per sum. In any
+ * order, a lane adds up its chunks first, and lanes meet once.
  */
 import type { WeightFormat } from "./formats/format.ts";
 import { ceilDiv, wgsl } from "./kernel.ts";
@@ -33,7 +34,15 @@ function cutOf({ lanes, chunkLanes, ...sizes }: FewRowsSizes, { rowsPerOutput }:
   };
 }
 
-function source(numRows: number, sizes: FewRowsSizes, weights: MatmulWeights): string {
+interface FewRows extends FewRowsSizes {
+  /** That share one read of the weights. */
+  readonly numRows: number;
+  readonly maxRows: number;
+  readonly anyOrder?: boolean;
+}
+
+function source(few: FewRows, weights: MatmulWeights): string {
+  const { numRows, anyOrder = false, ...sizes } = few;
   const { format, rowsPerOutput } = weights;
   const { lanes, chunkLanes, rowsPerLane, slots, stagedChunks } = cutOf(sizes, weights);
   const outputsPerLane = rowsPerLane / rowsPerOutput;
@@ -42,8 +51,23 @@ function source(numRows: number, sizes: FewRowsSizes, weights: MatmulWeights): s
   const rows = indices(rowsPerLane);
   const staged = format.planes.length > 0;
   const staging = stagedChunks > chunkLanes ? `if (base % ${stagedChunks}u == 0u) ` : "";
+  // Lanes that meet at each turn have read the fields by then.
+  const stage = anyOrder
+    ? `${staging}{ workgroupBarrier(); stage_planes(lid.x, base); workgroupBarrier(); }`
+    : `${staging}{ stage_planes(lid.x, base); } workgroupBarrier();`;
   const each = (line: (r: number, m: number) => string) =>
     rows.flatMap((r) => indices(numRows).map((m) => line(r, m))).join(" ");
+  const open = each((r, m) => `var sum${r}_${m} = 0.0;`);
+  const add = anyOrder ? dots : fmas;
+  const meet = wgsl`${each((r, m) => `chunk_sums[((slot + ${r}u) * ${numRows}u + ${m}u) * ${chunkLanes}u + chunk_lane] = sum${r}_${m};`)}
+    workgroupBarrier();
+    if (lid.x < ${sums}u) {
+      var total = totals[lid.x];
+      let first = lid.x * ${chunkLanes}u;
+      for (var c = first; c < first + min(${chunkLanes}u, chunks${anyOrder ? "" : " - base"}); c++) { total += chunk_sums[c]; }
+      totals[lid.x] = total;
+    }
+    workgroupBarrier();`;
   return wgsl`
 ${stagedPlanesWgsl(format, { slots, lanes, block: stagedChunks })}
 var<workgroup> chunk_sums: array<f32, ${sums * chunkLanes}>;
@@ -68,11 +92,11 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   ${rows.map((r) => `let row${r} = slot_row(slot + ${r}u);`).join(" ")}
   if (lid.x < ${sums}u) { totals[lid.x] = 0.0; }
   prepare(lid.x, first_row, num_rows);
-
+  ${anyOrder ? open : ""}
   for (var base = 0u; base < chunks; base += ${chunkLanes}u) {
-    ${staged ? `${staging}{ stage_planes(lid.x, base); } workgroupBarrier();` : ""}
+    ${staged ? stage : ""}
     let chunk = base + chunk_lane;
-    ${each((r, m) => `var sum${r}_${m} = 0.0;`)}
+    ${anyOrder ? "" : open}
     if (chunk < chunks) {
       ${rows.map((r) => `var c${r} = open_chunk(${staged ? `slot + ${r}u` : `row${r}`}, chunk);`).join(" ")}
       ${piecesLoop(format, {
@@ -84,25 +108,15 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
         ${indices(numRows)
           .map((m) => {
             const x = `let x_${m} = x4(first_row, ${m}u, column);`;
-            const sums = rows
-              .map((r) => fmas(`sum${r}_${m}`, `w${r}`, `x_${m}`))
-              .join("\n        ");
+            const sums = rows.map((r) => add(`sum${r}_${m}`, `w${r}`, `x_${m}`)).join("\n        ");
             return m === 0 ? `${x} ${sums}` : `if (num_rows > ${m}u) { ${x} ${sums} }`;
           })
           .join("\n        ")}`,
       })}
     }
-    ${each((r, m) => `chunk_sums[((slot + ${r}u) * ${numRows}u + ${m}u) * ${chunkLanes}u + chunk_lane] = sum${r}_${m};`)}
-    workgroupBarrier();
-    if (lid.x < ${sums}u) {
-      var total = totals[lid.x];
-      let first = lid.x * ${chunkLanes}u;
-      for (var c = first; c < first + min(${chunkLanes}u, chunks - base); c++) { total += chunk_sums[c]; }
-      totals[lid.x] = total;
-    }
-    workgroupBarrier();
+    ${anyOrder ? "" : meet}
   }
-
+  ${anyOrder ? meet : ""}
   ${weights.octets ? finishOctetsWgsl(slots, numRows, lanes) : finishEach(numRows, sizes, weights)}
 }
 `;
@@ -129,6 +143,8 @@ function finishEach(numRows: number, sizes: FewRowsSizes, weights: MatmulWeights
 
 const fmas = (sum: string, w: string, x: string): string =>
   ["x", "y", "z", "w"].map((k) => `${sum} = fma(${w}.${k}, ${x}.${k}, ${sum});`).join(" ");
+/** WGSL leaves the order of a `dot` to the driver. */
+const dots = (sum: string, w: string, x: string): string => `${sum} += dot(${w}, ${x});`;
 
 /**
  * Walks through a chunk: `load` for each of its pieces, `quad` for each four columns, `column`. Bounds
@@ -156,18 +172,17 @@ export function piecesLoop(
 }
 
 /** @param name Says the sizes, where they are not those that every device starts with. */
-export function fewRowsShape(
-  name: MatmulShapeName,
-  { numRows, maxRows, ...sizes }: FewRowsSizes & { numRows: number; maxRows: number },
-): MatmulShape {
+export function fewRowsShape(name: MatmulShapeName, sizes: FewRows): MatmulShape {
+  const { numRows, maxRows, anyOrder = false } = sizes;
   return {
     name,
+    anyOrder,
     maxRows,
     rowsPerGroup: numRows,
     prologues: ["none", "norm"],
     hasOctets: ((sizes.lanes / sizes.chunkLanes) * sizes.rowsPerLane) % OCTET === 0,
     features: [],
-    wgsl: (weights) => source(numRows, sizes, weights),
+    wgsl: (weights) => source(sizes, weights),
     workgroups: ({ T, N }, weights) => [
       ceilDiv(weights.rowsPerOutput * N, cutOf(sizes, weights).slots),
       ceilDiv(T, numRows),
@@ -192,6 +207,7 @@ export function fewRowsShape(
 }
 
 const portable = { lanes: 64, chunkLanes: 32, rowsPerLane: 4 } as const;
-export const matvecShape = fewRowsShape("gemv", { ...portable, numRows: 1, maxRows: 1 });
-/** Eight rows share one read of the weights. */
-export const smallMShape = fewRowsShape("small_m", { ...portable, numRows: 8, maxRows: 16 });
+export const oneRow: FewRows = { ...portable, numRows: 1, maxRows: 1 };
+export const fewRows: FewRows = { ...portable, numRows: 8, maxRows: 16 };
+export const matvecShape = fewRowsShape("gemv", oneRow);
+export const smallMShape = fewRowsShape("small_m", fewRows);

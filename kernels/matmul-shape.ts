@@ -17,6 +17,11 @@ export interface MatmulWeights {
  */
 export interface MatmulShape {
   readonly name: MatmulShapeName;
+  /**
+   * Whether sums are taken as it suits the shape, not chunk by chunk. Such shapes differ from each
+   * other in the last bits, so a batch changes what its requests get.
+   */
+  readonly anyOrder: boolean;
   readonly maxRows: number;
   /** Rows of x that one workgroup multiplies. */
   readonly rowsPerGroup: number;
@@ -36,8 +41,10 @@ export interface MatmulShape {
 /** Workgroup memory that every WebGPU device has; more would fit some, and leave room for fewer groups. */
 export const MAX_WORKGROUP_BYTES = 16_384;
 
+export type MatmulShapeName = ChunkedShapeName | `${ChunkedShapeName}_any`;
+
 /** Shapes of other sizes than the portable ones say theirs (matmul-variants.ts). */
-export type MatmulShapeName =
+type ChunkedShapeName =
   | ("gemv" | "small_m" | "tile")
   | (`gemv_subgroup${SubgroupSize}` | `${"gemv" | "small_m" | "tile"}_broadcast${4 | 8}`)
   | `gemv_${number}x${number}x${number}`

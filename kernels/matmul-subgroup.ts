@@ -127,6 +127,7 @@ function transposed(part: string, index: readonly number[]): string {
 
 export const subgroupMatvecShape = (size: SubgroupSize): MatmulShape => ({
   name: `gemv_subgroup${size}`,
+  anyOrder: false,
   maxRows: 1,
   rowsPerGroup: 1,
   prologues: ["none", "norm"],

@@ -14,6 +14,8 @@ export interface TileSizes {
   /** Of a lane: their product is the number of its sums. */
   readonly laneOutputs: 4 | 8;
   readonly laneRows: 2 | 4 | 8;
+  /** Without sums of chunks: half the registers. */
+  readonly anyOrder?: boolean;
 }
 
 const indices = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
@@ -26,7 +28,7 @@ const sumsOf = (names: string[]) => names.map((name) => `var ${name} = vec4<f32>
 const swap = (k: string, lines: number): string => `(${k} & ${(lines - 1) & (CHUNK - 4)}u)`;
 
 function source(sizes: TileSizes, { format, rowsPerOutput }: MatmulWeights): string {
-  const { outputs, rows, laneOutputs, laneRows } = sizes;
+  const { outputs, rows, laneOutputs, laneRows, anyOrder = false } = sizes;
   const { pieces } = format;
   const laneColumns = outputs / laneOutputs;
   const lanes = laneColumns * (rows / laneRows);
@@ -37,6 +39,8 @@ function source(sizes: TileSizes, { format, rowsPerOutput }: MatmulWeights): str
   const ownRows = indices(laneRows);
   const fours = indices(laneOutputs / 4);
   const sums = (part: string) => ownRows.flatMap((r) => fours.map((f) => `${part}${r}_${f}`));
+  /** What a column of the tile is added to. */
+  const growing = (part: string) => (anyOrder ? part : `${part}c`);
   return wgsl`
 ${directPlanesWgsl(format)}
 var<workgroup> x_tile: array<f32, ${CHUNK * rows}>;
@@ -79,7 +83,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       }
     }
     workgroupBarrier();
-    ${each((p) => sumsOf(sums(`${p}c`)))}
+    ${anyOrder ? "" : each((p) => sumsOf(sums(growing(p))))}
     for (var k = 0u; k < ${CHUNK}u; k++) {
       ${indices(Math.ceil(laneRows / 4))
         .map((f) => `let x_at${f} = k * ${rows}u + ((lane_row + ${4 * f}u) ^ ${swap("k", rows)});`)
@@ -92,17 +96,21 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
             (
               p,
             ) => `let w_${p}${f} = vec4<f32>(${indices(4).map((i) => `${p}_tile[w_at${f} + ${i}u]`)});
-      ${ownRows.map((r) => `${p}c${r}_${f} = fma(w_${p}${f}, vec4<f32>(x${r}), ${p}c${r}_${f});`).join(" ")}`,
+      ${ownRows.map((r) => `${growing(p)}${r}_${f} = fma(w_${p}${f}, vec4<f32>(x${r}), ${growing(p)}${r}_${f});`).join(" ")}`,
           );
           return `${at}\n      ${sums}`;
         })
         .join("\n      ")}
     }
-    ${each((p) =>
-      sums(p)
-        .map((sum) => `${sum} += ${sum.replace(p, `${p}c`)};`)
-        .join(" "),
-    )}
+    ${
+      anyOrder
+        ? ""
+        : each((p) =>
+            sums(p)
+              .map((sum) => `${sum} += ${sum.replace(p, growing(p))};`)
+              .join(" "),
+          )
+    }
     workgroupBarrier();
   }
 
@@ -120,9 +128,10 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
 }
 
 export function tileOf(name: MatmulShapeName, sizes: TileSizes): MatmulShape {
-  const { outputs, rows } = sizes;
+  const { outputs, rows, anyOrder = false } = sizes;
   return {
     name,
+    anyOrder,
     maxRows: Number.POSITIVE_INFINITY,
     rowsPerGroup: rows,
     prologues: ["none"],
@@ -144,4 +153,5 @@ export function tileOf(name: MatmulShapeName, sizes: TileSizes): MatmulShape {
   };
 }
 
-export const tileShape = tileOf("tile", { outputs: 32, rows: 32, laneOutputs: 4, laneRows: 4 });
+export const portableTile: TileSizes = { outputs: 32, rows: 32, laneOutputs: 4, laneRows: 4 };
+export const tileShape = tileOf("tile", portableTile);

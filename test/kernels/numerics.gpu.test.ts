@@ -2,7 +2,7 @@
 // slice, its own probes and shapes off by one round each tile (edge-shapes.ts).
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { allKernels } from "../../kernels/index.ts";
+import { allKernels, anyOrderKernels } from "../../kernels/index.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
 import type { DeviceInfo } from "../../runtime/device.ts";
 import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
@@ -25,7 +25,7 @@ describe.each(kinds)("device profile %s", (profile, info) => {
   });
   afterAll(() => device.destroy());
 
-  const kernels = allKernels.filter((kernel) => runsHere(kernel, profile, info));
+  const kernels = [...allKernels, ...anyOrderKernels].filter((k) => runsHere(k, profile, info));
   test.each(kernels.map((kernel) => [kernel.name, kernel] as const))("%s", async (_, kernel) => {
     for (const probe of [...kernel.probes, ...edgeShapes(kernel)]) {
       const { problem } = await runProbe(device, kernel, probe);
