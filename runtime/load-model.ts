@@ -48,6 +48,11 @@ export interface LoadModelOptions {
    * GPU time at most, for the next load. It never changes a token. Without it the portable kernels run.
    */
   readonly tuning?: TuningCache;
+  /**
+   * Default true: a request's tokens never depend on what else runs. False lets matrices add in any
+   * order, which may be faster (docs/numerics.md has the price); then they do, in rare close calls.
+   */
+  readonly invariant?: boolean;
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -76,6 +81,7 @@ export async function planModel(
   options: LoadModelOptions = {},
 ): Promise<ModelPlan> {
   checkQuant(options.quant);
+  checkTuning(options);
   const config = parseJsonFile(
     await readText(folder, "config.json", options.signal),
     "config.json",
@@ -115,7 +121,7 @@ export async function loadModel(
     const matrices = plan.weights.filter(({ spec }) => !spec.vector);
     const formats = matrices.flatMap(({ runs }) => runs.map(({ format }) => format));
     const rotating = rotatingMatrices(plan);
-    const standard = await selectKernels(device, new Set(formats), rotating);
+    const standard = await selectKernels(device, new Set(formats), rotating, options);
     const found = options.tuning ? await foundShapes(device, options.tuning, matrices) : [];
     const choice = await withTuned(device, standard, found, rotating);
     const weights = await loadWeights(device, plan.weights, options);
@@ -218,5 +224,14 @@ function checkQuant(quant: string | undefined): void {
   throw new WeftError(
     "bad_request",
     `quant is ${JSON.stringify(quant)}, it must be "q8" or "q4"; leave it out to keep weights as stored`,
+  );
+}
+
+function checkTuning({ tuning, invariant = true }: LoadModelOptions): void {
+  if (invariant || !tuning) return;
+  throw new WeftError(
+    "bad_request",
+    "tuning is given with invariant: false; it chooses between kernels that give the same bits, and " +
+      "those that add in any order are not among them: leave out one of the two",
   );
 }

@@ -4,6 +4,7 @@
  */
 import type { Kernel } from "../kernels/kernel.ts";
 import { matmul, matmulShapes } from "../kernels/matmul.ts";
+import { anyOrderShapes } from "../kernels/matmul-any-order.ts";
 import type { MatmulShape } from "../kernels/matmul-shape.ts";
 import { normal, seededRandom, uniform } from "../kernels/probe.ts";
 import { rmsNorm } from "../kernels/rms-norm.ts";
@@ -19,6 +20,8 @@ export interface KernelChoice {
   readonly matmul: MatmulChoices;
   /** Variants that were tried and given up, each with its reason. */
   readonly demoted: readonly string[];
+  /** Whether a row's bits are the same by every shape. */
+  readonly invariant: boolean;
 }
 
 const STORE = { bias: false, tail: "store" } as const;
@@ -30,21 +33,28 @@ export interface RotatingMatrices {
   readonly epilogue: RotatingEpilogue;
 }
 
-/** @param formats Of the matrices that a model has. */
+/**
+ * @param formats Of the matrices that a model has.
+ * @param options.invariant Default true; false takes shapes in no numeric class, on GPUs.
+ */
 export async function selectKernels(
   device: Device,
   formats: ReadonlySet<WeightFormatName>,
   qkv?: RotatingMatrices,
+  { invariant: asked = true }: { readonly invariant?: boolean } = {},
 ): Promise<KernelChoice> {
   const demoted: string[] = [];
   const matmul = new Map<WeightFormatName, MatmulChoice>();
+  const invariant = asked || device.info.kind === "reference";
   for (const format of formats) {
-    const shapes = await agreeingShapes(device, format, demoted);
+    const shapes = invariant
+      ? await agreeingShapes(device, format, demoted)
+      : anyOrderFamily(device.info);
     const epilogue = qkv?.formats.has(format) && shapes.fusesNorm ? qkv.epilogue : undefined;
     const fusesRope = await rotatesAlike(device, format, shapes, epilogue, demoted);
     matmul.set(format, { ...shapes, fusesRope });
   }
-  return { matmul, demoted };
+  return { matmul, demoted, invariant };
 }
 
 type AgreeingShapes = Omit<MatmulChoice, "fusesRope">;
@@ -95,6 +105,16 @@ function familiesFor({ software, subgroupSize }: DeviceInfo): Family[] {
     more: ["small_m", "tile"].flatMap((rows) => named(`${rows}_broadcast${subgroupSize}`)),
   };
   return software && broadcast.more.length > 0 ? [broadcast, portable] : [portable];
+}
+
+/** What needs no agreement. */
+function anyOrderFamily({ software, subgroupSize }: DeviceInfo): AgreeingShapes {
+  const named = (suffix: string) =>
+    ["gemv", "small_m", "tile"].flatMap((rows) =>
+      anyOrderShapes.filter(({ name }) => name === `${rows}${suffix}_any`),
+    );
+  const broadcast = software ? named(`_broadcast${subgroupSize}`) : [];
+  return { shapes: broadcast.length > 0 ? broadcast : named(""), fusesNorm: true };
 }
 
 async function agreeingShapes(

@@ -53,6 +53,7 @@ export const modelOptions = {
     ["none", "q8", "q4"],
     "quantise while loading: to 8.5 or 4.5 bits a weight; none: as they are stored",
   ),
+  noInvariant: flag("let matrices add in any order: what else runs may then change a token"),
   tuned: flag("with the kernels that bench kernels --tune found, and those that idle time finds"),
 };
 
@@ -60,13 +61,16 @@ export type ModelValues = OptionValues<typeof modelOptions>;
 
 export const requiredModel = ({ model }: ModelValues): string => required(model, "--model", "demo");
 
-export const loadOptions = ({ kv, quant, memoryBudget }: ModelValues, { signal }: Terminal) =>
-  ({
+export const loadOptions = (values: ModelValues, { signal }: Terminal) => {
+  const { kv, quant, memoryBudget, noInvariant } = values;
+  return {
     kv,
+    invariant: !noInvariant,
     quant: quant === "none" ? undefined : quant,
     memoryBudgetBytes: memoryBudget,
     signal,
-  }) satisfies LoadModelOptions;
+  } satisfies LoadModelOptions;
+};
 
 /** @throws {WeftError} `no_adapter` when a GPU was asked for by name. */
 export async function openDevice(

@@ -1,5 +1,5 @@
 /** What tuning found, as lines of text: the standard shape against the tuned one. */
-import { figure } from "../lab/lab-text.ts";
+import { figure } from "../lab/figure.ts";
 import type { LabTuningResult } from "../lab/tuning.ts";
 import { table } from "./table.ts";
 

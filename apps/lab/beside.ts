@@ -1,6 +1,6 @@
 /** Ours beside other libraries: one line per operation and size, one column per library and backend. */
 import { escapeHtml } from "../cli/line-plot.ts";
-import { figure } from "./lab-text.ts";
+import { figure } from "./figure.ts";
 import type { LabRow } from "./result.ts";
 
 /** HTML; nothing where no other library took part. */

@@ -3,6 +3,7 @@
  * nothing. Bindings that hold indices get theirs here, all others any numbers.
  */
 import {
+  anyOrderShapes,
   attentionDecode,
   attentionPrefill,
   attentionReduce,
@@ -13,6 +14,7 @@ import {
   gatedActivation,
   type Kernel,
   kvWrite,
+  type MatmulShape,
   matmul,
   matmulShapes,
   normal,
@@ -24,6 +26,7 @@ import {
   rowCopy,
   rowGather,
   seededRandom,
+  shapeNamed,
   uniform,
   type WeightFormatName,
   weightFormats,
@@ -37,6 +40,8 @@ import { samplingCases } from "./sampling-cases.ts";
 export interface CaseOptions {
   /** Of the weights in a role. */
   formatsOf(role: string): readonly WeightFormatName[];
+  /** Of the weights that are multiplied in any order, too: some of `formatsOf(role)`. */
+  anyOrderFormatsOf?(role: string): readonly WeightFormatName[];
   /** Lanes of a subgroup, where the device has one size. */
   readonly subgroupSize?: number;
 }
@@ -89,15 +94,15 @@ function matrixCases(model: ModelShape, T: number, options: CaseOptions): LabCas
     operation: "matmul",
     role,
     rows: T,
-    kernels: shapesFor(T, options).flatMap((shape) =>
-      options.formatsOf(role).map((format) => {
-        const prologue = norm && matmulShapes[shape].prologues.some((p) => p === "norm");
-        return matmul({
-          format,
-          shape,
-          prologue: prologue ? "norm" : "none",
-          epilogue: { bias: false, tail },
-        });
+    kernels: [
+      ...shapesFor(T, options).map((shape) => [shape, options.formatsOf(role)] as const),
+      ...comparedShapes(T, options).map(
+        (shape) => [shape, options.anyOrderFormatsOf?.(role) ?? []] as const,
+      ),
+    ].flatMap(([{ name: shape, prologues }, formats]) =>
+      formats.map((format) => {
+        const prologue = norm && prologues.includes("norm") ? "norm" : "none";
+        return matmul({ format, shape, prologue, epilogue: { bias: false, tail } });
       }),
     ),
     dims: { T, N, K, out_stride: N, out_offset: 0, eps: EPS },
@@ -107,7 +112,7 @@ function matrixCases(model: ModelShape, T: number, options: CaseOptions): LabCas
 
 /** For few rows of a model without QK-norm, what "qkv" and "rope, cache" do one after the other. */
 function qkvCases(model: ModelShape, T: number, options: CaseOptions): LabCase[] {
-  const shapes = shapesFor(T, options).filter((shape) => matmulShapes[shape].hasOctets);
+  const shapes = shapesFor(T, options).filter(({ hasOctets }) => hasOctets);
   if (model.qkNorm || shapes.length === 0) return [];
   const role = "qkv, rope, cache";
   const { hiddenSize, numHeads: heads, numKvHeads: kv_heads, headDim: H, contextTokens } = model;
@@ -118,7 +123,7 @@ function qkvCases(model: ModelShape, T: number, options: CaseOptions): LabCase[]
       kernels: shapes.flatMap((shape) =>
         options.formatsOf(role).map((format) => {
           const epilogue = { bias: false, tail: `rope_kv_${KV}` } as const;
-          return matmul({ format, shape, prologue: "norm", epilogue });
+          return matmul({ format, shape: shape.name, prologue: "norm", epilogue });
         }),
       ),
       dims: {
@@ -131,15 +136,23 @@ function qkvCases(model: ModelShape, T: number, options: CaseOptions): LabCase[]
 }
 
 /** Of the shapes that take so many rows, those made for the fewest: what the engine runs. */
-function shapesFor(T: number, { subgroupSize }: CaseOptions): (keyof typeof matmulShapes)[] {
-  const able = Object.values(matmulShapes).filter(({ maxRows, name }) => {
-    const lanes = /_(?:subgroup|broadcast)(\d+)$/.exec(name)?.[1];
+const shapesFor = (T: number, options: CaseOptions): MatmulShape[] =>
+  ableFor(Object.values<MatmulShape>(matmulShapes), T, options);
+
+/** Those that add in any order, and their like in the numeric class where the engine starts without. */
+function comparedShapes(T: number, options: CaseOptions): MatmulShape[] {
+  const like = anyOrderShapes.flatMap(({ name }) => shapeNamed(name.replace(/_any$/, "")) ?? []);
+  const others = like.filter(({ name }) => !(name in matmulShapes));
+  return ableFor([...anyOrderShapes, ...others], T, options);
+}
+
+function ableFor(shapes: readonly MatmulShape[], T: number, { subgroupSize }: CaseOptions) {
+  const able = shapes.filter(({ maxRows, name }) => {
+    const lanes = /_(?:subgroup|broadcast)(\d+)/.exec(name)?.[1];
     return maxRows >= T && (lanes === undefined || Number(lanes) === subgroupSize);
   });
   const fewest = Math.min(...able.map(({ maxRows }) => maxRows));
-  return able
-    .filter(({ maxRows }) => maxRows === fewest)
-    .map(({ name }) => name as keyof typeof matmulShapes);
+  return able.filter(({ maxRows }) => maxRows === fewest);
 }
 
 function vectorCases(model: ModelShape, T: number, { formatsOf }: CaseOptions): LabCase[] {

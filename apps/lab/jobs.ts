@@ -22,7 +22,12 @@ export function jobsOf(device: Device, selection: JobSelection): Job[] {
   const { shapes, filter, quick, userKernels = [] } = selection;
   const { subgroupSize, limits, features } = device.info;
   const cases = shapes.flatMap((shape, index) =>
-    casesOf(shape, { formatsOf: (role) => formatsFor(quick, index, role), subgroupSize }),
+    casesOf(shape, {
+      formatsOf: (role) => formatsFor(quick, index, role),
+      // Shipped formats, without the product of all shapes and formats.
+      anyOrderFormatsOf: (role) => (quick && role !== SHARED_ROLE ? [] : ["f16", "q4_0"]),
+      subgroupSize,
+    }),
   );
   const jobs = withUserKernels(cases, userKernels).filter(
     ({ of, kernel }) => !filter || `${kernel.name} ${of.role}`.includes(filter),

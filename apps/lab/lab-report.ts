@@ -5,7 +5,9 @@
 import { escapeHtml } from "../cli/line-plot.ts";
 import { REPORT_STYLE } from "../cli/report-style.ts";
 import { besideOthers } from "./beside.ts";
-import { errorText, figure, reasons } from "./lab-text.ts";
+import { errorText, figure } from "./figure.ts";
+import { invarianceSection } from "./invariance-price.ts";
+import { reasons } from "./lab-text.ts";
 import { peaksOf } from "./probes.ts";
 import type { LabResult, LabRow } from "./result.ts";
 import { type Mark, rooflinePlot } from "./roofline-plot.ts";
@@ -38,6 +40,7 @@ export function labBody(result: LabResult): string {
     `<div class="roofline">${rooflinePlot(peaksOf(result.probes), marksOf(kernels))}</div>`,
     `<ul class="legend">${legend(kernels)}</ul></section>`,
     ...besideOthers(kernels),
+    ...invarianceSection(kernels),
     ...models.map((model) =>
       section(
         model,

@@ -1,22 +1,15 @@
 /** The lab's result as lines of text. */
 import { table } from "../cli/table.ts";
+import { errorText, figure } from "./figure.ts";
+import { invariancePrices, priceColumns } from "./invariance-price.ts";
 import type { LabResult, LabRow } from "./result.ts";
-
-export const figure = (value: number | null, digits = 3): string =>
-  value === null
-    ? "–"
-    : Number(value.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits });
-
-export const errorText = (error: number | null): string => {
-  if (error === null) return "–";
-  return error === 0 ? "exact" : error.toExponential(1);
-};
 
 const named = ({ name, variant }: LabRow) => (variant ? `${name} ${variant}` : name);
 
 export function labText({ adapter, probes, method, notes, kernels }: LabResult): string {
   const measured = kernels.filter(({ medianUs }) => medianUs !== null);
   const absent = kernels.filter(({ medianUs }) => medianUs === null);
+  const prices = invariancePrices(kernels);
   return [
     adapter,
     ...notes,
@@ -40,6 +33,7 @@ export function labText({ adapter, probes, method, notes, kernels }: LabResult):
       ],
       measured,
     ),
+    ...(prices.length > 0 ? [`price of invariance\n${table(priceColumns, prices)}`] : []),
     ...reasons(absent).map((reason) => `absent: ${reason}`),
     "",
   ].join("\n");

@@ -44,7 +44,7 @@ export async function withTuned(
     }
     matmul.set(format, { ...standard, tuned: byMatrix(standard, agreed) });
   }
-  return { matmul, demoted };
+  return { ...choice, matmul, demoted };
 }
 
 /** Each shape of a format runs once, and once more where its matrix rotates. */

@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import { bestOfOurs } from "../../apps/lab/beside.ts";
+import { invariancePrices } from "../../apps/lab/invariance-price.ts";
 import { labReport } from "../../apps/lab/lab-report.ts";
 import { labText } from "../../apps/lab/lab-text.ts";
 import type { LabResult, LabRow } from "../../apps/lab/result.ts";
@@ -89,4 +90,27 @@ test("text: a line per measured row, and a reason for each that is absent", () =
     "absent: onnxruntime-web webgpu: it is not here (matmul T 1, N 256, K 256)",
   );
   expect(lines.find((line) => line.startsWith("row_gather"))).toMatch(/–.*exact$/);
+});
+
+test("the price of invariance: the fastest of the class over the fastest in any order", () => {
+  const measured = [
+    ...rows,
+    row({ variant: "gemv[q4_0].residual", medianUs: 66 }),
+    row({ variant: "gemv_subgroup32[q4_0].residual", medianUs: 60 }),
+    row({ variant: "gemv_any[q4_0].residual", medianUs: 50 }),
+    row({ variant: "gemv_64x64x2_any[q4_0].residual", medianUs: 70 }),
+    row({ variant: "gemv_broadcast8_any[q4_0].residual", medianUs: 5, problem: "wrong" }),
+    row({ variant: "tile_any[f16].residual", shape: "T 64, N 256, K 256" }),
+  ];
+  const [price, ...others] = invariancePrices(measured);
+  expect(others).toEqual([]);
+  expect(price).toMatchObject({
+    ...{ format: "q4_0", price: 1.2 },
+    invariant: { variant: "gemv_subgroup32[q4_0].residual" },
+    anyOrder: { variant: "gemv_any[q4_0].residual" },
+  });
+  const kernels = measured;
+  expect(labReport({ ...result, kernels })).toContain("<h2>The price of invariance</h2>");
+  expect(labText({ ...result, kernels })).toMatch(/gemv_subgroup32 +60 +gemv_any +50 +1\.2×/);
+  expect(labText(result)).not.toContain("price of invariance");
 });

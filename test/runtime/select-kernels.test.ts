@@ -146,6 +146,17 @@ test.each([
   expect(choiceOf(choice).fusesNorm).toBe(fused);
 });
 
+test.each([
+  [true, ["gemv_broadcast8_any", "small_m_broadcast8_any", "tile_broadcast8_any"]],
+  [false, ["gemv_any", "small_m_any", "tile_any"]],
+])("shapes in any order need not agree; software: %s", async (software, names) => {
+  const device = faulty(/small_m/, 1e-6, 8, software);
+  const choice = await selectKernels(device, new Set(["f32"]), undefined, { invariant: false });
+  expect(shapesOf(choice)).toEqual(names);
+  expect(choice).toMatchObject({ invariant: false, demoted: [] });
+  expect(await selfTest(device, [], choice)).toMatchObject({ invariant: false });
+});
+
 test("a kernel that computes wrong results stops the load, with its name and the cure", async () => {
   const pipelines = [{ kernel: rmsNorm, constants: {} }];
   const sound = await selfTest(faulty(/nothing/, 0, 32), pipelines);
