@@ -1,8 +1,12 @@
 /**
  * `weft bench decode`: requests of equal length at once, as fast as the engine goes, with no bound
- * on a plan's time. Speeds come from the clock, costs from counting the plans in which all decode.
+ * on a plan's time. Speeds come from the clock, costs from counting the plans in which all decode, and
+ * the least time that a step could take from probes of the adapter, taken in the same run.
  */
 import { type Engine, type MeteredStep, predictedBytes, StepMeter } from "../../node.ts";
+import { isSoftware } from "../lab/lab.ts";
+import { type Probes, probeAdapter, probeSizes } from "../lab/probes.ts";
+import { predictStep } from "../lab/step-prediction.ts";
 import { defineCommand, log, printJson } from "./command.ts";
 import { modelOptions, openDevice, openEngine } from "./model-options.ts";
 import { UsageError } from "./option.ts";
@@ -28,7 +32,12 @@ export const benchDecode = defineCommand({
   options,
   run: async (values, terminal) => {
     const { model = "demo", concurrency = [1, 4, 16], promptTokens = 64, genTokens = 64 } = values;
-    const meter = new StepMeter(await openDevice(values, terminal));
+    const opened = await openDevice(values, terminal);
+    const meter = new StepMeter(opened);
+    const probes =
+      opened.info.kind === "gpu"
+        ? await probeAdapter(opened, probeSizes(isSoftware(opened)))
+        : undefined;
     const { engine } = await openEngine({ ...values, model }, terminal, {
       device: meter.device,
       maxRows: Math.max(16, ...concurrency),
@@ -46,9 +55,10 @@ export const benchDecode = defineCommand({
         // Bind groups and staging buffers are made when first used.
         await generateAll(engine, { ...load, promptTokens: 8, genTokens: 8 }, terminal.signal);
         meter.take();
-        runs.push(await measure(engine, meter, load, terminal.signal));
+        runs.push(await measure(engine, meter, load, { probes, signal: terminal.signal }));
       }
-      if (values.json) printJson(terminal, { adapter, device, runs });
+      const { invariant } = engine.selfTest;
+      if (values.json) printJson(terminal, { adapter, device, invariant, probes, runs });
       else terminal.stdout.write(`${adapter}\n${table(runs)}`);
       return 0;
     } finally {
@@ -57,7 +67,18 @@ export const benchDecode = defineCommand({
   },
 });
 
-async function measure(engine: Engine, meter: StepMeter, load: Load, signal: AbortSignal) {
+interface Measuring {
+  /** None of the reference device. */
+  readonly probes: Probes | undefined;
+  readonly signal: AbortSignal;
+}
+
+async function measure(
+  engine: Engine,
+  meter: StepMeter,
+  load: Load,
+  { probes, signal }: Measuring,
+) {
   const { concurrency, promptTokens } = load;
   const hostWaits = engine.loop.hostWaits;
   const startedMs = performance.now();
@@ -68,6 +89,7 @@ async function measure(engine: Engine, meter: StepMeter, load: Load, signal: Abo
   const decoded = tokenMs.flat().filter((timeMs) => timeMs > allStartedMs).length;
   const aggregateTokPerS = (1000 * decoded) / (endedMs - allStartedMs);
   const gaps = tokenMs.flatMap((times) => times.slice(1).map((timeMs, i) => timeMs - times[i]));
+  const steps = decodeSteps(meter.take(), load);
   return {
     ...load,
     /** From the start until every request has its first token. */
@@ -75,7 +97,8 @@ async function measure(engine: Engine, meter: StepMeter, load: Load, signal: Abo
     /** Of one request, once all decode. */
     decodeTokPerS: aggregateTokPerS / concurrency,
     aggregateTokPerS,
-    ...costPerToken(meter.take(), load, engine.plan.spec.layers.length),
+    ...costPerToken(steps, load, engine.plan.spec.layers.length),
+    ...(probes && sharesOf(steps, probes, (1000 * concurrency) / aggregateTokPerS)),
     hostWaitsPerToken: (engine.loop.hostWaits - hostWaits) / tokenMs.flat().length,
     ttftMs: {
       p50: quantile(firstMs, 0.5) - startedMs,
@@ -85,8 +108,8 @@ async function measure(engine: Engine, meter: StepMeter, load: Load, signal: Abo
   };
 }
 
-/** Counted over the plans in which every request decodes one token. */
-export function costPerToken(steps: readonly MeteredStep[], load: Load, numLayers: number) {
+/** The plans in which every request decodes one token. */
+export function decodeSteps(steps: readonly MeteredStep[], load: Load): readonly MeteredStep[] {
   const { concurrency, promptTokens, genTokens } = load;
   const decodes = steps.filter(
     ({ plan: { rows } }) =>
@@ -98,6 +121,14 @@ export function costPerToken(steps: readonly MeteredStep[], load: Load, numLayer
         "had started; raise --gen-tokens or lower --prompt-tokens",
     );
   }
+  return decodes;
+}
+
+export function costPerToken(
+  decodes: readonly MeteredStep[],
+  { concurrency }: Load,
+  numLayers: number,
+) {
   const calls = decodes.flatMap((step) => step.calls);
   const layerCalls = calls.filter(({ label }) => label?.startsWith("layer "));
   const sum = (count: (step: MeteredStep) => number) =>
@@ -111,6 +142,21 @@ export function costPerToken(steps: readonly MeteredStep[], load: Load, numLayer
     submissionsPerToken: sum((step) => step.submissions) / tokens,
     /** As the kernels predict: weights, cache and activations, re-reads included. */
     bytesPerToken: predictedBytes(calls) / tokens,
+  };
+}
+
+/** What a step took, the least that it could take here, and the share reached of that and of the bus. */
+function sharesOf(steps: readonly MeteredStep[], probes: Probes, stepMs: number) {
+  const predictions = steps.map((step) => predictStep(step, probes));
+  const mean = (of: "ms" | "gpuMs" | "hostMs" | "busMs") =>
+    predictions.reduce((sum, prediction) => sum + prediction[of], 0) / predictions.length;
+  return {
+    stepMs,
+    predictedMs: mean("ms"),
+    predictedGpuMs: mean("gpuMs"),
+    predictedHostMs: mean("hostMs"),
+    ofPredictionPct: (100 * mean("ms")) / stepMs,
+    ofBandwidthPct: (100 * mean("busMs")) / stepMs,
   };
 }
 
@@ -150,7 +196,12 @@ function table(runs: readonly Awaited<ReturnType<typeof measure>>[]): string {
       `${run.dispatchesPerLayer.toFixed(1)} dispatches per layer`,
       `${run.hostWaitsPerToken.toFixed(3)} host waits per token`,
       `${(run.bytesPerToken / 1e6).toFixed(2)} MB per token`,
+      ...(run.stepMs === undefined ? [] : [sharesText(run)]),
     ].join("  "),
   );
   return `${rows.join("\n")}\n`;
 }
+
+const sharesText = (run: Partial<ReturnType<typeof sharesOf>>): string =>
+  `step ${run.stepMs!.toFixed(2)} ms, ${run.ofPredictionPct!.toFixed(0)} % of the predicted ` +
+  `${run.predictedMs!.toFixed(2)}, ${run.ofBandwidthPct!.toFixed(0)} % of bandwidth`;

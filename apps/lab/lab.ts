@@ -10,7 +10,7 @@ import { Arena, operandsOf } from "./operands.ts";
 import type { Opponent } from "./opponent.ts";
 import { opponentRows } from "./opponent-rows.ts";
 import { emptyProbe } from "./probe-kernels.ts";
-import { callOf, measureProbes, peaksOf, probeSpecs } from "./probes.ts";
+import { callOf, measureProbes, peaksOf, probeSizes, probeSpecs } from "./probes.ts";
 import { dimsOf, type LabResult, type LabRow, shapeText } from "./result.ts";
 import { type Peaks, rooflineUs, trafficOf } from "./roofline.ts";
 import { ClockError, type SampleOptions, Stopwatch } from "./stopwatch.ts";
@@ -31,15 +31,15 @@ export const isSoftware = ({ info }: Device): boolean =>
 /** @throws {WeftError} of the device; kernels that fail become rows that say so. */
 export async function runLab(device: Device, options: LabOptions): Promise<LabResult> {
   const { signal, quick } = options;
-  const sampling = quick ? { samples: 5, budgetMs: 150 } : { samples: 9, budgetMs: 1000 };
+  const sizes = probeSizes(quick);
+  const sampling: SampleOptions = sizes;
   const jobs = jobsOf(device, options);
   await device.prepare(probeSpecs);
   const rejected = await compile(device, jobs, options);
   const word = await device.createBuffer("lab_nothing", 16);
   const stopwatch = await Stopwatch.create(device, callOf(emptyProbe, {}, { out: word }));
   options.onProgress?.("probes", 0, 1);
-  const copyBytes = (quick ? 16 : 256) * 2 ** 20;
-  const probes = await measureProbes(device, stopwatch, { copyBytes, ...sampling });
+  const probes = await measureProbes(device, stopwatch, sizes);
   const peaks = peaksOf(probes);
   // On a software driver even real shapes get no more: the processor's caches are what it has.
   const arena = new Arena(device, (quick || isSoftware(device) ? 16 : 1024) * 2 ** 20);

@@ -5,7 +5,7 @@ import type { Dims, Kernel, KernelCall } from "../../kernels/index.ts";
 import { fill } from "./contents.ts";
 import { copyProbe, emptyProbe, fmaProbe, groupsOf, readProbe } from "./probe-kernels.ts";
 import type { Peaks } from "./roofline.ts";
-import { median, type SampleOptions, type Stopwatch } from "./stopwatch.ts";
+import { median, type SampleOptions, Stopwatch } from "./stopwatch.ts";
 
 export interface Probes {
   /** Bytes read plus bytes written. */
@@ -29,6 +29,25 @@ export const peaksOf = ({ copyGBPerS, readGBPerS, fmaGFlopPerS }: Probes): Peaks
 export interface ProbeSizes extends SampleOptions {
   /** Of each buffer that is copied: beyond what the caches hold. */
   readonly copyBytes: number;
+}
+
+/** How long and over how much memory: less on drivers that play GPU. */
+export const probeSizes = (quick: boolean): ProbeSizes => ({
+  copyBytes: (quick ? 16 : 256) * 2 ** 20,
+  ...(quick ? { samples: 5, budgetMs: 150 } : { samples: 9, budgetMs: 1000 }),
+});
+
+/** For whoever needs the adapter's limits alone. */
+export async function probeAdapter(device: Device, sizes: ProbeSizes): Promise<Probes> {
+  await device.prepare(probeSpecs);
+  const out = await device.createBuffer("probe_nothing", 16);
+  const stopwatch = await Stopwatch.create(device, callOf(emptyProbe, {}, { out }));
+  try {
+    return await measureProbes(device, stopwatch, sizes);
+  } finally {
+    stopwatch.destroy();
+    device.destroyBuffer(out);
+  }
 }
 
 const SUBMISSIONS = 32;

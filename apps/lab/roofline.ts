@@ -2,7 +2,7 @@
  * The roofline: the least time that memory and arithmetic of an adapter allow a kernel. Arithmetic
  * alone; the adapter's two rates are measured by probes.ts.
  */
-import { bindingBytes, type Dims, type Kernel } from "../../kernels/index.ts";
+import { type Binding, bindingBytes, type Dims, type Kernel } from "../../kernels/index.ts";
 
 export interface Peaks {
   /** 1e9 bytes per second. */
@@ -26,11 +26,15 @@ export function trafficOf(kernel: Kernel, dims: Dims): Traffic {
   for (const [name, binding] of Object.entries(kernel.bindings)) {
     const moved = cost.bytes[name] ?? 0;
     const passes = binding.access === "read_write" ? 2 : 1;
-    bytes += Math.min(moved, passes * bindingBytes(binding, dims));
+    bytes += isSized(binding, dims) ? Math.min(moved, passes * bindingBytes(binding, dims)) : moved;
     loadedBytes += moved;
   }
   return { flops: cost.flops, bytes, loadedBytes };
 }
+
+/** Calls of a model say the sizes that a kernel reads, not those of buffers it only looks into. */
+const isSized = ({ shape }: Binding, dims: Dims): boolean =>
+  shape.split(/[,*]/).every((size) => size in dims || /^\d+$/.test(size));
 
 /** Microseconds. */
 export const rooflineUs = ({ bytes, flops }: Pick<Traffic, "bytes" | "flops">, peaks: Peaks) =>

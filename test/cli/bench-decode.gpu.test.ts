@@ -14,16 +14,21 @@ const once = test.skipIf(project() === "swiftshader");
 once(
   "a step has the same dispatches for 1, 4 and 16 requests, six per layer without QK-norm",
   async () => {
-    const { adapter, device, runs } = await weftJson([
+    const { adapter, device, invariant, probes, runs } = await weftJson([
       ...["bench", "decode", "--model", MODEL, "--device", "gpu", "--concurrency", "1,4,16"],
       ...["--prompt-tokens", "8", "--gen-tokens", "12"],
     ]);
     expect(device).toBe("gpu");
+    expect(invariant).toBe(true);
+    for (const figure of Object.values(probes)) expect(figure).toBeGreaterThanOrEqual(0);
     expect(adapter).toMatch(/llvmpipe|SwiftShader/);
     for (const { concurrency, ...run } of runs) {
       expect(run.dispatchesPerLayer).toBe(6);
       expect(run.dispatchesPerStep).toBe(runs[0].dispatchesPerStep);
       expect(run.submissionsPerToken).toBeCloseTo(1 / concurrency, 10);
+      expect(run.predictedMs).toBe(Math.max(run.predictedGpuMs, run.predictedHostMs));
+      expect(run.ofPredictionPct).toBeCloseTo((100 * run.predictedMs) / run.stepMs, 6);
+      expect(run.ofBandwidthPct).toBeGreaterThan(0);
     }
   },
   120_000,

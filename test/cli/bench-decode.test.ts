@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { costPerToken } from "../../apps/cli/bench-decode.ts";
+import { costPerToken, decodeSteps } from "../../apps/cli/bench-decode.ts";
 import type { MeteredStep } from "../../node.ts";
 import { GOLDENS, tinyModel } from "./tiny-model.ts";
 import { weftJson } from "./weft.ts";
@@ -29,6 +29,8 @@ test("gives every field for each number of requests", async () => {
     expect(run.bytesPerToken).toBeGreaterThan(0);
     expect(run.hostWaitsPerToken).toBe(0);
     expect(run.prefillTokPerS).toBeGreaterThan(0);
+    // There is no adapter to measure.
+    expect(run).not.toHaveProperty("predictedMs");
     expect(run.ttftMs.p95).toBeGreaterThanOrEqual(run.ttftMs.p50);
     expect(run.itlMs.p99).toBeGreaterThanOrEqual(run.itlMs.p50);
   }
@@ -68,7 +70,7 @@ describe("what is counted", () => {
       step([7, 5], LABELS),
       step([6], []),
     ];
-    expect(costPerToken(steps, load, 2)).toEqual({
+    expect(costPerToken(decodeSteps(steps, load), load, 2)).toEqual({
       dispatchesPerToken: 4.5,
       dispatchesPerStep: 9,
       dispatchesPerLayer: 1.5,
@@ -78,7 +80,7 @@ describe("what is counted", () => {
   });
 
   test("says what to do when there is no such plan", () => {
-    expect(() => costPerToken([step([4], LABELS)], load, 2)).toThrow(
+    expect(() => decodeSteps([step([4], LABELS)], load)).toThrow(
       /first of 2 requests ended before the last had started; raise --gen-tokens/,
     );
   });

@@ -5,6 +5,7 @@ import { casesOf } from "../../apps/lab/cases.ts";
 import { modelShapes, realShapes } from "../../apps/lab/model-shapes.ts";
 import { onnxModel } from "../../apps/lab/onnx-model.ts";
 import { ridge, rooflineUs, trafficOf } from "../../apps/lab/roofline.ts";
+import { predictStep } from "../../apps/lab/step-prediction.ts";
 import { median, sample } from "../../apps/lab/stopwatch.ts";
 import { tasksOf } from "../../apps/lab/tasks.ts";
 import { kernelsOf, operationOf, withUserKernels } from "../../apps/lab/user-kernels.ts";
@@ -39,6 +40,29 @@ describe("roofline", () => {
     const embedding = allKernels.find(({ name }) => name === "embedding[f32]")!;
     const dims = { T: 2, D: 64, V: 1000, first_row: 0, slots: 1 };
     expect(trafficOf(embedding, dims).bytes).toBeLessThan(3 * 4 * 2 * 64);
+  });
+
+  test("of a step: its kernels and the gaps between them, or the host, whichever takes longer", () => {
+    const kernel = matmul({
+      format: "f32",
+      shape: "gemv",
+      epilogue: { bias: false, tail: "store" },
+    });
+    const dims = { T: 1, N: 4096, K: 1024, out_stride: 4096, out_offset: 0 };
+    const calls = [kernel, kernel].map((same) => ({ kernel: same, dims, buffers: {} }));
+    const step = { calls, dispatches: 2, submissions: 1 };
+    const probes = {
+      ...{ copyGBPerS: 100, readGBPerS: 80, fmaGFlopPerS: 1000 },
+      ...{ dispatchUs: 3, encodeUs: 1, submitUs: 20 },
+    };
+    // 4096 × 1024 weights of 4 bytes, x and out: 168 µs each at 100 GB/s.
+    const bytes = 2 * 4 * (4096 * 1024 + 1024 + 4096);
+    const gpuMs = bytes / 1e8 + 2 * 0.003;
+    const prediction = predictStep(step, probes);
+    expect(prediction.ms).toBeCloseTo(gpuMs, 10);
+    expect(prediction).toMatchObject({ bytes, hostMs: 0.022 });
+    expect(prediction.busMs).toBeCloseTo(bytes / 1e8, 10);
+    expect(predictStep(step, { ...probes, encodeUs: 500 }).ms).toBeCloseTo(1.02, 10);
   });
 });
 
