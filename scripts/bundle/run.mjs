@@ -1,7 +1,7 @@
 // Measures Weft on this machine's GPU, with models of random weights: no download, no network.
 //
 //   node weft-bench/run.mjs [--shape qwen3-0.6b,…] [--format f16,q8_0,q4_0] [--concurrency 1,4,16,64]
-//        [--prompt-tokens 512] [--gen-tokens 128] [--no-kernels] [--no-self-test]
+//        [--prompt-tokens 512] [--gen-tokens 128] [--no-compare] [--no-kernels] [--no-self-test]
 //        [--f16-on-nvidia] [--out F.json]
 //
 // Needs Node 20 and a Vulkan driver. Each part runs in a process of its own, so that one that fails
@@ -15,6 +15,9 @@ import { parseArgs } from "node:util";
 /** @type {Record<string, string>} */
 const QUANT = { f16: "none", q8_0: "q8", q4_0: "q4" };
 
+/** Those that the kernel lab knows. */
+const TUNABLE = new Set(["tiny", "qwen3-0.6b", "qwen3-1.7b", "qwen3-4b", "llama3.2-1b"]);
+
 const { values } = parseArgs({
   options: {
     shape: { type: "string", default: "qwen3-0.6b" },
@@ -22,6 +25,7 @@ const { values } = parseArgs({
     concurrency: { type: "string", default: "1,4,16,64" },
     "prompt-tokens": { type: "string", default: "512" },
     "gen-tokens": { type: "string", default: "128" },
+    "no-compare": { type: "boolean", default: false },
     "no-kernels": { type: "boolean", default: false },
     "no-self-test": { type: "boolean", default: false },
     "f16-on-nvidia": { type: "boolean", default: false },
@@ -53,6 +57,8 @@ const result = {
   driver: driverVersion(),
   /** @type {any[]} */
   decode: [],
+  /** @type {any[]} What was chosen beside the default kernels. */
+  tuned: [],
   /** @type {any} */
   kernels: undefined,
   /** @type {any} */
@@ -61,14 +67,13 @@ const result = {
 
 for (const shape of values.shape.split(",")) {
   for (const format of formats) {
-    const part = await weft(
-      ...["bench", "decode", "--device", "gpu", "--model", `random:${shape}`],
-      ...["--quant", QUANT[format], "--concurrency", values.concurrency],
-      ...["--prompt-tokens", values["prompt-tokens"], "--gen-tokens", values["gen-tokens"]],
-    );
-    for (const run of part.runs ?? []) print(shape, format, run);
-    result.decode.push({ shape, format, ...part });
-    save();
+    await decode(shape, format, values.concurrency);
+    if (values["no-compare"]) continue;
+    await decode(shape, format, "1,8", "--no-invariant");
+    if (!TUNABLE.has(shape)) continue;
+    const tuned = ["--tune", "--shapes", shape.replace("llama3", "llama-3"), "--filter", format];
+    result.tuned.push({ shape, format, ...(await weft("bench", "kernels", ...tuned)) });
+    await decode(shape, format, "1,8", "--tuned");
   }
 }
 if (!values["no-kernels"]) {
@@ -88,12 +93,27 @@ if (!values["no-self-test"]) {
   save();
 }
 console.log(`${out}: docs/results/README.md of the repository says how to send it in`);
-const parts = [...result.decode, result.kernels, result.info];
+const parts = [...result.decode, ...result.tuned, result.kernels, result.info];
 const failed = parts.some((part) => part?.error !== undefined);
 process.exitCode = failed || result.info?.selfTest?.failed > 0 ? 1 : 0;
 
 function save() {
   writeFileSync(out, `${JSON.stringify(result, null, 2)}\n`);
+}
+
+/**
+ * One part. @param {string} shape @param {string} format @param {string} concurrency
+ * @param {string[]} kernels Flags that choose other kernels than the default ones.
+ */
+async function decode(shape, format, concurrency, ...kernels) {
+  const part = await weft(
+    ...["bench", "decode", "--device", "gpu", "--model", `random:${shape}`],
+    ...["--quant", QUANT[format], "--concurrency", concurrency, ...kernels],
+    ...["--prompt-tokens", values["prompt-tokens"], "--gen-tokens", values["gen-tokens"]],
+  );
+  for (const run of part.runs ?? []) print(shape, [format, ...kernels].join(" "), run);
+  result.decode.push({ shape, format, kernels: kernels.join(" ") || "default", ...part });
+  save();
 }
 
 /**
@@ -130,11 +150,13 @@ function weft(...args) {
 function print(shape, format, run) {
   console.log(
     [
-      `${shape} ${format}`.padEnd(20),
+      `${shape} ${format}`.padEnd(34),
       `${run.concurrency} at once`.padEnd(12),
       `decode ${run.aggregateTokPerS.toFixed(1)} tok/s`,
       `prefill ${run.prefillTokPerS.toFixed(1)} tok/s`,
       `first token ${run.ttftMs.p50.toFixed(0)} ms`,
+      `${run.ofPredictionPct?.toFixed(0)} % of the prediction`,
+      `${run.ofBandwidthPct?.toFixed(0)} % of bandwidth`,
     ].join("  "),
   );
 }
