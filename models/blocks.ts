@@ -44,7 +44,10 @@ export function decoderGraph(spec: DecoderSpec, tensors: DecoderTensors): GraphN
     graph.nextStage(`layer ${layer} attention`);
     attention(graph, spec, tensors, layer, group, work[group]);
     graph.nextStage(`layer ${layer} mlp`);
-    mlp(graph, spec, tensors, layer);
+    // Nothing reads what the last MLP adds to the other rows; a plan that runs it runs the head.
+    const isLast = layer === spec.layers.length - 1;
+    if (isLast) gatherSampled(graph, spec, tensors);
+    mlp(graph, spec, tensors, layer, isLast ? SAMPLED_ROWS : ALL_ROWS);
   }
   graph.nextStage("head");
   head(graph, spec, tensors);
@@ -124,27 +127,44 @@ function attentionDims(
   };
 }
 
-function mlp(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderTensors, layer: number): void {
+/** The rows that a block works on. */
+const ALL_ROWS = { rows: "T", hidden: "hidden", normed: "normed" } as const;
+const SAMPLED_ROWS = { rows: "R", hidden: "sampled_hidden", normed: "sampled_normed" } as const;
+
+function mlp(
+  graph: GraphBuilder,
+  spec: DecoderSpec,
+  tensors: DecoderTensors,
+  layer: number,
+  { rows, hidden: name, normed }: typeof ALL_ROWS | typeof SAMPLED_ROWS,
+): void {
   const weight = (name: string) => tensors.weight(layerWeight(layer, name));
+  const hidden = tensors.activation(name);
   const gated = tensors.activation("gated");
+  const norm = {
+    weight: weight("mlp_norm").shards[0].slice,
+    eps: spec.normEps,
+    out: tensors.activation(normed),
+  };
   graph.matmul(
     weight("gate_up"),
     { bias: spec.mlpBias, tail: spec.activation },
     {
-      x: tensors.activation("hidden"),
+      x: hidden,
       out: gated,
       ...(spec.mlpBias && { bias: weight("gate_up_bias").shards[0].slice }),
     },
-    { norm: inputNorm(spec, tensors, weight("mlp_norm")) },
+    { rows, norm },
   );
   graph.matmul(
     weight("down"),
     { bias: spec.mlpBias, tail: "residual" },
     {
       x: gated,
-      out: tensors.activation("hidden"),
+      out: hidden,
       ...(spec.mlpBias && { bias: weight("down_bias").shards[0].slice }),
     },
+    { rows },
   );
 }
 
@@ -154,19 +174,23 @@ const inputNorm = (
   { shards }: Weight,
 ): InputNorm => ({ weight: shards[0].slice, eps, out: tensors.activation("normed") });
 
-/** Only rows that are sampled pay for the final norm and the vocabulary. */
+function gatherSampled(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderTensors): void {
+  const buffers = {
+    x: tensors.activation("hidden"),
+    rows: tensors.sampled_rows,
+    out: tensors.activation("sampled_hidden"),
+  };
+  const { hiddenSize: D } = spec;
+  const dims = keptWhileSame(({ T, R }) => (R === 0 ? undefined : { T, R, D }));
+  graph.add(rowGather, buffers, dims, {}, "head");
+}
+
+/** Only rows that are sampled pay for the last MLP, the final norm and the vocabulary. */
 function head(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderTensors): void {
-  const { hiddenSize: D, normEps: eps } = spec;
   const hidden = tensors.activation("sampled_hidden");
-  const gather = { x: tensors.activation("hidden"), rows: tensors.sampled_rows, out: hidden };
-  graph.add(
-    rowGather,
-    gather,
-    keptWhileSame(({ T, R }) => (R === 0 ? undefined : { T, R, D })),
-  );
   const norm = {
     weight: tensors.weight("final_norm").shards[0].slice,
-    eps,
+    eps: spec.normEps,
     out: tensors.activation("sampled_normed"),
   };
   const lmHead = tensors.weight(spec.tiedEmbeddings ? "embedding" : "lm_head");

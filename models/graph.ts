@@ -86,14 +86,15 @@ export class GraphBuilder {
   /**
    * @param dims Gives undefined for a step that does not need the call; see `keptWhileSame`.
    * @param constants The kernel's `override` values; `dims` must hold the same.
+   * @param label Whose work it is, where that is not the stage's.
    */
   add(
     kernel: Kernel,
     buffers: Readonly<Record<string, BufferSlice>>,
     dims: (step: StepSizes) => Dims | undefined,
     constants: Dims = {},
+    label = this.#label,
   ): void {
-    const label = this.#label;
     const emit = (step: StepSizes) => {
       const sizes = dims(step);
       return sizes && { kernel, buffers, dims: sizes, label };
