@@ -95,9 +95,12 @@ export class GraphBuilder {
     constants: Dims = {},
     label = this.#label,
   ): void {
+    let latest: KernelCall | undefined;
     const emit = (step: StepSizes) => {
       const sizes = dims(step);
-      return sizes && { kernel, buffers, dims: sizes, label };
+      if (!sizes) return undefined;
+      if (latest?.dims !== sizes) latest = { kernel, buffers, dims: sizes, label };
+      return latest;
     };
     this.nodes.push({ stage: this.#stage, pipelines: [{ kernel, constants }], emit });
   }

@@ -14,7 +14,7 @@ export const HELP = `npm run compare -- [options]
 
   --sizes 5m,25m      models to compare, of ${SIZES.join(", ")}; default 5m,25m
   --prompt N          tokens of each prompt; default 128
-  --gen N             tokens that each request generates; default 32
+  --gen N             tokens that each request generates; default 64
   --repeats N         timed rounds, 3 to 20; default 3
   --subjects A,B      only these, of ${SUBJECTS.map(({ name }) => name).join(", ")}
   --out FILE          JSON; default docs/results/compare-lavapipe.json, or compare-gpu.json on a GPU
@@ -39,7 +39,7 @@ export const HELP = `npm run compare -- [options]
 export function readOptions(args) {
   const values = parse(args);
   const promptTokens = integer("--prompt", values.prompt ?? "128", 2, MAX_TOKENS);
-  const genTokens = integer("--gen", values.gen ?? "32", 2, MAX_TOKENS);
+  const genTokens = integer("--gen", values.gen ?? "64", 2, MAX_TOKENS);
   if (promptTokens + genTokens > MAX_TOKENS) {
     throw new UsageError(
       `--prompt ${promptTokens} and --gen ${genTokens} need ${promptTokens + genTokens} positions, ` +

@@ -140,7 +140,7 @@ export class GpuDevice implements Device {
 
   record(calls: Iterable<KernelCall>): void {
     this.#check();
-    for (const call of calls) this.#recorder.dispatch(call);
+    this.#recorder.record(calls);
   }
 
   async readback(...slices: BufferSlice[]): Promise<Uint8Array> {

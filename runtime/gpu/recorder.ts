@@ -34,8 +34,11 @@ interface Sizes {
   readonly filling: number;
 }
 
-interface Dispatch extends Binding, Sizes {
-  readonly call: KernelCall;
+/** What was made of the call at one place, in the step before. */
+interface Dispatch {
+  call: KernelCall;
+  binding: Binding;
+  sizes: Sizes;
 }
 
 export class Recorder {
@@ -59,22 +62,19 @@ export class Recorder {
     this.#params = new ParamSlots(device);
   }
 
-  dispatch(call: KernelCall): void {
-    let dispatch = this.#dispatches[this.#place];
-    if (dispatch?.call !== call || dispatch.filling !== this.#params.filling) {
-      dispatch = this.#prepare(call, dispatch);
-      this.#dispatches[this.#place] = dispatch;
+  record(calls: Iterable<KernelCall>): void {
+    let numDispatches = 0;
+    for (const call of calls) {
+      const { binding, sizes } = this.#next(call);
+      const { grid, offsets } = sizes;
+      if (grid[0] * grid[1] * grid[2] === 0) continue;
+      const pass = this.#pass ?? this.#beginPass();
+      pass.setPipeline(binding.pipeline.pipeline);
+      pass.setBindGroup(0, binding.group, offsets);
+      pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
+      numDispatches += 1;
     }
-    this.#place += 1;
-    const { pipeline, group, grid, offsets } = dispatch;
-    if (grid[0] * grid[1] * grid[2] === 0) return;
-    this.#pass ??= this.encoder().beginComputePass({
-      timestampWrites: this.#options.timer?.nextPass(),
-    });
-    this.#pass.setPipeline(pipeline.pipeline);
-    this.#pass.setBindGroup(0, group, offsets);
-    this.#pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
-    this.#options.counters.dispatches += 1;
+    this.#options.counters.dispatches += numDispatches;
   }
 
   /** The open encoder, outside any pass: for copies between dispatches. */
@@ -99,13 +99,37 @@ export class Recorder {
     this.#params.buffer.destroy();
   }
 
-  /** @param before What was made of the last call at the place: of the same, with other sizes. */
-  #prepare(call: KernelCall, before: Dispatch | undefined): Dispatch {
-    const { kernel, buffers } = call;
-    const isBound = before?.call.buffers === buffers && serves(before.pipeline, kernel, call.dims);
-    const { pipeline, group } = isBound ? before : this.#bind(call);
-    const { dims, grid, offsets, filling } = this.#size(pipeline, call.dims);
-    return { call, pipeline, group, dims, grid, offsets, filling };
+  #beginPass(): GPUComputePassEncoder {
+    const timestampWrites = this.#options.timer?.nextPass();
+    this.#pass = this.encoder().beginComputePass({ timestampWrites });
+    return this.#pass;
+  }
+
+  /** What to make of the call at the next place. */
+  #next(call: KernelCall): Dispatch {
+    const place = this.#place;
+    const known = this.#dispatches[place];
+    if (known?.call === call && known.sizes.filling === this.#params.filling) {
+      this.#place = place + 1;
+      return known;
+    }
+    const dispatch = this.#prepare(call, known);
+    // Params that had no room left were submitted first, and places begin anew.
+    this.#dispatches[this.#place++] = dispatch;
+    return dispatch;
+  }
+
+  /** @param known What was made of the last call at the place: of the same, with other sizes. */
+  #prepare(call: KernelCall, known: Dispatch | undefined): Dispatch {
+    const isBound =
+      known?.call.buffers === call.buffers &&
+      serves(known.binding.pipeline, call.kernel, call.dims);
+    const binding = isBound ? known.binding : this.#bind(call);
+    const sizes = this.#size(binding.pipeline, call.dims);
+    if (!isBound) return { call, binding, sizes };
+    known.call = call;
+    known.sizes = sizes;
+    return known;
   }
 
   #size(pipeline: Pipeline, dims: Dims): Sizes {
