@@ -8,6 +8,7 @@ import { pathToFileURL } from "node:url";
 import type { Kernel } from "../../kernels/index.ts";
 import { createDevice, type Device, dawnGpu, fileTuningCache } from "../../node.ts";
 import { gpuJs } from "../lab/gpu-js.ts";
+import { jobsOf } from "../lab/jobs.ts";
 import { isSoftware, type LabOptions, runLab } from "../lab/lab.ts";
 import { labReport } from "../lab/lab-report.ts";
 import { labText } from "../lab/lab-text.ts";
@@ -73,6 +74,9 @@ export const benchKernels = defineCommand({
         ...{ quick, filter: values.filter, signal: terminal.signal },
       };
       if (values.tune) return await tune(device, selection, terminal, values.json === true);
+      if (jobsOf(device, { ...selection, userKernels }).length === 0) {
+        throw noneHolds(values.filter);
+      }
       const result = await runLab(device, {
         ...{ ...selection, userKernels },
         opponents: values.alone ? [] : await opponents(),
@@ -80,9 +84,6 @@ export const benchKernels = defineCommand({
         onProgress: (stage, done, total) => progress.count(`${stage}:`, done, total),
       });
       progress.clear();
-      if (result.kernels.length === 0) {
-        throw noneHolds(values.filter);
-      }
       if (report !== undefined) writeFileSync(report, labReport(result));
       if (values.json) printJson(terminal, result);
       else terminal.stdout.write(labText(result));
