@@ -31,7 +31,7 @@ export const epilogueName = ({ bias, tail }: Epilogue): string => (bias ? `bias_
 export function epilogueBindings(epilogue: Epilogue): Record<string, Binding> {
   if (isRopeKv(epilogue.tail)) return ropeKvBindings(epilogue.tail, epilogue.bias);
   const out = (epilogue.tail === "residual" ? readWrite : write)("T,out_stride");
-  const bias = read(isGated(epilogue) ? "2*N" : "out_stride");
+  const bias = read(isGated(epilogue) ? "2*out_stride" : "out_stride");
   return epilogue.bias ? { bias, out } : { out };
 }
 
@@ -53,7 +53,8 @@ function finishWgsl(epilogue: Epilogue): string {
     epilogue.bias ? `(${sum} + load_bias(${column}))` : sum;
   const at = "row * params.out_stride + params.out_offset + column";
   // The bias of a matrix in several bindings is whole.
-  const sum = biased("sum", "params.out_offset + column");
+  const own = "params.out_offset + column";
+  const sum = biased("sum", own);
   if (epilogue.tail === "store") {
     return wgsl`fn finish(row: u32, column: u32, sum: f32) { store_out(${at}, ${sum}); }`;
   }
@@ -64,7 +65,7 @@ function finishWgsl(epilogue: Epilogue): string {
   }
   return wgsl`${activations[epilogue.tail as Activation].wgsl}
 fn finish(row: u32, column: u32, gate: f32, up: f32) {
-  store_out(${at}, activate(${biased("gate", "column")}) * ${biased("up", "column + params.N")});
+  store_out(${at}, activate(${biased("gate", own)}) * ${biased("up", `params.out_stride + ${own}`)});
 }`;
 }
 
@@ -92,15 +93,14 @@ export function finishReference(
     return;
   }
   const { N, out_stride, out_offset } = dims;
-  const isStored = tail === "store" || tail === "residual";
   for (let n = 0; n < N; n++) {
-    const at = row * out_stride + out_offset + n;
-    const column = isStored ? out_offset + n : n;
+    const column = out_offset + n;
+    const at = row * out_stride + column;
     const sum = sums[n] + (io.bias ? io.bias[column] : 0);
     if (tail === "store") io.out[at] = sum;
     else if (tail === "residual") io.out[at] += sum;
     else {
-      const up = sums[N + n] + (io.bias ? io.bias[N + column] : 0);
+      const up = sums[N + n] + (io.bias ? io.bias[out_stride + column] : 0);
       io.out[at] = activations[tail].reference(sum) * up;
     }
   }

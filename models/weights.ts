@@ -18,18 +18,22 @@ export interface WeightSpec {
   readonly columns: number;
   /** Stored as f32 whatever the checkpoint has: norms and biases, read by every row. */
   readonly vector: boolean;
-  /** Other operators need the whole matrix in one binding; these are cut by rows where too large. */
-  readonly shardable: boolean;
+  /** A row per token of the vocabulary. */
+  readonly vocabulary: boolean;
+  /** Rows that stay together where a matrix is too large for one binding: a head's. */
+  readonly unit: number;
   /** Gates and the values that they gate, half the rows each: one format for all. */
   readonly gated: boolean;
   readonly parts: readonly WeightPart[];
 }
 
-/** A run of rows of a matrix in one binding, of one format. */
+/** A run of rows of a matrix in one binding, of one format; of a gated one, gates over their values. */
 export interface WeightShard {
   readonly slice: BufferSlice;
   readonly format: WeightFormatName;
+  /** Of a gated matrix, the first gate. */
   readonly firstRow: number;
+  /** Gates and values together. */
   readonly rows: number;
 }
 
@@ -42,7 +46,7 @@ export interface Weight {
 export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
   const { hiddenSize: D, ffnSize: F, numHeads: N, numKvHeads: K, headDim: H } = spec;
   const weights: WeightSpec[] = [
-    matrix("embedding", D, [["model.embed_tokens", spec.vocabSize]], { shardable: true }),
+    matrix("embedding", D, [["model.embed_tokens", spec.vocabSize]], { vocabulary: true }),
   ];
   spec.layers.forEach((_, index) => {
     const layer = `model.layers.${index}`;
@@ -60,7 +64,7 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
     ];
     weights.push(
       vector(at("attention_norm"), [[`${layer}.input_layernorm.weight`, D]]),
-      matrix(at("qkv"), D, projections),
+      matrix(at("qkv"), D, projections, { unit: H }),
       matrix(at("attention_out"), N * H, [[`${attention}.o_proj`, D]]),
       vector(at("mlp_norm"), [[`${layer}.post_attention_layernorm.weight`, D]]),
       matrix(at("gate_up"), D, gates, { gated: true }),
@@ -84,7 +88,7 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
   });
   weights.push(vector("final_norm", [["model.norm.weight", D]]));
   if (!spec.tiedEmbeddings) {
-    weights.push(matrix("lm_head", D, [["lm_head", spec.vocabSize]], { shardable: true }));
+    weights.push(matrix("lm_head", D, [["lm_head", spec.vocabSize]], { vocabulary: true }));
   }
   return weights;
 }
@@ -95,14 +99,15 @@ function matrix(
   name: string,
   columns: number,
   parts: readonly (readonly [string, number])[],
-  { shardable = false, gated = false } = {},
+  { vocabulary = false, gated = false, unit = 1 } = {},
 ): WeightSpec {
   return {
     name,
     columns,
     rows: parts.reduce((sum, [, rows]) => sum + rows, 0),
     vector: false,
-    shardable,
+    vocabulary,
+    unit,
     gated,
     parts: parts.map(([tensor, rows]) => ({ tensor: `${tensor}.weight`, shape: [rows, columns] })),
   };
@@ -115,7 +120,8 @@ function vector(name: string, parts: readonly (readonly [string, number])[]): We
     columns,
     rows: 1,
     vector: true,
-    shardable: false,
+    vocabulary: false,
+    unit: 1,
     gated: false,
     parts: parts.map(([tensor, size]) => ({ tensor, shape: [size] })),
   };

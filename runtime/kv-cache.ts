@@ -31,7 +31,7 @@ export interface KvPlanOptions {
 
 /**
  * Gives every group the same number of tokens, window groups no more than all rows can hold.
- * @throws {WeftError} `memory_budget_too_small`.
+ * @throws {WeftError} `memory_budget_too_small`, `limit_exceeded`.
  */
 export function planKvCache(spec: DecoderSpec, options: KvPlanOptions): KvPlan {
   const { storage, blockTokens, budgetBytes, limits, maxTokensPerPlan, maxRows } = options;
@@ -44,6 +44,13 @@ export function planKvCache(spec: DecoderSpec, options: KvPlanOptions): KvPlan {
   // Window groups have a cap, so what they leave is for the full ones: smallest cap first.
   const order = [...groups].sort((a, b) => capacity(a.window) - capacity(b.window));
   const maxBlocks = Math.floor(limits.maxBindingBytes / blockBytes);
+  if (maxBlocks < 2) {
+    throw new WeftError(
+      "limit_exceeded",
+      `a layer's KV cache needs ${2 * blockBytes} bytes in one binding for ${blockTokens} tokens, ` +
+        `this adapter allows ${limits.maxBindingBytes}; choose kv: "i8" or a smaller model`,
+    );
+  }
   const numBlocks = new Map<(typeof groups)[number], number>();
   let bytes = budgetBytes;
   let layers = spec.layers.length;

@@ -7,7 +7,7 @@ import type { BufferSlice, KernelCall } from "../kernels/kernel.ts";
 import { packedBytes } from "../kernels/packed-matrix.ts";
 import { repack } from "../kernels/repack.ts";
 import { weightFormats } from "../kernels/weight-format.ts";
-import type { Weight, WeightShard } from "../models/weights.ts";
+import type { Weight, WeightShard, WeightSpec } from "../models/weights.ts";
 import { alignUp, type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
 import { WeftError } from "./errors.ts";
 import type { PlacedWeight, WeightRun } from "./placed-weight.ts";
@@ -57,17 +57,19 @@ export async function loadWeights(
   return weights;
 }
 
-/** Rows of a run that one binding holds. @throws {WeftError} `limit_exceeded` where it must be whole. */
+/** Rows of a run that one binding holds. @throws {WeftError} `limit_exceeded` where not even one does. */
 export function maxShardRows(device: Device, { spec }: PlacedWeight, run: WeightRun): number {
-  const { name, columns, shardable, vector } = spec;
+  const { name, columns, vector, gated } = spec;
   const rowBytes = vector ? 4 * columns : packedBytes(weightFormats[run.format], 1, columns);
+  const unit = gated ? 2 * spec.unit : spec.unit;
   const { maxBindingBytes, maxBufferBytes } = device.info.limits;
   const maxRows = Math.floor(Math.min(maxBindingBytes, maxBufferBytes) / rowBytes);
-  if (maxRows >= (shardable ? 1 : run.rows)) return maxRows;
+  if (maxRows >= unit) return maxRows - (maxRows % unit);
   throw new WeftError(
     "limit_exceeded",
-    `weight ${name} is ${run.sizeBytes} bytes in one binding, this adapter allows ` +
-      `${maxBindingBytes}; use an adapter with larger bindings or a smaller model`,
+    `${unit === 1 ? "a row" : `${unit} rows`} of weight ${name} need ${unit * rowBytes} bytes in one ` +
+      `binding, this adapter allows ${maxBindingBytes}; use an adapter with larger bindings or a ` +
+      "smaller model",
   );
 }
 
@@ -124,8 +126,11 @@ class WeightLoader {
   async matrix(weight: PlacedWeight, run: WeightRun): Promise<WeightShard[]> {
     const { name, columns } = weight.spec;
     const shards = await this.#allocate(weight, run);
-    // Bind groups are cached on these.
-    const buffers = shards.map(({ slice }) => ({ blocks: wholeBuffer(this.#staging), out: slice }));
+    const pieces = shards.flatMap((shard) => {
+      // Bind groups are cached on these.
+      const buffers = { blocks: wholeBuffer(this.#staging), out: shard.slice };
+      return placesOf(shard, weight.spec).map((place) => ({ ...place, shard, buffers }));
+    });
     const stagedRowBytes = storedBytes(run.format, columns);
     let tensorRow = run.firstRow;
     for (const tensor of run.tensors) {
@@ -142,7 +147,7 @@ class WeightLoader {
           rows: bytes.byteLength / rowBytes,
           headSize: tensor.rowOrder?.headSize ?? 0,
         };
-        this.#device.record(repackCalls(shards, buffers, piece));
+        this.#device.record(repackCalls(pieces, piece));
         this.#device.submit();
         await this.#queued(stored.byteLength);
       }
@@ -155,12 +160,14 @@ class WeightLoader {
     const { name, columns } = weight.spec;
     const { format } = run;
     const maxRows = maxShardRows(this.#device, weight, run);
+    const perOutput = weight.spec.gated ? 2 : 1;
     const shards: WeightShard[] = [];
     for (let from = 0; from < run.rows; from += maxRows) {
       const rows = Math.min(maxRows, run.rows - from);
+      const firstRow = run.firstRow + from / perOutput;
       const sizeBytes = packedBytes(weightFormats[format], rows, columns);
-      const buffer = await this.#device.createBuffer(`${name}#${run.firstRow + from}`, sizeBytes);
-      shards.push({ slice: wholeBuffer(buffer), format, firstRow: run.firstRow + from, rows });
+      const buffer = await this.#device.createBuffer(`${name}#${firstRow}`, sizeBytes);
+      shards.push({ slice: wholeBuffer(buffer), format, firstRow, rows });
     }
     return shards;
   }
@@ -188,15 +195,36 @@ interface StagedRows {
   readonly headSize: number;
 }
 
-/** One call per shard that some of the rows belong to. */
+/** Rows of a matrix that follow one another, and where they lie in a shard. */
+interface ShardPlace {
+  readonly matrixRow: number;
+  readonly shardRow: number;
+  readonly rows: number;
+}
+
+/** A gated shard has the gates of its outputs, and below them their values, half a matrix further on. */
+function placesOf({ firstRow, rows }: WeightShard, spec: WeightSpec): ShardPlace[] {
+  if (!spec.gated) return [{ matrixRow: firstRow, shardRow: 0, rows }];
+  const outputs = rows / 2;
+  return [
+    { matrixRow: firstRow, shardRow: 0, rows: outputs },
+    { matrixRow: spec.rows / 2 + firstRow, shardRow: outputs, rows: outputs },
+  ];
+}
+
+interface BoundPlace extends ShardPlace {
+  readonly shard: WeightShard;
+  readonly buffers: Readonly<Record<"blocks" | "out", BufferSlice>>;
+}
+
+/** One call per place that some of the rows belong to. */
 function* repackCalls(
-  shards: readonly WeightShard[],
-  buffers: readonly Record<"blocks" | "out", BufferSlice>[],
+  places: readonly BoundPlace[],
   { columns, tensorRow, firstRow, rows, headSize }: StagedRows,
 ): Iterable<KernelCall> {
-  for (const [i, shard] of shards.entries()) {
-    const from = Math.max(tensorRow + firstRow, shard.firstRow);
-    const to = Math.min(tensorRow + firstRow + rows, shard.firstRow + shard.rows);
+  for (const { shard, buffers, matrixRow, shardRow, rows: placeRows } of places) {
+    const from = Math.max(tensorRow + firstRow, matrixRow);
+    const to = Math.min(tensorRow + firstRow + rows, matrixRow + placeRows);
     if (from >= to) continue;
     const dims = {
       N: shard.rows,
@@ -205,10 +233,10 @@ function* repackCalls(
       words: PIECE_BYTES / 4,
       from_row: from - tensorRow - firstRow,
       first_row: from - tensorRow,
-      to_row: tensorRow - shard.firstRow,
+      to_row: tensorRow - matrixRow + shardRow,
       head_size: headSize,
     };
-    yield { kernel: repack(shard.format), buffers: buffers[i], dims };
+    yield { kernel: repack(shard.format), buffers, dims };
   }
 }
 

@@ -50,9 +50,9 @@ export function placeWeights(
 export type Quant = "q8" | "q4";
 
 /** The vocabulary's matrices decide between near ties, and are read row by row: they keep 8 bits. */
-function formatOf({ dtype }: WeightTensor, { shardable }: WeightSpec, quant?: Quant): WeightDtype {
+function formatOf({ dtype }: WeightTensor, { vocabulary }: WeightSpec, quant?: Quant): WeightDtype {
   if (quant === undefined || weightFormats[dtype].block.weights > 1) return dtype;
-  return quant === "q4" && !shardable ? "q4_0" : "q8_0";
+  return quant === "q4" && !vocabulary ? "q4_0" : "q8_0";
 }
 
 export const placedBytes = ({ runs }: PlacedWeight): number =>

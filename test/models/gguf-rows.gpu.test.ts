@@ -1,4 +1,5 @@
-// Interleaved rows of queries and keys are put in order on the GPU, while weights are packed.
+// Interleaved rows of queries and keys are put in order on the GPU, while weights are packed; also where
+// matrices are cut, as they do not fit one binding.
 
 import { test } from "vitest";
 import { openModelFolder } from "../../runtime/model-folder/open-folder.ts";
@@ -15,5 +16,11 @@ test("llama-f16", async () => {
   const expected = await logitsOf(fromFolder, ids);
   const fromGguf = await loadTiny(device, openModelFolder(new Blob([await modelFile(fixture)])));
   expectSame(await logitsOf(fromGguf, ids), expected);
+
+  const { hiddenSize, headDim } = fromFolder.spec;
+  const limits = { ...device.info.limits, maxBindingBytes: 2 * hiddenSize * (4 * headDim + 15) };
+  Object.defineProperty(device, "info", { value: { ...device.info, limits } });
+  const cut = await loadTiny(device, openModelFolder(new Blob([await modelFile(fixture)])));
+  expectSame(await logitsOf(cut, ids), expected);
   device.destroy();
 }, 180_000);

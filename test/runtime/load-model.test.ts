@@ -8,6 +8,7 @@ import { WeftError } from "../../runtime/errors.ts";
 import { type LoadModelOptions, planModel } from "../../runtime/load-model.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
 import { blobFolder, type ModelFolder } from "../../runtime/model-folder/model-folder.ts";
+import type { ModelRunner } from "../../runtime/model-runner.ts";
 import { ReferenceDevice } from "../../runtime/reference/device.ts";
 import { loadTiny, logitsOf } from "../models/sequence-runner.ts";
 
@@ -112,9 +113,28 @@ test("an embedding above the binding limit is cut by rows, with the same logits"
   expect(cut.pipelines.length).toBeGreaterThan(whole.pipelines.length);
 });
 
-test("a matrix that cannot be cut and exceeds the binding limit is refused", async () => {
-  const device = withLimits({ maxBindingBytes: 150_000 });
-  await expect(loadTiny(device, demo, { memoryBudgetBytes: 16e6 })).rejects.toMatchObject({
-    code: "limit_exceeded",
-  });
+test("so is every matrix, each head and each pair of gate and value whole, with the same logits", async () => {
+  const ids = [3, 100, 64, 65, 1, 70, 127];
+  const model = `${goldens}llama-bias/f32`;
+  // The cache must fit, too.
+  const options = { kv: "i8" } as const;
+  const whole = await loadTiny(new ReferenceDevice(), model, options);
+  const { hiddenSize, headDim } = whole.spec;
+  const maxBindingBytes = 4 * hiddenSize * (headDim + 15);
+  const cut = await loadTiny(withLimits({ maxBindingBytes }), model, options);
+  expect(await logitsOf(cut, ids)).toEqual(await logitsOf(whole, ids));
+  const numMatrices = (runner: ModelRunner) => runner.nodes.filter((node) => node.matrix).length;
+  // Six heads of QKV, two parts of attention_out and of gate_up, all of down.
+  const perLayer = 6 + 2 + 2 + 1;
+  expect(numMatrices(cut)).toBe(whole.spec.layers.length * perLayer + 2);
+});
+
+test("a binding that does not hold one head, or two blocks of the cache, is refused", async () => {
+  const model = `${goldens}llama-bias/f32`;
+  const small = await refusal(localFolder(model), {}, withLimits({ maxBindingBytes: 20_000 }));
+  expect(small.code).toBe("limit_exceeded");
+  expect(small.message).toMatch(/KV cache needs 65536 bytes.*allows 20000; choose kv: "i8"/);
+  const error = await refusal(localFolder(model), {}, withLimits({ maxBindingBytes: 12_000 }));
+  expect(error.code).toBe("limit_exceeded");
+  expect(error.message).toMatch(/64 rows of weight layers\.0\.qkv need 16384 bytes.*allows 12000/);
 });
