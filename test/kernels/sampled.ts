@@ -1,5 +1,5 @@
 // Which matrix kernels a test takes. Software drivers need seconds of CPU for each, so of the
-// product format × shape × epilogue the gate takes a sample; `npm run soak -- kernels` takes all.
+// product format × shape × epilogue the gate takes a sample, and `npm run soak -- kernels` every pair.
 
 import type { Kernel } from "../../kernels/kernel.ts";
 import type { DeviceInfo } from "../../runtime/device.ts";
@@ -35,10 +35,24 @@ export function sampled({ name, features }: Kernel, info: DeviceInfo): boolean {
   if (!features.every((feature) => info.features.includes(feature))) return false;
   const subgroup = /_(?:subgroup|broadcast)(\d+)/.exec(name);
   if (subgroup && Number(subgroup[1]) !== info.subgroupSize) return false;
-  if (!name.startsWith("matmul") || scale("kernels", 0, 1) === 1) return true;
+  if (!name.startsWith("matmul")) return true;
+  if (scale("kernels", 0, 1) === 1) return inSoak(name);
   const samples =
     project() === "lavapipe"
       ? [ROTATING, ON_LAVAPIPE, VARIANTS_ON_LAVAPIPE, ANY_ORDER]
       : [ROTATING, ON_SWIFTSHADER, VARIANTS_ON_SWIFTSHADER];
   return samples.some((sample) => sample.test(name));
+}
+
+/**
+ * What x goes through, how weights decode and what becomes of a sum meet in a shape alone: so each
+ * shape with every format, and with every prologue and epilogue, not the product of them all.
+ */
+function inSoak(name: string): boolean {
+  const [, shape = "", format = "", norm, epilogue] =
+    /^matmul\.(\w+)\[(\w+)(,norm)?\]\.(\w+)$/.exec(name) ?? [];
+  const isVaried = norm !== undefined || epilogue !== "store";
+  // Of the sizes that tuning chooses between, formats with each number of pieces and of fields.
+  if (/\d+x\d+/.test(shape)) return isVaried || /^(f32|f16|q8_0|q4_0|q4_k|q6_k)$/.test(format);
+  return !isVaried || format === "bf16" || /rope_kv/.test(name);
 }
