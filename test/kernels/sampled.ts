@@ -7,11 +7,11 @@ import { project } from "../harness/project.ts";
 import { scale } from "../harness/soak.ts";
 
 /**
- * Four formats with each shape, the others with one; each shape with each prologue and kind of
- * epilogue.
+ * Formats with and without fields with each shape, the others with one; each shape with each prologue
+ * and kind of epilogue.
  */
 const ON_LAVAPIPE =
-  /(gemv|small_m|tile)\[(b?f\w+|q4_k)\]\.store$|(gemv\[(affine4_bf16_g64|q5_k|q8_0)|small_m\[(zeropoint4_f16_g128|q4_0)|tile\[(affine4_f16_g32|q6_k))\]\.store$|(gemv|small_m|tile)\[bf16\]\.(residual|bias_gelu_tanh)$|gemv_subgroup\d+\[(q6_k\]\.store|bf16,norm\]\.silu|f16\]\.bias_residual|q4_0\]\.silu)$|(gemv|tile)_broadcast\d\[(f32|f16|q4_k)\]\.store$|(gemv_broadcast\d\[(affine4_bf16_g64|q5_k|q8_0)|tile_broadcast\d\[(zeropoint4_f16_g128|q4_0|q6_k))\]\.store$|_broadcast\d\[(bf16,norm\]\.silu|f16\]\.bias_residual|q4_0\]\.bias_gelu_tanh)$|(gemv|small_m)\[bf16,norm\]\.(store|silu)$/;
+  /(gemv\[(b?f\w+|q4_k)|(small_m|tile)\[(f16|q4_k))\]\.store$|(gemv\[(affine4_bf16_g64|q5_k|q8_0)|small_m\[(zeropoint4_f16_g128|q4_0)|tile\[(affine4_f16_g32|q6_k))\]\.store$|(gemv|small_m|tile)\[bf16\]\.(residual|bias_gelu_tanh)$|gemv_subgroup\d+\[(q6_k\]\.store|bf16,norm\]\.silu|f16\]\.bias_residual|q4_0\]\.silu)$|(gemv|tile)_broadcast\d\[(f32|f16|q4_k)\]\.store$|(gemv_broadcast\d\[(affine4_bf16_g64|q5_k|q8_0)|tile_broadcast\d\[(zeropoint4_f16_g128|q4_0|q6_k))\]\.store$|_broadcast\d\[(bf16,norm\]\.silu|f16\]\.bias_residual|q4_0\]\.bias_gelu_tanh)$|(gemv|small_m)\[bf16,norm\]\.(store|silu)$/;
 /** Each format, shape, prologue and epilogue. */
 const ON_SWIFTSHADER =
   /gemv\[(f32\]\.store|bf16\]\.bias_gelu_tanh|f16,norm\]\.bias_store|q5_k\]\.store)$|small_m\[(f16\]\.bias_residual|f32,norm\]\.bias_silu|q4_k\]\.store)$|tile\[(bf16\]\.silu|f16\]\.residual|q6_k\]\.store)$|_broadcast\d\[(f16\]\.bias_residual|q8_0,norm\]\.silu)$|(gemv|tile)_broadcast\d\[(f32|f16|q6_k)\]\.store$/;
