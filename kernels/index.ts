@@ -9,7 +9,7 @@ import type { Epilogue } from "./epilogue.ts";
 import type { Kernel } from "./kernel.ts";
 import { kvStorages } from "./kv-layout.ts";
 import { kvWrite } from "./kv-write.ts";
-import { matmul, matmulShapes } from "./matmul.ts";
+import { int8Shapes, matmul, matmulShapes } from "./matmul.ts";
 import { anyOrderShapes } from "./matmul-any-order.ts";
 import { MAX_WORKGROUP_BYTES, type MatmulShape } from "./matmul-shape.ts";
 import { shapeVariants } from "./matmul-variants.ts";
@@ -37,7 +37,7 @@ export { embedding } from "./embedding.ts";
 export * from "./errors.ts";
 export * from "./kernel.ts";
 export { kvWrite } from "./kv-write.ts";
-export { type MatmulVariant, matmul, matmulShapes, shapeNamed } from "./matmul.ts";
+export { int8Shapes, type MatmulVariant, matmul, matmulShapes, shapeNamed } from "./matmul.ts";
 export { anyOrderShapes } from "./matmul-any-order.ts";
 export type { MatmulShape } from "./matmul-shape.ts";
 export { packedRead } from "./packed-matrix.ts";
@@ -117,6 +117,24 @@ export const variantKernels: readonly Kernel[] = shapeVariants.flatMap((shape) =
   return kernels;
 });
 
+/** Of the shapes that round x to int8: each format, and each kind of prologue and epilogue. */
+export const int8Kernels: readonly Kernel[] = Object.values<MatmulShape>(int8Shapes).flatMap(
+  ({ name: shape, prologues, hasOctets }) => {
+    const of = (format: WeightFormatName, epilogue: Epilogue, prologue?: Prologue) =>
+      matmul({ format, shape, prologue, epilogue });
+    const norm = prologues.at(-1);
+    return [
+      ...listedFormats
+        .filter((format) => weightFormats[format].integer)
+        .map((format) => of(format, { bias: false, tail: "store" })),
+      of("q8_0", { bias: true, tail: "residual" }),
+      of("q4_0", { bias: false, tail: "silu" }, norm),
+      of("q4_k", { bias: true, tail: "gelu_tanh" }, norm),
+      ...(hasOctets ? [of("q4_0", { bias: true, tail: "rope_kv_f16" }, norm)] : []),
+    ];
+  },
+);
+
 /** Of the shapes in no numeric class: formats with and without fields, a norm, and two sums an output. */
 export const anyOrderKernels: readonly Kernel[] = anyOrderShapes.flatMap((shape) => {
   const of = (format: WeightFormatName, tail: "store" | "residual" | "silu", prologue?: Prologue) =>
@@ -159,6 +177,7 @@ export const allKernels: readonly Kernel[] = [
   rowGather,
   ...matmulKernels,
   ...qkvKernels,
+  ...int8Kernels,
   ...attentionKernels,
   ...samplingKernels,
 ];

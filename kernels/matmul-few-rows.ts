@@ -24,7 +24,10 @@ const LEAST_STAGED_CHUNKS = 32;
 const indices = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 /** What follows from the sizes for these weights. */
-function cutOf({ lanes, chunkLanes, ...sizes }: FewRowsSizes, { rowsPerOutput }: MatmulWeights) {
+export function cutOf(
+  { lanes, chunkLanes, ...sizes }: FewRowsSizes,
+  { rowsPerOutput }: MatmulWeights,
+) {
   const rowsPerLane = Math.max(sizes.rowsPerLane, rowsPerOutput);
   return {
     ...{ lanes, chunkLanes, rowsPerLane },
@@ -45,7 +48,6 @@ function source(few: FewRows, weights: MatmulWeights): string {
   const { numRows, anyOrder = false, ...sizes } = few;
   const { format, rowsPerOutput } = weights;
   const { lanes, chunkLanes, rowsPerLane, slots, stagedChunks } = cutOf(sizes, weights);
-  const outputsPerLane = rowsPerLane / rowsPerOutput;
   const outputs = slots / rowsPerOutput;
   const sums = slots * numRows;
   const rows = indices(rowsPerLane);
@@ -72,14 +74,7 @@ function source(few: FewRows, weights: MatmulWeights): string {
 ${stagedPlanesWgsl(format, { slots, lanes, block: stagedChunks })}
 var<workgroup> chunk_sums: array<f32, ${sums * chunkLanes}>;
 ${totalsWgsl(slots, numRows)}
-var<private> group_output: u32;
-
-/** A row beyond the last is the last again: what comes of it is not stored. */
-fn slot_row(slot: u32) -> u32 {
-  let r = slot % ${rowsPerLane}u;
-  let output = group_output + slot / ${rowsPerLane}u * ${outputsPerLane}u + r % ${outputsPerLane}u;
-  return weight_row(min(output, params.N - 1u)) + r / ${outputsPerLane}u * params.N;
-}
+${slotRowWgsl(sizes, weights)}
 
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
@@ -122,8 +117,22 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
 `;
 }
 
+/** `group_output`, to be set first, and `fn slot_row(slot)`: the weight row of a slot of the workgroup. */
+export function slotRowWgsl(sizes: FewRowsSizes, weights: MatmulWeights): string {
+  const { rowsPerLane } = cutOf(sizes, weights);
+  const outputsPerLane = rowsPerLane / weights.rowsPerOutput;
+  return wgsl`var<private> group_output: u32;
+
+/** A row beyond the last is the last again: what comes of it is not stored. */
+fn slot_row(slot: u32) -> u32 {
+  let r = slot % ${rowsPerLane}u;
+  let output = group_output + slot / ${rowsPerLane}u * ${outputsPerLane}u + r % ${outputsPerLane}u;
+  return weight_row(min(output, params.N - 1u)) + r / ${outputsPerLane}u * params.N;
+}`;
+}
+
 /** One lane per output and row. */
-function finishEach(numRows: number, sizes: FewRowsSizes, weights: MatmulWeights): string {
+export function finishEach(numRows: number, sizes: FewRowsSizes, weights: MatmulWeights): string {
   const { rowsPerOutput } = weights;
   const { rowsPerLane, slots } = cutOf(sizes, weights);
   const outputsPerLane = rowsPerLane / rowsPerOutput;

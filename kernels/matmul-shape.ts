@@ -22,6 +22,8 @@ export interface MatmulShape {
    * other in the last bits, so a batch changes what its requests get.
    */
   readonly anyOrder: boolean;
+  /** What x is rounded to before it is multiplied, where not f32: a numeric class of its own. */
+  readonly activations?: "i8";
   readonly maxRows: number;
   /** Rows of x that one workgroup multiplies. */
   readonly rowsPerGroup: number;
@@ -41,7 +43,10 @@ export interface MatmulShape {
 /** Workgroup memory that every WebGPU device has; more would fit some, and leave room for fewer groups. */
 export const MAX_WORKGROUP_BYTES = 16_384;
 
-export type MatmulShapeName = ChunkedShapeName | `${ChunkedShapeName}_any`;
+export type MatmulShapeName =
+  | ChunkedShapeName
+  | `${ChunkedShapeName}_any`
+  | `${"gemv" | "small_m" | "tile"}_int8`;
 
 /** Shapes of other sizes than the portable ones say theirs (matmul-variants.ts). */
 type ChunkedShapeName =

@@ -1,7 +1,7 @@
 /**
  * Matrix kernels: out = x · weightᵀ, composed from format × shape × prologue × epilogue. Shapes and
- * formats are one numeric class, so a row's bits never depend on the batch around it; the shapes of
- * matmul-any-order.ts alone are in none.
+ * formats are one numeric class, so a row's bits never depend on the batch around it. The shapes that
+ * round x to int8 are another, as strict; those of matmul-any-order.ts alone are in none.
  */
 import {
   type Epilogue,
@@ -16,10 +16,13 @@ import {
   takesOctets,
 } from "./epilogue.ts";
 import { KernelError } from "./errors.ts";
+import { roundToInt8, steadied } from "./int8-activations.ts";
 import { ceilDiv, defineKernel, type Kernel, type Probe, read } from "./kernel.ts";
 import { anyOrderShapes } from "./matmul-any-order.ts";
 import { broadcastShapes } from "./matmul-broadcast.ts";
 import { matvecShape, smallMShape } from "./matmul-few-rows.ts";
+import { int8MatvecShape, int8SmallMShape } from "./matmul-int8-few-rows.ts";
+import { int8TileShape } from "./matmul-int8-tile.ts";
 import type { MatmulShape, MatmulShapeName, MatmulWeights } from "./matmul-shape.ts";
 import { subgroupMatvecShape } from "./matmul-subgroup.ts";
 import { tileShape } from "./matmul-tile.ts";
@@ -49,11 +52,21 @@ export const matmulShapes = {
   ...broadcastShapes,
 } as const satisfies Partial<Record<MatmulShapeName, MatmulShape>>;
 
+/** For matrices of formats with integer codes, where x may be rounded to int8. */
+export const int8Shapes = {
+  gemv_int8: int8MatvecShape,
+  small_m_int8: int8SmallMShape,
+  tile_int8: int8TileShape,
+} as const satisfies Partial<Record<MatmulShapeName, MatmulShape>>;
+
 /** @returns undefined where there is none, as for a name that an older Weft has stored. */
 export const shapeNamed = (name: string): MatmulShape | undefined =>
-  [...Object.values<MatmulShape>(matmulShapes), ...shapeVariants, ...anyOrderShapes].find(
-    (shape) => shape.name === name,
-  );
+  [
+    ...Object.values<MatmulShape>(matmulShapes),
+    ...shapeVariants,
+    ...anyOrderShapes,
+    ...Object.values(int8Shapes),
+  ].find((shape) => shape.name === name);
 
 export interface MatmulVariant {
   readonly format: WeightFormatName;
@@ -71,7 +84,9 @@ const built = new Map<string, Kernel>();
  * The weight is packed (packed-matrix.ts); rows = N, or 2·N when the epilogue gates. Sums: K in chunks of 32, fma ascending inside a chunk,
  * chunk sums added ascending. K must be a multiple of 32.
  * Cost: the weight once per row block, so one row of f16 is about 1 flop per byte.
- * @throws {KernelError} `bad_kernel`: a shape that cannot have the prologue.
+ * Int8 shapes round x first (int8-activations.ts); a chunk's sum of integers is exact, `fma` multiplies it
+ * by the product of both scales and adds it, chunks ascending.
+ * @throws {KernelError} `bad_kernel`: a shape that cannot have the prologue or the format.
  */
 export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVariant): Kernel {
   const operands = prologue === "none" ? format : `${format},${prologue}`;
@@ -98,9 +113,20 @@ export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVar
       `${name}: a workgroup of this shape lacks the other half of a rotation; run rope_kv_write after it`,
     );
   }
+  const isInt8 = cut.activations === "i8";
+  if (isInt8 && !weights.format.integer) {
+    throw new KernelError(
+      "bad_kernel",
+      `${name}: weights in ${format} have no integer codes; choose a shape that multiplies f32`,
+    );
+  }
+  const sums = isInt8 ? "int8" : cut.anyOrder ? "any" : "chunk32";
+  const probes = octets
+    ? ropeKvProbes(cut.maxRows, (K) => wholeBlocks(weights, K))
+    : matmulProbes(cut, weights, prologue, epilogue);
   const kernel = defineKernel({
     name,
-    numerics: `matmul/${cut.anyOrder ? "any" : "chunk32"}/${prologue}/${epilogueName(epilogue)}`,
+    numerics: `matmul/${sums}/${prologue}/${epilogueName(epilogue)}`,
     bindings: {
       x: read("T,K", "vec4<f32>"),
       weight: packedRead(`${perOutput}*N,K`, weights.format),
@@ -135,7 +161,8 @@ export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVar
     },
     reference: (io, dims) => {
       const { T, N, K, eps } = dims;
-      const x = prologueReference(prologue, io as never, { T, K, eps });
+      const given = prologueReference(prologue, io as never, { T, K, eps });
+      const x = isInt8 ? roundToInt8(given.subarray(0, T * K)) : given;
       const sums = new Float64Array(perOutput * N);
       for (let t = 0; t < T; t++) {
         for (let n = 0; n < sums.length; n++) sums[n] = dot(x, t * K, io.weight, n * K, K);
@@ -146,9 +173,7 @@ export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVar
     // A gated output is a product of two of them: the largest, at 8 RMS, carry as much more.
     // One long sum carries more rounding than sums of chunks: six times as much was measured.
     tolerance: (perOutput === 2 ? 8e-6 : 4e-6) * (cut.anyOrder ? 8 : 1),
-    probes: octets
-      ? ropeKvProbes(cut.maxRows, (K) => wholeBlocks(weights, K))
-      : matmulProbes(cut, weights, prologue, epilogue),
+    probes: isInt8 && prologue === "norm" ? probes.map(steadied) : probes,
   });
   built.set(name, kernel);
   return kernel;

@@ -35,6 +35,8 @@ export interface WeightFormat {
    * turn. Rows are what the kernel shape counts: of the matrix, or of the workgroup.
    */
   readonly wgsl: string;
+  /** Where weights are small whole numbers with one scale for a chunk; such matrices can take int8 rows. */
+  readonly integer?: IntegerCodes;
   /** Fields that `open_chunk` reads. */
   readonly fieldReads: number;
   /**
@@ -52,6 +54,16 @@ export interface WeightFormat {
   unpack(row: PackedRow, chunk: number, out: Float32Array, at: number): void;
   /** Blocks of one row, of values near the given ones. */
   encode(values: Float32Array): Uint8Array<ArrayBuffer>;
+}
+
+/** weight = scale · code + offset, scale and offset of 17 significant bits at most. */
+export interface IntegerCodes {
+  /**
+   * Goes with the format's `wgsl`: `fn take4_i8(&c, quad) -> u32`, as `take4`, four signed bytes;
+   * `fn scale_of(c) -> f32` and, where weights have an offset, `fn offset_of(c) -> f32`.
+   */
+  readonly wgsl: string;
+  readonly hasOffset: boolean;
 }
 
 /** One row as it lies in a file. */

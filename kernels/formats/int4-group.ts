@@ -19,7 +19,7 @@ import {
   type WeightFormat,
   type ZeroPointFormatName,
 } from "./format.ts";
-import { nibble } from "./q4-0.ts";
+import { lessBytes, nibble } from "./q4-0.ts";
 
 export const groupSizes: readonly GroupSize[] = [32, 64, 128];
 const HEAD_HALFWORDS = 2;
@@ -39,6 +39,8 @@ type ScaleType = keyof typeof scaleTypes;
 interface Kind {
   /** Of `q`, `c.scale` and `c.offset`. */
   readonly wgsl: string;
+  /** Four signed bytes of `q`, four codes, and `(*c).offset`; an offset of the scale's type is left out. */
+  readonly integerWgsl: string;
   /** The offset, from `fields` and the decoded `numbers`. */
   readonly offsetWgsl: string;
   readonly weight: (scale: number, offset: number, code: number) => number;
@@ -51,6 +53,7 @@ interface Kind {
 
 const affine: Kind = {
   wgsl: "(*c).scale * q + (*c).offset",
+  integerWgsl: "q",
   offsetWgsl: "numbers.y",
   weight: (scale, bias, code) => scale * code + bias,
   code: (scale, bias, weight) => (weight - bias) / scale,
@@ -60,6 +63,7 @@ const affine: Kind = {
 
 const zeroPoint: Kind = {
   wgsl: "(*c).scale * (q - (*c).offset)",
+  integerWgsl: lessBytes("q", "u32((*c).offset) * 0x01010101u"),
   offsetWgsl: "f32(fields >> 16u)",
   weight: (scale, zero, code) => scale * (code - zero),
   code: (scale, zero, weight) => weight / scale + zero,
@@ -96,6 +100,17 @@ fn take4(c: ptr<function, Chunk>, quad: u32) -> vec4<f32> {
   let q = vec4<f32>(unpack4xU8(codes.x & 0x0f0f0f0fu));
   return ${kind.wgsl};
 }`,
+    integer: {
+      wgsl: wgsl`fn take4_i8(c: ptr<function, Chunk>, quad: u32) -> u32 {
+  let codes = (*c).codes;
+  (*c).codes = vec4<u32>(codes.yzw, codes.x >> 4u);
+  let q = codes.x & 0x0f0f0f0fu;
+  return ${kind.integerWgsl};
+}
+fn scale_of(c: Chunk) -> f32 { return c.scale; }
+${kind.offsetIsScaled ? "fn offset_of(c: Chunk) -> f32 { return c.offset; }" : ""}`,
+      hasOffset: kind.offsetIsScaled,
+    },
     fieldReads: 1,
     repackWgsl: wgsl`/** Four nibbles, each to a byte. */
 fn spread(halfword: u32) -> u32 {

@@ -11,6 +11,10 @@ import { scalePlane, scalePlaneWgsl, scaleWord, scaleWordWgsl } from "./scale-pl
 const BYTES = 18;
 const HALFWORDS = BYTES / 2;
 
+/** Four signed bytes, q − less, of bytes of 0 to 15 and 0 to 31: none borrows from its neighbour. */
+export const lessBytes = (q: string, less: string): string =>
+  `((${q} | 0x80808080u) - ${less}) ^ 0x80808080u`;
+
 export const q4_0: WeightFormat = {
   name: "q4_0",
   block: { weights: CHUNK, bytes: BYTES },
@@ -24,6 +28,15 @@ fn take4(c: ptr<function, Chunk>, quad: u32) -> vec4<f32> {
   (*c).codes = vec4<u32>(codes.yzw, codes.x >> 4u);
   return (*c).scale * (vec4<f32>(unpack4xU8(codes.x & 0x0f0f0f0fu)) - 8.0);
 }`,
+  integer: {
+    wgsl: wgsl`fn take4_i8(c: ptr<function, Chunk>, quad: u32) -> u32 {
+  let codes = (*c).codes;
+  (*c).codes = vec4<u32>(codes.yzw, codes.x >> 4u);
+  return ${lessBytes("(codes.x & 0x0f0f0f0fu)", "0x08080808u")};
+}
+fn scale_of(c: Chunk) -> f32 { return c.scale; }`,
+    hasOffset: false,
+  },
   fieldReads: 1,
   repackWgsl: wgsl`fn code_word(chunk: u32, word: u32) -> u32 {
   return word_at(chunk * ${HALFWORDS}u + 1u + 2u * word);

@@ -37,6 +37,16 @@ fn take4(c: ptr<function, Chunk>, quad: u32) -> vec4<f32> {
   (*c).codes = vec4<u32>(codes.yzw, codes.x >> 4u);
   return (*c).affine.x * vec4<f32>(unpack4xU8(codes.x & 0x0f0f0f0fu)) - (*c).affine.y;
 }`,
+  integer: {
+    wgsl: wgsl`fn take4_i8(c: ptr<function, Chunk>, quad: u32) -> u32 {
+  let codes = (*c).codes;
+  (*c).codes = vec4<u32>(codes.yzw, codes.x >> 4u);
+  return codes.x & 0x0f0f0f0fu;
+}
+fn scale_of(c: Chunk) -> f32 { return c.affine.x; }
+fn offset_of(c: Chunk) -> f32 { return -c.affine.y; }`,
+    hasOffset: true,
+  },
   fieldReads: 2,
   repackWgsl: wgsl`${kCodeWordWgsl(HALFWORDS, CODES)}
 ${kPlaneWordWgsl(HALFWORDS)}

@@ -23,6 +23,15 @@ fn take4(c: ptr<function, Chunk>, quad: u32) -> vec4<f32> {
   (*c).codes = codes.yzwx;
   return (*c).scale * vec4<f32>(unpack4xI8(codes.x));
 }`,
+  integer: {
+    wgsl: wgsl`fn take4_i8(c: ptr<function, Chunk>, quad: u32) -> u32 {
+  let codes = (*c).codes;
+  (*c).codes = codes.yzwx;
+  return codes.x;
+}
+fn scale_of(c: Chunk) -> f32 { return c.scale; }`,
+    hasOffset: false,
+  },
   fieldReads: 1,
   repackWgsl: wgsl`fn code_word(chunk: u32, word: u32) -> u32 {
   return word_at(chunk * ${HALFWORDS}u + 1u + 2u * word);

@@ -65,6 +65,7 @@ function countedHere(kernel: Kernel): boolean {
     "matmul.gemv_64x32x1[bf16,norm].bias_silu",
     "matmul.small_m4_64x16x4[q4_k].silu",
     "matmul.tile_32x64_8x4[q4_k].silu",
+    "matmul.tile_int8[q4_k].store",
   ].includes(kernel.name);
 }
 
