@@ -21,6 +21,8 @@ export interface DeviceInfo {
   readonly identity: string;
   readonly tier: Tier;
   readonly features: readonly string[];
+  /** Of WGSL, by this WebGPU implementation. */
+  readonly languageFeatures?: readonly string[];
   readonly limits: DeviceLimits;
   /** Lanes of every subgroup; undefined without subgroups, or where the driver varies the size. */
   readonly subgroupSize?: number;

@@ -11,6 +11,7 @@ import { rotatingEpilogue } from "../models/qkv.ts";
 import { readDecoderSpec } from "../models/registry.ts";
 import { activationWidths, headWidths } from "../models/tensors.ts";
 import { decoderWeights, layerWeight } from "../models/weights.ts";
+import { checkHasIntegers, checkLoadOptions } from "./check-load-options.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
 import { type KvPlan, planKvCache } from "./kv-cache.ts";
@@ -19,7 +20,12 @@ import { type ModelFolder, readText } from "./model-folder/model-folder.ts";
 import { parseJsonFile } from "./model-folder/strict-json.ts";
 import { ModelRunner } from "./model-runner.ts";
 import { type PlacedWeight, placedBytes, placeWeights, type Quant } from "./placed-weight.ts";
-import { type KernelChoice, type RotatingMatrices, selectKernels } from "./select-kernels.ts";
+import {
+  type Activations,
+  type KernelChoice,
+  type RotatingMatrices,
+  selectKernels,
+} from "./select-kernels.ts";
 import { type FoundShape, withTuned } from "./tuning/tuned-choices.ts";
 import { readRecord, shapeOf, type TuningCache, tuningKey } from "./tuning/tuning-cache.ts";
 import { Int4Checkpoint } from "./weights/int4-checkpoint.ts";
@@ -53,6 +59,12 @@ export interface LoadModelOptions {
    * order, which may be faster (docs/numerics.md has the price); then they do, in rare close calls.
    */
   readonly invariant?: boolean;
+  /**
+   * Default f32. With i8, rows are rounded to int8, a scale for each 32 columns, where they meet weights
+   * in q8_0, q4_0, q4_k or 4-bit groups, and multiplied as integers: faster where a GPU has dot products
+   * of them, at a small loss (docs/decisions.md). Other matrices stay in f32.
+   */
+  readonly activations?: Activations;
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -80,8 +92,7 @@ export async function planModel(
   folder: ModelFolder,
   options: LoadModelOptions = {},
 ): Promise<ModelPlan> {
-  checkQuant(options.quant);
-  checkTuning(options);
+  checkLoadOptions(device, options);
   const config = parseJsonFile(
     await readText(folder, "config.json", options.signal),
     "config.json",
@@ -93,6 +104,7 @@ export async function planModel(
   const checkpoint = quantisation ? new Int4Checkpoint(files, quantisation) : files;
   try {
     const weights = placeWeights(decoderWeights(spec), checkpoint, options.quant);
+    if (options.activations === "i8") checkHasIntegers(weights);
     for (const weight of weights) {
       for (const run of weight.runs) maxShardRows(device, weight, run);
     }
@@ -218,20 +230,3 @@ function activationSize(spec: DecoderSpec, tokens: number, logitRows: number): n
 
 const isF32Matrix = ({ spec, runs }: PlacedWeight): boolean =>
   !spec.vector && runs.some(({ format }) => format === "f32");
-
-function checkQuant(quant: string | undefined): void {
-  if (quant === undefined || quant === "q8" || quant === "q4") return;
-  throw new WeftError(
-    "bad_request",
-    `quant is ${JSON.stringify(quant)}, it must be "q8" or "q4"; leave it out to keep weights as stored`,
-  );
-}
-
-function checkTuning({ tuning, invariant = true }: LoadModelOptions): void {
-  if (invariant || !tuning) return;
-  throw new WeftError(
-    "bad_request",
-    "tuning is given with invariant: false; it chooses between kernels that give the same bits, and " +
-      "those that add in any order are not among them: leave out one of the two",
-  );
-}

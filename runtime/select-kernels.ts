@@ -3,13 +3,13 @@
  * they agree bit for bit, subgroups only where they do too. Reports every demotion.
  */
 import type { Kernel } from "../kernels/kernel.ts";
-import { matmul, matmulShapes } from "../kernels/matmul.ts";
+import { int8Shapes, matmul, matmulShapes } from "../kernels/matmul.ts";
 import { anyOrderShapes } from "../kernels/matmul-any-order.ts";
 import type { MatmulShape } from "../kernels/matmul-shape.ts";
 import { normal, seededRandom, uniform } from "../kernels/probe.ts";
 import { rmsNorm } from "../kernels/rms-norm.ts";
 import type { RotatingEpilogue } from "../kernels/rope-kv-epilogue.ts";
-import type { WeightFormatName } from "../kernels/weight-format.ts";
+import { type WeightFormatName, weightFormats } from "../kernels/weight-format.ts";
 import type { MatmulChoice, MatmulChoices } from "../models/graph.ts";
 import { bytesToFloats, type Device, type DeviceInfo } from "./device.ts";
 import { reasonOf } from "./errors.ts";
@@ -33,23 +33,32 @@ export interface RotatingMatrices {
   readonly epilogue: RotatingEpilogue;
 }
 
+/** What rows are rounded to where weights are integers too: a numeric class each. */
+export type Activations = "f32" | "i8";
+
 /**
  * @param formats Of the matrices that a model has.
  * @param options.invariant Default true; false takes shapes in no numeric class, on GPUs.
+ * @param options.activations Default f32; with i8 formats without integer codes stay with f32.
+ * @throws {WeftError} `kernel_rejected` where a device builds no shape for a format.
  */
 export async function selectKernels(
   device: Device,
   formats: ReadonlySet<WeightFormatName>,
   qkv?: RotatingMatrices,
-  { invariant: asked = true }: { readonly invariant?: boolean } = {},
+  options: { readonly invariant?: boolean; readonly activations?: Activations } = {},
 ): Promise<KernelChoice> {
   const demoted: string[] = [];
   const matmul = new Map<WeightFormatName, MatmulChoice>();
+  const { invariant: asked = true, activations = "f32" } = options;
   const invariant = asked || device.info.kind === "reference";
   for (const format of formats) {
-    const shapes = invariant
-      ? await agreeingShapes(device, format, demoted)
-      : anyOrderFamily(device.info);
+    const isInt8 = activations === "i8" && weightFormats[format].integer !== undefined;
+    const families = isInt8 ? [int8Family] : familiesFor(device.info);
+    const shapes =
+      invariant || isInt8
+        ? await agreeingShapes(device, format, families, demoted)
+        : anyOrderFamily(device.info);
     const epilogue = qkv?.formats.has(format) && shapes.fusesNorm ? qkv.epilogue : undefined;
     const fusesRope = await rotatesAlike(device, format, shapes, epilogue, demoted);
     matmul.set(format, { ...shapes, fusesRope });
@@ -90,10 +99,19 @@ interface Family {
 }
 
 /** The matrix shapes that a sound device of this kind runs, for one row and for more. */
-export function preferredShapes(info: DeviceInfo): readonly MatmulShape[] {
-  const [{ one, more }] = familiesFor(info);
-  return [one[0], ...more];
+export function preferredShapes(
+  info: DeviceInfo,
+  activations: Activations = "f32",
+): readonly MatmulShape[] {
+  const families = [familiesFor(info)[0], ...(activations === "i8" ? [int8Family] : [])];
+  return families.flatMap(({ one, more }) => [one[0], ...more]);
 }
+
+/** For rows that are rounded to int8. */
+const int8Family: Family = {
+  one: [int8Shapes.gemv_int8],
+  more: [int8Shapes.small_m_int8, int8Shapes.tile_int8],
+};
 
 /** The best first. The last runs on every device. */
 function familiesFor({ software, subgroupSize }: DeviceInfo): Family[] {
@@ -120,10 +138,13 @@ function anyOrderFamily({ software, subgroupSize }: DeviceInfo): AgreeingShapes 
 async function agreeingShapes(
   device: Device,
   format: WeightFormatName,
+  families: readonly Family[],
   demoted: string[],
 ): Promise<AgreeingShapes> {
-  if (device.info.kind === "reference") return { shapes: [gemv, small_m, tile], fusesNorm: true };
-  const families = familiesFor(device.info);
+  if (device.info.kind === "reference") {
+    const { one, more } = families.at(-1)!;
+    return { shapes: [...one, ...more], fusesNorm: true };
+  }
   for (const family of families.slice(0, -1)) {
     try {
       return await agreeingOf(device, format, family, demoted);

@@ -13,6 +13,7 @@ import {
 } from "../../node.ts";
 import { defineCommand, log, printJson, type Terminal } from "./command.ts";
 import { loadOptions, modelOptions, openDevice } from "./model-options.ts";
+import type { OptionValues } from "./option.ts";
 import { flag } from "./option-types.ts";
 import { formatBytes, ProgressBar } from "./progress-bar.ts";
 
@@ -23,6 +24,8 @@ const options = {
   ),
   json: flag("one JSON object on stdout"),
 };
+
+type Values = OptionValues<typeof options>;
 
 export const info = defineCommand({
   name: "info",
@@ -36,7 +39,7 @@ export const info = defineCommand({
         values.model === undefined
           ? undefined
           : await preflight(device, values.model, loadOptions(values, terminal));
-      const tested = await testKernels(device, values.all === true, terminal);
+      const tested = await testKernels(device, values, terminal);
       const result = { adapter, device: kind, tier, features, limits, selfTest: tested, model };
       if (values.json) printJson(terminal, result);
       else terminal.stdout.write(describe(result));
@@ -47,8 +50,12 @@ export const info = defineCommand({
   },
 });
 
-async function testKernels(device: Device, all: boolean, terminal: Terminal) {
-  const common = isCommonOn(device);
+async function testKernels(
+  device: Device,
+  { all, activations }: Pick<Values, "all" | "activations">,
+  terminal: Terminal,
+) {
+  const common = isCommonOn(device, activations);
   const kernels = allKernels.filter((kernel) => runsOn(device, kernel) && (all || common(kernel)));
   const specs = kernels.map((kernel) => ({ kernel, constants: kernel.probes[0].dims }));
   const progress = new ProgressBar(terminal);
@@ -83,8 +90,12 @@ const runsOn = ({ info }: Device, { features, bindings }: Kernel): boolean =>
 const COMMON_FORMATS = ["f16", "bf16", "q8_0", "q4_0"];
 
 /** What a decoder without biases uses: of the matrices, the shapes that engines run on this device. */
-function isCommonOn({ info }: Device): (kernel: Kernel) => boolean {
-  const shapes = new Set<string>(preferredShapes(info).map(({ name }) => name));
+function isCommonOn(
+  { info }: Device,
+  activations: Values["activations"],
+): (kernel: Kernel) => boolean {
+  const preferred = preferredShapes(info, activations);
+  const shapes = new Set<string>(preferred.map(({ name }) => name));
   return ({ name, bindings }) => {
     if ("bias" in bindings) return false;
     const [, shape, format] = /^matmul\.(\w+)\[(\w+)/.exec(name) ?? [];
@@ -116,6 +127,7 @@ async function preflight(device: Device, model: string, options: ReturnType<type
       formats,
       weightBytes,
       activationBytes,
+      activations: options.activations ?? "f32",
       kvStorage: kv.storage,
       /** As if every layer saw every token: window layers need less in long sequences. */
       kvBytesPer1000Tokens: (1000 * kv.blockBytes * spec.layers.length) / kv.blockTokens,
@@ -168,6 +180,9 @@ function describe({ adapter, tier, features, limits, selfTest: tested, model }: 
         `${shape.numHeads} heads of ${shape.headDim}, ${shape.numKvHeads} for keys and values, ` +
         `vocabulary ${shape.vocabSize}`,
       `weights    ${formatBytes(model.weightBytes)}: ${stored.join(", ")}`,
+      ...(model.activations === "i8"
+        ? ["rows       int8 where weights are integers, else f32"]
+        : []),
       `KV cache   ${formatBytes(model.kvBytesPer1000Tokens)} per 1,000 tokens in ${model.kvStorage}`,
       `memory     ${formatBytes(model.totalBytes)}: weights, ` +
         `${formatBytes(model.activationBytes)} activations, ${formatBytes(model.kvBytes)} KV cache`,

@@ -48,6 +48,10 @@ export const modelOptions = {
     ["f16", "f32", "i8"],
     "storage of the KV cache; f16, or f32 where the weights are f32; i8: half of f16",
   ),
+  activations: choice(
+    ["f32", "i8"],
+    "what rows are rounded to where weights are 8 or 4 bits; i8: faster where a GPU has integer dots",
+  ),
   memoryBudget: bytes("weights, activations and KV cache together, e.g. 1.5e9, 1500M or 1.5G"),
   quant: choice(
     ["none", "q8", "q4"],
@@ -62,9 +66,10 @@ export type ModelValues = OptionValues<typeof modelOptions>;
 export const requiredModel = ({ model }: ModelValues): string => required(model, "--model", "demo");
 
 export const loadOptions = (values: ModelValues, { signal }: Terminal) => {
-  const { kv, quant, memoryBudget, noInvariant } = values;
+  const { kv, activations, quant, memoryBudget, noInvariant } = values;
   return {
     kv,
+    activations,
     invariant: !noInvariant,
     quant: quant === "none" ? undefined : quant,
     memoryBudgetBytes: memoryBudget,

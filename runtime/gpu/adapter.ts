@@ -22,6 +22,7 @@ export interface OpenedAdapter {
   readonly name: string;
   readonly identity: string;
   readonly tier: Tier;
+  readonly languageFeatures: readonly string[];
   readonly limits: DeviceLimits;
   readonly subgroupSize?: number;
   readonly software: boolean;
@@ -58,6 +59,7 @@ export async function openAdapter(gpu: GPU | undefined, options: AdapterOptions 
     name: adapterName(adapter.info),
     identity: identityOf(adapter.info, options.runtime),
     tier: tierOf(device.features),
+    languageFeatures: [...gpu.wgslLanguageFeatures].sort(),
     ...(device.features.has("subgroups") && fixedSubgroupSize(adapter.info)),
     software: adapter.info.isFallbackAdapter,
     limits: {

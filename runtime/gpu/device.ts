@@ -58,11 +58,12 @@ export class GpuDevice implements Device {
   #failure: WeftError | undefined;
 
   constructor(opened: OpenedAdapter, options: GpuDeviceOptions) {
-    const { device, name, identity, tier, limits, subgroupSize, software } = opened;
+    const { device, name, identity, tier, languageFeatures, limits, subgroupSize, software } =
+      opened;
     this.#device = device;
     const features = [...device.features].sort();
-    const adapter = { adapter: name, identity, tier, features, limits, subgroupSize, software };
-    this.info = { kind: "gpu", ...adapter };
+    const adapter = { adapter: name, identity, tier, features, languageFeatures, limits };
+    this.info = { kind: "gpu", ...adapter, subgroupSize, software };
     this.lost = device.lost.then(({ reason, message }) => {
       const loss = { reason: reason === "destroyed" ? reason : ("unknown" as const), message };
       this.#failure = lostError(loss);

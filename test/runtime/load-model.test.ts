@@ -138,3 +138,24 @@ test("a binding that does not hold one head, or two blocks of the cache, is refu
   expect(error.code).toBe("limit_exceeded");
   expect(error.message).toMatch(/64 rows of weight layers\.0\.qkv need 16384 bytes.*allows 12000/);
 });
+
+test("int8 rows need integer weights, dot products of integers, and no tuning", async () => {
+  const folder = localFolder(`${goldens}llama/f32`);
+  const i8 = { activations: "i8" } as const;
+  const refused = async (options: LoadModelOptions, device?: Device) => {
+    const { code, message } = await refusal(folder, options, device);
+    expect(code).toBe("bad_request");
+    return message;
+  };
+  expect(await refused(i8)).toMatch(/matrices are in f32.*quant: "q8" or "q4"/);
+  const tuning = { read: async () => undefined, write: async () => {} };
+  expect(await refused({ ...i8, quant: "q8", tuning })).toMatch(/tuning .* leave out one/);
+  expect(await refused({ activations: "i4" as "i8" })).toMatch(
+    /activations is "i4".*"f32" or "i8"/,
+  );
+  const old = new ReferenceDevice();
+  const info = { ...old.info, kind: "gpu", languageFeatures: ["subgroup_id"] };
+  Object.defineProperty(old, "info", { value: info });
+  const message = await refused({ ...i8, quant: "q8" }, old);
+  expect(message).toMatch(/packed_4x8_integer_dot_product.*activations: "f32"/);
+});

@@ -157,6 +157,29 @@ test.each([
   expect(await selfTest(device, [], choice)).toMatchObject({ invariant: false });
 });
 
+test("with int8 rows, formats of integers take the shapes of that class, and others stay", async () => {
+  const device = faulty(/nothing/, 0, 8, true);
+  const options = { activations: "i8" } as const;
+  const formats = new Set(["f16", "q4_0"] as const);
+  const { matmul, demoted, invariant } = await selectKernels(device, formats, undefined, options);
+  const names = (format: "f16" | "q4_0") => matmul.get(format)!.shapes.map(({ name }) => name);
+  expect(names("q4_0")).toEqual(["gemv_int8", "small_m_int8", "tile_int8"]);
+  expect(names("f16")).toEqual(["gemv_broadcast8", "small_m_broadcast8", "tile_broadcast8"]);
+  expect({ demoted, invariant }).toEqual({ demoted: [], invariant: true });
+});
+
+test.each([
+  ["gemv_int8", ["small_m_int8", "tile_int8"], true],
+  ["tile_int8", ["small_m_int8"], false],
+])("a %s whose bits differ is given up, inside its class", async (wrong, left, fused) => {
+  const device = faulty(shape(wrong), 1e-6, 32);
+  const options = { activations: "i8" } as const;
+  const choice = await selectKernels(device, new Set(["q8_0"]), undefined, options);
+  expect(shapesOf(choice)).toEqual(left);
+  expect(choiceOf(choice).fusesNorm).toBe(fused);
+  expect(choice.demoted).toEqual([expect.stringContaining("other bits")]);
+});
+
 test("a kernel that computes wrong results stops the load, with its name and the cure", async () => {
   const pipelines = [{ kernel: rmsNorm, constants: {} }];
   const sound = await selfTest(faulty(/nothing/, 0, 32), pipelines);

@@ -1,0 +1,78 @@
+/**
+ * What load options may be, apart and together, on a device and with a model's weights. Refuses what
+ * would be ignored: each option that is given has its effect, or is an error with the cure.
+ */
+import { weightFormats } from "../kernels/weight-format.ts";
+import type { Device } from "./device.ts";
+import { WeftError } from "./errors.ts";
+import type { PlacedWeight } from "./placed-weight.ts";
+
+/** Of WGSL: `dot4I8Packed`. */
+const INTEGER_DOTS = "packed_4x8_integer_dot_product";
+
+/** As callers give them: JavaScript may give anything. */
+interface GivenOptions {
+  readonly quant?: string;
+  readonly tuning?: object;
+  readonly invariant?: boolean;
+  readonly activations?: string;
+}
+
+/** @throws {WeftError} `bad_request`. */
+export function checkLoadOptions(device: Device, options: GivenOptions): void {
+  checkQuant(options.quant);
+  checkTuning(options);
+  checkActivations(device, options);
+}
+
+function checkQuant(quant: string | undefined): void {
+  if (quant === undefined || quant === "q8" || quant === "q4") return;
+  throw new WeftError(
+    "bad_request",
+    `quant is ${JSON.stringify(quant)}, it must be "q8" or "q4"; leave it out to keep weights as stored`,
+  );
+}
+
+function checkTuning({ tuning, invariant = true, activations }: GivenOptions): void {
+  if (!tuning) return;
+  const refused = (option: string, kernels: string) => {
+    throw new WeftError(
+      "bad_request",
+      `tuning is given with ${option}; it chooses between kernels that give the same bits, and ` +
+        `those that ${kernels} are not among them: leave out one of the two`,
+    );
+  };
+  if (!invariant) refused("invariant: false", "add in any order");
+  if (activations === "i8") refused('activations: "i8"', "round rows to int8");
+}
+
+function checkActivations({ info }: Device, { activations }: GivenOptions): void {
+  if (activations === undefined || activations === "f32") return;
+  if (activations !== "i8") {
+    throw new WeftError(
+      "bad_request",
+      `activations is ${JSON.stringify(activations)}, it must be "f32" or "i8"; change the option`,
+    );
+  }
+  if (info.kind === "reference" || info.languageFeatures?.includes(INTEGER_DOTS)) return;
+  throw new WeftError(
+    "bad_request",
+    `activations is "i8", which needs the WGSL language feature ${INTEGER_DOTS}, and this WebGPU ` +
+      'implementation is without it; leave the option out (activations: "f32"), or update the browser',
+  );
+}
+
+/** An option that changes nothing would read as one that works. @throws {WeftError} `bad_request`. */
+export function checkHasIntegers(weights: readonly PlacedWeight[]): void {
+  const formats = new Set(
+    weights
+      .filter(({ spec }) => !spec.vector)
+      .flatMap(({ runs }) => runs.map(({ format }) => format)),
+  );
+  if ([...formats].some((format) => weightFormats[format].integer)) return;
+  throw new WeftError(
+    "bad_request",
+    `activations is "i8", but the model's matrices are in ${[...formats].join(", ")}, and int8 rows need ` +
+      'q8_0, q4_0, q4_k or 4-bit groups; quantise them (quant: "q8" or "q4"), or leave the option out',
+  );
+}
