@@ -28,11 +28,13 @@ const golden = (name: string) =>
 interface Model {
   readonly folder: ModelFolder;
   readonly quant?: LoadModelOptions["quant"];
+  readonly activations?: LoadModelOptions["activations"];
 }
 
 /**
  * Sliding window beside full attention and biases; QK-norm and f16; QK-norm and more columns, with
- * Q4_0 in the layers and Q8_0 around them. Only in soak: Q8_0 everywhere, bf16 as it is stored.
+ * Q4_0 in the layers and Q8_0 around them. Only in soak: Q8_0 everywhere, bf16 as it is stored, and
+ * rows that are rounded to int8, with QKV matrices that rotate (no QK-norm) and without.
  */
 const models = {
   "qwen2-window/f32": { folder: golden("qwen2-window/f32") },
@@ -40,6 +42,19 @@ const models = {
   "demo in q4": { folder: shallowFolder(demoFolder(), 3), quant: "q4" },
   "demo in q8": { folder: shallowFolder(demoFolder(), 3), quant: "q8" },
   demo: { folder: shallowFolder(demoFolder(), 3) },
+  "demo in q4, int8 rows": {
+    folder: shallowFolder(demoFolder(), 3),
+    quant: "q4",
+    activations: "i8",
+  },
+  "demo in q8, int8 rows": {
+    folder: shallowFolder(demoFolder(), 3),
+    quant: "q8",
+    activations: "i8",
+  },
+  "qwen2-window in q8, int8 rows": {
+    ...{ folder: golden("qwen2-window/f32"), quant: "q8", activations: "i8" },
+  },
 } satisfies Record<string, Model>;
 
 const NUM_IN_GATE = 3;
@@ -60,7 +75,12 @@ function cases(profile: string): Case[] {
   const names = Object.keys(models) as Case["model"][];
   const numPrompts = scale("invariance", 1, 20);
   const most = numPrompts > 1 ? names.length : NUM_IN_GATE;
-  return names.slice(0, some ? 1 : slow ? 2 : most).flatMap((model, m) => {
+  const chosen = names.filter((name, i) => {
+    // SwiftShader runs nothing else in int8.
+    const isInt8Once = numPrompts > 1 && name === "demo in q4, int8 rows" && profile === "full";
+    return some ? i === 0 || isInt8Once : i < (slow ? 2 : most);
+  });
+  return chosen.flatMap((model, m) => {
     const random = seededRandom(60 + m);
     const draw = () => 96 + Math.floor(204 * random());
     const gate = some ? 96 : slow ? 131 : ([200, 131][m] ?? 160);
@@ -81,8 +101,8 @@ describe.each(profiles())("device profile %s", (profile) => {
     "%s",
     async (_, { model, kv, lengths }) => {
       const sizes = { maxTokensPerPlan: MAX_TOKENS, maxLogitRows: MAX_TOKENS, maxRows: MAX_ROWS };
-      const { folder, quant }: Model = models[model];
-      const loaded = await loadModel(device, folder, { ...sizes, kv, quant });
+      const { folder, quant, activations }: Model = models[model];
+      const loaded = await loadModel(device, folder, { ...sizes, kv, quant, activations });
       await device.prepare(loaded.runner.pipelines);
       for (const [i, length] of lengths.entries()) await expectInvariant(loaded, length, i);
       report("invariance", { model, kv, profile, lengths });
