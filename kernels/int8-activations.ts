@@ -11,7 +11,7 @@
  * the scale, and its product with a weight's scale is exact.
  */
 import { CHUNK } from "./formats/format.ts";
-import { type Probe, wgsl } from "./kernel.ts";
+import { type Kernel, type Probe, wgsl } from "./kernel.ts";
 import { prologueReference } from "./prologue.ts";
 
 const LARGEST_CODE = 127;
@@ -92,6 +92,10 @@ function quantiserOf(x: Float32Array, from: number): { scale: number; inverse: n
 /** float64 has no fractions up here, and rounds a sum to even itself. */
 const WHOLE = 1.5 * 2 ** 52;
 const roundHalfEven = (x: number): number => x + WHOLE - WHOLE;
+
+/** Whether a kernel rounds what it has normalised itself: its probes must be `steadied`. */
+export const roundsNormed = ({ numerics }: Kernel): boolean =>
+  numerics.startsWith("matmul/int8/norm");
 
 /** Parts of a step that a value keeps from the middle between two codes; what drivers differ in is less. */
 const MARGIN = 1 / 64;

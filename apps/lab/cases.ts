@@ -12,6 +12,7 @@ import {
   type Dims,
   embedding,
   gatedActivation,
+  int8Shapes,
   type Kernel,
   kvWrite,
   type MatmulShape,
@@ -42,6 +43,8 @@ export interface CaseOptions {
   formatsOf(role: string): readonly WeightFormatName[];
   /** Of the weights that are multiplied in any order, too: some of `formatsOf(role)`. */
   anyOrderFormatsOf?(role: string): readonly WeightFormatName[];
+  /** Of the weights that int8 rows are multiplied with, too: they have integer codes. */
+  int8FormatsOf?(role: string): readonly WeightFormatName[];
   /** Lanes of a subgroup, where the device has one size. */
   readonly subgroupSize?: number;
 }
@@ -98,6 +101,9 @@ function matrixCases(model: ModelShape, T: number, options: CaseOptions): LabCas
       ...shapesFor(T, options).map((shape) => [shape, options.formatsOf(role)] as const),
       ...comparedShapes(T, options).map(
         (shape) => [shape, options.anyOrderFormatsOf?.(role) ?? []] as const,
+      ),
+      ...ableFor(Object.values(int8Shapes), T, options).map(
+        (shape) => [shape, options.int8FormatsOf?.(role) ?? []] as const,
       ),
     ].flatMap(([{ name: shape, prologues }, formats]) =>
       formats.map((format) => {

@@ -2,7 +2,7 @@
 
 import { type Device, runProbe } from "../../index.ts";
 import type { Dims, Kernel, Probe } from "../../kernels/index.ts";
-import { bindingBytes } from "../../kernels/index.ts";
+import { bindingBytes, roundsNormed, steadied } from "../../kernels/index.ts";
 import { probeAt } from "./contents.ts";
 import type { LabCase } from "./lab-case.ts";
 import { dimsOf, shapeText } from "./result.ts";
@@ -35,7 +35,8 @@ export class ErrorCheck {
 
   async #check(kernel: Kernel, { dims, inputs }: LabCase): Promise<CheckedError> {
     const probe = isSmall(kernel, dims) ? probeAt(kernel, dims, inputs) : probeOf(kernel, dims);
-    const { maxError, ok, problem } = await runProbe(this.#device, kernel, probe);
+    const sure = roundsNormed(kernel) ? steadied(probe) : probe;
+    const { maxError, ok, problem } = await runProbe(this.#device, kernel, sure);
     return {
       maxError,
       errorShape: shapeText(probe.dims, dimsOf(kernel)),

@@ -21,8 +21,13 @@ export interface InvariancePrice {
 /** One entry per matrix, sizes and format that both kinds computed, rightly. */
 export function invariancePrices(rows: readonly LabRow[]): InvariancePrice[] {
   const ours = rows.filter(
-    ({ name, source, medianUs, problem }) =>
-      name === "matmul" && source === "weft" && medianUs !== null && !problem,
+    ({ name, variant, source, medianUs, problem }) =>
+      name === "matmul" &&
+      source === "weft" &&
+      medianUs !== null &&
+      !problem &&
+      // Int8 rows are another product, not another order.
+      !/_int8\[/.test(variant),
   );
   const taskOf = (row: LabRow) => [row.model, row.role, row.shape, formatOf(row)].join("/");
   return [...new Set(ours.map(taskOf))].flatMap((task) => {

@@ -26,6 +26,7 @@ export function jobsOf(device: Device, selection: JobSelection): Job[] {
       formatsOf: (role) => formatsFor(quick, index, role),
       // Shipped formats, without the product of all shapes and formats.
       anyOrderFormatsOf: (role) => (quick && role !== SHARED_ROLE ? [] : ["f16", "q4_0"]),
+      int8FormatsOf: (role) => (quick && role !== SHARED_ROLE ? [] : ["q8_0", "q4_0"]),
       subgroupSize,
     }),
   );

@@ -4,7 +4,7 @@
 
 import { attentionProbe } from "../../kernels/attention-probes.ts";
 import { FROM_SLOT } from "../../kernels/embedding.ts";
-import { steadied } from "../../kernels/int8-activations.ts";
+import { roundsNormed, steadied } from "../../kernels/int8-activations.ts";
 import { type Dims, type Kernel, type Probe, scalarCount } from "../../kernels/kernel.ts";
 import { probeSlots } from "../../kernels/kv-write.ts";
 import { normal, uniform } from "../../kernels/probe.ts";
@@ -22,7 +22,7 @@ export function edgeShapes(kernel: Kernel): readonly Probe[] {
   const [family, shape] = kernel.name.split(/[.[\]]/);
   const probes = families[family!]?.(kernel, shape!) ?? [];
   // Between two codes a normalised value may become either.
-  return kernel.numerics.startsWith("matmul/int8/norm") ? probes.map(steadied) : probes;
+  return roundsNormed(kernel) ? probes.map(steadied) : probes;
 }
 
 const families: Record<string, (kernel: Kernel, shape: string) => readonly Probe[]> = {
