@@ -7,8 +7,8 @@
  *   code     x · inverse, to the nearest whole, halves to even
  *
  * Every step is a rounding that WGSL defines, or takes the few bits that an inexact division is right
- * in: so a value has the same code on every device, in every shape, and here. Five bits cost 2 % of
- * the scale, and its product with a weight's scale is exact.
+ * in: so a value has the same code on every device, in every shape, and here. Five bits make the error 4 %
+ * larger than all 24 would, and the product with a weight's scale exact. A NaN may be lost in the maximum.
  */
 import { CHUNK } from "./formats/format.ts";
 import { type Kernel, type Probe, wgsl } from "./kernel.ts";
