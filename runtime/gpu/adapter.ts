@@ -59,7 +59,8 @@ export async function openAdapter(gpu: GPU | undefined, options: AdapterOptions 
     name: adapterName(adapter.info),
     identity: identityOf(adapter.info, options.runtime),
     tier: tierOf(device.features),
-    languageFeatures: [...gpu.wgslLanguageFeatures].sort(),
+    // Older browsers have no such list.
+    languageFeatures: [...(gpu.wgslLanguageFeatures ?? [])].sort(),
     ...(device.features.has("subgroups") && fixedSubgroupSize(adapter.info)),
     software: adapter.info.isFallbackAdapter,
     limits: {

@@ -41,7 +41,8 @@ test("says from the headers what a model needs and what fits", async () => {
 
 test("with --kv i8, keys and values are a byte each, and four for the scale of a head", async () => {
   const args = ["--model", join(GOLDENS, "mistral", "f16"), "--kv", "i8"];
-  const { model } = await weftJson([...INFO, ...args]);
+  const { model } = await weftJson([...INFO, ...args, "--quant", "q8", "--activations", "i8"]);
+  expect(model).toMatchObject({ activations: "i8", formats: { q8_0: expect.any(Number) } });
   expect(model.kvStorage).toBe("i8");
   expect(model.kvBytesPer1000Tokens).toBe(1000 * 2 * 2 * (32 + 4) * 2);
 });

@@ -54,5 +54,5 @@ function inSoak(name: string): boolean {
   const isVaried = norm !== undefined || epilogue !== "store";
   // Of the sizes that tuning chooses between, formats with each number of pieces and of fields.
   if (/\d+x\d+/.test(shape)) return isVaried || /^(f32|f16|q8_0|q4_0|q4_k|q6_k)$/.test(format);
-  return !isVaried || format === "bf16" || /rope_kv/.test(name);
+  return !isVaried || format === "bf16" || /rope_kv|_int8/.test(name);
 }
