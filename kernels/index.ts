@@ -35,7 +35,7 @@ export { attentionShapeDims, attentionWork } from "./attention-work.ts";
 export { blockCopy } from "./block-copy.ts";
 export { embedding } from "./embedding.ts";
 export * from "./errors.ts";
-export { roundsNormed, steadied } from "./int8-activations.ts";
+export { INTEGER_DOTS, roundsNormed, steadied, usesIntegerDots } from "./int8-activations.ts";
 export * from "./kernel.ts";
 export { kvWrite } from "./kv-write.ts";
 export { int8Shapes, type MatmulVariant, matmul, matmulShapes, shapeNamed } from "./matmul.ts";

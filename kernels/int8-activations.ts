@@ -93,6 +93,13 @@ function quantiserOf(x: Float32Array, from: number): { scale: number; inverse: n
 const WHOLE = 1.5 * 2 ** 52;
 const roundHalfEven = (x: number): number => x + WHOLE - WHOLE;
 
+/** Of WGSL: what has `dot4I8Packed`. */
+export const INTEGER_DOTS = "packed_4x8_integer_dot_product";
+
+/** Whether a kernel multiplies by integer dot products. */
+export const usesIntegerDots = ({ numerics }: Kernel): boolean =>
+  numerics.startsWith("matmul/int8/");
+
 /** Whether a kernel rounds what it has normalised itself: its probes must be `steadied`. */
 export const roundsNormed = ({ numerics }: Kernel): boolean =>
   numerics.startsWith("matmul/int8/norm");

@@ -2,13 +2,11 @@
  * What load options may be, apart and together, on a device and with a model's weights. Refuses what
  * would be ignored: each option that is given has its effect, or is an error with the cure.
  */
+import { INTEGER_DOTS } from "../kernels/int8-activations.ts";
 import { weightFormats } from "../kernels/weight-format.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
 import type { PlacedWeight } from "./placed-weight.ts";
-
-/** Of WGSL: `dot4I8Packed`. */
-const INTEGER_DOTS = "packed_4x8_integer_dot_product";
 
 /** As callers give them: JavaScript may give anything. */
 interface GivenOptions {

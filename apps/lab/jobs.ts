@@ -1,7 +1,12 @@
 /** Which kernels are measured at which sizes, and their pipelines. */
 
 import { type Device, WeftError } from "../../index.ts";
-import { type Kernel, listedFormats, type WeightFormatName } from "../../kernels/index.ts";
+import {
+  INTEGER_DOTS,
+  type Kernel,
+  listedFormats,
+  type WeightFormatName,
+} from "../../kernels/index.ts";
 import { casesOf, SHARED_ROLE } from "./cases.ts";
 import type { LabCase } from "./lab-case.ts";
 import type { ModelShape } from "./model-shapes.ts";
@@ -20,13 +25,16 @@ export interface JobSelection {
 /** Those that the device can run. */
 export function jobsOf(device: Device, selection: JobSelection): Job[] {
   const { shapes, filter, quick, userKernels = [] } = selection;
-  const { subgroupSize, limits, features } = device.info;
+  const { subgroupSize, limits, features, languageFeatures } = device.info;
   const cases = shapes.flatMap((shape, index) =>
     casesOf(shape, {
       formatsOf: (role) => formatsFor(quick, index, role),
       // Shipped formats, without the product of all shapes and formats.
       anyOrderFormatsOf: (role) => (quick && role !== SHARED_ROLE ? [] : ["f16", "q4_0"]),
-      int8FormatsOf: (role) => (quick && role !== SHARED_ROLE ? [] : ["q8_0", "q4_0"]),
+      int8FormatsOf: (role) =>
+        !languageFeatures?.includes(INTEGER_DOTS) || (quick && role !== SHARED_ROLE)
+          ? []
+          : ["q8_0", "q4_0"],
       subgroupSize,
     }),
   );

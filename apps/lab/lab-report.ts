@@ -62,6 +62,7 @@ function facts({ adapter, host, date, probes }: LabResult): string {
     ["copy", `${figure(probes.copyGBPerS)} GB/s`],
     ["read", `${figure(probes.readGBPerS)} GB/s`],
     ["fma", `${figure(probes.fmaGFlopPerS)} GFLOP/s`],
+    ...(probes.dotGOpPerS ? [["int8 dots", `${figure(probes.dotGOpPerS)} GOP/s`] as const] : []),
     ["dispatch", `${figure(probes.dispatchUs)} µs, ${figure(probes.encodeUs)} µs to record`],
     ["submission", `${figure(probes.submitUs)} µs`],
   ];

@@ -16,6 +16,7 @@ export function labText({ adapter, probes, method, notes, kernels }: LabResult):
     `method    ${method}`,
     `memory    copy ${figure(probes.copyGBPerS)} GB/s, read ${figure(probes.readGBPerS)} GB/s`,
     `fma       ${figure(probes.fmaGFlopPerS)} GFLOP/s`,
+    ...(probes.dotGOpPerS ? [`dot       ${figure(probes.dotGOpPerS)} GOP/s of int8`] : []),
     `dispatch  ${figure(probes.dispatchUs)} µs, ${figure(probes.encodeUs)} µs to record`,
     `submit    ${figure(probes.submitUs)} µs`,
     "",

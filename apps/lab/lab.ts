@@ -4,6 +4,7 @@
  */
 
 import { type Device, WeftError } from "../../index.ts";
+import { usesIntegerDots } from "../../kernels/index.ts";
 import { ErrorCheck } from "./error-check.ts";
 import { compile, type JobSelection, jobsOf, pipelineKey } from "./jobs.ts";
 import { Arena, operandsOf } from "./operands.ts";
@@ -39,7 +40,8 @@ export async function runLab(device: Device, options: LabOptions): Promise<LabRe
   const word = await device.createBuffer("lab_nothing", 16);
   const stopwatch = await Stopwatch.create(device, callOf(emptyProbe, {}, { out: word }));
   options.onProgress?.("probes", 0, 1);
-  const probes = await measureProbes(device, stopwatch, sizes);
+  const withDots = jobs.some(({ kernel }) => usesIntegerDots(kernel));
+  const probes = await measureProbes(device, stopwatch, { ...sizes, withDots });
   const peaks = peaksOf(probes);
   // On a software driver even real shapes get no more: the processor's caches are what it has.
   const arena = new Arena(device, (quick || isSoftware(device) ? 16 : 1024) * 2 ** 20);
@@ -97,7 +99,8 @@ async function measured({ of, kernel, source }: Job, bench: Bench): Promise<LabR
   const rejected = bench.rejected.get(pipelineKey(kernel, of));
   if (rejected) return { ...row, absent: rejected };
   try {
-    const { flops, bytes } = trafficOf(kernel, dims);
+    const traffic = trafficOf(kernel, dims);
+    const { flops, bytes } = traffic;
     const error = await bench.check.of(kernel, of);
     const operands = await operandsOf(bench.device, bench.arena, {
       ...{ kernel, dims },
@@ -111,7 +114,7 @@ async function measured({ of, kernel, source }: Job, bench: Bench): Promise<LabR
         ...{ flops, bytes, medianUs },
         gbPerS: bytes / (1e3 * medianUs),
         gflopPerS: flops / (1e3 * medianUs),
-        rooflinePct: (100 * rooflineUs({ bytes, flops }, bench.peaks)) / medianUs,
+        rooflinePct: (100 * rooflineUs(traffic, bench.peaks)) / medianUs,
       };
     } finally {
       operands.destroy();

@@ -123,6 +123,45 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   probes: [{ groups: 3, rounds: 5, factor: 0.5 }].map((dims) => ({ dims, inputs: () => ({}) })),
 });
 
+const DOT_CHAINS = 32;
+const dotChains = Array.from({ length: DOT_CHAINS }, (_, i) => `a${i}`);
+
+/** → out [groups]: chains of integer dot products in registers, each of the sum before it. */
+export const dotProbe: Kernel = defineKernel({
+  name: "probe_dot",
+  numerics: "probe_dot/exact",
+  bindings: { out: write("groups", "u32") },
+  params: { rounds: "u32" },
+  wgsl: wgsl`@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  ${dotChains.map((a, i) => `var ${a} = i32(lid.x + ${i}u);`).join(" ")}
+  for (var i = 0u; i < params.rounds; i++) {
+    ${dotChains.map((a) => `${a} += dot4I8Packed(bitcast<u32>(${a}), 0x01030507u);`).join(" ")}
+  }
+  let total = ${dotChains.join(" + ")};
+  if (lid.x == 0u || total == 125) { store_out(wg.x, bitcast<u32>(total)); }
+}
+`,
+  workgroups: ({ groups }) => [groups, 1, 1],
+  cost: ({ groups, rounds }) => ({
+    flops: 2 * 4 * DOT_CHAINS * rounds * LANES * groups,
+    bytes: { out: 4 * groups },
+  }),
+  reference: ({ out }, { groups, rounds }) => {
+    let total = 0;
+    for (let chain = 0; chain < DOT_CHAINS; chain++) {
+      let a = chain;
+      for (let i = 0; i < rounds; i++) {
+        const byte = (at: number) => (a << (24 - at)) >> 24;
+        a = (a + 7 * byte(0) + 5 * byte(8) + 3 * byte(16) + byte(24)) | 0;
+      }
+      total = (total + a) | 0;
+    }
+    out.fill(total, 0, groups);
+  },
+  probes: [{ groups: 3, rounds: 5 }].map((dims) => ({ dims, inputs: () => ({}) })),
+});
+
 /** One lane adds 1 to one word: what is left of a dispatch when nothing is computed. */
 export const emptyProbe: Kernel = defineKernel({
   name: "probe_empty",
@@ -141,4 +180,10 @@ fn main() {
   probes: [{ dims: {}, inputs: () => ({ out: Uint32Array.of(41) }) }],
 });
 
-export const probeKernels: readonly Kernel[] = [copyProbe, readProbe, fmaProbe, emptyProbe];
+export const probeKernels: readonly Kernel[] = [
+  copyProbe,
+  readProbe,
+  fmaProbe,
+  dotProbe,
+  emptyProbe,
+];

@@ -3,7 +3,7 @@
 import type { Device, DeviceBuffer } from "../../index.ts";
 import type { Dims, Kernel, KernelCall } from "../../kernels/index.ts";
 import { fill } from "./contents.ts";
-import { copyProbe, emptyProbe, fmaProbe, groupsOf, readProbe } from "./probe-kernels.ts";
+import { copyProbe, dotProbe, emptyProbe, fmaProbe, groupsOf, readProbe } from "./probe-kernels.ts";
 import type { Peaks } from "./roofline.ts";
 import { median, type SampleOptions, Stopwatch } from "./stopwatch.ts";
 
@@ -12,6 +12,8 @@ export interface Probes {
   readonly copyGBPerS: number;
   readonly readGBPerS: number;
   readonly fmaGFlopPerS: number;
+  /** Of integer dot products; where kernels of int8 rows were asked for. */
+  readonly dotGOpPerS?: number;
   /** From one dispatch to the next that waits for it, in one submission, on the stopwatch's clock. */
   readonly dispatchUs: number;
   /** Host time to record one dispatch. */
@@ -21,14 +23,17 @@ export interface Probes {
 }
 
 /** Memory cannot be faster than the better of the two: copies also pay for turning the bus round. */
-export const peaksOf = ({ copyGBPerS, readGBPerS, fmaGFlopPerS }: Probes): Peaks => ({
+export const peaksOf = ({ copyGBPerS, readGBPerS, fmaGFlopPerS, dotGOpPerS }: Probes): Peaks => ({
   gbPerS: Math.max(copyGBPerS, readGBPerS),
   gflopPerS: fmaGFlopPerS,
+  dotGOpPerS,
 });
 
 export interface ProbeSizes extends SampleOptions {
   /** Of each buffer that is copied: beyond what the caches hold. */
   readonly copyBytes: number;
+  /** Also the rate of integer dot products: the device must have them. Default false. */
+  readonly withDots?: boolean;
 }
 
 /** How long and over how much memory: less on drivers that play GPU. */
@@ -56,7 +61,7 @@ const DISPATCHES = 256;
 export async function measureProbes(
   device: Device,
   stopwatch: Stopwatch,
-  { copyBytes, ...options }: ProbeSizes,
+  { copyBytes, withDots = false, ...options }: ProbeSizes,
 ): Promise<Probes> {
   const { maxBindingBytes } = device.info.limits;
   const vectors = Math.floor(Math.min(copyBytes, maxBindingBytes) / 16);
@@ -75,17 +80,17 @@ export async function measureProbes(
     const time = async (kernel: Kernel, dims: Dims) =>
       (await stopwatch.time([callOf(kernel, dims, { x, out })], options)).medianUs;
     const rate = (amount: number, us: number) => amount / (1e3 * us);
-    const flops = (rounds: number) => fmaProbe.cost({ groups: FMA_GROUPS, rounds }).flops;
-    const rounds = await fmaRounds((rounds) =>
-      time(fmaProbe, { groups: FMA_GROUPS, rounds, factor: 0.5 }),
-    );
+    const arithmetic = async (kernel: Kernel) => {
+      const dims = (rounds: number) => ({ groups: ARITHMETIC_GROUPS, rounds, factor: 0.5 });
+      const rounds = await enoughRounds((rounds) => time(kernel, dims(rounds)));
+      return rate(kernel.cost(dims(rounds)).flops, await time(kernel, dims(rounds)));
+    };
+    if (withDots) await device.prepare([{ kernel: dotProbe, constants: {} }]);
     return {
       copyGBPerS: rate(2 * sizeBytes, await time(copyProbe, { vectors })),
       readGBPerS: rate(sizeBytes, await time(readProbe, { vectors, groups })),
-      fmaGFlopPerS: rate(
-        flops(rounds),
-        await time(fmaProbe, { groups: FMA_GROUPS, rounds, factor: 0.5 }),
-      ),
+      fmaGFlopPerS: await arithmetic(fmaProbe),
+      ...(withDots && { dotGOpPerS: await arithmetic(dotProbe) }),
       dispatchUs: await time(emptyProbe, {}),
       ...(await overheads(device, callOf(emptyProbe, {}, { out }))),
     };
@@ -100,10 +105,10 @@ export const probeSpecs = [copyProbe, readProbe, fmaProbe, emptyProbe].map((kern
 }));
 
 /** Enough workgroups to fill a large GPU many times over. */
-const FMA_GROUPS = 4096;
+const ARITHMETIC_GROUPS = 4096;
 
 /** Rounds that take a millisecond and more, so that starting and ending do not count. */
-async function fmaRounds(time: (rounds: number) => Promise<number>): Promise<number> {
+async function enoughRounds(time: (rounds: number) => Promise<number>): Promise<number> {
   let rounds = 1;
   while (rounds < 4096 && (await time(rounds)) < 1000) rounds *= 8;
   return rounds;

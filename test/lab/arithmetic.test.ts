@@ -20,6 +20,10 @@ describe("roofline", () => {
     expect(rooflineUs({ bytes: 1e6, flops: 1e6 }, peaks)).toBeCloseTo(10, 10);
     expect(rooflineUs({ bytes: 1e6, flops: 1e7 }, peaks)).toBeCloseTo(10, 10);
     expect(rooflineUs({ bytes: 1e6, flops: 1e8 }, peaks)).toBeCloseTo(100, 10);
+    // Integers have a rate of their own, where it was measured.
+    const integer = { bytes: 1e6, flops: 1e8, isInteger: true };
+    expect(rooflineUs(integer, { ...peaks, dotGOpPerS: 4000 })).toBeCloseTo(25, 10);
+    expect(rooflineUs(integer, peaks)).toBeCloseTo(100, 10);
   });
 
   test("counts every operand once, and what is read and written twice", () => {
