@@ -144,9 +144,8 @@ interface Rows {
 }
 const ONE: Rows = { name: "gemv", perGroup: 1, max: 1, prologues: ["none", "norm"] };
 const FEW: Rows = { name: "small_m", perGroup: 8, max: 16, prologues: ["none", "norm"] };
-const MANY: Rows = {
+const MANY: Omit<Rows, "perGroup"> = {
   name: "tile",
-  perGroup: 8,
   max: Number.POSITIVE_INFINITY,
   prologues: ["none"],
 };
@@ -181,16 +180,19 @@ const shape = (lanes: BroadcastLanes, rows: Rows): MatmulShape => {
   };
 };
 
+/** With 4 lanes what a lane loads serves fewer, so of many rows a workgroup takes twice as many. */
+const manyFor = (lanes: BroadcastLanes): Rows => ({ ...MANY, perGroup: lanes === 4 ? 16 : 8 });
+
 /** For subgroups of exactly 4 lanes, or of 8 and more. */
 export const broadcastShapes = {
   gemv_broadcast4: shape(4, ONE),
   small_m_broadcast4: shape(4, FEW),
-  tile_broadcast4: shape(4, MANY),
+  tile_broadcast4: shape(4, manyFor(4)),
   gemv_broadcast8: shape(8, ONE),
   small_m_broadcast8: shape(8, FEW),
-  tile_broadcast8: shape(8, MANY),
+  tile_broadcast8: shape(8, manyFor(8)),
 };
 
 export const anyOrderBroadcastShapes: readonly MatmulShape[] = ([4, 8] as const).flatMap((lanes) =>
-  [ONE, FEW, MANY].map((rows) => shape(lanes, { ...rows, anyOrder: true })),
+  [ONE, FEW, manyFor(lanes)].map((rows) => shape(lanes, { ...rows, anyOrder: true })),
 );

@@ -3,10 +3,12 @@
  * would be ignored: each option that is given has its effect, or is an error with the cure.
  */
 import { INTEGER_DOTS } from "../kernels/int8-activations.ts";
+import type { KvStorage } from "../kernels/kv-layout.ts";
 import { weightFormats } from "../kernels/weight-format.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
 import type { PlacedWeight } from "./placed-weight.ts";
+import type { WeightDtype } from "./weights/dtype.ts";
 
 /** As callers give them: JavaScript may give anything. */
 interface GivenOptions {
@@ -62,15 +64,39 @@ function checkActivations({ info }: Device, { activations }: GivenOptions): void
 
 /** An option that changes nothing would read as one that works. @throws {WeftError} `bad_request`. */
 export function checkHasIntegers(weights: readonly PlacedWeight[]): void {
-  const formats = new Set(
-    weights
-      .filter(({ spec }) => !spec.vector)
-      .flatMap(({ runs }) => runs.map(({ format }) => format)),
-  );
-  if ([...formats].some((format) => weightFormats[format].integer)) return;
+  const formats = formatsOf(weights);
+  if (formats.some((format) => weightFormats[format].integer)) return;
   throw new WeftError(
     "bad_request",
-    `activations is "i8", but the model's matrices are in ${[...formats].join(", ")}, and int8 rows need ` +
+    `activations is "i8", but the model's matrices are in ${formats.join(", ")}, and int8 rows need ` +
       'q8_0, q4_0, q4_k or 4-bit groups; quantise them (quant: "q8" or "q4"), or leave the option out',
   );
 }
+
+/**
+ * Codes of weights and of an int8 cache are unpacked four at a time, by functions of a language feature
+ * that old implementations are without. @throws {WeftError} `unsupported_dtype`.
+ */
+export function checkUnpacks(
+  { info }: Device,
+  weights: readonly PlacedWeight[],
+  kv: KvStorage,
+): void {
+  if (info.kind === "reference" || info.languageFeatures?.includes(INTEGER_DOTS)) return;
+  const packed = formatsOf(weights).filter((format) => weightFormats[format].block.weights > 1);
+  const what = [
+    ...(packed.length > 0 ? [`weights in ${packed.join(", ")}`] : []),
+    ...(kv === "i8" ? ["a KV cache in i8"] : []),
+  ].join(" and ");
+  if (what === "") return;
+  throw new WeftError(
+    "unsupported_dtype",
+    `${what} would need the WGSL language feature ${INTEGER_DOTS}, and this WebGPU implementation is ` +
+      "without it; update the browser, or load f16 weights with a KV cache in f16",
+  );
+}
+
+const formatsOf = (weights: readonly PlacedWeight[]): WeightDtype[] => {
+  const matrices = weights.filter(({ spec }) => !spec.vector);
+  return [...new Set(matrices.flatMap(({ runs }) => runs.map(({ format }) => format)))];
+};

@@ -11,7 +11,7 @@ import { rotatingEpilogue } from "../models/qkv.ts";
 import { readDecoderSpec } from "../models/registry.ts";
 import { activationWidths, headWidths } from "../models/tensors.ts";
 import { decoderWeights, layerWeight } from "../models/weights.ts";
-import { checkHasIntegers, checkLoadOptions } from "./check-load-options.ts";
+import { checkHasIntegers, checkLoadOptions, checkUnpacks } from "./check-load-options.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
 import { type KvPlan, planKvCache } from "./kv-cache.ts";
@@ -109,6 +109,7 @@ export async function planModel(
       for (const run of weight.runs) maxShardRows(device, weight, run);
     }
     const memory = planMemory(device, spec, weights, options);
+    checkUnpacks(device, weights, memory.kv.storage);
     return { spec, weights, ...memory, close: () => checkpoint.close() };
   } catch (error) {
     await checkpoint.close();

@@ -116,7 +116,7 @@ function matmulShapes(kernel: Kernel, shape: string): Probe[] {
   const [family] = /^(small_m|tile)?/.exec(shape)!;
   const rows = {
     small_m: [1, 7, 8, 9, 15, 16],
-    tile: broadcast ? [1, 3, 7, 8, 9, 17] : [1, 4, 16, 31, 32, 33],
+    tile: broadcast ? [1, 7, 8, 9, 16, 17] : [1, 4, 16, 31, 32, 33],
   }[family] ?? [1];
   const columns = broadcast ? [7, 63, 64, 65, 127, 128, 129, 1] : [7, 8, 9, 31, 32, 33, 65, 1];
   const depths = [64, 992, 1024, 1056, 2048, 32];

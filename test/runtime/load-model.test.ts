@@ -153,9 +153,22 @@ test("int8 rows need integer weights, dot products of integers, and no tuning", 
   expect(await refused({ activations: "i4" as "i8" })).toMatch(
     /activations is "i4".*"f32" or "i8"/,
   );
-  const old = new ReferenceDevice();
-  const info = { ...old.info, kind: "gpu", languageFeatures: ["subgroup_id"] };
-  Object.defineProperty(old, "info", { value: info });
-  const message = await refused({ ...i8, quant: "q8" }, old);
+  const message = await refused({ ...i8, quant: "q8" }, oldBrowser());
   expect(message).toMatch(/packed_4x8_integer_dot_product.*activations: "f32"/);
 });
+
+test("quantised weights and an int8 cache need WGSL's functions that unpack codes", async () => {
+  const folder = localFolder(`${goldens}llama/f32`);
+  const error = await refusal(folder, { quant: "q8", kv: "i8" }, oldBrowser());
+  expect(error.code).toBe("unsupported_dtype");
+  expect(error.message).toMatch(/^weights in q8_0 and a KV cache in i8 would need .*packed_4x8/);
+  const plan = await planModel(oldBrowser(), folder);
+  await plan.close();
+});
+
+/** A WebGPU implementation of before 2024. */
+function oldBrowser(): Device {
+  const device = new ReferenceDevice();
+  const info = { ...device.info, kind: "gpu", languageFeatures: ["subgroup_id"] };
+  return Object.defineProperty(device, "info", { value: info });
+}
