@@ -1,11 +1,10 @@
 // npm run demo -- --prompt "…"    set up, build, and stream an answer from the demo model.
 
 import { buildIfStale } from "./build.mjs";
+import { DEMO_PROMPT } from "./demo-prompt.mjs";
 import { chooseDevice, launch } from "./launch.mjs";
 import { say } from "./setup/state.mjs";
 import { setup } from "./setup.mjs";
-
-const DEFAULT_PROMPT = "Tell me a short story.";
 
 try {
   const args = process.argv.slice(2);
@@ -21,7 +20,7 @@ try {
       "run",
       ...(has("--model") ? [] : ["--model", "demo"]),
       ...(has("--chat") ? [] : ["--chat"]),
-      ...(has("--prompt") ? [] : ["--prompt", DEFAULT_PROMPT]),
+      ...(has("--prompt") ? [] : ["--prompt", DEMO_PROMPT]),
       ...(device.reference && !has("--device") ? ["--device", "reference"] : []),
       ...args,
     ],
