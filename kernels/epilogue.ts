@@ -5,6 +5,7 @@
  */
 import { type Activation, activations } from "./activation.ts";
 import { type Binding, type Dims, read, readWrite, type Views, wgsl, write } from "./kernel.ts";
+import type { MatmulRows } from "./matmul-rows.ts";
 import {
   isRopeKv,
   type RopeKvTail,
@@ -28,10 +29,14 @@ export const takesOctets = ({ tail }: Epilogue): boolean => isRopeKv(tail);
 export const rowsPerOutput = (epilogue: Epilogue): 1 | 2 => (isGated(epilogue) ? 2 : 1);
 export const epilogueName = ({ bias, tail }: Epilogue): string => (bias ? `bias_${tail}` : tail);
 
-export function epilogueBindings(epilogue: Epilogue): Record<string, Binding> {
+export function epilogueBindings(
+  epilogue: Epilogue,
+  rows: MatmulRows = "all",
+): Record<string, Binding> {
   if (isRopeKv(epilogue.tail)) return ropeKvBindings(epilogue.tail, epilogue.bias);
   const out = (epilogue.tail === "residual" ? readWrite : write)("T,out_stride");
-  const bias = read(isGated(epilogue) ? "2*out_stride" : "out_stride");
+  const own = isGated(epilogue) ? "2*out_stride" : "out_stride";
+  const bias = read(rows === "all" ? own : `all_experts*${own}`);
   return epilogue.bias ? { bias, out } : { out };
 }
 
@@ -44,16 +49,16 @@ export const epilogueParams = ({ tail }: Epilogue): Record<string, "u32"> =>
  */
 export function epilogueWgsl(epilogue: Epilogue): string {
   if (isRopeKv(epilogue.tail)) return ropeKvWgsl(epilogue.tail, epilogue.bias);
-  return wgsl`fn weight_row(output: u32) -> u32 { return output; }
+  return wgsl`fn weight_row(output: u32) -> u32 { return first_weight_row() + output; }
 ${finishWgsl(epilogue)}`;
 }
 
 function finishWgsl(epilogue: Epilogue): string {
   const biased = (sum: string, column: string) =>
     epilogue.bias ? `(${sum} + load_bias(${column}))` : sum;
-  const at = "row * params.out_stride + params.out_offset + column";
+  const at = "out_row(row) * params.out_stride + params.out_offset + column";
   // The bias of a matrix in several bindings is whole.
-  const own = "params.out_offset + column";
+  const own = "first_bias() + params.out_offset + column";
   const sum = biased("sum", own);
   if (epilogue.tail === "store") {
     return wgsl`fn finish(row: u32, column: u32, sum: f32) { store_out(${at}, ${sum}); }`;
@@ -80,13 +85,17 @@ export function epilogueBytes(epilogue: Epilogue, dims: Dims): Record<string, nu
   return epilogue.bias ? { bias: 4 * rowsPerOutput(epilogue) * T * N, out } : { out };
 }
 
-/** The slow twin of `finish`, for a row of sums in the order of the weight's rows. */
+/**
+ * The slow twin of `finish`, for a row of sums in the order of the weight's rows.
+ * @param firstBias Of the expert, where there are several.
+ */
 export function finishReference(
   { tail }: Epilogue,
   io: Views,
   row: number,
   sums: Float64Array,
   dims: Dims,
+  firstBias = 0,
 ): void {
   if (isRopeKv(tail)) {
     ropeKvReference(io, row, sums, dims);
@@ -96,11 +105,11 @@ export function finishReference(
   for (let n = 0; n < N; n++) {
     const column = out_offset + n;
     const at = row * out_stride + column;
-    const sum = sums[n] + (io.bias ? io.bias[column] : 0);
+    const sum = sums[n] + (io.bias ? io.bias[firstBias + column] : 0);
     if (tail === "store") io.out[at] = sum;
     else if (tail === "residual") io.out[at] += sum;
     else {
-      const up = sums[N + n] + (io.bias ? io.bias[out_stride + column] : 0);
+      const up = sums[N + n] + (io.bias ? io.bias[firstBias + out_stride + column] : 0);
       io.out[at] = activations[tail].reference(sum) * up;
     }
   }

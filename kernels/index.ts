@@ -6,11 +6,14 @@ import { attentionReduce } from "./attention-reduce.ts";
 import { blockCopy } from "./block-copy.ts";
 import { embedding } from "./embedding.ts";
 import type { Epilogue } from "./epilogue.ts";
+import { expertBlocks } from "./expert-blocks.ts";
+import { expertCombine } from "./expert-combine.ts";
 import type { Kernel } from "./kernel.ts";
 import { kvStorages } from "./kv-layout.ts";
 import { kvWrite } from "./kv-write.ts";
 import { int8Shapes, matmul, matmulShapes } from "./matmul.ts";
 import { anyOrderShapes } from "./matmul-any-order.ts";
+import { rowsFor } from "./matmul-rows.ts";
 import { MAX_WORKGROUP_BYTES, type MatmulShape } from "./matmul-shape.ts";
 import { shapeVariants } from "./matmul-variants.ts";
 import type { Prologue } from "./prologue.ts";
@@ -18,6 +21,7 @@ import { repack } from "./repack.ts";
 import { rmsNorm } from "./rms-norm.ts";
 import { rope } from "./rope.ts";
 import { ropeKvWrite } from "./rope-kv-write.ts";
+import { route } from "./route.ts";
 import { rowCopy } from "./row-copy.ts";
 import { rowGather } from "./row-gather.ts";
 import { sampleArgmax } from "./sample-argmax.ts";
@@ -100,8 +104,12 @@ export const qkvKernels: readonly Kernel[] = listedFormats.flatMap((format) =>
 
 /** Tiles of 64 outputs take too much workgroup memory where each output takes two sums. */
 const fitsGated = (shape: MatmulShape): boolean =>
-  shape.workgroupBytes({ format: weightFormats.q4_k, rowsPerOutput: 2, octets: false }) <=
-  MAX_WORKGROUP_BYTES;
+  shape.workgroupBytes({
+    format: weightFormats.q4_k,
+    rowsPerOutput: 2,
+    octets: false,
+    rows: "all",
+  }) <= MAX_WORKGROUP_BYTES;
 
 /** Of the shapes that tuning chooses between: each format, and each kind of prologue and epilogue. */
 export const variantKernels: readonly Kernel[] = shapeVariants.flatMap((shape) => {
@@ -147,6 +155,34 @@ export const anyOrderKernels: readonly Kernel[] = anyOrderShapes.flatMap((shape)
   ];
 });
 
+/** Of stacks of experts: each shape and both ways to take rows, formats with and without fields. */
+export const expertMatrixKernels: readonly Kernel[] = Object.values<MatmulShape>(
+  matmulShapes,
+).flatMap((shape) => {
+  const of = (format: WeightFormatName, epilogue: Epilogue, prologue?: Prologue) =>
+    matmul({ format, shape: shape.name, prologue, epilogue, rows: rowsFor(shape) });
+  return [
+    of("bf16", { bias: false, tail: "silu" }, rowsFor(shape) === "slots" ? "norm" : "none"),
+    of("q4_k", { bias: false, tail: "store" }),
+    of("f16", { bias: true, tail: "silu" }),
+    of("q8_0", { bias: true, tail: "store" }),
+  ];
+});
+
+export const expertKernels: readonly Kernel[] = [
+  ...(["softmax", "sigmoid"] as const).flatMap((score) => [
+    route({ score, choiceBias: false, groups: "none" }),
+    route({ score, choiceBias: true, groups: "none" }),
+  ]),
+  route({ score: "softmax", choiceBias: false, groups: "max" }),
+  route({ score: "sigmoid", choiceBias: true, groups: "top2sum" }),
+  expertBlocks,
+  ...(["none", "plain", "gated"] as const).map((shared) =>
+    expertCombine({ shared, identity: false }),
+  ),
+  expertCombine({ shared: "none", identity: true }),
+];
+
 export const attentionKernels: readonly Kernel[] = [
   ...kvStorages.flatMap((storage) => [
     kvWrite(storage),
@@ -181,4 +217,6 @@ export const allKernels: readonly Kernel[] = [
   ...int8Kernels,
   ...attentionKernels,
   ...samplingKernels,
+  ...expertKernels,
+  ...expertMatrixKernels,
 ];

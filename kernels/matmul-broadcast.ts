@@ -6,7 +6,8 @@
  */
 import { CHUNK } from "./formats/format.ts";
 import { ceilDiv, wgsl } from "./kernel.ts";
-import type { MatmulShape, MatmulWeights } from "./matmul-shape.ts";
+import { gridRowGroups, usedRowGroups } from "./matmul-rows.ts";
+import { leaveWgsl, type MatmulShape, type MatmulWeights } from "./matmul-shape.ts";
 import { finishOctetsWgsl, totalsWgsl } from "./octets.ts";
 import { directBytes, directPlanesWgsl } from "./packed-matrix.ts";
 import type { Prologue } from "./prologue.ts";
@@ -52,7 +53,8 @@ ${octets ? totalsWgsl(LANES * ROWS_PER_LANE, numRows) : ""}
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
   let first_row = wg.y * ${numRows}u;
-  let num_rows = min(${numRows}u, params.T - first_row);
+  let num_rows = open_rows(lid.x, first_row);
+  ${leaveWgsl(weights)}
   ${indices(outputsPerLane)
     .map((o) => `let output${o} = wg.x * ${LANES * outputsPerLane}u + ${o * LANES}u + lid.x;`)
     .join(" ")}
@@ -101,7 +103,7 @@ const oneRow = (lanes: BroadcastLanes, rows: Rows, weights: MatmulWeights): stri
     rows,
     weights,
     wgsl`${indices(QUADS / lanes)
-      .map((i) => `let x${i} = x4(0u, 0u, chunk * 8u + ${i * lanes}u + lane % ${lanes}u);`)
+      .map((i) => `let x${i} = x4(first_row, 0u, chunk * 8u + ${i * lanes}u + lane % ${lanes}u);`)
       .join(" ")}
     ${indices(QUADS).map(quad).join("\n    ")}`,
   );
@@ -158,20 +160,22 @@ const shape = (lanes: BroadcastLanes, rows: Rows): MatmulShape => {
     name: `${name}_broadcast${lanes}${anyOrder ? "_any" : ""}`,
     anyOrder,
     maxRows: max,
+    lanes: LANES,
     rowsPerGroup: perGroup,
     prologues,
     hasOctets: prologues.includes("norm"),
     features: ["subgroups"],
     wgsl: (weights) =>
       perGroup === 1 ? oneRow(lanes, rows, weights) : severalRows(lanes, rows, weights),
-    workgroups: ({ T, N }, { rowsPerOutput }) => [
-      groups(N, rowsPerOutput),
-      ceilDiv(T, perGroup),
+    workgroups: (dims, { rowsPerOutput }) => [
+      groups(dims.N, rowsPerOutput),
+      gridRowGroups(dims, perGroup),
       1,
     ],
     workgroupBytes: ({ octets }) => (octets ? 4 * LANES * ROWS_PER_LANE * perGroup : 0),
-    loads: ({ T, N, K }, { format, rowsPerOutput }) => {
-      const allLanes = groups(N, rowsPerOutput) * ceilDiv(T, perGroup) * LANES;
+    loads: (dims, { format, rowsPerOutput }) => {
+      const { N, K } = dims;
+      const allLanes = groups(N, rowsPerOutput) * usedRowGroups(dims, perGroup) * LANES;
       return {
         x: (allLanes * K * perGroup) / lanes,
         weightBytes: allLanes * ROWS_PER_LANE * (K / CHUNK) * directBytes(format),

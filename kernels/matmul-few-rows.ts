@@ -5,7 +5,13 @@
  */
 import type { WeightFormat } from "./formats/format.ts";
 import { ceilDiv, wgsl } from "./kernel.ts";
-import type { MatmulShape, MatmulShapeName, MatmulWeights } from "./matmul-shape.ts";
+import { gridRowGroups, usedRowGroups } from "./matmul-rows.ts";
+import {
+  leaveWgsl,
+  type MatmulShape,
+  type MatmulShapeName,
+  type MatmulWeights,
+} from "./matmul-shape.ts";
 import { finishOctetsWgsl, OCTET, totalsWgsl } from "./octets.ts";
 import { packedBytes } from "./packed-matrix.ts";
 import { stagedBytes, stagedPlanesWgsl } from "./staged-planes.ts";
@@ -82,7 +88,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   let slot = lid.x / ${chunkLanes}u * ${rowsPerLane}u;
   group_output = wg.x * ${outputs}u;
   let first_row = wg.y * ${numRows}u;
-  let num_rows = min(${numRows}u, params.T - first_row);
+  let num_rows = open_rows(lid.x, first_row);
+  ${leaveWgsl(weights)}
   let chunks = params.K / 32u;
   ${rows.map((r) => `let row${r} = slot_row(slot + ${r}u);`).join(" ")}
   if (lid.x < ${sums}u) { totals[lid.x] = 0.0; }
@@ -187,14 +194,15 @@ export function fewRowsShape(name: MatmulShapeName, sizes: FewRows): MatmulShape
     name,
     anyOrder,
     maxRows,
+    lanes: sizes.lanes,
     rowsPerGroup: numRows,
     prologues: ["none", "norm"],
     hasOctets: ((sizes.lanes / sizes.chunkLanes) * sizes.rowsPerLane) % OCTET === 0,
     features: [],
     wgsl: (weights) => source(sizes, weights),
-    workgroups: ({ T, N }, weights) => [
-      ceilDiv(weights.rowsPerOutput * N, cutOf(sizes, weights).slots),
-      ceilDiv(T, numRows),
+    workgroups: (dims, weights) => [
+      ceilDiv(weights.rowsPerOutput * dims.N, cutOf(sizes, weights).slots),
+      gridRowGroups(dims, numRows),
       1,
     ],
     workgroupBytes(weights) {
@@ -203,10 +211,11 @@ export function fewRowsShape(name: MatmulShapeName, sizes: FewRows): MatmulShape
       if (sums > lanes) return Number.POSITIVE_INFINITY;
       return 4 * sums * (chunkLanes + 1) + stagedBytes(weights.format, slots, stagedChunks);
     },
-    loads({ T, N, K }, weights) {
+    loads(dims, weights) {
+      const { T, N, K } = dims;
       const { rowsPerLane, slots } = cutOf(sizes, weights);
       const groups = ceilDiv(weights.rowsPerOutput * N, slots);
-      const rowGroups = ceilDiv(T, numRows);
+      const rowGroups = usedRowGroups(dims, numRows);
       return {
         x: groups * (slots / rowsPerLane) * T * K,
         weightBytes: rowGroups * packedBytes(weights.format, groups * slots, K),

@@ -53,7 +53,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   let slot = lid.x / ${chunkLanes}u * ${rowsPerLane}u;
   group_output = wg.x * ${slots / weights.rowsPerOutput}u;
   let first_row = wg.y * ${numRows}u;
-  let num_rows = min(${numRows}u, params.T - first_row);
+  let num_rows = open_rows(lid.x, first_row);
   let chunks = params.K / 32u;
   ${rows.map((r) => `let row${r} = slot_row(slot + ${r}u);`).join(" ")}
   let sum_slot = lid.x / ${numRows}u;
@@ -116,6 +116,7 @@ function shape(name: MatmulShapeName, few: FewInt8Rows): MatmulShape {
     anyOrder: false,
     activations: "i8",
     maxRows,
+    lanes: few.lanes,
     rowsPerGroup: numRows,
     prologues: ["none", "norm"],
     hasOctets: ((few.lanes / few.chunkLanes) * few.rowsPerLane) % OCTET === 0,

@@ -132,6 +132,7 @@ export const int8TileShape: MatmulShape = {
   anyOrder: false,
   activations: "i8",
   maxRows: Number.POSITIVE_INFINITY,
+  lanes: LANES,
   rowsPerGroup: ROWS,
   prologues: ["none"],
   hasOctets: false,

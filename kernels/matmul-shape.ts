@@ -1,6 +1,7 @@
 /** The interface between matrix kernels and the ways to cut their grid. */
 import type { WeightFormat } from "./formats/format.ts";
 import type { Dims } from "./kernel.ts";
+import type { MatmulRows } from "./matmul-rows.ts";
 import type { Prologue } from "./prologue.ts";
 
 /** The weights of a matrix kernel: `rowsPerOutput`·N rows of a format. */
@@ -9,10 +10,15 @@ export interface MatmulWeights {
   readonly rowsPerOutput: 1 | 2;
   /** The epilogue takes eight outputs at a time; N is then a multiple of eight. */
   readonly octets: boolean;
+  readonly rows: MatmulRows;
 }
 
+/** Behind `open_rows`: a workgroup of a stack of experts may have nothing to do. */
+export const leaveWgsl = ({ rows }: MatmulWeights): string =>
+  rows === "all" ? "" : "if (num_rows == 0u) { return; }";
+
 /**
- * How the grid is cut. `wgsl` calls `prepare` and `x4` of the prologue, `open_chunk` and `take4` of
+ * How the grid is cut. `wgsl` calls `open_rows` of the rows, `prepare` and `x4` of the prologue, `open_chunk` and `take4` of
  * the format, `weight_row` and `finish` of the epilogue, and says where the format finds its fields.
  */
 export interface MatmulShape {
@@ -25,6 +31,8 @@ export interface MatmulShape {
   /** What x is rounded to before it is multiplied, where not f32: a numeric class of its own. */
   readonly activations?: "i8";
   readonly maxRows: number;
+  /** Of a workgroup. */
+  readonly lanes: number;
   /** Rows of x that one workgroup multiplies. */
   readonly rowsPerGroup: number;
   /** What x may go through first; `norm` is done anew in each workgroup, so only few rows bear it. */

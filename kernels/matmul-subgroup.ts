@@ -5,7 +5,13 @@
  */
 import { ceilDiv, wgsl } from "./kernel.ts";
 import { piecesLoop } from "./matmul-few-rows.ts";
-import type { MatmulShape, MatmulWeights, SubgroupSize } from "./matmul-shape.ts";
+import { gridRowGroups } from "./matmul-rows.ts";
+import {
+  leaveWgsl,
+  type MatmulShape,
+  type MatmulWeights,
+  type SubgroupSize,
+} from "./matmul-shape.ts";
 import { finishOctetsWgsl, totalsWgsl } from "./octets.ts";
 import { packedBytes } from "./packed-matrix.ts";
 import { stagedBytes, stagedPlanesWgsl } from "./staged-planes.ts";
@@ -18,7 +24,8 @@ const BLOCKS = 8;
 /** Chunks whose fields are staged at a time. */
 const STAGED_CHUNKS = 64;
 
-const source = (size: SubgroupSize, { format, rowsPerOutput, octets }: MatmulWeights): string => {
+const source = (size: SubgroupSize, weights: MatmulWeights): string => {
+  const { format, rowsPerOutput, octets } = weights;
   /** Outputs of a subgroup, chunks of a block, and lanes of a block: all the same number. */
   const outputs = size / BLOCKS;
   const parts = rowsPerOutput === 1 ? ["s"] : ["s", "u"];
@@ -43,13 +50,16 @@ fn slot_row(slot: u32) -> u32 {
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
   group_output = wg.x * ${OUTPUTS}u;
+  let first_row = wg.y;
+  let num_rows = open_rows(lid.x, first_row);
+  ${leaveWgsl(weights)}
   let slot = lid.x / ${size}u * ${outputs}u;
   let block = lane / ${outputs}u;
   let own = lane % ${outputs}u;
   let chunks = params.K / 32u;
   ${eachRow((row, at) => `let row_${row} = slot_row(${at}); let slot_${row} = ${at};`)}
   ${each((p) => `var ${p}_total = 0.0;`)}
-  prepare(lid.x, 0u, 1u);
+  prepare(lid.x, first_row, 1u);
 
   for (var base = 0u; base < chunks; base += ${size}u) {
     ${
@@ -68,7 +78,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       ${piecesLoop(format, {
         load: (piece) =>
           eachRow((row) => `c_${row}.codes = load_weight(piece_at(row_${row}, ${piece}, chunk));`),
-        quad: wgsl`let x = x4(0u, 0u, column);
+        quad: wgsl`let x = x4(first_row, 0u, column);
         ${eachRow(
           (row) =>
             wgsl`let w_${row} = take4(&c_${row}, column % 8u); ${["x", "y", "z", "w"].map((k) => `${row} = fma(w_${row}.${k}, x.${k}, ${row});`).join(" ")}
@@ -97,11 +107,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     octets
       ? wgsl`if (block == ${BLOCKS - 1}u) { totals[slot + own] = s_total; }
   workgroupBarrier();
-  let first_row = 0u;
-  let num_rows = 1u;
   ${finishOctetsWgsl(OUTPUTS, 1, LANES)}`
       : wgsl`if (block == ${BLOCKS - 1}u && output < params.N) {
-    finish(0u, output, ${parts.map((p) => `${p}_total`).join(", ")});
+    finish(first_row, output, ${parts.map((p) => `${p}_total`).join(", ")});
   }`
   }
 }
@@ -129,16 +137,17 @@ export const subgroupMatvecShape = (size: SubgroupSize): MatmulShape => ({
   name: `gemv_subgroup${size}`,
   anyOrder: false,
   maxRows: 1,
+  lanes: LANES,
   rowsPerGroup: 1,
   prologues: ["none", "norm"],
   hasOctets: true,
   features: ["subgroups"],
   wgsl: (weights) => source(size, weights),
-  workgroups: ({ N }) => [ceilDiv(N, OUTPUTS), 1, 1],
+  workgroups: (dims) => [ceilDiv(dims.N, OUTPUTS), gridRowGroups(dims, 1), 1],
   workgroupBytes: ({ format, rowsPerOutput, octets }) =>
     stagedBytes(format, OUTPUTS * rowsPerOutput, STAGED_CHUNKS) + (octets ? 4 * OUTPUTS : 0),
-  loads: ({ N, K }, { format, rowsPerOutput }) => {
-    const groups = ceilDiv(N, OUTPUTS);
+  loads: ({ T, N, K }, { format, rowsPerOutput }) => {
+    const groups = T * ceilDiv(N, OUTPUTS);
     return {
       x: groups * (LANES / size) * K,
       weightBytes: packedBytes(format, groups * OUTPUTS * rowsPerOutput, K),

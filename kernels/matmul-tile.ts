@@ -4,7 +4,13 @@
  */
 import { CHUNK } from "./formats/format.ts";
 import { ceilDiv, wgsl } from "./kernel.ts";
-import type { MatmulShape, MatmulShapeName, MatmulWeights } from "./matmul-shape.ts";
+import { gridRowGroups, usedRowGroups } from "./matmul-rows.ts";
+import {
+  leaveWgsl,
+  type MatmulShape,
+  type MatmulShapeName,
+  type MatmulWeights,
+} from "./matmul-shape.ts";
 import { directBytes, directPlanesWgsl } from "./packed-matrix.ts";
 
 export interface TileSizes {
@@ -27,7 +33,8 @@ const sumsOf = (names: string[]) => names.map((name) => `var ${name} = vec4<f32>
  */
 const swap = (k: string, lines: number): string => `(${k} & ${(lines - 1) & (CHUNK - 4)}u)`;
 
-function source(sizes: TileSizes, { format, rowsPerOutput }: MatmulWeights): string {
+function source(sizes: TileSizes, weights: MatmulWeights): string {
+  const { format, rowsPerOutput } = weights;
   const { outputs, rows, laneOutputs, laneRows, anyOrder = false } = sizes;
   const { pieces } = format;
   const laneColumns = outputs / laneOutputs;
@@ -50,6 +57,8 @@ ${each((p) => `var<workgroup> ${p}_tile: array<f32, ${CHUNK * outputs}>;`)}
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let first_output = wg.x * ${outputs}u;
   let first_row = wg.y * ${rows}u;
+  let num_rows = open_rows(lid.x, first_row);
+  ${leaveWgsl(weights)}
   let lane_column = (lid.x % ${laneColumns}u) * ${laneOutputs}u;
   let lane_row = (lid.x / ${laneColumns}u) * ${laneRows}u;
   ${each((p) => sumsOf(sums(p)))}
@@ -59,7 +68,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       let line = i / 8u;
       let column = i % 8u;
       var v = vec4<f32>();
-      if (first_row + line < params.T) { v = x4(first_row, line, chunk * 8u + column); }
+      if (line < num_rows) { v = x4(first_row, line, chunk * 8u + column); }
       let at = column * ${4 * rows}u + (line ^ ${swap("(4u * column)", rows)});
       for (var k = 0u; k < 4u; k++) { x_tile[at + k * ${rows}u] = v[k]; }
     }
@@ -70,7 +79,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
         (
           p,
           index,
-        ) => wgsl`let row_${p} = min(first_output + line, params.N - 1u) + ${index}u * params.N;
+        ) => wgsl`let row_${p} = weight_row(min(first_output + line, params.N - 1u)) + ${index}u * params.N;
       var c_${p} = open_chunk(row_${p}, chunk);
       c_${p}.codes = load_weight(piece_at(row_${p}, piece, chunk));`,
       )}
@@ -119,7 +128,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       indices(laneOutputs).map((n) => {
         const component = ["x", "y", "z", "w"][n % 4];
         const finished = parts.map((p) => `${p}${r}_${n >> 2}.${component}`).join(", ");
-        return `if (first_row + lane_row + ${r}u < params.T && first_output + lane_column + ${n}u < params.N) { finish(first_row + lane_row + ${r}u, first_output + lane_column + ${n}u, ${finished}); }`;
+        return `if (lane_row + ${r}u < num_rows && first_output + lane_column + ${n}u < params.N) { finish(first_row + lane_row + ${r}u, first_output + lane_column + ${n}u, ${finished}); }`;
       }),
     )
     .join("\n  ")}
@@ -128,26 +137,27 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
 }
 
 export function tileOf(name: MatmulShapeName, sizes: TileSizes): MatmulShape {
-  const { outputs, rows, anyOrder = false } = sizes;
+  const { outputs, rows, laneOutputs, laneRows, anyOrder = false } = sizes;
   return {
     name,
     anyOrder,
     maxRows: Number.POSITIVE_INFINITY,
+    lanes: (outputs / laneOutputs) * (rows / laneRows),
     rowsPerGroup: rows,
     prologues: ["none"],
     hasOctets: false,
     features: [],
     wgsl: (weights) => source(sizes, weights),
-    workgroups: ({ T, N }) => [ceilDiv(N, outputs), ceilDiv(T, rows), 1],
+    workgroups: (dims) => [ceilDiv(dims.N, outputs), gridRowGroups(dims, rows), 1],
     workgroupBytes: ({ rowsPerOutput }) => 4 * CHUNK * (rows + rowsPerOutput * outputs),
-    loads: ({ T, N, K }, { format, rowsPerOutput }) => ({
-      x: ceilDiv(N, outputs) * T * K,
+    loads: (dims, { format, rowsPerOutput }) => ({
+      x: ceilDiv(dims.N, outputs) * dims.T * dims.K,
       weightBytes:
-        ceilDiv(T, rows) *
+        usedRowGroups(dims, rows) *
         rowsPerOutput *
-        ceilDiv(N, outputs) *
+        ceilDiv(dims.N, outputs) *
         outputs *
-        (K / CHUNK) *
+        (dims.K / CHUNK) *
         directBytes(format),
     }),
   };

@@ -16,6 +16,7 @@ import {
   takesOctets,
 } from "./epilogue.ts";
 import { KernelError } from "./errors.ts";
+import { expertProbes } from "./expert-probes.ts";
 import { roundToInt8, steadied } from "./int8-activations.ts";
 import { ceilDiv, defineKernel, type Kernel, type Probe, read } from "./kernel.ts";
 import { anyOrderShapes } from "./matmul-any-order.ts";
@@ -23,6 +24,15 @@ import { broadcastShapes } from "./matmul-broadcast.ts";
 import { matvecShape, smallMShape } from "./matmul-few-rows.ts";
 import { int8MatvecShape, int8SmallMShape } from "./matmul-int8-few-rows.ts";
 import { int8TileShape } from "./matmul-int8-tile.ts";
+import {
+  type MatmulRows,
+  rowsBindings,
+  rowsBytes,
+  rowsParams,
+  rowsReference,
+  rowsWgsl,
+  weightRowsWgsl,
+} from "./matmul-rows.ts";
 import type { MatmulShape, MatmulShapeName, MatmulWeights } from "./matmul-shape.ts";
 import { subgroupMatvecShape } from "./matmul-subgroup.ts";
 import { tileShape } from "./matmul-tile.ts";
@@ -74,6 +84,8 @@ export interface MatmulVariant {
   /** Default `none`. */
   readonly prologue?: Prologue;
   readonly epilogue: Epilogue;
+  /** Default `all`; others multiply by a stack of experts. */
+  readonly rows?: MatmulRows;
 }
 
 const built = new Map<string, Kernel>();
@@ -86,10 +98,14 @@ const built = new Map<string, Kernel>();
  * Cost: the weight once per row block, so one row of f16 is about 1 flop per byte.
  * Int8 shapes round x first (int8-activations.ts); a chunk's sum of integers is exact, `fma` multiplies it
  * by the product of both scales and adds it, chunks ascending.
- * @throws {KernelError} `bad_kernel`: a shape that cannot have the prologue or the format.
+ * Of a stack of experts (matmul-rows.ts) T counts slots, x has x_rows rows, and the weight and the bias
+ * hold the experts' rows one below the other; slots of other experts than the stack's stay as they were.
+ * @throws {KernelError} `bad_kernel`: a shape that cannot have the prologue, the format or the rows.
  */
-export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVariant): Kernel {
-  const operands = prologue === "none" ? format : `${format},${prologue}`;
+export function matmul(variant: MatmulVariant): Kernel {
+  const { format, shape, prologue = "none", epilogue, rows = "all" } = variant;
+  const special = [prologue === "none" ? [] : [prologue], rows === "all" ? [] : [rows]].flat();
+  const operands = [format, ...special].join();
   const name = `matmul.${shape}[${operands}].${epilogueName(epilogue)}`;
   const known = built.get(name);
   if (known) return known;
@@ -99,6 +115,7 @@ export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVar
     format: weightFormats[format],
     rowsPerOutput: perOutput,
     octets,
+    rows,
   };
   const cut = shapeNamed(shape);
   if (!cut?.prologues.includes(prologue)) {
@@ -120,53 +137,74 @@ export function matmul({ format, shape, prologue = "none", epilogue }: MatmulVar
       `${name}: weights in ${format} have no integer codes; choose a shape that multiplies f32`,
     );
   }
+  if (rows !== "all" && (isInt8 || octets || (rows === "slots" && cut.rowsPerGroup > 1))) {
+    throw new KernelError(
+      "bad_kernel",
+      `${name}: this shape does not multiply by experts; choose one for f32 rows, for slots one of one row`,
+    );
+  }
   const sums = isInt8 ? "int8" : cut.anyOrder ? "any" : "chunk32";
-  const probes = octets
-    ? ropeKvProbes(cut.maxRows, (K) => wholeBlocks(weights, K))
-    : matmulProbes(cut, weights, prologue, epilogue);
+  const columns = (K: number) => wholeBlocks(weights, K);
+  const probes =
+    rows !== "all"
+      ? expertProbes(rows, cut.rowsPerGroup, columns, prologue, epilogue)
+      : octets
+        ? ropeKvProbes(cut.maxRows, columns)
+        : matmulProbes(cut, weights, prologue, epilogue);
   const kernel = defineKernel({
     name,
-    numerics: `matmul/${sums}/${prologue}/${epilogueName(epilogue)}`,
+    numerics: `matmul/${sums}/${special.join("/") || "none"}/${epilogueName(epilogue)}`,
     bindings: {
-      x: read("T,K", "vec4<f32>"),
-      weight: packedRead(`${perOutput}*N,K`, weights.format),
+      x: read(rows === "all" ? "T,K" : "x_rows,K", "vec4<f32>"),
+      weight: packedRead(`${rows === "all" ? "" : "experts*"}${perOutput}*N,K`, weights.format),
+      ...rowsBindings(rows),
       ...prologueBindings(prologue),
-      ...epilogueBindings(epilogue),
+      ...epilogueBindings(epilogue, rows),
     },
     params: {
       ...{ T: "u32", N: "u32", K: "u32", out_stride: "u32", out_offset: "u32" },
+      ...rowsParams(rows),
       ...prologueParams(prologue),
       ...epilogueParams(epilogue),
     },
     features: cut.features,
     wgsl: [
-      packedWgsl(weights.format, perOutput === 1 ? "params.N" : "(2u * params.N)", "params.K"),
+      packedWgsl(weights.format, weightRowsWgsl(rows, perOutput), "params.K"),
       weights.format.wgsl,
+      rowsWgsl(rows, cut.rowsPerGroup, perOutput),
       prologueWgsl(prologue, cut.rowsPerGroup),
       epilogueWgsl(epilogue),
       cut.wgsl(weights),
     ].join("\n"),
     workgroups: (dims) => cut.workgroups(dims, weights),
     cost: (dims) => {
-      const { T, N, K } = dims;
-      const loads = cut.loads(dims, weights);
+      const { N, K } = dims;
+      const T = dims.own_slots ?? dims.T;
+      const loads = cut.loads({ ...dims, T }, weights);
+      const [outputGroups] = cut.workgroups(dims, weights);
       return {
-        flops: 2 * perOutput * T * N * K + epilogueFlops(epilogue, dims),
+        flops: 2 * perOutput * T * N * K + epilogueFlops(epilogue, { ...dims, T }),
         bytes: {
-          ...prologueBytes(prologue, loads.x, cut.workgroups(dims, weights)[0], { T, K }),
+          ...prologueBytes(prologue, loads.x, outputGroups, { T, K }),
           weight: loads.weightBytes,
-          ...epilogueBytes(epilogue, dims),
+          ...rowsBytes(rows, cut.lanes * outputGroups, outputGroups, dims),
+          ...epilogueBytes(epilogue, { ...dims, T }),
         },
       };
     },
     reference: (io, dims) => {
       const { T, N, K, eps } = dims;
-      const given = prologueReference(prologue, io as never, { T, K, eps });
-      const x = isInt8 ? roundToInt8(given.subarray(0, T * K)) : given;
+      const x_rows = dims.x_rows ?? T;
+      const given = prologueReference(prologue, io as never, { T: x_rows, K, eps });
+      const x = isInt8 ? roundToInt8(given.subarray(0, x_rows * K)) : given;
       const sums = new Float64Array(perOutput * N);
-      for (let t = 0; t < T; t++) {
-        for (let n = 0; n < sums.length; n++) sums[n] = dot(x, t * K, io.weight, n * K, K);
-        finishReference(epilogue, io, t, sums, dims);
+      for (const { from, to, expert } of rowsReference(rows, io, dims)) {
+        const first = expert * sums.length;
+        for (let n = 0; n < sums.length; n++) {
+          sums[n] = dot(x, from * K, io.weight, (first + n) * K, K);
+        }
+        const firstBias = ((dims.first_expert ?? 0) + expert) * sums.length;
+        finishReference(epilogue, io, to, sums, dims, firstBias);
       }
     },
     // f32 sums of K products against float64 sums; the measured worst is below 1e-6.

@@ -21,20 +21,20 @@ export function prologueWgsl(prologue: Prologue, rowsPerGroup: number): string {
   if (prologue === "none") {
     return wgsl`fn prepare(lane: u32, first_row: u32, num_rows: u32) {}
 fn x4(first_row: u32, m: u32, column: u32) -> vec4<f32> {
-  return load_x((first_row + m) * (params.K / 4u) + column);
+  return load_x(x_row(first_row, m) * (params.K / 4u) + column);
 }`;
   }
   return wgsl`${inverseRmsWgsl}
 var<workgroup> row_scales: array<f32, ${rowsPerGroup}>;
 fn prepare(lane: u32, first_row: u32, num_rows: u32) {
   for (var m = 0u; m < num_rows; m++) {
-    let scale = inverse_rms(lane, first_row + m, params.K, params.eps);
+    let scale = inverse_rms(lane, x_row(first_row, m), params.K, params.eps);
     if (lane == 0u) { row_scales[m] = scale; }
   }
   workgroupBarrier();
 }
 fn x4(first_row: u32, m: u32, column: u32) -> vec4<f32> {
-  let x = load_x((first_row + m) * (params.K / 4u) + column);
+  let x = load_x(x_row(first_row, m) * (params.K / 4u) + column);
   return x * row_scales[m] * load_norm_weight(column);
 }`;
 }

@@ -20,14 +20,24 @@ import {
   keptWhileSame,
   type StepSizes,
 } from "./graph.ts";
+import { checkMoe } from "./moe.ts";
+import { moeBlock } from "./moe-block.ts";
 import { queryKeyValue } from "./qkv.ts";
 import type { DecoderTensors } from "./tensors.ts";
 import { layerWeight, type Weight } from "./weights.ts";
 
-/** @throws {KernelError} `bad_shape` for sizes that no kernel computes. */
-export function checkDecoderShape({ hiddenSize, ffnSize, numHeads, headDim }: DecoderSpec): void {
+/** @throws {KernelError} `bad_shape` for sizes that no kernel computes; {ModelError} for a router's. */
+export function checkDecoderShape({
+  hiddenSize,
+  ffnSize,
+  numHeads,
+  headDim,
+  layers,
+}: DecoderSpec): void {
   requireChunkedColumns("hidden_size", hiddenSize);
-  requireChunkedColumns("intermediate_size", ffnSize);
+  const moes = layers.flatMap(({ moe }) => moe ?? []);
+  for (const moe of new Set(moes)) checkMoe(moe);
+  if (moes.length < layers.length) requireChunkedColumns("intermediate_size", ffnSize);
   requireChunkedColumns("num_attention_heads × head_dim", numHeads * headDim);
 }
 
@@ -140,12 +150,17 @@ function mlp(
 ): void {
   const weight = (name: string) => tensors.weight(layerWeight(layer, name));
   const hidden = tensors.activation(name);
-  const gated = tensors.activation("gated");
   const norm = {
     weight: weight("mlp_norm").shards[0].slice,
     eps: spec.normEps,
     out: tensors.activation(normed),
   };
+  const { moe } = spec.layers[layer];
+  if (moe) {
+    moeBlock(graph, spec, moe, tensors, layer, { rows, hidden, norm });
+    return;
+  }
+  const gated = tensors.activation("gated");
   graph.matmul(
     weight("gate_up"),
     { bias: spec.mlpBias, tail: spec.activation },

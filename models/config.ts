@@ -27,6 +27,13 @@ export function flag(config: RawConfig, key: string, fallback: boolean): boolean
   throw badValue(key, value, "true or false");
 }
 
+/** A list of layers; none where the key is missing. @throws {ModelError} `bad_config`. */
+export function layerNumbers(config: RawConfig, key: string): readonly number[] {
+  const list = config[key] ?? [];
+  if (Array.isArray(list) && list.every((layer) => Number.isSafeInteger(layer))) return list;
+  throw badValue(key, list, "a list of layer numbers");
+}
+
 export function activation(config: RawConfig): Activation {
   const name = config.hidden_act ?? "silu";
   if (name === "silu" || name === "swish") return "silu";

@@ -4,12 +4,15 @@
  */
 import type { Activation } from "../kernels/activation.ts";
 import type { RopeSpec } from "../kernels/rope-tables.ts";
+import type { MoeSpec } from "./moe.ts";
 
 export interface DecoderLayer {
   /** Tokens a query sees, itself included; undefined sees all. */
   readonly window?: number;
   /** False for NoPE layers. */
   readonly rotary: boolean;
+  /** In place of the MLP. */
+  readonly moe?: MoeSpec;
 }
 
 export interface DecoderSpec {

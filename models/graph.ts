@@ -48,7 +48,7 @@ export interface GraphNode {
 }
 
 /** Rows a matrix node works on. */
-type RowCount = "T" | "R";
+export type RowCount = "T" | "R";
 
 /** RMSNorm of a matrix's input. */
 export interface InputNorm {
@@ -105,17 +105,42 @@ export class GraphBuilder {
     this.nodes.push({ stage: this.#stage, pipelines: [{ kernel, constants }], emit });
   }
 
+  /** A node that may take several kernels: of those whose dims are there for a step, the first. */
+  addOneOf(
+    alternatives: readonly {
+      readonly kernel: Kernel;
+      readonly buffers: Readonly<Record<string, BufferSlice>>;
+      readonly dims: (step: StepSizes) => Dims | undefined;
+    }[],
+  ): void {
+    const label = this.#label;
+    const emit = keptWhileSame((step): KernelCall | undefined => {
+      for (const { kernel, buffers, dims } of alternatives) {
+        const sizes = dims(step);
+        if (sizes) return { kernel, buffers, dims: sizes, label };
+      }
+      return undefined;
+    });
+    const pipelines = alternatives.map(({ kernel }) => ({ kernel, constants: {} }));
+    this.nodes.push({ stage: this.#stage, pipelines, emit });
+  }
+
+  choiceFor(format: WeightFormatName): MatmulChoice {
+    return this.#choices.get(format)!;
+  }
+
   /**
    * out = x · weightᵀ with an epilogue; one call per shard of the weight. The grid's shape follows
    * the number of rows, and so does what is fused, before and after; none of it changes a bit of the
    * result.
+   * @returns Whether the normalised rows then lie in `norm.out`.
    */
   matmul(
     weight: Weight,
     epilogue: Epilogue,
     buffers: Readonly<Record<"x" | "out", BufferSlice>> & { readonly bias?: BufferSlice },
     { rows = "T", norm, fused }: { rows?: RowCount; norm?: InputNorm; fused?: FusedTail } = {},
-  ): void {
+  ): (step: StepSizes) => boolean {
     const gated = isGated(epilogue);
     const uses = weight.shards.map((shard): MatrixUse => {
       const N = gated ? shard.rows / 2 : shard.rows;
@@ -124,9 +149,11 @@ export class GraphBuilder {
       return { format, N, K: weight.columns, gated, norm: norm !== undefined, octets };
     });
     const variants = uses.map((use) => this.#variants(use, epilogue, fused));
+    const isSeparate = (step: StepSizes) =>
+      variants.some((of) => variantFor(of, step[rows]).prologue === "none");
     if (norm) {
       this.#separateNorm(norm, buffers.x, weight.columns, (step) =>
-        variants.some((of) => variantFor(of, step[rows]).prologue === "none") ? step[rows] : 0,
+        isSeparate(step) ? step[rows] : 0,
       );
     }
     const label = this.#label;
@@ -152,6 +179,7 @@ export class GraphBuilder {
       const matrix = { ...uses[index], weight: shard.slice, rows };
       this.nodes.push({ stage: this.#stage, pipelines, matrix, emit });
     }
+    return (step) => norm !== undefined && isSeparate(step);
   }
 
   #variants(
@@ -160,7 +188,7 @@ export class GraphBuilder {
     fused: FusedTail | undefined,
   ): readonly MatmulVariant[] {
     const { format } = use;
-    const { shapes, fusesNorm, tuned } = this.#choices.get(format)!;
+    const { shapes, fusesNorm, tuned } = this.choiceFor(format);
     const own = tuned?.get(matrixKey(use)) ?? shapes;
     const numFused = fused?.maxRows ?? 0;
     let numServed = 0;
@@ -182,7 +210,7 @@ export class GraphBuilder {
   /** Rows up to which every shard of a QKV matrix may rotate in its epilogue. */
   rotatingRows({ shards }: Weight): number {
     const rows = shards.map(({ format }) => {
-      const { shapes, fusesRope } = this.#choices.get(format)!;
+      const { shapes, fusesRope } = this.choiceFor(format);
       const other = shapes.findIndex(({ hasOctets }) => !hasOctets);
       if (!fusesRope || other === 0) return 0;
       return other < 0 ? Number.POSITIVE_INFINITY : shapes[other - 1].maxRows;

@@ -6,16 +6,41 @@ import type { BufferSlice } from "../kernels/kernel.ts";
 import type { KvStorage } from "../kernels/kv-layout.ts";
 import type { DecoderSpec } from "./decoder.ts";
 import type { MatmulChoices } from "./graph.ts";
+import { type MoeSpec, routerColumns } from "./moe.ts";
 import type { Weight } from "./weights.ts";
 
-/** f32 scalars per token row. */
+/** Rows of the largest block of slots that a shape takes. */
+const MOST_BLOCK_ROWS = 64;
+
+/** Of a mixture of experts; blocks.ts says what `places` and `blocks` hold. */
+export function expertWidths({ layers, hiddenSize: D }: DecoderSpec) {
+  const moes = layers.flatMap(({ moe }) => moe ?? []);
+  const most = (of: (moe: MoeSpec) => number) => Math.max(0, ...moes.map(of));
+  const k = most(({ router }) => router.chosen);
+  return {
+    router_logits: most(routerColumns),
+    expert_ids: k,
+    expert_weights: k,
+    expert_places: k * MOST_BLOCK_ROWS,
+    expert_blocks: 2 * k,
+    expert_gated: most(({ router, ffnSize }) => router.chosen * ffnSize),
+    expert_out: k * D,
+    shared_out: most(({ shared }) => (shared ? D : 0)),
+  };
+}
+
+/** 32-bit scalars per token row. */
 export const activationWidths = (spec: DecoderSpec) => ({
+  ...expertWidths(spec),
   hidden: spec.hiddenSize,
   normed: spec.hiddenSize,
   qkv: (spec.numHeads + 2 * spec.numKvHeads) * spec.headDim,
   q: spec.numHeads * spec.headDim,
   attended: spec.numHeads * spec.headDim,
-  gated: spec.ffnSize,
+  gated: Math.max(
+    0,
+    ...spec.layers.map(({ moe }) => (moe ? (moe.shared?.ffnSize ?? 0) : spec.ffnSize)),
+  ),
 });
 
 /** f32 scalars per sampled row. */

@@ -5,6 +5,7 @@
 import type { BufferSlice } from "../kernels/kernel.ts";
 import type { WeightFormatName } from "../kernels/weight-format.ts";
 import type { DecoderSpec } from "./decoder.ts";
+import { type MoeSpec, numMatrices } from "./moe.ts";
 
 export interface WeightPart {
   readonly tensor: string;
@@ -24,7 +25,13 @@ export interface WeightSpec {
   readonly unit: number;
   /** Gates and the values that they gate, half the rows each: one format for all. */
   readonly gated: boolean;
+  /** Matrices one below the other, all of one format; 1 unless it is a stack of experts. */
+  readonly stacked: number;
+  /** Never quantised on the way in: a router, whose near ties decide which experts run. */
+  readonly exact: boolean;
   readonly parts: readonly WeightPart[];
+  /** The same rows in one tensor, as other checkpoints of the family have them. */
+  readonly whole?: WeightPart;
 }
 
 /** A run of rows of a matrix in one binding, of one format; of a gated one, gates over their values. */
@@ -44,39 +51,32 @@ export interface Weight {
 }
 
 export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
-  const { hiddenSize: D, ffnSize: F, numHeads: N, numKvHeads: K, headDim: H } = spec;
+  const { hiddenSize: D, numHeads: N, numKvHeads: K, headDim: H } = spec;
   const weights: WeightSpec[] = [
     matrix("embedding", D, [["model.embed_tokens", spec.vocabSize]], { vocabulary: true }),
   ];
-  spec.layers.forEach((_, index) => {
+  spec.layers.forEach(({ moe }, index) => {
     const layer = `model.layers.${index}`;
     const attention = `${layer}.self_attn`;
-    const mlp = `${layer}.mlp`;
+    const mlp = moe ? `${layer}.${moe.names.shared}` : `${layer}.mlp`;
+    const F = moe ? moe.shared?.ffnSize : spec.ffnSize;
     const at = (name: string) => layerWeight(index, name);
     const projections: [string, number][] = [
       [`${attention}.q_proj`, N * H],
       [`${attention}.k_proj`, K * H],
       [`${attention}.v_proj`, K * H],
     ];
-    const gates: [string, number][] = [
-      [`${mlp}.gate_proj`, F],
-      [`${mlp}.up_proj`, F],
-    ];
     weights.push(
       vector(at("attention_norm"), [[`${layer}.input_layernorm.weight`, D]]),
       matrix(at("qkv"), D, projections, { unit: H }),
       matrix(at("attention_out"), N * H, [[`${attention}.o_proj`, D]]),
       vector(at("mlp_norm"), [[`${layer}.post_attention_layernorm.weight`, D]]),
-      matrix(at("gate_up"), D, gates, { gated: true }),
-      matrix(at("down"), F, [[`${mlp}.down_proj`, D]]),
     );
+    if (F !== undefined) weights.push(...mlpWeights(at, mlp, { D, F, biased: spec.mlpBias }));
+    if (moe) weights.push(...moeWeights(at, layer, moe, D));
     if (spec.qkvBias) weights.push(vector(at("qkv_bias"), biases(projections)));
     if (spec.outputBias) {
       weights.push(vector(at("attention_out_bias"), biases([[`${attention}.o_proj`, D]])));
-    }
-    if (spec.mlpBias) {
-      weights.push(vector(at("gate_up_bias"), biases(gates)));
-      weights.push(vector(at("down_bias"), biases([[`${mlp}.down_proj`, D]])));
     }
     if (spec.qkNorm) {
       const norms: [string, number][] = [
@@ -93,13 +93,65 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
   return weights;
 }
 
+type At = (name: string) => string;
+
+function mlpWeights(
+  at: At,
+  mlp: string,
+  { D, F, biased }: { D: number; F: number; biased: boolean },
+): WeightSpec[] {
+  const gates: [string, number][] = [
+    [`${mlp}.gate_proj`, F],
+    [`${mlp}.up_proj`, F],
+  ];
+  const down: [string, number][] = [[`${mlp}.down_proj`, D]];
+  const weights = [matrix(at("gate_up"), D, gates, { gated: true }), matrix(at("down"), F, down)];
+  if (!biased) return weights;
+  return [
+    ...weights,
+    vector(at("gate_up_bias"), biases(gates)),
+    vector(at("down_bias"), biases(down)),
+  ];
+}
+
+function moeWeights(at: At, layer: string, moe: MoeSpec, D: number): WeightSpec[] {
+  const { names, router, ffnSize: F } = moe;
+  const E = numMatrices(router);
+  const experts = Array.from({ length: E }, (_, e) => names.expert(e));
+  const logits: [string, number][] = [[`${layer}.${names.router}`, router.experts]];
+  if (moe.shared?.gated) logits.push([`${layer}.${names.sharedGate}`, 1]);
+  const gateUp = experts.flatMap(({ gate, up }): [string, number][] => [
+    [`${layer}.${gate}`, F],
+    [`${layer}.${up}`, F],
+  ]);
+  const down = experts.map((expert): [string, number] => [`${layer}.${expert.down}`, D]);
+  const whole = (name: string, rows: number, columns: number): WeightPart => ({
+    tensor: `${layer}.${name}`,
+    shape: [E, rows, columns],
+  });
+  return [
+    matrix(at("router"), D, logits, { exact: true }),
+    {
+      ...matrix(at("experts_gate_up"), D, gateUp, { unit: 2 * F, stacked: E }),
+      whole: whole(names.stacked.gateUp, 2 * F, D),
+    },
+    {
+      ...matrix(at("experts_down"), F, down, { unit: D, stacked: E }),
+      whole: whole(names.stacked.down, D, F),
+    },
+    ...(router.choiceBias
+      ? [vector(at("choice_bias"), [[`${layer}.${names.choiceBias}`, router.experts]])]
+      : []),
+  ];
+}
+
 export const layerWeight = (layer: number, name: string): string => `layers.${layer}.${name}`;
 
 function matrix(
   name: string,
   columns: number,
   parts: readonly (readonly [string, number])[],
-  { vocabulary = false, gated = false, unit = 1 } = {},
+  { vocabulary = false, gated = false, unit = 1, stacked = 1, exact = false } = {},
 ): WeightSpec {
   return {
     name,
@@ -109,6 +161,8 @@ function matrix(
     vocabulary,
     unit,
     gated,
+    stacked,
+    exact,
     parts: parts.map(([tensor, rows]) => ({ tensor: `${tensor}.weight`, shape: [rows, columns] })),
   };
 }
@@ -123,6 +177,8 @@ function vector(name: string, parts: readonly (readonly [string, number])[]): We
     vocabulary: false,
     unit: 1,
     gated: false,
+    stacked: 1,
+    exact: true,
     parts: parts.map(([tensor, size]) => ({ tensor, shape: [size] })),
   };
 }

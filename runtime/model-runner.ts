@@ -93,6 +93,7 @@ export class ModelRunner {
     const allocate = async (name: string, sizeBytes: number) =>
       wholeBuffer(await device.createBuffer(name, sizeBytes));
     for (const [name, width] of Object.entries(activationWidths(spec))) {
+      if (width === 0) continue;
       activations.set(name, await allocate(name, 4 * width * maxTokensPerPlan));
     }
     for (const [name, width] of Object.entries(headWidths(spec))) {

@@ -36,22 +36,35 @@ export function placeWeights(
   quant?: Quant,
 ): PlacedWeight[] {
   return specs.map((spec) => {
-    const tensors = spec.parts.map(({ tensor, shape }) => checkpoint.tensor(tensor, shape));
+    const isWhole = spec.whole !== undefined && checkpoint.has(spec.whole.tensor);
+    const parts = isWhole ? [spec.whole!] : spec.parts;
+    const tensors = parts.map(({ tensor, shape }) => inRows(checkpoint.tensor(tensor, shape)));
     if (spec.vector) return { spec, runs: [vectorRun(spec, tensors)] };
     for (const tensor of tensors) checkBlocks(tensor, spec.columns);
     const runs = formatRuns(spec, tensors, (tensor) => formatOf(tensor, spec, quant));
-    // A gate and its value are multiplied together, so they must have one format.
-    const mixed = spec.gated && runs.length > 1;
+    // A gate and its value are multiplied together, and a stack by one kernel: in one format.
+    const mixed = (spec.gated || spec.stacked > 1) && runs.length > 1;
     return { spec, runs: mixed ? [matrixRun(spec, tensors, 0, "f32")] : runs };
   });
+}
+
+/** A stack of matrices as rows one below the other, as it lies in the file. */
+function inRows(tensor: WeightTensor): WeightTensor {
+  const { shape } = tensor;
+  if (shape.length < 3) return tensor;
+  return { ...tensor, shape: [shape[0] * shape[1], shape[2]] };
 }
 
 /** Weights that are quantised while they are loaded; quantised ones stay as they are. */
 export type Quant = "q8" | "q4";
 
 /** The vocabulary's matrices decide between near ties, and are read row by row: they keep 8 bits. */
-function formatOf({ dtype }: WeightTensor, { vocabulary }: WeightSpec, quant?: Quant): WeightDtype {
-  if (quant === undefined || weightFormats[dtype].block.weights > 1) return dtype;
+function formatOf(
+  { dtype }: WeightTensor,
+  { vocabulary, exact }: WeightSpec,
+  quant?: Quant,
+): WeightDtype {
+  if (quant === undefined || exact || weightFormats[dtype].block.weights > 1) return dtype;
   return quant === "q4" && !vocabulary ? "q4_0" : "q8_0";
 }
 

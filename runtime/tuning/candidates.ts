@@ -49,6 +49,7 @@ const weightsOf = (use: MatrixUse, { hasOctets }: MatmulShape): MatmulWeights =>
   format: weightFormats[use.format],
   rowsPerOutput: use.gated ? 2 : 1,
   octets: use.octets && hasOctets,
+  rows: "all",
 });
 
 /** Whether the device has what the shape needs for the matrix. */

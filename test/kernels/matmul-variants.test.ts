@@ -37,6 +37,7 @@ test.each(shapes.map((shape) => [shape.name, shape] as const))("%s fits", (_, sh
         format: weightFormats[format],
         rowsPerOutput,
         octets: false,
+        rows: "all",
       });
       const { wgsl } = matmul({ format, shape: shape.name, epilogue: { bias: false, tail } });
       fits.push(bytes <= MAX_WORKGROUP_BYTES);

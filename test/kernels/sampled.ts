@@ -27,6 +27,12 @@ const VARIANTS_ON_SWIFTSHADER =
 const ANY_ORDER =
   /(gemv_any\[q4_k\]\.silu|gemv_64x64x2_any\[q8_0\]\.residual|small_m_any\[f16,norm\]\.store|tile_any\[q4_k\]\.silu|tile_64x64_8x8_any\[f16\]\.store|gemv_broadcast\d_any\[f16,norm\]\.store|tile_broadcast\d_any\[q8_0\]\.residual)$/;
 
+/** Of stacks of experts: each way to take rows, with a norm, a gate, a bias, and fields. */
+const EXPERTS =
+  /(gemv_broadcast\d\[bf16,norm,slots\]\.silu|tile_broadcast\d\[q4_k,blocks\]\.store)$/;
+const EXPERTS_ON_LAVAPIPE =
+  /(gemv\[q8_0,slots\]\.bias_store|gemv_subgroup\d+\[q4_k,slots\]\.store|small_m\[f16,blocks\]\.bias_silu|tile\[bf16,blocks\]\.silu)$/;
+
 /**
  * Kernels that are no matrix kernels are all taken, where the driver has their features; those for
  * subgroups where it has their size.
@@ -39,8 +45,8 @@ export function sampled({ name, features }: Kernel, info: DeviceInfo): boolean {
   if (scale("kernels", 0, 1) === 1) return inSoak(name);
   const samples =
     project() === "lavapipe"
-      ? [ROTATING, ON_LAVAPIPE, VARIANTS_ON_LAVAPIPE, ANY_ORDER]
-      : [ROTATING, ON_SWIFTSHADER, VARIANTS_ON_SWIFTSHADER];
+      ? [ROTATING, ON_LAVAPIPE, VARIANTS_ON_LAVAPIPE, ANY_ORDER, EXPERTS, EXPERTS_ON_LAVAPIPE]
+      : [ROTATING, ON_SWIFTSHADER, VARIANTS_ON_SWIFTSHADER, EXPERTS];
   return samples.some((sample) => sample.test(name));
 }
 
@@ -49,6 +55,7 @@ export function sampled({ name, features }: Kernel, info: DeviceInfo): boolean {
  * shape with every format, and with every prologue and epilogue, not the product of them all.
  */
 function inSoak(name: string): boolean {
+  if (/,?(slots|blocks)\]/.test(name)) return true;
   const [, shape = "", format = "", norm, epilogue] =
     /^matmul\.(\w+)\[(\w+)(,norm)?\]\.(\w+)$/.exec(name) ?? [];
   const isVaried = norm !== undefined || epilogue !== "store";

@@ -48,7 +48,10 @@ async function packed(tensor: WeightTensor): Promise<Uint8Array> {
     close: async () => {},
   };
   const parts = [{ tensor: "w", shape: tensor.shape }];
-  const kind = { vector: false, vocabulary: false, unit: 1, gated: false };
+  const kind = {
+    ...{ vector: false, vocabulary: false, unit: 1, gated: false },
+    ...{ stacked: 1, exact: false },
+  };
   const spec: WeightSpec = { name: "w", rows, columns, parts, ...kind };
   const device = new ReferenceDevice();
   const weights = await loadWeights(device, placeWeights([spec], checkpoint), {});

@@ -1,0 +1,65 @@
+/**
+ * A mixture of experts in place of an MLP, as plain data: who chooses, how large experts are, what
+ * their tensors are called. moe-block.ts turns it into kernel calls.
+ */
+import type { Activation } from "../kernels/activation.ts";
+import { requireChunkedColumns } from "../kernels/matmul.ts";
+import { MAX_CHOSEN, MAX_EXPERTS } from "../kernels/route.ts";
+import type { RouterSpec } from "../kernels/router.ts";
+import { ModelError } from "./errors.ts";
+
+export interface MoeSpec {
+  readonly router: RouterSpec;
+  /** F of one expert. */
+  readonly ffnSize: number;
+  readonly activation: Activation;
+  /** An MLP for every token, beside the chosen experts; `gated` by the sigmoid of a logit of its own. */
+  readonly shared?: { readonly ffnSize: number; readonly gated: boolean };
+  readonly names: MoeNames;
+}
+
+/** Tensors under `model.layers.i.`; names of matrices without `.weight`. */
+export interface MoeNames {
+  /** `[E,D]`. */
+  readonly router: string;
+  /** Of expert e: `[F,D]`, `[F,D]` and `[D,F]`. */
+  readonly expert: (e: number) => Readonly<Record<"gate" | "up" | "down", string>>;
+  /** All experts in one tensor, with its whole name: `[E,2·F,D]`, gates first, and `[E,D,F]`. */
+  readonly stacked: { readonly gateUp: string; readonly down: string };
+  /** An MLP. */
+  readonly shared?: string;
+  /** `[1,D]`. */
+  readonly sharedGate?: string;
+  /** `[E]`, with its whole name. */
+  readonly choiceBias?: string;
+}
+
+/** Experts that have matrices. */
+export const numMatrices = ({ experts, identityFrom = experts }: RouterSpec): number =>
+  identityFrom;
+
+/** Columns of the router's logits. */
+export const routerColumns = ({ router, shared }: MoeSpec): number =>
+  router.experts + (shared?.gated ? 1 : 0);
+
+/** @throws {ModelError} `unsupported_model`; {KernelError} `bad_shape`. */
+export function checkMoe({ router, ffnSize, shared }: MoeSpec): void {
+  const { experts, chosen, groups } = router;
+  requireChunkedColumns("intermediate size of an expert", ffnSize);
+  if (shared) requireChunkedColumns("intermediate size of the shared expert", shared.ffnSize);
+  const wrong =
+    chosen > experts
+      ? `chooses ${chosen} of ${experts} experts`
+      : experts > MAX_EXPERTS || chosen > MAX_CHOSEN
+        ? `chooses ${chosen} of ${experts} experts, Weft at most ${MAX_CHOSEN} of ${MAX_EXPERTS}`
+        : groups && (experts % groups.count !== 0 || groups.count > MAX_CHOSEN)
+          ? `has ${experts} experts in ${groups.count} groups, which must divide them, at most ${MAX_CHOSEN}`
+          : groups && (groups.kept * experts) / groups.count < chosen
+            ? `chooses ${chosen} experts from ${groups.kept} of ${groups.count} groups of ${experts / groups.count}`
+            : undefined;
+  if (wrong === undefined) return;
+  throw new ModelError(
+    "unsupported_model",
+    `config.json ${wrong}; take config.json from the model's publisher`,
+  );
+}
