@@ -59,14 +59,18 @@ def _lines(entries: list[str], opening: str, closing: str) -> str:
     return opening + "\n    " + ",\n    ".join(entries) + "\n  " + closing
 
 
+def generator() -> dict[str, str]:
+    return {
+        "transformers": transformers.__version__,
+        "torch": torch.__version__.split("+")[0],
+        "numpy": numpy.__version__,
+    }
+
+
 def write_index(root: Path, entries: list[dict]) -> None:
     head = {
         "schema": SCHEMA,
-        "generator": {
-            "transformers": transformers.__version__,
-            "torch": torch.__version__.split("+")[0],
-            "numpy": numpy.__version__,
-        },
+        "generator": generator(),
         "tolerance": {
             "unit": "logitStd",
             "f32": {"max": F32_TOLERANCE},

@@ -1,7 +1,9 @@
 """Writes the golden fixtures of test/fixtures/goldens, or checks the ones that are there.
 
-    python tools/goldens/make.py            write the fixtures, the mutation table and docs
-    python tools/goldens/make.py --check    recompute everything from the committed files
+    python tools/goldens/make.py               write the fixtures, the mutation table and docs
+    python tools/goldens/make.py NAME …        write these, keep the others byte for byte
+    python tools/goldens/make.py --check       recompute everything from the committed files
+    python tools/goldens/make.py --check NAME …
 
 Owns the order of work and the comparison with what is committed. Refuses to replace anything
 unless every fixture was accepted (`acceptance.py`).
@@ -18,9 +20,9 @@ import torch
 import transformers
 
 from acceptance import FixtureRejected, measure, require
-from fixtures import FIXTURES, PROMPT_LENGTHS
+from fixtures import FIXTURES, PROMPT_LENGTHS, Fixture
 from golden import F32_TOLERANCE, LOGITS_FILE, Golden, compute, read_logits, write_logits
-from index import index_entry, mutation_entry, write_index, write_mutations
+from index import generator, index_entry, mutation_entry, write_index, write_mutations
 from report import generated_text, with_generated, write_report
 from weights import random_prompts, write_folder
 
@@ -47,9 +49,10 @@ def _accepted(golden: Golden):
     return measured
 
 
-def _write_fixtures(root: Path) -> None:
+def _write_fixtures(root: Path, fixtures: list[Fixture]) -> tuple[list[dict], dict[str, dict]]:
+    """Their entries of index.json, and those of mutations.json by folder."""
     entries, mutations = [], {}
-    for fixture in FIXTURES:
+    for fixture in fixtures:
         prompts = random_prompts(fixture, PROMPT_LENGTHS)
         for dtype in fixture.dtypes:
             folder = root / fixture.name / dtype
@@ -59,18 +62,42 @@ def _write_fixtures(root: Path) -> None:
             measured = _accepted(golden)
             entries.append(index_entry(fixture, dtype, golden, measured))
             mutations[golden.name] = mutation_entry(measured)
-    write_index(root, entries)
-    write_mutations(root, mutations)
+    return entries, mutations
 
 
-def write() -> None:
-    GOLDENS.parent.mkdir(parents=True, exist_ok=True)
+def _kept(fixtures: list[Fixture]) -> tuple[list[dict], dict[str, dict]]:
+    """The committed entries of fixtures that are not written again."""
+    if not fixtures:
+        return [], {}
+    index, mutations = _committed_json()
+    if index["generator"] != generator():
+        raise SystemExit(
+            f"index.json was written with {index['generator']}, this is {generator()}; install "
+            "tools/requirements.txt, or write all fixtures"
+        )
+    names = {fixture.name for fixture in fixtures}
+    entries = [entry for entry in index["fixtures"] if entry["name"] in names]
+    return entries, {e["folder"]: mutations["fixtures"][e["folder"]] for e in entries}
+
+
+def write(fixtures: list[Fixture]) -> None:
+    others = [fixture for fixture in FIXTURES if fixture not in fixtures]
+    entries, mutations = _kept(others)
+    GOLDENS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=GOLDENS.parent) as scratch:
-        fresh = Path(scratch) / "goldens"
-        fresh.mkdir()
-        _write_fixtures(fresh)
-        shutil.rmtree(GOLDENS, ignore_errors=True)
-        fresh.rename(GOLDENS)
+        fresh = Path(scratch)
+        added, moved = _write_fixtures(fresh, fixtures)
+        listed = {fixture.name for fixture in FIXTURES}
+        stale = [p for p in GOLDENS.iterdir() if p.is_dir() and p.name not in listed]
+        for folder in [*stale, *(GOLDENS / fixture.name for fixture in fixtures)]:
+            shutil.rmtree(folder, ignore_errors=True)
+        for fixture in fixtures:
+            (fresh / fixture.name).rename(GOLDENS / fixture.name)
+    order = [f"{fixture.name}/{dtype}" for fixture in FIXTURES for dtype in fixture.dtypes]
+    entries = sorted([*entries, *added], key=lambda entry: order.index(entry["folder"]))
+    mutations |= moved
+    write_index(GOLDENS, entries)
+    write_mutations(GOLDENS, {entry["folder"]: mutations[entry["folder"]] for entry in entries})
     write_report(DOCS, *_committed_json())
 
 
@@ -84,17 +111,18 @@ def _relative_files(root: Path) -> dict[str, Path]:
     return {str(p.relative_to(root)): p for p in sorted(root.rglob("*")) if p.is_file()}
 
 
-def _check_weights() -> list[str]:
+def _check_weights(fixtures: list[Fixture]) -> list[str]:
     """The committed folders against folders made again from their seeds, byte for byte."""
     with tempfile.TemporaryDirectory() as scratch:
-        for fixture in FIXTURES:
+        for fixture in fixtures:
             for dtype in fixture.dtypes:
                 write_folder(fixture, dtype, Path(scratch) / fixture.name / dtype)
         expected = {k: p.read_bytes() for k, p in _relative_files(Path(scratch)).items()}
+    unasked = {fixture.name for fixture in FIXTURES if fixture not in fixtures}
     found = {
         name: path.read_bytes()
         for name, path in _relative_files(GOLDENS).items()
-        if "/" in name and path.name != LOGITS_FILE
+        if "/" in name and path.name != LOGITS_FILE and name.split("/")[0] not in unasked
     }
     differing = {n for n in expected.keys() & found.keys() if expected[n] != found[n]}
     return [
@@ -127,16 +155,19 @@ def _check_fixture(entry: dict, committed_mutations: dict) -> list[str]:
     return problems
 
 
-def check() -> list[str]:
+def check(fixtures: list[Fixture]) -> list[str]:
     """What does not reproduce, one line each; empty when all does."""
     index, mutations = _committed_json()
-    problems = _check_weights()
+    problems = _check_weights(fixtures)
     wanted = {f"{f.name}/{dtype}" for f in FIXTURES for dtype in f.dtypes}
     listed = {entry["folder"] for entry in index["fixtures"]}
     if wanted != listed:
         problems.append(f"index.json: lists {sorted(listed ^ wanted)} too many or too few")
+    names = {fixture.name for fixture in fixtures}
     for entry in index["fixtures"]:
-        problems += _check_fixture(entry, mutations["fixtures"].get(entry["folder"], {}))
+        if entry["name"] in names:
+            committed = mutations["fixtures"].get(entry["folder"], {})
+            problems += _check_fixture(entry, committed)
     document = DOCS.read_text()
     if with_generated(document, generated_text(index, mutations)) != document:
         problems.append("docs/goldens.md: its tables are not those of the JSON files")
@@ -146,18 +177,24 @@ def check() -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="recompute and compare, write nothing")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="these fixtures only")
     arguments = parser.parse_args()
+    unknown = set(arguments.names) - {fixture.name for fixture in FIXTURES}
+    if unknown:
+        parser.error(f"there is no fixture {', '.join(sorted(unknown))} in tools/goldens/fixtures")
+    fixtures = [f for f in FIXTURES if not arguments.names or f.name in arguments.names]
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
     try:
-        problems = check() if arguments.check else write()
+        problems = check(fixtures) if arguments.check else write(fixtures)
     except FixtureRejected as rejection:
         print(f"rejected: {rejection}", file=sys.stderr)
         return 1
     for problem in problems or []:
         print(problem, file=sys.stderr)
     if not problems:
-        print("all fixtures reproduce" if arguments.check else f"wrote {GOLDENS}")
+        which = ", ".join(arguments.names) or "all fixtures"
+        print(f"{which}: {'reproduced' if arguments.check else f'written to {GOLDENS}'}")
     return 1 if problems else 0
 
 

@@ -1,0 +1,70 @@
+"""Mistakes of rotary embedding."""
+
+import torch
+from float64 import Float64
+from mutation import Patches
+
+from .declare import Test, layers, mistake
+
+
+def _scaling(kind: str) -> Test:
+    return lambda model: model.config.rope_parameters["rope_type"] == kind
+
+
+def _unscaled_frequencies(model) -> torch.Tensor:
+    with Float64(strict=False):
+        frequencies, _ = model.model.rotary_emb.compute_default_rope_parameters(model.config)
+    return frequencies
+
+
+@mistake("rope_half_frequency", "rotary frequencies halved")
+def _halve_frequencies(model) -> None:
+    model.model.rotary_emb.inv_freq.mul_(0.5)
+
+
+def _rotate_neighbours(q, k, cos, sin, unsqueeze_dim=1):
+    half = cos.shape[-1] // 2
+    cos, sin = (t[..., :half].unsqueeze(unsqueeze_dim) for t in (cos, sin))
+
+    def rotate(x):
+        even, odd = x[..., 0::2], x[..., 1::2]
+        return torch.stack((even * cos - odd * sin, odd * cos + even * sin), -1).flatten(-2)
+
+    return rotate(q), rotate(k)
+
+
+@mistake("rope_interleaved", "rotary pairs (2i, 2i+1), not (i, i+H/2)")
+def _interleave_rope(_model) -> Patches:
+    return {"apply_rotary_pos_emb": _rotate_neighbours}
+
+
+@mistake("linear_scaling_ignored", "linear RoPE scaling ignored", _scaling("linear"))
+@mistake("llama3_scaling_ignored", "llama3 RoPE scaling ignored", _scaling("llama3"))
+def _ignore_scaling(model) -> None:
+    model.model.rotary_emb.inv_freq.copy_(_unscaled_frequencies(model))
+
+
+@mistake("llama3_smoothing_omitted", "llama3 middle band left unscaled", _scaling("llama3"))
+def _omit_llama3_smoothing(model) -> None:
+    plain = _unscaled_frequencies(model)
+    rope = model.config.rope_parameters
+    longest = rope["original_max_position_embeddings"] / rope["low_freq_factor"]
+    slow = 2 * torch.pi / plain > longest
+    model.model.rotary_emb.inv_freq.copy_(torch.where(slow, plain / rope["factor"], plain))
+
+
+def _has_nope(model) -> bool:
+    return any(not getattr(layer.self_attn, "use_rope", True) for layer in layers(model))
+
+
+@mistake("nope_layer_rotated", "layers without RoPE given RoPE", _has_nope)
+def _rotate_nope_layers(model) -> None:
+    for layer in layers(model):
+        layer.self_attn.use_rope = 1
+
+
+@mistake("nope_layers_shifted", "RoPE-less layers counted one too early", _has_nope)
+def _shift_nope_layers(model) -> None:
+    pattern = [layer.self_attn.use_rope for layer in layers(model)]
+    for layer, use_rope in zip(layers(model), pattern[1:] + pattern[:1], strict=True):
+        layer.self_attn.use_rope = use_rope
