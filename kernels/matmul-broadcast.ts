@@ -4,12 +4,12 @@
  * share of x, and subgroup broadcasts hand it to the others; no workgroup memory, no barrier.
  * Broadcasts move values and never add them: the order of every sum is that of `gemv`.
  */
-import { CHUNK } from "./formats/format.ts";
+import { CHUNK, type WeightFormat } from "./formats/format.ts";
 import { ceilDiv, wgsl } from "./kernel.ts";
 import { gridRowGroups, usedRowGroups } from "./matmul-rows.ts";
 import { leaveWgsl, type MatmulShape, type MatmulWeights } from "./matmul-shape.ts";
 import { finishOctetsWgsl, totalsWgsl } from "./octets.ts";
-import { directBytes, directPlanesWgsl } from "./packed-matrix.ts";
+import { directPlanesWgsl } from "./packed-matrix.ts";
 import type { Prologue } from "./prologue.ts";
 
 const LANES = 64;
@@ -136,6 +136,9 @@ const severalRows = (lanes: BroadcastLanes, rows: Rows, weights: MatmulWeights):
   );
 };
 
+/** A chunk is opened once, and then its pieces are read. */
+const chunkBytes = ({ pieces, fieldReads }: WeightFormat): number => 16 * (pieces + fieldReads);
+
 interface Rows {
   readonly name: "gemv" | "small_m" | "tile";
   readonly perGroup: number;
@@ -178,7 +181,7 @@ const shape = (lanes: BroadcastLanes, rows: Rows): MatmulShape => {
       const allLanes = groups(N, rowsPerOutput) * usedRowGroups(dims, perGroup) * LANES;
       return {
         x: (allLanes * K * perGroup) / lanes,
-        weightBytes: allLanes * ROWS_PER_LANE * (K / CHUNK) * directBytes(format),
+        weightBytes: allLanes * ROWS_PER_LANE * (K / CHUNK) * chunkBytes(format),
       };
     },
   };

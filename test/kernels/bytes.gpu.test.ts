@@ -50,6 +50,7 @@ function countedHere(kernel: Kernel): boolean {
     `matmul.gemv_subgroup${info.subgroupSize}[bf16,norm].bias_silu`,
     `matmul.gemv_subgroup${info.subgroupSize}[q4_k].residual`,
     `matmul.gemv_broadcast${info.subgroupSize}[q5_k].bias_store`,
+    `matmul.gemv_broadcast${info.subgroupSize}[q8_0].store`,
     `matmul.small_m_broadcast${info.subgroupSize}[f16,norm].silu`,
     `matmul.tile_broadcast${info.subgroupSize}[q4_0].residual`,
     "matmul.gemv[q6_k].store",
