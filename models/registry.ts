@@ -4,13 +4,18 @@ import type { DecoderSpec } from "./decoder.ts";
 import { ModelError } from "./errors.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
+import { mixtral } from "./mixtral.ts";
 import { qwen2 } from "./qwen2.ts";
+import { qwen2Moe } from "./qwen2-moe.ts";
 import { qwen3 } from "./qwen3.ts";
 import { qwen3Moe } from "./qwen3-moe.ts";
 import { smollm3 } from "./smollm3.ts";
 
 const readers: ReadonlyMap<string, (config: RawConfig) => DecoderSpec> = new Map(
-  Object.entries({ llama, mistral, qwen2, qwen3, qwen3_moe: qwen3Moe, smollm3 }),
+  Object.entries({
+    ...{ llama, mistral, qwen2, qwen3, smollm3 },
+    ...{ mixtral, qwen2_moe: qwen2Moe, qwen3_moe: qwen3Moe },
+  }),
 );
 
 /** @throws {ModelError} `unsupported_model`, `bad_config`. */

@@ -45,6 +45,7 @@ def load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
         folder,
         dtype=dtype,
         attn_implementation="eager",
+        experts_implementation="eager",
         local_files_only=True,
         output_loading_info=True,
     )

@@ -20,7 +20,7 @@ import torch
 import transformers
 
 from acceptance import FixtureRejected, measure, require
-from fixtures import FIXTURES, PROMPT_LENGTHS, Fixture
+from fixtures import FIXTURES, Fixture
 from golden import F32_TOLERANCE, LOGITS_FILE, Golden, compute, read_logits, write_logits
 from index import generator, index_entry, mutation_entry, write_index, write_mutations
 from report import generated_text, with_generated, write_report
@@ -53,7 +53,7 @@ def _write_fixtures(root: Path, fixtures: list[Fixture]) -> tuple[list[dict], di
     """Their entries of index.json, and those of mutations.json by folder."""
     entries, mutations = [], {}
     for fixture in fixtures:
-        prompts = random_prompts(fixture, PROMPT_LENGTHS)
+        prompts = random_prompts(fixture)
         for dtype in fixture.dtypes:
             folder = root / fixture.name / dtype
             write_folder(fixture, dtype, folder)

@@ -14,6 +14,7 @@ import numpy
 import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.core_model_loading import revert_weight_conversion
 
 from fixtures import Fixture
 
@@ -25,6 +26,12 @@ CONFIG_DTYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 QUERY_KEY_STD = 2.0
 
 
+# A smaller share of the residual stream keeps f16 rounding inside its tolerance.
+SCALES = {"o_proj": 0.5, "down_proj": 0.5, "gate_proj": 1.5, "up_proj": 1.5, "gate_up_proj": 1.5}
+# Logits of a router: far enough apart that the chosen experts differ in weight.
+SCALES |= {"gate": 1.5, "shared_expert_gate": 1.5}
+
+
 def config_json(fixture: Fixture, dtype: str) -> dict:
     """config.json as a checkpoint of this dtype carries it (new-style files call it `dtype`)."""
     key = "dtype" if "rope_parameters" in fixture.config else "torch_dtype"
@@ -33,6 +40,8 @@ def config_json(fixture: Fixture, dtype: str) -> dict:
 
 def _values(name: str, shape: tuple[int, ...], qk_norm: bool, rng) -> numpy.ndarray:
     module, kind = name.split(".")[-2:]
+    if module == "experts" or kind == "e_score_correction_bias":
+        module = kind
     if module in ("q_norm", "k_norm"):
         return rng.uniform(0.5 * QUERY_KEY_STD, 1.5 * QUERY_KEY_STD, shape)
     if "norm" in module:
@@ -42,8 +51,7 @@ def _values(name: str, shape: tuple[int, ...], qk_norm: bool, rng) -> numpy.ndar
         return 0.5 * normal
     if module == "embed_tokens":
         return normal
-    # A smaller share of the residual stream keeps f16 rounding inside its tolerance.
-    scale = {"o_proj": 0.5, "down_proj": 0.5, "gate_proj": 1.5, "up_proj": 1.5}.get(module, 1.0)
+    scale = SCALES.get(module, 1.0)
     if module in ("q_proj", "k_proj") and not qk_norm:
         scale = QUERY_KEY_STD
     return scale / math.sqrt(shape[-1]) * normal
@@ -57,10 +65,13 @@ def random_weights(fixture: Fixture) -> dict[str, torch.Tensor]:
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
     rng = numpy.random.default_rng(fixture.seed)
     qk_norm = any("q_norm" in name for name in shapes)
-    return {
+    tensors = {
         name: torch.from_numpy(_values(name, shape, qk_norm, rng).astype(numpy.float32))
         for name, shape in shapes.items()
     }
+    if fixture.stacked:
+        return tensors
+    return {name: t.contiguous() for name, t in revert_weight_conversion(model, tensors).items()}
 
 
 def _write_shards(tensors: dict[str, torch.Tensor], shards: int, folder: Path) -> None:
@@ -90,10 +101,10 @@ def write_folder(fixture: Fixture, dtype: str, folder: Path) -> None:
         _write_shards(tensors, fixture.shards, folder)
 
 
-def random_prompts(fixture: Fixture, lengths: tuple[int, ...]) -> list[list[int]]:
+def random_prompts(fixture: Fixture) -> list[list[int]]:
     """One prompt of each length. The longest begins with the first and the last id."""
     rng = numpy.random.default_rng(fixture.seed + 1)
     vocab_size = fixture.config["vocab_size"]
-    prompts = [rng.integers(0, vocab_size, n).tolist() for n in lengths]
+    prompts = [rng.integers(0, vocab_size, n).tolist() for n in fixture.prompt_lengths]
     max(prompts, key=len)[:2] = [0, vocab_size - 1]
     return prompts

@@ -27,14 +27,23 @@ for _projection in ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_pro
     _declare_bias_omitted(_projection)
 
 
-@mistake("wrong_activation", "SiLU for GELU (tanh), or the reverse")
+def _mlps(model) -> list[nn.Module]:
+    """Those that see every token; experts have mistakes of their own."""
+    return [layer.mlp for layer in layers(model) if hasattr(layer.mlp, "gate_proj")]
+
+
+def _has_mlps(model) -> bool:
+    return len(_mlps(model)) > 0
+
+
+@mistake("wrong_activation", "SiLU for GELU (tanh), or the reverse", _has_mlps)
 def _swap_activation(model) -> None:
     silu = model.config.hidden_act == "silu"
-    for layer in layers(model):
-        layer.mlp.act_fn = nn.GELU(approximate="tanh") if silu else nn.SiLU()
+    for mlp in _mlps(model):
+        mlp.act_fn = nn.GELU(approximate="tanh") if silu else nn.SiLU()
 
 
-@mistake("gate_up_swapped", "activation applied to up, not gate")
+@mistake("gate_up_swapped", "activation applied to up, not gate", _has_mlps)
 def _activate_up(model) -> None:
-    for layer in layers(model):
-        layer.mlp.gate_proj, layer.mlp.up_proj = layer.mlp.up_proj, layer.mlp.gate_proj
+    for mlp in _mlps(model):
+        mlp.gate_proj, mlp.up_proj = mlp.up_proj, mlp.gate_proj
