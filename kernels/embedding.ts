@@ -17,11 +17,13 @@ const built = new Map<string, Kernel>();
 /**
  *   token_ids [T] u32  last_token [slots] u32  weight [V,D]  → out [T,D] f32
  *
+ * With `scaled`, times the param `scale`: the LM head may share the matrix, so it is not folded in.
  * `weight` may be a shard: rows [first_row, first_row + V) of the matrix; other ids are left alone.
  * Cost: T rows of the packed weight read and 4·T·D bytes written: memory-bound.
  */
-export function embedding(format: WeightFormatName): Kernel {
-  const known = built.get(format);
+export function embedding(format: WeightFormatName, { scaled = false } = {}): Kernel {
+  const name = `embedding[${format}]${scaled ? ".scaled" : ""}`;
+  const known = built.get(name);
   if (known) return known;
   const weights = weightFormats[format];
   const { pieces } = weights;
@@ -29,15 +31,15 @@ export function embedding(format: WeightFormatName): Kernel {
   const quads = 8 / pieces;
   const columns = (D: number) => ceilDiv(D, weights.block.weights) * weights.block.weights;
   const kernel = defineKernel({
-    name: `embedding[${format}]`,
-    numerics: "embedding/exact",
+    name,
+    numerics: `embedding/${scaled ? "scaled" : "exact"}`,
     bindings: {
       token_ids: read("T", "u32"),
       last_token: read("slots", "u32"),
       weight: packedRead("V,D", weights),
       out: write("T,D", "vec4<f32>"),
     },
-    params: { D: "u32", V: "u32", first_row: "u32" },
+    params: { D: "u32", V: "u32", first_row: "u32", ...(scaled && { scale: "f32" }) },
     wgsl: wgsl`
 ${packedWgsl(weights, "params.V", "params.D")}
 ${directPlanesWgsl(weights)}
@@ -56,14 +58,14 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   var c = open_chunk(row, chunk);
   c.codes = load_weight(piece_at(row, piece, chunk));
   for (var quad = piece * ${quads}u; quad < piece * ${quads}u + ${quads}u; quad++) {
-    store_out((wg.y * chunks + chunk) * 8u + quad, take4(&c, quad));
+    store_out((wg.y * chunks + chunk) * 8u + quad, take4(&c, quad)${scaled ? " * params.scale" : ""});
   }
 }
 `,
     workgroups: ({ T, D }) => [ceilDiv((D / CHUNK) * pieces, LANES), T, 1],
     // Exact when every id comes from the step and lies in the shard.
     cost: ({ T, D }) => ({
-      flops: 0,
+      flops: scaled ? T * D : 0,
       bytes: {
         token_ids: 4 * T * (D / CHUNK) * pieces,
         last_token: 0,
@@ -71,18 +73,19 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
         out: 4 * T * D,
       },
     }),
-    reference: ({ token_ids, last_token, weight, out }, { T, D, V, first_row }) => {
+    reference: ({ token_ids, last_token, weight, out }, { T, D, V, first_row, ...dims }) => {
+      const scale = scaled ? Math.fround(dims.scale) : 1;
       for (let t = 0; t < T; t++) {
         const entry = token_ids[t];
         const id = (entry >= FROM_SLOT ? last_token[entry - FROM_SLOT] : entry) - first_row;
         if (id < 0 || id >= V) continue;
-        for (let d = 0; d < D; d++) out[t * D + d] = weight[id * D + d];
+        for (let d = 0; d < D; d++) out[t * D + d] = weight[id * D + d] * scale;
       }
     },
     tolerance: 0,
     probes: [
-      { T: 3, D: columns(64), V: 5, first_row: 0, slots: 2 },
-      { T: 4, D: columns(288), V: 7, first_row: 3, slots: 1 },
+      { T: 3, D: columns(64), V: 5, first_row: 0, slots: 2, scale: 55.5 },
+      { T: 4, D: columns(288), V: 7, first_row: 3, slots: 1, scale: 0.3 },
     ].map((dims) => ({
       dims,
       inputs: (random) => ({
@@ -95,6 +98,6 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       }),
     })),
   });
-  built.set(format, kernel);
+  built.set(name, kernel);
   return kernel;
 }

@@ -1,6 +1,6 @@
 /**
  * What a matrix kernel does with a finished sum: optional bias, then store, add to the residual
- * stream, or gate. A gated epilogue takes two sums, of weight rows n and n + N; that of the QKV matrix
+ * stream, each times a number if a model has one, or gate. A gated epilogue takes two sums, of weight rows n and n + N; that of the QKV matrix
  * takes eight (rope-kv-epilogue.ts).
  */
 import { type Activation, activations } from "./activation.ts";
@@ -19,8 +19,13 @@ import {
 
 export interface Epilogue {
   readonly bias: boolean;
-  readonly tail: "store" | "residual" | Activation | RopeKvTail;
+  readonly tail: "store" | "residual" | ScaledTail | Activation | RopeKvTail;
 }
+
+/** `store` and `residual` of the sum times the param `scale`. */
+type ScaledTail = "scaled_store" | "scaled_residual";
+const isScaled = ({ tail }: Epilogue): boolean => tail.startsWith("scaled_");
+export const addsToResidual = ({ tail }: Epilogue): boolean => tail.endsWith("residual");
 
 export const isGated = ({ tail }: Epilogue): boolean => tail in activations;
 /** Whether `finish` takes the sums of eight outputs, as two quads. */
@@ -34,14 +39,14 @@ export function epilogueBindings(
   rows: MatmulRows = "all",
 ): Record<string, Binding> {
   if (isRopeKv(epilogue.tail)) return ropeKvBindings(epilogue.tail, epilogue.bias);
-  const out = (epilogue.tail === "residual" ? readWrite : write)("T,out_stride");
+  const out = (addsToResidual(epilogue) ? readWrite : write)("T,out_stride");
   const own = isGated(epilogue) ? "2*out_stride" : "out_stride";
   const bias = read(rows === "all" ? own : `all_experts*${own}`);
   return epilogue.bias ? { bias, out } : { out };
 }
 
-export const epilogueParams = ({ tail }: Epilogue): Record<string, "u32"> =>
-  isRopeKv(tail) ? ropeKvParams : {};
+export const epilogueParams = (epilogue: Epilogue): Record<string, "u32" | "f32"> =>
+  isRopeKv(epilogue.tail) ? ropeKvParams : isScaled(epilogue) ? { scale: "f32" } : {};
 
 /**
  * `fn finish(row, column, sum)`, or `finish(row, column, gate, up)` when gated; and, for shapes of few
@@ -68,6 +73,17 @@ function finishWgsl(epilogue: Epilogue): string {
   store_out(${at}, load_out(${at}) + ${sum});
 }`;
   }
+  if (epilogue.tail === "scaled_store") {
+    return wgsl`fn finish(row: u32, column: u32, sum: f32) {
+  store_out(${at}, ${sum} * params.scale);
+}`;
+  }
+  if (epilogue.tail === "scaled_residual") {
+    // Explicit, since compilers may contract a product and a sum, in one shape and not in another.
+    return wgsl`fn finish(row: u32, column: u32, sum: f32) {
+  store_out(${at}, fma(${sum}, params.scale, load_out(${at})));
+}`;
+  }
   return wgsl`${activations[epilogue.tail as Activation].wgsl}
 fn finish(row: u32, column: u32, gate: f32, up: f32) {
   store_out(${at}, activate(${biased("gate", own)}) * ${biased("up", `params.out_stride + ${own}`)});
@@ -81,7 +97,7 @@ export const epilogueFlops = ({ tail }: Epilogue, dims: Dims): number =>
 export function epilogueBytes(epilogue: Epilogue, dims: Dims): Record<string, number> {
   if (isRopeKv(epilogue.tail)) return ropeKvBytes(epilogue.tail, epilogue.bias, dims);
   const { T, N } = dims;
-  const out = (epilogue.tail === "residual" ? 8 : 4) * T * N;
+  const out = (addsToResidual(epilogue) ? 8 : 4) * T * N;
   return epilogue.bias ? { bias: 4 * rowsPerOutput(epilogue) * T * N, out } : { out };
 }
 
@@ -90,27 +106,29 @@ export function epilogueBytes(epilogue: Epilogue, dims: Dims): Record<string, nu
  * @param firstBias Of the expert, where there are several.
  */
 export function finishReference(
-  { tail }: Epilogue,
+  epilogue: Epilogue,
   io: Views,
   row: number,
   sums: Float64Array,
   dims: Dims,
   firstBias = 0,
 ): void {
+  const { tail } = epilogue;
   if (isRopeKv(tail)) {
     ropeKvReference(io, row, sums, dims);
     return;
   }
-  const { N, out_stride, out_offset } = dims;
+  const { N, out_stride, out_offset, scale } = dims;
   for (let n = 0; n < N; n++) {
     const column = out_offset + n;
     const at = row * out_stride + column;
     const sum = sums[n] + (io.bias ? io.bias[firstBias + column] : 0);
-    if (tail === "store") io.out[at] = sum;
-    else if (tail === "residual") io.out[at] += sum;
-    else {
+    if (isGated(epilogue)) {
       const up = sums[N + n] + (io.bias ? io.bias[firstBias + out_stride + column] : 0);
-      io.out[at] = activations[tail].reference(sum) * up;
+      io.out[at] = activations[tail as Activation].reference(sum) * up;
+    } else {
+      const scaled = isScaled(epilogue) ? sum * scale : sum;
+      io.out[at] = addsToResidual(epilogue) ? io.out[at] + scaled : scaled;
     }
   }
 }

@@ -17,8 +17,10 @@ import { rowsFor } from "./matmul-rows.ts";
 import { MAX_WORKGROUP_BYTES, type MatmulShape } from "./matmul-shape.ts";
 import { shapeVariants } from "./matmul-variants.ts";
 import type { Prologue } from "./prologue.ts";
+import { qkNorm } from "./qk-norm.ts";
 import { repack } from "./repack.ts";
 import { rmsNorm } from "./rms-norm.ts";
+import { rmsNormResidual } from "./rms-norm-residual.ts";
 import { rope } from "./rope.ts";
 import { ropeKvWrite } from "./rope-kv-write.ts";
 import { route } from "./route.ts";
@@ -47,8 +49,10 @@ export { anyOrderShapes } from "./matmul-any-order.ts";
 export type { MatmulShape } from "./matmul-shape.ts";
 export { packedRead } from "./packed-matrix.ts";
 export { normal, seededRandom, uniform } from "./probe.ts";
+export { qkNorm } from "./qk-norm.ts";
 export { repack } from "./repack.ts";
 export { rmsNorm } from "./rms-norm.ts";
+export { rmsNormResidual } from "./rms-norm-residual.ts";
 export { rope } from "./rope.ts";
 export { ropeKvWrite } from "./rope-kv-write.ts";
 export { rowCopy } from "./row-copy.ts";
@@ -144,6 +148,13 @@ export const int8Kernels: readonly Kernel[] = Object.values<MatmulShape>(int8Sha
   },
 );
 
+/** Epilogues of few families: each with a shape of each kind. */
+export const scaledKernels: readonly Kernel[] = [
+  matmul({ format: "f32", shape: "gemv", epilogue: { bias: false, tail: "scaled_store" } }),
+  matmul({ format: "f16", shape: "small_m", epilogue: { bias: true, tail: "scaled_residual" } }),
+  matmul({ format: "bf16", shape: "tile", epilogue: { bias: false, tail: "scaled_residual" } }),
+];
+
 /** Of the shapes in no numeric class: formats with and without fields, a norm, and two sums an output. */
 export const anyOrderKernels: readonly Kernel[] = anyOrderShapes.flatMap((shape) => {
   const of = (format: WeightFormatName, tail: "store" | "residual" | "silu", prologue?: Prologue) =>
@@ -204,9 +215,12 @@ export const samplingKernels: readonly Kernel[] = [
 ];
 
 export const allKernels: readonly Kernel[] = [
-  ...listedFormats.map(embedding),
+  ...listedFormats.map((format) => embedding(format)),
+  embedding("f16", { scaled: true }),
   ...listedFormats.map(repack),
   rmsNorm,
+  rmsNormResidual,
+  qkNorm,
   gatedActivation("silu"),
   gatedActivation("gelu_tanh"),
   rowCopy,
@@ -215,6 +229,7 @@ export const allKernels: readonly Kernel[] = [
   ...matmulKernels,
   ...qkvKernels,
   ...int8Kernels,
+  ...scaledKernels,
   ...attentionKernels,
   ...samplingKernels,
   ...expertKernels,

@@ -4,6 +4,7 @@
  * round x to int8 are another, as strict; those of matmul-any-order.ts alone are in none.
  */
 import {
+  addsToResidual,
   type Epilogue,
   epilogueBindings,
   epilogueBytes,
@@ -247,7 +248,7 @@ function matmulProbes(
   shape: MatmulShape,
   weights: MatmulWeights,
   prologue: Prologue,
-  { bias, tail }: Epilogue,
+  epilogue: Epilogue,
 ): Probe[] {
   const T = Math.min(shape.maxRows, shape.maxRows > 16 ? Math.max(33, shape.rowsPerGroup + 1) : 5);
   const perOutput = weights.rowsPerOutput;
@@ -257,13 +258,13 @@ function matmulProbes(
     { T, N: 35, K: columns(96), out_stride: 35, out_offset: 0 },
     { T, N: 17, K: columns(1056), out_stride: 17, out_offset: 0 },
   ].map((sizes) => ({
-    dims: { ...sizes, ...(prologue === "norm" && { eps: 1e-5 }) },
+    dims: { ...sizes, eps: 1e-5, scale: 0.25 },
     inputs: (random) => ({
       x: normal(sizes.T * sizes.K, random),
       weight: normal(perOutput * sizes.N * sizes.K, random, 1 / Math.sqrt(sizes.K)),
       ...(prologue === "norm" && { norm_weight: uniform(sizes.K, 0.5, 1.5, random) }),
-      ...(bias && { bias: normal(perOutput * sizes.N, random) }),
-      ...(tail === "residual" && { out: normal(sizes.T * sizes.N, random) }),
+      ...(epilogue.bias && { bias: normal(perOutput * sizes.N, random) }),
+      ...(addsToResidual(epilogue) && { out: normal(sizes.T * sizes.N, random) }),
     }),
   }));
 }

@@ -28,7 +28,7 @@ fn x4(first_row: u32, m: u32, column: u32) -> vec4<f32> {
 var<workgroup> row_scales: array<f32, ${rowsPerGroup}>;
 fn prepare(lane: u32, first_row: u32, num_rows: u32) {
   for (var m = 0u; m < num_rows; m++) {
-    let scale = inverse_rms(lane, x_row(first_row, m), params.K, params.eps);
+    let scale = inverse_rms(lane, x_row(first_row, m) * (params.K / 4u), params.K, params.eps);
     if (lane == 0u) { row_scales[m] = scale; }
   }
   workgroupBarrier();

@@ -5,27 +5,28 @@
 import { defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
 import { normal, uniform } from "./probe.ts";
 
-const LANES = 64;
+export const NORM_LANES = 64;
 
 /**
- * `fn inverse_rms(lane, row, size, eps)`: 1 / sqrt(mean(x²) + eps) of one row of x, right in lane 0.
+ * `fn inverse_rms(lane, first, size, eps)`: 1 / sqrt(mean(x²) + eps) of the `size` values of x from quad
+ * `first` on, right in lane 0.
  * All lanes call it together, 64 or more of them. x² is summed in chunks of 32, chunk sums ascending, so a row's bits
  * depend on that row alone; the last chunk may be short (heads of 80).
  */
 export const inverseRmsWgsl = wgsl`
-var<workgroup> chunk_squares: array<f32, ${LANES}>;
+var<workgroup> chunk_squares: array<f32, ${NORM_LANES}>;
 
-fn inverse_rms(lane: u32, row: u32, size: u32, eps: f32) -> f32 {
-  let vectors = size / 4u;
+fn inverse_rms(lane: u32, first: u32, size: u32, eps: f32) -> f32 {
+  let end = first + size / 4u;
   let chunks = (size + 31u) / 32u;
   var total = 0.0;
-  for (var base = 0u; base < chunks; base += ${LANES}u) {
+  for (var base = 0u; base < chunks; base += ${NORM_LANES}u) {
     let chunk = base + lane;
-    if (lane < ${LANES}u && chunk < chunks) {
+    if (lane < ${NORM_LANES}u && chunk < chunks) {
       var sum = 0.0;
       // Bounds that depend on the lane, so that no compiler unrolls: it only costs build time.
-      let first = row * vectors + chunk * 8u;
-      for (var i = first; i < min(first + 8u, (row + 1u) * vectors); i++) {
+      let start = first + chunk * 8u;
+      for (var i = start; i < min(start + 8u, end); i++) {
         let v = load_x(i);
         sum = fma(v.x, v.x, sum);
         sum = fma(v.y, v.y, sum);
@@ -36,12 +37,19 @@ fn inverse_rms(lane: u32, row: u32, size: u32, eps: f32) -> f32 {
     }
     workgroupBarrier();
     if (lane == 0u) {
-      for (var i = 0u; i < min(${LANES}u, chunks - base); i++) { total += chunk_squares[i]; }
+      for (var i = 0u; i < min(${NORM_LANES}u, chunks - base); i++) { total += chunk_squares[i]; }
     }
     workgroupBarrier();
   }
   return inverseSqrt(total / f32(size) + eps);
 }`;
+
+/** The slow twin of `inverse_rms`. */
+export function inverseRmsReference(x: Float32Array, eps: number): number {
+  let sum = 0;
+  for (const value of x) sum += value * value;
+  return 1 / Math.sqrt(sum / x.length + eps);
+}
 
 /**
  *   x [T,D]  weight [D]  → out [T,D],  out = x · rsqrt(mean(x²) + eps) · weight
@@ -62,15 +70,15 @@ export const rmsNorm: Kernel = defineKernel({
   wgsl: wgsl`${inverseRmsWgsl}
 var<workgroup> scale: f32;
 
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${NORM_LANES})
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let row = wg.x;
   let lane = lid.x;
   let vectors = params.D / 4u;
-  let inverse = inverse_rms(lane, row, params.D, params.eps);
+  let inverse = inverse_rms(lane, row * vectors, params.D, params.eps);
   if (lane == 0u) { scale = inverse; }
   workgroupBarrier();
-  for (var i = lane; i < vectors; i += ${LANES}u) {
+  for (var i = lane; i < vectors; i += ${NORM_LANES}u) {
     store_out(row * vectors + i, load_x(row * vectors + i) * scale * load_weight(i));
   }
 }
@@ -80,12 +88,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     flops: 4 * T * D,
     bytes: { x: 2 * 4 * T * D, weight: 4 * T * D, out: 4 * T * D },
   }),
-  reference: ({ x, weight, out }, dims) => {
-    const { T, D, eps } = dims as { T: number; D: number; eps: number };
+  reference: ({ x, weight, out }, { T, D, eps }) => {
     for (let t = 0; t < T; t++) {
-      let sum = 0;
-      for (let d = 0; d < D; d++) sum += x[t * D + d] ** 2;
-      const scale = 1 / Math.sqrt(sum / D + eps);
+      const scale = inverseRmsReference(x.subarray(t * D, (t + 1) * D), eps);
       for (let d = 0; d < D; d++) out[t * D + d] = x[t * D + d] * scale * weight[d];
     }
   },

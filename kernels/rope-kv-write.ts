@@ -14,6 +14,7 @@ import {
 } from "./kv-layout.ts";
 import { probeSlots } from "./kv-write.ts";
 import { normal, uniform } from "./probe.ts";
+import { inverseRmsReference } from "./rms-norm.ts";
 import { probeTable, ROPE_LANES, rotateReference, rotateWgsl } from "./rope.ts";
 
 export interface RopeKvWriteVariant {
@@ -201,9 +202,7 @@ export function placeHeadReference(
 
 /** In place, rounded to f32 as the unfused kernel stores it. */
 function normalise(x: Float32Array, weight: Float32Array, weightFrom: number, eps: number): void {
-  let sum = 0;
-  for (const value of x) sum += value * value;
-  const scale = 1 / Math.sqrt(sum / x.length + eps);
+  const scale = inverseRmsReference(x, eps);
   for (let d = 0; d < x.length; d++) x[d] = x[d] * scale * weight[weightFrom + d];
 }
 

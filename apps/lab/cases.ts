@@ -20,8 +20,10 @@ import {
   matmulShapes,
   normal,
   packedRead,
+  qkNorm as qkNormOfRows,
   repack,
   rmsNorm,
+  rmsNormResidual,
   rope,
   ropeKvWrite,
   rowCopy,
@@ -174,12 +176,18 @@ function vectorCases(model: ModelShape, T: number, { formatsOf }: CaseOptions): 
     operation: kernels[0].name.replace(/[.[].*/, ""),
     kernels,
   });
+  const embeddings = formatsOf("embed").map((format) => embedding(format));
   return [
-    rowsOf("embed", formatsOf("embed").map(embedding), { T, D, V, first_row: 0, slots: 1 }, () => ({
+    rowsOf("embed", embeddings, { T, D, V, first_row: 0, slots: 1 }, () => ({
       token_ids: count((i) => (7919 * i) % V),
       last_token: Uint32Array.of(0),
     })),
     rowsOf("norm", [rmsNorm], { T, D, eps: EPS }),
+    rowsOf("norm after a block", [rmsNormResidual], { T, D, eps: EPS }),
+    rowsOf("norm of all queries, of all keys", [qkNormOfRows], {
+      ...{ T, N, K, H, eps: EPS },
+      ...{ qk_heads: N + K, qkv_heads: N + 2 * K },
+    }),
     rowsOf("activation", [gatedActivation("silu")], { T, F }),
     rowsOf(
       "rope, cache",

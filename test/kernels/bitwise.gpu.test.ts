@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { gatedActivation } from "../../kernels/activation.ts";
 import { type Epilogue, epilogueName, rowsPerOutput } from "../../kernels/epilogue.ts";
 import { bf16ToNumber, numberToBf16 } from "../../kernels/half.ts";
-import { matmulKernels, variantKernels } from "../../kernels/index.ts";
+import { matmulKernels, scaledKernels, variantKernels } from "../../kernels/index.ts";
 import type { BufferSlice, Kernel, KernelCall, Packing } from "../../kernels/kernel.ts";
 import { matmul } from "../../kernels/matmul.ts";
 import { normal, seededRandom, uniform } from "../../kernels/probe.ts";
@@ -29,6 +29,8 @@ const COLUMNS = 37;
 const DEPTHS = [32, 96, 1056, 2048];
 const ALIGNMENT = 256;
 const EPS = 1e-5;
+/** Of the scaled epilogues; a power of two would hide where a product is rounded. */
+const SCALE = Math.fround(0.22);
 
 let device: GpuDevice;
 let memory: KernelMemory;
@@ -40,7 +42,9 @@ afterEach(() => memory.free());
 afterAll(() => device.destroy());
 
 const info = await deviceInfo();
-const kernels = [...matmulKernels, ...variantKernels].filter((kernel) => sampled(kernel, info));
+const kernels = [...matmulKernels, ...scaledKernels, ...variantKernels].filter((kernel) =>
+  sampled(kernel, info),
+);
 test.each(kernels.map((kernel) => [kernel.name, kernel] as const))("%s", async (_, kernel) => {
   const { format, packing } = weightOf(kernel);
   for (const depth of DEPTHS) {
@@ -114,10 +118,13 @@ async function unfused(plain: Operands, epilogue: Epilogue, norm: boolean): Prom
   const { bias, tail } = epilogue;
   const given = norm ? { ...plain, x: await normalised(plain) } : plain;
   const numColumns = rowsPerOutput(epilogue) * COLUMNS;
-  const store = matmul({ format: "f32", shape: "gemv", epilogue: { bias, tail: "store" } });
+  // Whether `fma` rounds once is the driver's choice: a scaled sum has its twin on the driver too.
+  const isScaled = tail.startsWith("scaled_");
+  const plainest: Epilogue = isScaled ? epilogue : { bias, tail: "store" };
+  const store = matmul({ format: "f32", shape: "gemv", epilogue: plainest });
   const rows = await ranges(store, given, numColumns, eachRow);
   const sums = Uint32Array.from(rows.flatMap(({ bits }) => [...bits]));
-  if (tail === "store") return sums;
+  if (isScaled || tail === "store") return sums;
   if (tail === "residual") {
     const added = new Float32Array(sums.buffer).map((sum, i) => given.residual[i]! + sum);
     return new Uint32Array(added.buffer);
@@ -156,7 +163,9 @@ const isNormed = ({ bindings }: Kernel): boolean => "norm_weight" in bindings;
 
 function epilogueOf({ name }: Kernel): Epilogue {
   const known = [false, true].flatMap((bias) =>
-    (["store", "residual", "silu", "gelu_tanh"] as const).map((tail) => ({ bias, tail })),
+    (["store", "residual", "scaled_store", "scaled_residual", "silu", "gelu_tanh"] as const).map(
+      (tail) => ({ bias, tail }),
+    ),
   );
   return known.find((epilogue) => name.endsWith(`].${epilogueName(epilogue)}`))!;
 }
@@ -199,7 +208,7 @@ async function ranges(kernel: Kernel, given: Operands, N: number, wanted: readon
       x: count === 1 ? part(single, first * rowBytes, 4 * K) : part(together, 0, 4 * count * K),
       out: part(out, offsets[i]!, 4 * count * N),
     };
-    const dims = { T: count, N, K, out_stride: N, out_offset: 0, eps: EPS };
+    const dims = { T: count, N, K, out_stride: N, out_offset: 0, eps: EPS, scale: SCALE };
     return { kernel, buffers: { ...shared, ...own }, dims };
   });
   await device.prepare([{ kernel, constants: {} }]);

@@ -38,6 +38,23 @@ const families: Record<string, (kernel: Kernel, shape: string) => readonly Probe
     plain(kernel, { T: 3, D: 96, eps: 1e-6 }, "large"),
     plain(kernel, { T: 3, D: 96, eps: 1e-6 }, "zeros"),
   ],
+  rms_norm_residual: (kernel) => [
+    ...[4, 28, 2052, 2080].map((D) => plain(kernel, { T: 2, D, eps: 1e-5 })),
+    plain(kernel, { T: 3, D: 96, eps: 1e-6 }, "zeros"),
+  ],
+  qk_norm: (kernel) =>
+    [
+      { T: 3, N: 3, K: 3, H: 36 },
+      { T: 2, N: 32, K: 1, H: 64 },
+    ].flatMap(({ N, K, ...sizes }) =>
+      (["normal", "large", "zeros"] as const).map((activations) =>
+        plain(
+          kernel,
+          { ...sizes, N, K, eps: 1e-5, qk_heads: N + K, qkv_heads: N + 2 * K },
+          activations,
+        ),
+      ),
+    ),
   gated_activation: (kernel) => [
     ...[1, 63, 64, 65, 127, 128, 129].map((F) => plain(kernel, { T: 3, F })),
     plain(kernel, { T: 2, F: 100 }, "large"),
@@ -128,7 +145,7 @@ function matmulShapes(kernel: Kernel, shape: string): Probe[] {
     T: rows[i % rows.length]!,
     N,
     K: wholeBlocks(kernel, depths[i % depths.length]!),
-    ...(kernel.params.eps && { eps: 1e-5 }),
+    ...{ eps: 1e-5, scale: 0.22 },
     // A part of a wider matrix, as fused projections store it.
     out_stride: i % 2 === 0 ? N : N + 5,
     out_offset: i % 2 === 0 ? 0 : 3,
@@ -140,7 +157,7 @@ function matmulShapes(kernel: Kernel, shape: string): Probe[] {
     K: wholeBlocks(kernel, 96),
     out_stride: 35,
     out_offset: 0,
-    eps: 1e-5,
+    ...{ eps: 1e-5, scale: 0.22 },
   };
   return [
     ...sizes.map((dims) => multiplied(kernel, dims, "normal")),
@@ -193,7 +210,7 @@ function embedded(
   ids: (dims: Dims & { first_row: number; V: number }) => number[],
 ): Probe {
   const D = wholeBlocks(kernel, width);
-  const shard = { D, V: 6, first_row: 3, slots: 3 };
+  const shard = { D, V: 6, first_row: 3, slots: 3, scale: 1.7 };
   const token_ids = Uint32Array.from(ids(shard));
   return plain(kernel, { ...shard, T: token_ids.length }, "normal", (random) => ({
     weight: normal(shard.V * D, random),

@@ -23,6 +23,8 @@ const VARIANTS_ON_LAVAPIPE =
   /(gemv_(64x16x2\[affine4_f16_g32\]\.store|128x128x4\[q8_0\]\.residual|64x32x1\[bf16,norm\]\.bias_silu)|small_m4_64x16x4\[q4_k\]\.silu|tile_(64x16_4x4\[q8_0\]\.residual|32x64_8x4\[q4_k\]\.silu))$/;
 const VARIANTS_ON_SWIFTSHADER =
   /(gemv_128x128x4\[q8_0\]\.residual|small_m4_64x16x4\[q4_k\]\.silu|tile_64x32_8x4\[f32\]\.store)$/;
+/** Epilogues of few families. */
+const SCALED = /\.(bias_)?scaled_\w+$/;
 /** Of the shapes in no numeric class. */
 const ANY_ORDER =
   /(gemv_any\[q4_k\]\.silu|gemv_64x64x2_any\[q8_0\]\.residual|small_m_any\[f16,norm\]\.store|tile_any\[q4_k\]\.silu|tile_64x64_8x8_any\[f16\]\.store|gemv_broadcast\d_any\[f16,norm\]\.store|tile_broadcast\d_any\[q8_0\]\.residual)$/;
@@ -45,7 +47,15 @@ export function sampled({ name, features }: Kernel, info: DeviceInfo): boolean {
   if (scale("kernels", 0, 1) === 1) return inSoak(name);
   const samples =
     project() === "lavapipe"
-      ? [ROTATING, ON_LAVAPIPE, VARIANTS_ON_LAVAPIPE, ANY_ORDER, EXPERTS, EXPERTS_ON_LAVAPIPE]
+      ? [
+          ROTATING,
+          SCALED,
+          ON_LAVAPIPE,
+          VARIANTS_ON_LAVAPIPE,
+          ANY_ORDER,
+          EXPERTS,
+          EXPERTS_ON_LAVAPIPE,
+        ]
       : [ROTATING, ON_SWIFTSHADER, VARIANTS_ON_SWIFTSHADER, EXPERTS];
   return samples.some((sample) => sample.test(name));
 }
