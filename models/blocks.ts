@@ -12,6 +12,7 @@ import { embedding } from "../kernels/embedding.ts";
 import type { Dims } from "../kernels/kernel.ts";
 import { requireChunkedColumns } from "../kernels/matmul.ts";
 import { rowGather } from "../kernels/row-gather.ts";
+import { addToResidual } from "./block-output.ts";
 import { type DecoderSpec, layerGroups } from "./decoder.ts";
 import {
   GraphBuilder,
@@ -64,13 +65,23 @@ export function decoderGraph(spec: DecoderSpec, tensors: DecoderTensors): GraphN
   return graph.nodes;
 }
 
-function embed(graph: GraphBuilder, { hiddenSize: D }: DecoderSpec, tensors: DecoderTensors): void {
+function embed(
+  graph: GraphBuilder,
+  { hiddenSize: D, embeddingScale: scale }: DecoderSpec,
+  tensors: DecoderTensors,
+): void {
   const { token_ids, last_token } = tensors;
   const weight = tensors.weight("embedding");
   for (const { slice, format, firstRow, rows } of weight.shards) {
     const buffers = { token_ids, last_token, weight: slice, out: tensors.activation("hidden") };
-    const dims = keptWhileSame(({ T }) => ({ T, D, V: rows, first_row: firstRow }));
-    graph.add(embedding(format), buffers, dims);
+    const dims = keptWhileSame(({ T }) => ({
+      T,
+      D,
+      V: rows,
+      first_row: firstRow,
+      ...(scale && { scale }),
+    }));
+    graph.add(embedding(format, { scaled: scale !== undefined }), buffers, dims);
   }
 }
 
@@ -90,7 +101,8 @@ function attention(
   const q = tensors.activation("q");
   const out = tensors.activation("attended");
   const kv_pool = tensors.kvPool(layer);
-  const norm = inputNorm(spec, tensors, weight("attention_norm"));
+  const norm =
+    spec.norms === "post" ? undefined : inputNorm(spec, tensors, weight("attention_norm"));
   queryKeyValue(graph, spec, tensors, { layer, group, norm });
   graph.add(
     attentionDecode(kvStorage),
@@ -105,28 +117,27 @@ function attention(
     (step) => atLeastOne(work(step), "Q"),
     { H, B },
   );
-  graph.matmul(
-    weight("attention_out"),
-    { bias: spec.outputBias, tail: "residual" },
-    {
-      x: out,
-      out: tensors.activation("hidden"),
-      ...(spec.outputBias && { bias: weight("attention_out_bias").shards[0].slice }),
-    },
-  );
+  addToResidual(graph, spec, {
+    projection: weight("attention_out"),
+    ...(spec.outputBias && { bias: weight("attention_out_bias") }),
+    ...(spec.norms !== "pre" && { norm: weight("attention_post_norm") }),
+    ...{ x: out, rows: "T" },
+    hidden: tensors.activation("hidden"),
+    projected: tensors.activation("normed"),
+  });
 }
 
 type AttentionDims = StepSizes["attention"][number] & Dims;
 
 /** Sizes of a step's attention in a group: its layers ask for them one after another. */
 function attentionDims(
-  { numHeads: N, numKvHeads: K, headDim: H }: DecoderSpec,
+  { numHeads: N, numKvHeads: K, headDim: H, attentionScale }: DecoderSpec,
   { blockTokens: B, maxBlocks: M }: DecoderTensors,
   group: number,
   window = 0,
 ): (step: StepSizes) => AttentionDims {
   const shape = attentionShapeDims({ N, K, B, H });
-  const scale = 1 / Math.sqrt(H);
+  const scale = attentionScale ?? 1 / Math.sqrt(H);
   let known: StepSizes | undefined;
   let dims: AttentionDims;
   return (step) => {
@@ -150,17 +161,14 @@ function mlp(
 ): void {
   const weight = (name: string) => tensors.weight(layerWeight(layer, name));
   const hidden = tensors.activation(name);
-  const norm = {
-    weight: weight("mlp_norm").shards[0].slice,
-    eps: spec.normEps,
-    out: tensors.activation(normed),
-  };
+  const ownNorm = () => inputNorm(spec, tensors, weight("mlp_norm"), normed);
   const { moe } = spec.layers[layer];
   if (moe) {
-    moeBlock(graph, spec, moe, tensors, layer, { rows, hidden, norm });
+    moeBlock(graph, spec, moe, tensors, layer, { rows, hidden, norm: ownNorm() });
     return;
   }
   const gated = tensors.activation("gated");
+  const norm = spec.norms === "post" ? undefined : ownNorm();
   graph.matmul(
     weight("gate_up"),
     { bias: spec.mlpBias, tail: spec.activation },
@@ -171,23 +179,21 @@ function mlp(
     },
     { rows, norm },
   );
-  graph.matmul(
-    weight("down"),
-    { bias: spec.mlpBias, tail: "residual" },
-    {
-      x: gated,
-      out: hidden,
-      ...(spec.mlpBias && { bias: weight("down_bias").shards[0].slice }),
-    },
-    { rows },
-  );
+  addToResidual(graph, spec, {
+    projection: weight("down"),
+    ...(spec.mlpBias && { bias: weight("down_bias") }),
+    ...(spec.norms !== "pre" && { norm: weight("mlp_post_norm") }),
+    ...{ x: gated, rows, hidden },
+    projected: tensors.activation(normed),
+  });
 }
 
 const inputNorm = (
   { normEps: eps }: DecoderSpec,
   tensors: DecoderTensors,
   { shards }: Weight,
-): InputNorm => ({ weight: shards[0].slice, eps, out: tensors.activation("normed") });
+  out: "normed" | "sampled_normed" = "normed",
+): InputNorm => ({ weight: shards[0].slice, eps, out: tensors.activation(out) });
 
 function gatherSampled(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderTensors): void {
   const buffers = {
@@ -203,15 +209,17 @@ function gatherSampled(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderT
 /** Only rows that are sampled pay for the last MLP, the final norm and the vocabulary. */
 function head(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderTensors): void {
   const hidden = tensors.activation("sampled_hidden");
-  const norm = {
-    weight: tensors.weight("final_norm").shards[0].slice,
-    eps: spec.normEps,
-    out: tensors.activation("sampled_normed"),
-  };
+  const norm = inputNorm(spec, tensors, tensors.weight("final_norm"), "sampled_normed");
   const lmHead = tensors.weight(spec.tiedEmbeddings ? "embedding" : "lm_head");
-  const epilogue = { bias: false, tail: "store" } as const;
+  const scale = spec.logitScale;
+  const tail = scale === undefined ? "store" : "scaled_store";
   const logits = tensors.activation("logits");
-  graph.matmul(lmHead, epilogue, { x: hidden, out: logits }, { rows: "R", norm });
+  graph.matmul(
+    lmHead,
+    { bias: false, tail },
+    { x: hidden, out: logits },
+    { rows: "R", norm, scale },
+  );
 }
 
 const atLeastOne = <D extends Record<string, number>>(dims: D, name: keyof D & string) =>

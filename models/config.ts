@@ -21,6 +21,12 @@ export function positive(config: RawConfig, key: string, fallback?: number): num
   throw badValue(key, value, "a positive number");
 }
 
+/** A multiplier; undefined where it is 1, so that nothing is multiplied. */
+export function multiplier(config: RawConfig, key: string): number | undefined {
+  const value = positive(config, key, 1);
+  return value === 1 ? undefined : value;
+}
+
 export function flag(config: RawConfig, key: string, fallback: boolean): boolean {
   const value = config[key] ?? fallback;
   if (typeof value === "boolean") return value;

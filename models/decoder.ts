@@ -9,8 +9,8 @@ import type { MoeSpec } from "./moe.ts";
 export interface DecoderLayer {
   /** Tokens a query sees, itself included; undefined sees all. */
   readonly window?: number;
-  /** False for NoPE layers. */
-  readonly rotary: boolean;
+  /** Absent in NoPE layers; layers of one object share its table. */
+  readonly rope?: RopeSpec;
   /** In place of the MLP. */
   readonly moe?: MoeSpec;
 }
@@ -25,13 +25,20 @@ export interface DecoderSpec {
   readonly vocabSize: number;
   readonly maxPositions: number;
   readonly normEps: number;
+  /** Where RMSNorm stands: before attention and MLP, after them on what they add, or both. */
+  readonly norms: "pre" | "post" | "both";
   readonly activation: Activation;
-  readonly rope: RopeSpec;
   readonly qkvBias: boolean;
   readonly outputBias: boolean;
   readonly mlpBias: boolean;
-  /** RMSNorm over each query and key head, before RoPE. */
-  readonly qkNorm: boolean;
+  /** RMSNorm before RoPE of each query and key head, or of all queries and all keys of a row. */
+  readonly qkNorm: false | "head" | "row";
+  /** Of scores; 1/√headDim when absent. */
+  readonly attentionScale?: number;
+  /** Of embeddings, of what each block adds to the residual stream, of logits; 1 when absent. */
+  readonly embeddingScale?: number;
+  readonly residualScale?: number;
+  readonly logitScale?: number;
   /** The LM head is the embedding matrix. */
   readonly tiedEmbeddings: boolean;
   readonly layers: readonly DecoderLayer[];

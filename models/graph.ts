@@ -67,6 +67,14 @@ export interface FusedTail {
   readonly dims: Dims;
 }
 
+export interface MatrixOptions {
+  readonly rows?: RowCount;
+  readonly norm?: InputNorm;
+  readonly fused?: FusedTail;
+  /** Of a scaled epilogue. */
+  readonly scale?: number;
+}
+
 export class GraphBuilder {
   readonly nodes: GraphNode[] = [];
   readonly #choices: MatmulChoices;
@@ -139,7 +147,7 @@ export class GraphBuilder {
     weight: Weight,
     epilogue: Epilogue,
     buffers: Readonly<Record<"x" | "out", BufferSlice>> & { readonly bias?: BufferSlice },
-    { rows = "T", norm, fused }: { rows?: RowCount; norm?: InputNorm; fused?: FusedTail } = {},
+    { rows = "T", norm, fused, scale }: MatrixOptions = {},
   ): (step: StepSizes) => boolean {
     const gated = isGated(epilogue);
     const uses = weight.shards.map((shard): MatrixUse => {
@@ -172,7 +180,13 @@ export class GraphBuilder {
         const T = step[rows];
         if (T === 0) return undefined;
         const variant = variantFor(own, T);
-        const dims = { T, ...sizes, ...(norm && { eps: norm.eps }), ...variant.fused?.dims };
+        const dims = {
+          T,
+          ...sizes,
+          ...(norm && { eps: norm.eps }),
+          ...(scale && { scale }),
+          ...variant.fused?.dims,
+        };
         return { kernel: variant.kernel, buffers: bound[own.indexOf(variant)], dims, label };
       });
       const pipelines = own.map(({ kernel }) => ({ kernel, constants: {} }));

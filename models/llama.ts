@@ -7,6 +7,7 @@ export function llama(config: RawConfig): DecoderSpec {
   const headDim = headSize(config);
   const numHeads = count(config, "num_attention_heads");
   const bias = flag(config, "attention_bias", false);
+  const ofAll = { rope: rope(config, headDim) };
   return {
     modelType: "llama",
     hiddenSize: count(config, "hidden_size"),
@@ -17,13 +18,13 @@ export function llama(config: RawConfig): DecoderSpec {
     vocabSize: count(config, "vocab_size"),
     maxPositions: count(config, "max_position_embeddings", 2048),
     normEps: positive(config, "rms_norm_eps", 1e-6),
+    norms: "pre",
     activation: activation(config),
-    rope: rope(config, headDim),
     qkvBias: bias,
     outputBias: bias,
     mlpBias: flag(config, "mlp_bias", false),
     qkNorm: false,
     tiedEmbeddings: flag(config, "tie_word_embeddings", false),
-    layers: Array.from({ length: count(config, "num_hidden_layers") }, () => ({ rotary: true })),
+    layers: Array.from({ length: count(config, "num_hidden_layers") }, () => ofAll),
   };
 }

@@ -3,6 +3,7 @@
  * it can rotate and write in its own epilogue, else `rope_kv_write` behind it. The same bits either way.
  */
 import type { KvStorage } from "../kernels/kv-layout.ts";
+import { qkNorm as qkNormOfRows } from "../kernels/qk-norm.ts";
 import type { RotatingEpilogue } from "../kernels/rope-kv-epilogue.ts";
 import { ropeKvWrite } from "../kernels/rope-kv-write.ts";
 import { rotaryDims } from "../kernels/rope-tables.ts";
@@ -15,7 +16,7 @@ interface Layer {
   readonly layer: number;
   /** Of KV blocks. */
   readonly group: number;
-  readonly norm: InputNorm;
+  readonly norm?: InputNorm;
 }
 
 export function queryKeyValue(
@@ -25,13 +26,14 @@ export function queryKeyValue(
   { layer, group, norm }: Layer,
 ): void {
   const { numHeads: N, numKvHeads: K, headDim: H, qkNorm, qkvBias, normEps: eps } = spec;
-  const { kvStorage: storage, blockTokens: B, rope_table } = tensors;
+  const { kvStorage: storage, blockTokens: B } = tensors;
   const weight = (name: string) => tensors.weight(layerWeight(layer, name));
-  const R = spec.layers[layer].rotary ? rotaryDims(spec.rope) : 0;
+  const { rope } = spec.layers[layer];
+  const R = rope ? rotaryDims(rope) : 0;
   const qkv = tensors.activation("qkv");
   const placed = {
     token_places: tensors.group(group).token_places,
-    rope_table,
+    rope_table: tensors.ropeTable(layer),
     q: tensors.activation("q"),
     kv_pool: tensors.kvPool(layer),
   };
@@ -56,14 +58,20 @@ export function queryKeyValue(
     { norm, fused },
   );
   const fusedRows = fused?.maxRows ?? 0;
+  const normWeight = qkNorm ? weight("qk_norm").shards[0].slice : undefined;
+  if (qkNorm === "row") {
+    const dims = keptWhileSame(({ T }) => ({ T, N, K, H, eps }));
+    graph.add(qkNormOfRows, { x: qkv, weight: normWeight! }, dims);
+  }
+  const ofHeads = qkNorm === "head";
   graph.add(
-    ropeKvWrite({ storage, qkNorm }),
-    { qkv, ...placed, ...(qkNorm && { qk_norm: weight("qk_norm").shards[0].slice }) },
+    ropeKvWrite({ storage, qkNorm: ofHeads }),
+    { qkv, ...placed, ...(ofHeads && { qk_norm: normWeight! }) },
     keptWhileSame(({ T }) => (T <= fusedRows ? undefined : { T, N, K, B, H, R, eps })),
   );
 }
 
-/** Undefined where whole heads are needed: for a norm over them, or for the scale of an int8 row. */
+/** Undefined where more than octets is needed: for a norm, or for the scale of an int8 row. */
 export const rotatingEpilogue = (
   { qkNorm, qkvBias }: DecoderSpec,
   storage: KvStorage,

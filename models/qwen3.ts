@@ -12,7 +12,7 @@ export function qwen3(config: RawConfig): DecoderSpec {
   return {
     ...spec,
     modelType: "qwen3",
-    qkNorm: true,
+    qkNorm: "head",
     layers: spec.layers.map((layer, index) => ({ ...layer, window: layerWindow(config, index) })),
   };
 }

@@ -10,9 +10,11 @@ export function smollm3(config: RawConfig): DecoderSpec {
   return {
     ...spec,
     modelType: "smollm3",
-    layers: spec.layers.map((layer, index) => ({ ...layer, rotary: isRotary(config, index) })),
+    layers: spec.layers.map((layer, index) => (isRotary(config, index) ? layer : noPositions)),
   };
 }
+
+const noPositions = {};
 
 /** In `no_rope_layers`, 1 means that the layer does rotate; 0 that it does not. */
 function isRotary(config: RawConfig, layer: number): boolean {

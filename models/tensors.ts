@@ -74,13 +74,13 @@ export interface DecoderTensors {
   readonly token_ids: BufferSlice;
   readonly sampled_rows: BufferSlice;
   readonly last_token: BufferSlice;
-  /** `[C,R]`; 16 bytes of anything when nothing rotates. */
-  readonly rope_table: BufferSlice;
   /** Scratch of split decode: m, l and output of each KV tile. */
   readonly partials: BufferSlice;
   activation(name: ActivationName): BufferSlice;
   /** @throws when the name is not among `decoderWeights(spec)`. */
   weight(name: string): Weight;
   kvPool(layer: number): BufferSlice;
+  /** `[C,R]`; 16 bytes of anything where nothing rotates. */
+  ropeTable(layer: number): BufferSlice;
   group(index: number): GroupTensors;
 }

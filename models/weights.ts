@@ -67,10 +67,11 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
       [`${attention}.v_proj`, K * H],
     ];
     weights.push(
-      vector(at("attention_norm"), [[`${layer}.input_layernorm.weight`, D]]),
+      ...normNames[spec.norms].map(([name, tensor]) =>
+        vector(at(name), [[`${layer}.${tensor}.weight`, D]]),
+      ),
       matrix(at("qkv"), D, projections, { unit: H }),
       matrix(at("attention_out"), N * H, [[`${attention}.o_proj`, D]]),
-      vector(at("mlp_norm"), [[`${layer}.post_attention_layernorm.weight`, D]]),
     );
     if (F !== undefined) weights.push(...mlpWeights(at, mlp, { D, F, biased: spec.mlpBias }));
     if (moe) weights.push(...moeWeights(at, layer, moe, D));
@@ -80,8 +81,8 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
     }
     if (spec.qkNorm) {
       const norms: [string, number][] = [
-        [`${attention}.q_norm.weight`, H],
-        [`${attention}.k_norm.weight`, H],
+        [`${attention}.q_norm.weight`, spec.qkNorm === "row" ? N * H : H],
+        [`${attention}.k_norm.weight`, spec.qkNorm === "row" ? K * H : H],
       ];
       weights.push(vector(at("qk_norm"), norms));
     }
@@ -144,6 +145,24 @@ function moeWeights(at: At, layer: string, moe: MoeSpec, D: number): WeightSpec[
       : []),
   ];
 }
+
+/** Norms of a layer and what checkpoints call them, by where they stand. */
+const normNames: Readonly<Record<DecoderSpec["norms"], readonly (readonly [string, string])[]>> = {
+  pre: [
+    ["attention_norm", "input_layernorm"],
+    ["mlp_norm", "post_attention_layernorm"],
+  ],
+  post: [
+    ["attention_post_norm", "post_attention_layernorm"],
+    ["mlp_post_norm", "post_feedforward_layernorm"],
+  ],
+  both: [
+    ["attention_norm", "input_layernorm"],
+    ["attention_post_norm", "post_attention_layernorm"],
+    ["mlp_norm", "pre_feedforward_layernorm"],
+    ["mlp_post_norm", "post_feedforward_layernorm"],
+  ],
+};
 
 export const layerWeight = (layer: number, name: string): string => `layers.${layer}.${name}`;
 

@@ -4,7 +4,7 @@
  */
 import { attentionShapeDims } from "../kernels/attention-work.ts";
 import type { BufferSlice } from "../kernels/kernel.ts";
-import { ropeTable } from "../kernels/rope-tables.ts";
+import { type RopeSpec, ropeTable } from "../kernels/rope-tables.ts";
 import { decoderGraph } from "../models/blocks.ts";
 import { type DecoderSpec, layerGroups, numStages } from "../models/decoder.ts";
 import { emitCalls, type GraphNode, type MatmulChoices, type StepSizes } from "../models/graph.ts";
@@ -99,9 +99,13 @@ export class ModelRunner {
     for (const [name, width] of Object.entries(headWidths(spec))) {
       activations.set(name, await allocate(name, 4 * width * maxLogitRows));
     }
-    const table = ropeTable(spec.rope, maxContext);
-    const rope = await allocate("rope_table", Math.max(16, table.byteLength));
-    if (table.length > 0) device.write(rope.buffer as DeviceBuffer, 0, table);
+    const ropeTables = new Map<RopeSpec | undefined, BufferSlice>();
+    for (const rope of new Set(spec.layers.map((layer) => layer.rope))) {
+      const table = rope ? ropeTable(rope, maxContext) : new Float32Array();
+      const slice = await allocate("rope_table", Math.max(16, table.byteLength));
+      if (table.length > 0) device.write(slice.buffer as DeviceBuffer, 0, table);
+      ropeTables.set(rope, slice);
+    }
     const lastToken = await device.createBuffer("last_token", 4 * maxRows);
     const kvPools = await createKvCache(device, spec, kvPlan);
     const partials = await allocate("partials", tileBytes * limits.maxDecodeTiles);
@@ -113,11 +117,11 @@ export class ModelRunner {
       token_ids: inputs.slice("token_ids"),
       sampled_rows: inputs.slice("sampled_rows"),
       last_token: wholeBuffer(lastToken),
-      rope_table: rope,
       partials,
       activation: (name) => activations.get(name)!,
       weight: (name) => weights.get(name)!,
       kvPool: (layer) => kvPools[layer],
+      ropeTable: (layer) => ropeTables.get(spec.layers[layer].rope)!,
       group: (index) => ({
         token_places: inputs.groupSlice("token_places", index),
         block_table: inputs.groupSlice("block_table", index),

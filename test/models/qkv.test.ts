@@ -17,7 +17,7 @@ const agreed: MatmulChoice = { shapes: [gemv, small_m, tile], fusesNorm: true, f
 
 interface Given {
   readonly H?: number;
-  readonly qkNorm?: boolean;
+  readonly qkNorm?: DecoderSpec["qkNorm"];
   readonly kv?: KvStorage;
   /** Format and rows of each run, in heads; 4 of queries, 2 of keys, 2 of values in all. */
   readonly runs?: readonly (readonly [WeightFormatName, number])[];
@@ -34,13 +34,12 @@ function callsOf(T: number, given: Given = {}): string[] {
   }
   const spec = {
     ...{ numHeads: 4, numKvHeads: 2, headDim: H, qkNorm, qkvBias: false, normEps: 1e-5 },
-    ...{
-      layers: [{ rotary: true }],
-      rope: { headDim: H, base: 1e4, scaling: { type: H % 8 === 0 ? "default" : "none" } },
-    },
+    layers: [
+      { rope: { headDim: H, base: 1e4, scaling: { type: H % 8 === 0 ? "default" : "none" } } },
+    ],
   } as unknown as DecoderSpec;
   const tensors = {
-    ...{ kvStorage: kv, blockTokens: 32, rope_table: slice },
+    ...{ kvStorage: kv, blockTokens: 32, ropeTable: () => slice },
     activation: () => slice,
     kvPool: () => slice,
     group: () => ({ token_places: slice }),
@@ -75,7 +74,8 @@ test("few rows take one kernel, many take the norm, the matrix and what follows 
 });
 
 test("what needs a whole head keeps a kernel of its own", () => {
-  expect(callsOf(2, { qkNorm: true })).toEqual([APART[0], "rope_kv_write[f16].qk_norm"]);
+  expect(callsOf(2, { qkNorm: "head" })).toEqual([APART[0], "rope_kv_write[f16].qk_norm"]);
+  expect(callsOf(2, { qkNorm: "row" })).toEqual([APART[0], "qk_norm", APART[1]]);
   expect(callsOf(2, { kv: "i8" })).toEqual([APART[0], "rope_kv_write[i8]"]);
 });
 

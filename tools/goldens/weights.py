@@ -38,12 +38,17 @@ def config_json(fixture: Fixture, dtype: str) -> dict:
     return fixture.config | {key: CONFIG_DTYPES[dtype]}
 
 
-def _values(name: str, shape: tuple[int, ...], qk_norm: bool, rng) -> numpy.ndarray:
+def _values(name: str, shape: tuple[int, ...], names: set[str], rng) -> numpy.ndarray:
     module, kind = name.split(".")[-2:]
     if module == "experts" or kind == "e_score_correction_bias":
         module = kind
+    qk_norm = any("q_norm" in other for other in names)
+    # Where there are norms after blocks, they alone say how much a block adds.
+    post_norms = any("post_feedforward" in other for other in names)
     if module in ("q_norm", "k_norm"):
         return rng.uniform(0.5 * QUERY_KEY_STD, 1.5 * QUERY_KEY_STD, shape)
+    if post_norms and module.startswith("post_"):
+        return rng.uniform(0.15, 0.45, shape)
     if "norm" in module:
         return rng.uniform(0.5, 1.5, shape)
     normal = rng.standard_normal(shape)
@@ -64,9 +69,8 @@ def random_weights(fixture: Fixture) -> dict[str, torch.Tensor]:
     # named_parameters lists a tied weight once, under the name of the embedding.
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
     rng = numpy.random.default_rng(fixture.seed)
-    qk_norm = any("q_norm" in name for name in shapes)
     tensors = {
-        name: torch.from_numpy(_values(name, shape, qk_norm, rng).astype(numpy.float32))
+        name: torch.from_numpy(_values(name, shape, set(shapes), rng).astype(numpy.float32))
         for name, shape in shapes.items()
     }
     if fixture.stacked:

@@ -10,6 +10,12 @@ def _has_qk_norm(model) -> bool:
     return hasattr(layers(model)[0].self_attn, "q_norm")
 
 
+def _is_of_rows(model) -> bool:
+    """QK-norm over all heads together."""
+    attention = layers(model)[0].self_attn
+    return _has_qk_norm(model) and attention.q_norm.weight.numel() != attention.head_dim
+
+
 @mistake("eps_x10", "eps × 10 in every norm")
 def _raise_eps(model) -> None:
     for module in model.modules():
@@ -35,11 +41,75 @@ def _omit_qk_norm(model) -> None:
 def _qk_norm_after_rope(model) -> Patches:
     blocks = [layer.self_attn for layer in layers(model)]
     norms = {block: (block.q_norm, block.k_norm) for block in blocks}
+    of_rows = _is_of_rows(model)
     _omit_qk_norm(model)
     original = modelling(model).eager_attention_forward
 
+
+    def normed(norm, heads):
+        """`heads` is [1,N,T,H]; a norm of rows takes [1,T,N*H]."""
+        if not of_rows:
+            return norm(heads)
+        rows = heads.transpose(1, 2)
+        return norm(rows.flatten(2)).view(rows.shape).transpose(1, 2)
+
     def attention(module, query, key, *args, **kwargs):
         q_norm, k_norm = norms[module]
-        return original(module, q_norm(query), k_norm(key), *args, **kwargs)
+        return original(module, normed(q_norm, query), normed(k_norm, key), *args, **kwargs)
 
     return {"eager_attention_forward": attention}
+
+
+class _OfHeads(nn.Module):
+    """A norm of rows that takes each head by itself."""
+
+    def __init__(self, norm: nn.Module, head_dim: int):
+        super().__init__()
+        self.norm, self.head_dim = norm, head_dim
+
+    def forward(self, rows):
+        heads = rows.unflatten(-1, (-1, self.head_dim))
+        mean = heads.square().mean(-1, keepdim=True) + self.norm.variance_epsilon
+        return (heads * mean.rsqrt()).flatten(-2) * self.norm.weight
+
+
+@mistake("qk_norm_of_heads", "QK-norm of each head, not of all together", _is_of_rows)
+def _norm_heads(model) -> None:
+    for layer in layers(model):
+        block = layer.self_attn
+        block.q_norm = _OfHeads(block.q_norm, block.head_dim)
+        block.k_norm = _OfHeads(block.k_norm, block.head_dim)
+
+
+def _has_post_norms(model) -> bool:
+    return hasattr(layers(model)[0], "post_feedforward_layernorm")
+
+
+def _has_post_norms_only(model) -> bool:
+    return _has_post_norms(model) and not hasattr(layers(model)[0], "input_layernorm")
+
+
+@mistake("attention_post_norm_omitted", "norm after attention omitted", _has_post_norms)
+def _omit_attention_post_norm(model) -> None:
+    for layer in layers(model):
+        layer.post_attention_layernorm = nn.Identity()
+
+
+@mistake("mlp_post_norm_omitted", "norm after the MLP omitted", _has_post_norms)
+def _omit_mlp_post_norm(model) -> None:
+    for layer in layers(model):
+        layer.post_feedforward_layernorm = nn.Identity()
+
+
+@mistake("post_norms_before", "norms before the blocks, not after", _has_post_norms_only)
+def _norm_before(model) -> None:
+    for layer in layers(model):
+        for block, norm in (
+            (layer.self_attn.q_proj, layer.post_attention_layernorm),
+            (layer.self_attn.k_proj, layer.post_attention_layernorm),
+            (layer.self_attn.v_proj, layer.post_attention_layernorm),
+            (layer.mlp, layer.post_feedforward_layernorm),
+        ):
+            block.register_forward_pre_hook(lambda _, args, norm=norm: (norm(args[0]),))
+    _omit_attention_post_norm(model)
+    _omit_mlp_post_norm(model)

@@ -1,0 +1,34 @@
+"""Mistakes of multipliers: of embeddings, scores, what blocks add, and logits."""
+
+from .declare import layers, mistake
+
+
+def _has(multiplier: str):
+    return lambda model: getattr(model.config, multiplier, 1.0) != 1.0
+
+
+@mistake("embedding_scale_omitted", "embedding multiplier omitted", _has("embedding_multiplier"))
+def _omit_embedding_scale(model) -> None:
+    model.model.embedding_multiplier = 1.0
+
+
+@mistake("residual_scale_omitted", "residual multiplier omitted", _has("residual_multiplier"))
+def _omit_residual_scale(model) -> None:
+    for layer in layers(model):
+        layer.residual_multiplier = 1.0
+
+
+@mistake("logit_scale_omitted", "logits not divided", _has("logits_scaling"))
+def _omit_logit_scale(model) -> None:
+    model.config.logits_scaling = 1.0
+
+
+def _has_own_scale(model) -> bool:
+    attention = layers(model)[0].self_attn
+    return abs(attention.scaling - attention.head_dim**-0.5) > 1e-9
+
+
+@mistake("attention_scale_from_head", "scale from head_dim, not the config's own", _has_own_scale)
+def _scale_by_head(model) -> None:
+    for layer in layers(model):
+        layer.self_attn.scaling = layer.self_attn.head_dim**-0.5
