@@ -32,7 +32,7 @@ interface BlockRows {
 
 export function moeBlock(
   graph: GraphBuilder,
-  { hiddenSize: D }: DecoderSpec,
+  { hiddenSize: D, residualScale: scale = 1 }: DecoderSpec,
   moe: MoeSpec,
   tensors: DecoderTensors,
   layer: number,
@@ -105,7 +105,7 @@ export function moeBlock(
     }),
     sum,
     forRows((T) => ({
-      ...{ T, k: chosen, D, scale: 1 },
+      ...{ T, k: chosen, D, scale },
       ...(shared?.gated && { stride: columns, gate_column: E }),
     })),
   );

@@ -22,8 +22,8 @@ export interface MoeSpec {
 export interface MoeNames {
   /** `[E,D]`. */
   readonly router: string;
-  /** Of expert e: `[F,D]`, `[F,D]` and `[D,F]`. */
-  readonly expert: (e: number) => Readonly<Record<"gate" | "up" | "down", string>>;
+  /** Of expert e: `[F,D]`, `[F,D]` and `[D,F]`; absent where no checkpoint has experts one by one. */
+  readonly expert?: (e: number) => Readonly<Record<"gate" | "up" | "down", string>>;
   /** All experts in one tensor, with its whole name: `[E,2·F,D]`, gates first, and `[E,D,F]`. */
   readonly stacked: { readonly gateUp: string; readonly down: string };
   /** An MLP. */

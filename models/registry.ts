@@ -3,10 +3,12 @@ import type { RawConfig } from "./config.ts";
 import type { DecoderSpec } from "./decoder.ts";
 import { ModelError } from "./errors.ts";
 import { granite } from "./granite.ts";
+import { graniteMoe } from "./granitemoe.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
 import { olmo2 } from "./olmo2.ts";
+import { olmoe } from "./olmoe.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen2Moe } from "./qwen2-moe.ts";
 import { qwen3 } from "./qwen3.ts";
@@ -16,7 +18,7 @@ import { smollm3 } from "./smollm3.ts";
 const readers: ReadonlyMap<string, (config: RawConfig) => DecoderSpec> = new Map(
   Object.entries({
     ...{ granite, llama, mistral, olmo2, qwen2, qwen3, smollm3 },
-    ...{ mixtral, qwen2_moe: qwen2Moe, qwen3_moe: qwen3Moe },
+    ...{ granitemoe: graniteMoe, mixtral, olmoe, qwen2_moe: qwen2Moe, qwen3_moe: qwen3Moe },
   }),
 );
 

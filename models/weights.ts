@@ -118,7 +118,7 @@ function mlpWeights(
 function moeWeights(at: At, layer: string, moe: MoeSpec, D: number): WeightSpec[] {
   const { names, router, ffnSize: F } = moe;
   const E = numMatrices(router);
-  const experts = Array.from({ length: E }, (_, e) => names.expert(e));
+  const experts = Array.from({ length: E }, (_, e) => names.expert?.(e) ?? []).flat();
   const logits: [string, number][] = [[`${layer}.${names.router}`, router.experts]];
   if (moe.shared?.gated) logits.push([`${layer}.${names.sharedGate}`, 1]);
   const gateUp = experts.flatMap(({ gate, up }): [string, number][] => [
@@ -126,24 +126,22 @@ function moeWeights(at: At, layer: string, moe: MoeSpec, D: number): WeightSpec[
     [`${layer}.${up}`, F],
   ]);
   const down = experts.map((expert): [string, number] => [`${layer}.${expert.down}`, D]);
-  const whole = (name: string, rows: number, columns: number): WeightPart => ({
-    tensor: `${layer}.${name}`,
-    shape: [E, rows, columns],
-  });
-  return [
+  const stack = (name: string, each: [string, number][], whole: WeightPart): WeightSpec => {
+    const [, rows, columns] = whole.shape;
+    const spec = matrix(at(name), columns, each, { unit: rows, stacked: E });
+    return each.length === 0 ? { ...spec, rows: E * rows, parts: [whole] } : { ...spec, whole };
+  };
+  const weights = [
     matrix(at("router"), D, logits, { exact: true }),
-    {
-      ...matrix(at("experts_gate_up"), D, gateUp, { unit: 2 * F, stacked: E }),
-      whole: whole(names.stacked.gateUp, 2 * F, D),
-    },
-    {
-      ...matrix(at("experts_down"), F, down, { unit: D, stacked: E }),
-      whole: whole(names.stacked.down, D, F),
-    },
-    ...(router.choiceBias
-      ? [vector(at("choice_bias"), [[`${layer}.${names.choiceBias}`, router.experts]])]
-      : []),
+    stack("experts_gate_up", gateUp, {
+      tensor: `${layer}.${names.stacked.gateUp}`,
+      shape: [E, 2 * F, D],
+    }),
+    stack("experts_down", down, { tensor: `${layer}.${names.stacked.down}`, shape: [E, D, F] }),
   ];
+  if (!router.choiceBias) return weights;
+  const bias: [string, number] = [`${layer}.${names.choiceBias}`, router.experts];
+  return [...weights, vector(at("choice_bias"), [bias])];
 }
 
 /** Norms of a layer and what checkpoints call them, by where they stand. */

@@ -29,7 +29,7 @@ QUERY_KEY_STD = 2.0
 # A smaller share of the residual stream keeps f16 rounding inside its tolerance.
 SCALES = {"o_proj": 0.5, "down_proj": 0.5, "gate_proj": 1.5, "up_proj": 1.5, "gate_up_proj": 1.5}
 # Logits of a router: far enough apart that the chosen experts differ in weight.
-SCALES |= {"gate": 1.5, "shared_expert_gate": 1.5}
+SCALES |= {"gate": 1.5, "router": 1.5, "shared_expert_gate": 1.5}
 
 
 def config_json(fixture: Fixture, dtype: str) -> dict:

@@ -9,7 +9,25 @@ from .declare import layers, mistake
 
 
 def _blocks(model) -> list[nn.Module]:
-    return [layer.mlp for layer in layers(model) if hasattr(layer.mlp, "experts")]
+    own = [getattr(layer, "block_sparse_moe", None) or layer.mlp for layer in layers(model)]
+    return [block for block in own if hasattr(block, "experts")]
+
+
+def _router(block: nn.Module) -> nn.Module:
+    return block.gate if hasattr(block, "gate") else block.router
+
+
+def _rerouted(block: nn.Module, change: Callable) -> None:
+    """`change(logits, weights, ids)` gives new weights; routers return the three in any order."""
+
+    def hook(_module, _inputs, out):
+        ids = next(i for i, part in enumerate(out) if not part.is_floating_point())
+        logits = max((i for i in range(3) if i != ids), key=lambda i: out[i].shape[-1])
+        weights = 3 - ids - logits
+        changed = change(out[logits], out[weights], out[ids])
+        return tuple(changed if i == weights else part for i, part in enumerate(out))
+
+    _router(block).register_forward_hook(hook)
 
 
 def _is_sparse(model) -> bool:
@@ -21,9 +39,7 @@ def _reweighted(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable:
 
     def apply(model) -> None:
         for block in _blocks(model):
-            block.gate.register_forward_hook(
-                lambda _module, _inputs, out: (out[0], change(out[1]), out[2])
-            )
+            _rerouted(block, lambda _logits, weights, _ids: change(weights))
 
     return apply
 
@@ -39,12 +55,7 @@ def _keeps_weights(model) -> bool:
 @mistake("router_not_renormalised", "weights of the chosen experts not renormalised", _renormalises)
 def _skip_renormalisation(model) -> None:
     for block in _blocks(model):
-
-        def hook(_module, _inputs, out):
-            scores = torch.softmax(out[0], -1)
-            return out[0], scores.gather(-1, out[2]), out[2]
-
-        block.gate.register_forward_hook(hook)
+        _rerouted(block, lambda logits, _, ids: torch.softmax(logits, -1).gather(-1, ids))
 
 
 mistake("router_renormalised", "weights renormalised where they must not be", _keeps_weights)(

@@ -29,7 +29,8 @@ for _projection in ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_pro
 
 def _mlps(model) -> list[nn.Module]:
     """Those that see every token; experts have mistakes of their own."""
-    return [layer.mlp for layer in layers(model) if hasattr(layer.mlp, "gate_proj")]
+    own = [getattr(layer, "mlp", None) for layer in layers(model)]
+    return [mlp for mlp in own if hasattr(mlp, "gate_proj")]
 
 
 def _has_mlps(model) -> bool:
