@@ -18,16 +18,18 @@ const LEAST_LANES = 64;
  *   → partials [W,J,Z,4]: m, l and H outputs, each for the 4 query heads of quad J
  *
  * One workgroup per tile and KV head, for all the query heads that share it: G quads of them. Heads the
- * last quad lacks are zero. Scores and sums are f32 whatever the storage.
+ * last quad lacks are zero. Scores and sums are f32 whatever the storage. With `capped`, scores have the
+ * soft cap `cap`.
  * Cost: 2·K rows of the storage per position seen: memory-bound below a dozen heads per KV head.
  * @see Flash-Decoding (Dao et al., 2023); PagedAttention, arXiv:2309.06180 §4.1.
  */
-export const attentionDecode = (storage: KvStorage): Kernel => kernels[storage];
+export const attentionDecode = (storage: KvStorage, { capped = false } = {}): Kernel =>
+  (capped ? cappedKernels : kernels)[storage];
 
-const build = (storage: KvStorage): Kernel =>
+const build = (storage: KvStorage, capped: boolean): Kernel =>
   defineKernel({
-    name: `attention_decode[${storage}]`,
-    numerics: "attention/tile64",
+    name: `attention_decode[${storage}]${capped ? ".capped" : ""}`,
+    numerics: `attention/tile64${capped ? "/capped" : ""}`,
     bindings: {
       q: read("T,N*H", "vec4<f32>"),
       kv_pool: kvPoolRead(storage),
@@ -35,10 +37,18 @@ const build = (storage: KvStorage): Kernel =>
       decode_tiles: read("W,4", "vec4<u32>"),
       partials: write("W,J,Z,4", "vec4<f32>"),
     },
-    params: { N: "u32", K: "u32", H: "u32", M: "u32", window: "u32", scale: "f32" },
+    params: {
+      N: "u32",
+      K: "u32",
+      H: "u32",
+      M: "u32",
+      window: "u32",
+      scale: "f32",
+      ...(capped && { cap: "f32" }),
+    },
     constants: ["H", "B", "G"],
     wgsl: wgsl`
-${attendWgsl({ storage, lanes: `max(${LEAST_LANES}u, QUADS * HEAD_QUADS)`, quads: "G" })}
+${attendWgsl({ storage, lanes: `max(${LEAST_LANES}u, QUADS * HEAD_QUADS)`, quads: "G", capped })}
 
 var<workgroup> work: vec4<u32>;
 var<private> first_query: u32;
@@ -102,6 +112,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     }),
     reference: ({ q, kv_pool, block_table, decode_tiles, partials }, dims) => {
       const { W, N, K, B, H, M, J, window, scale } = dims as Record<string, number>;
+      const cap = capped ? dims.cap : undefined;
       const cache: CacheView = { pool: kv_pool, table: block_table, M, K, B, H };
       const group = N / K;
       const groupQuads = Math.ceil(group / HEAD_QUAD);
@@ -116,7 +127,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
           const inGroup = n % group;
           const quad = kvHead * groupQuads + Math.floor(inGroup / HEAD_QUAD);
           const first = quad * (H + 2) * 4 + (inGroup % HEAD_QUAD);
-          const query = { q, from: (row * N + n) * H, scale, sequence, kvHead };
+          const query = { q, from: (row * N + n) * H, scale, cap, sequence, kvHead };
           const tiles = { values: partials, first, stride: 4, tileStride };
           attendReference(query, cache, low, high, tiles, w);
         }
@@ -126,6 +137,10 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     probes: attentionProbes("decode"),
   });
 
-const kernels = Object.fromEntries(
-  kvStorages.map((storage) => [storage, build(storage)]),
-) as Record<KvStorage, Kernel>;
+const ofEachStorage = (capped: boolean) =>
+  Object.fromEntries(kvStorages.map((storage) => [storage, build(storage, capped)])) as Record<
+    KvStorage,
+    Kernel
+  >;
+const kernels = ofEachStorage(false);
+const cappedKernels = ofEachStorage(true);

@@ -7,35 +7,61 @@ import { attendReference, type CacheView, mergeReference } from "./attention-ref
 import { attendWgsl, mergeWgsl } from "./attention-tile.ts";
 import { firstSeen, KV_TILE, QUERY_ROWS } from "./attention-work.ts";
 import { defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
-import { type KvStorage, kvPoolRead, kvRowBytes, kvStorages } from "./kv-layout.ts";
+import { type KvStorage, kvPoolRead, kvRowBytes } from "./kv-layout.ts";
 
 /**
  *   q [T,N*H]  kv_pool [P,2,K,B,H]  block_table [S,M] u32
  *   query_tiles [Q,4] u32: first row, number of rows, sequence, first position (attention-work.ts)
- *   → out [T,N*H], the rows of the tiles only
+ *   sinks [N] (sinks only)  → out [T,N*H], the rows of the tiles only
  *
  * One workgroup of H lanes per query tile and query head. K and V of the rows themselves must be in
  * the pool already. At most 15 KiB of workgroup memory at every head size.
  * Cost: 2·N rows of the storage per position and query tile; 4·H flop per row, head and position.
  * @see FlashAttention-2, arXiv:2307.08691; PagedAttention, arXiv:2309.06180 §4.1.
  */
-export const attentionPrefill = (storage: KvStorage): Kernel => kernels[storage];
+export function attentionPrefill(
+  storage: KvStorage,
+  { capped = false, sinks = false }: AttentionVariant = {},
+): Kernel {
+  const name = `attention_prefill[${storage}]${capped ? ".capped" : ""}${sinks ? ".sinks" : ""}`;
+  const kernel = built.get(name) ?? build(name, storage, { capped, sinks });
+  built.set(name, kernel);
+  return kernel;
+}
 
-const build = (storage: KvStorage): Kernel =>
+export interface AttentionVariant {
+  /** Scores have the soft cap `cap`. */
+  readonly capped?: boolean;
+  /** A score per head joins the sum that weights are divided by. */
+  readonly sinks?: boolean;
+}
+
+const built = new Map<string, Kernel>();
+
+const build = (name: string, storage: KvStorage, { capped, sinks }: Required<AttentionVariant>) =>
   defineKernel({
-    name: `attention_prefill[${storage}]`,
-    numerics: "attention/tile64",
+    name,
+    numerics: `attention/tile64${capped ? "/capped" : ""}${sinks ? "/sinks" : ""}`,
     bindings: {
       q: read("T,N*H", "vec4<f32>"),
       kv_pool: kvPoolRead(storage),
       block_table: read("S,M", "u32"),
       query_tiles: read("Q,4", "vec4<u32>"),
+      ...(sinks && { sinks: read("N") }),
       out: write("T,N*H", "vec4<f32>"),
     },
-    params: { N: "u32", K: "u32", H: "u32", M: "u32", window: "u32", scale: "f32" },
+    params: {
+      N: "u32",
+      K: "u32",
+      H: "u32",
+      M: "u32",
+      window: "u32",
+      scale: "f32",
+      ...(capped && { cap: "f32" }),
+    },
     constants: ["H", "B"],
     wgsl: wgsl`
-${attendWgsl({ storage, lanes: "H", quads: `${QUERY_ROWS / 4}u` })}
+${attendWgsl({ storage, lanes: "H", quads: `${QUERY_ROWS / 4}u`, capped })}
 ${mergeWgsl}
 
 var<workgroup> work: vec4<u32>;
@@ -103,6 +129,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     o2 = merge_output(o2, part.o2, scales);
     o3 = merge_output(o3, part.o3, scales);
   }
+  ${sinks ? addSink : ""}
   o0 = attention_output(o0, l);
   o1 = attention_output(o1, l);
   o2 = attention_output(o2, l);
@@ -125,11 +152,13 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
           kv_pool: 2 * kvRowBytes(storage, H) * prefill_positions * N,
           block_table: 4 * prefill_blocks * N,
           query_tiles: 16 * Q * N,
+          ...(sinks && { sinks: 4 * Q * N * H }),
           out: 4 * prefill_rows * N * H,
         },
       };
     },
-    reference: ({ q, kv_pool, block_table, query_tiles, out }, dims) => {
+    reference: ({ q, kv_pool, block_table, query_tiles, sinks: ofHeads, out }, dims) => {
+      const cap = capped ? dims.cap : undefined;
       const { Q, N, K, B, H, M, window, scale } = dims as Record<string, number>;
       const cache: CacheView = { pool: kv_pool, table: block_table, M, K, B, H };
       for (let i = 0; i < Q; i++) {
@@ -143,13 +172,13 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
           const tiles = { values, first: 0, stride: 1, tileStride: H + 2 };
           for (let n = 0; n < N; n++) {
             const from = ((firstRow + r) * N + n) * H;
-            const query = { q, from, scale, sequence, kvHead: Math.floor((n * K) / N) };
+            const query = { q, from, scale, cap, sequence, kvHead: Math.floor((n * K) / N) };
             for (let i = 0; i < numTiles; i++) {
               const start = (firstTile + i) * KV_TILE;
               const end = Math.min(position + 1, start + KV_TILE);
               attendReference(query, cache, Math.max(low, start), end, tiles, i);
             }
-            mergeReference(tiles, numTiles, H, out, from);
+            mergeReference(tiles, numTiles, H, out, from, ofHeads?.[n]);
           }
         }
       }
@@ -158,6 +187,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     probes: attentionProbes("prefill"),
   });
 
-const kernels = Object.fromEntries(
-  kvStorages.map((storage) => [storage, build(storage)]),
-) as Record<KvStorage, Kernel>;
+const addSink = wgsl`let with_sink = merge_sink(m, l, vec4<f32>(load_sinks(head)));
+  l = with_sink.l;
+  o0 = merge_output(o0, vec4<f32>(), with_sink);
+  o1 = merge_output(o1, vec4<f32>(), with_sink);
+  o2 = merge_output(o2, vec4<f32>(), with_sink);
+  o3 = merge_output(o3, vec4<f32>(), with_sink);`;

@@ -43,6 +43,8 @@ export function attentionProbe(batch: AttentionBatch, mode: AttentionMode): Prob
     ...work.dims,
     ...{ N, K, H, B, window },
     scale: 1 / Math.sqrt(H),
+    // Near the spread of the scores.
+    cap: 3,
     T: last.firstRow + last.numRows,
     S: ranges.length,
     M: Math.max(...ranges.map(blocksOf)),
@@ -58,6 +60,7 @@ export function attentionProbe(batch: AttentionBatch, mode: AttentionMode): Prob
       decode_rows: work.decodeRows,
       query_tiles: work.queryTiles,
       partials: partials(dims, random),
+      sinks: normal(N, random, 2),
     }),
   };
 }

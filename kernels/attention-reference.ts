@@ -5,6 +5,7 @@
  */
 import { KV_TILE } from "./attention-work.ts";
 import { type KvDims, type KvView, kvRowStart, kvRun } from "./kv-layout.ts";
+import { softCapReference } from "./soft-cap.ts";
 
 /** What the references read. */
 export interface CacheView extends KvDims {
@@ -29,6 +30,8 @@ export interface ReferenceQuery {
   /** Of dim 0 in `q`. */
   readonly from: number;
   readonly scale: number;
+  /** Soft cap of scores. */
+  readonly cap?: number;
   readonly sequence: number;
   readonly kvHead: number;
 }
@@ -39,7 +42,7 @@ const sums = new Float64Array(256);
 
 /** Positions [low, high) of one tile, summed in float64, to entry `tile` of the partials. */
 export function attendReference(
-  { q, from, scale, sequence, kvHead }: ReferenceQuery,
+  { q, from, scale, cap, sequence, kvHead }: ReferenceQuery,
   cache: CacheView,
   low: number,
   high: number,
@@ -54,8 +57,9 @@ export function attendReference(
     for (let at = 0; at < keys.length; position++) {
       let dot = 0;
       for (let d = 0; d < H; d++) dot += query[d] * keys[at++];
-      scores[position - low] = dot;
-      if (dot > m) m = dot;
+      const score = cap === undefined ? dot : softCapReference(dot, cap);
+      scores[position - low] = score;
+      if (score > m) m = score;
     }
   }
   // The tile is handed on with its max in f32: weights that are relative to another would not fit it.
@@ -76,18 +80,19 @@ export function attendReference(
   for (let d = 0; d < H; d++) values[start + (2 + d) * stride] = sums[d];
 }
 
-/** The softmax attention that the tiles make together, summed in float64, to `out[to]` and on. */
+/** The softmax attention that tiles and sink make together, summed in float64, to `out[to]` and on. */
 export function mergeReference(
   { values, first, stride, tileStride }: PartialsView,
   numTiles: number,
   H: number,
   out: Float32Array,
   to: number,
+  sink = Number.NEGATIVE_INFINITY,
 ): void {
   const end = first + numTiles * tileStride;
-  let m = Number.NEGATIVE_INFINITY;
+  let m = sink;
   for (let tile = first; tile < end; tile += tileStride) m = Math.max(m, values[tile]);
-  let l = 0;
+  let l = Math.exp(sink - m);
   sums.fill(0, 0, H);
   for (let tile = first; tile < end; tile += tileStride) {
     const weight = Math.exp(values[tile] - m);

@@ -5,14 +5,17 @@
  * A column is one query: a head of the group in decode, a row in prefill. Four columns share a vec4.
  * Per column and tile of 64 positions (at absolute multiples of 64):
  *   score_j = Σ_d (scale·q_d)·k_jd   chunks of 32 dims, fma ascending, chunk sums ascending
+ *   score_j = cap·tanh(score_j / cap)   where a model caps its scores
  *   m = max_j score_j,  p_j = exp(score_j − m),  l = Σ_j p_j,  o_d = Σ_j p_j·v_jd   fma, j ascending
- * and tiles are merged ascending. Every multiply that meets an add is an explicit fma, so a compiler
+ * and tiles are merged ascending; a sink, where a model has one, after the last, as a tile of one position
+ * with that score and value 0. Every multiply that meets an add is an explicit fma, so a compiler
  * has nothing left to contract. Positions that a column does not see are skipped, never multiplied
  * by zero: their memory may hold NaN. The slow twins are in attention-reference.ts.
  */
 import { KV_TILE } from "./attention-work.ts";
 import { wgsl } from "./kernel.ts";
 import { type KvStorage, kvLoadWgsl } from "./kv-layout.ts";
+import { softCapWgsl } from "./soft-cap.ts";
 
 /** Quads of vec4<f32> in the staging area: 8 KiB, a chunk of 64 keys or as many values as fit. */
 const STAGE = 512;
@@ -24,7 +27,15 @@ export interface TileVariant {
   readonly lanes: string;
   /** WGSL: quads of columns per workgroup, at most 4. */
   readonly quads: string;
+  /** Scores have a soft cap, param `cap`. */
+  readonly capped: boolean;
 }
+
+/** Once a score is whole, before the largest is sought. */
+const storeScores = `if (chunk == 0u) { weights[item] = sum; } else { weights[item] += sum; }`;
+const storeCappedScores = wgsl`if (chunk > 0u) { sum += weights[item]; }
+    if (chunk + width == HEAD_QUADS) { sum = soft_cap(sum, params.cap); }
+    weights[item] = sum;`;
 
 /**
  * `fn attend(lane, span)`: one tile; lane i gets dims 4·(i mod H/4) + 0..3 of quad i / (H/4).
@@ -33,7 +44,8 @@ export interface TileVariant {
  *   fn query(column: u32, d4: u32) -> vec4<f32>          zero where there is no such column
  *   fn sees(quad: u32, position: u32) -> vec4<bool>      for the four columns; absolute position
  */
-export const attendWgsl = ({ storage, lanes, quads }: TileVariant): string => wgsl`
+export const attendWgsl = ({ storage, lanes, quads, capped }: TileVariant): string => wgsl`
+${capped ? softCapWgsl : ""}
 override LANES: u32 = ${lanes};
 override QUADS: u32 = ${quads};
 override HEAD_QUADS: u32 = H / 4u;
@@ -163,7 +175,7 @@ fn add_scores(lane: u32, span: Span, chunk: u32, width: u32) {
       sum = fma(vec4<f32>(a.w, b.w, c.w, d.w), vec4<f32>(k.w), sum);
       at += 1u;
     }
-    if (chunk == 0u) { weights[item] = sum; } else { weights[item] += sum; }
+    ${capped ? storeCappedScores : storeScores}
   }
 }
 
@@ -226,4 +238,9 @@ fn merge_output(o: vec4<f32>, tile_o: vec4<f32>, scales: Merge) -> vec4<f32> {
 fn attention_output(o: vec4<f32>, l: vec4<f32>) -> vec4<f32> {
   let inverse = vec4<f32>(1.0) / l;
   return o * inverse;
+}
+
+/** A tile of one position of this score, whose value is 0: its l is 1 and its output 0. */
+fn merge_sink(m: vec4<f32>, l: vec4<f32>, sink: vec4<f32>) -> Merge {
+  return merge_scales(m, l, sink, vec4<f32>(1.0));
 }`;

@@ -17,14 +17,16 @@ import {
   ropeKvWgsl,
 } from "./rope-kv-epilogue.ts";
 
+import { softCapReference, softCapWgsl } from "./soft-cap.ts";
+
 export interface Epilogue {
   readonly bias: boolean;
   readonly tail: "store" | "residual" | ScaledTail | Activation | RopeKvTail;
 }
 
-/** `store` and `residual` of the sum times the param `scale`. */
-type ScaledTail = "scaled_store" | "scaled_residual";
-const isScaled = ({ tail }: Epilogue): boolean => tail.startsWith("scaled_");
+/** `store` and `residual` of the sum times the param `scale`; `store` of the sum with `scale` as soft cap. */
+type ScaledTail = "scaled_store" | "scaled_residual" | "capped_store";
+const isScaled = ({ tail }: Epilogue): boolean => /^(scaled|capped)_/.test(tail);
 export const addsToResidual = ({ tail }: Epilogue): boolean => tail.endsWith("residual");
 
 export const isGated = ({ tail }: Epilogue): boolean => tail in activations;
@@ -78,6 +80,12 @@ function finishWgsl(epilogue: Epilogue): string {
   store_out(${at}, ${sum} * params.scale);
 }`;
   }
+  if (epilogue.tail === "capped_store") {
+    return wgsl`${softCapWgsl}
+fn finish(row: u32, column: u32, sum: f32) {
+  store_out(${at}, soft_cap(vec4<f32>(${sum}), params.scale).x);
+}`;
+  }
   if (epilogue.tail === "scaled_residual") {
     // Explicit, since compilers may contract a product and a sum, in one shape and not in another.
     return wgsl`fn finish(row: u32, column: u32, sum: f32) {
@@ -127,7 +135,12 @@ export function finishReference(
       const up = sums[N + n] + (io.bias ? io.bias[firstBias + out_stride + column] : 0);
       io.out[at] = activations[tail as Activation].reference(sum) * up;
     } else {
-      const scaled = isScaled(epilogue) ? sum * scale : sum;
+      const scaled =
+        tail === "capped_store"
+          ? softCapReference(sum, scale)
+          : isScaled(epilogue)
+            ? sum * scale
+            : sum;
       io.out[at] = addsToResidual(epilogue) ? io.out[at] + scaled : scaled;
     }
   }

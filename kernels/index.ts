@@ -2,7 +2,7 @@
 import { gatedActivation } from "./activation.ts";
 import { attentionDecode } from "./attention-decode.ts";
 import { attentionPrefill } from "./attention-prefill.ts";
-import { attentionReduce } from "./attention-reduce.ts";
+import { attentionReduce, attentionReduceWithSinks } from "./attention-reduce.ts";
 import { blockCopy } from "./block-copy.ts";
 import { embedding } from "./embedding.ts";
 import type { Epilogue } from "./epilogue.ts";
@@ -36,7 +36,7 @@ import { type WeightFormatName, weightFormats } from "./weight-format.ts";
 export { gatedActivation } from "./activation.ts";
 export { attentionDecode } from "./attention-decode.ts";
 export { attentionPrefill } from "./attention-prefill.ts";
-export { attentionReduce } from "./attention-reduce.ts";
+export { attentionReduce, attentionReduceWithSinks } from "./attention-reduce.ts";
 export { attentionShapeDims, attentionWork } from "./attention-work.ts";
 export { blockCopy } from "./block-copy.ts";
 export { embedding } from "./embedding.ts";
@@ -153,6 +153,8 @@ export const scaledKernels: readonly Kernel[] = [
   matmul({ format: "f32", shape: "gemv", epilogue: { bias: false, tail: "scaled_store" } }),
   matmul({ format: "f16", shape: "small_m", epilogue: { bias: true, tail: "scaled_residual" } }),
   matmul({ format: "bf16", shape: "tile", epilogue: { bias: false, tail: "scaled_residual" } }),
+  matmul({ format: "f16", shape: "gemv", epilogue: { bias: true, tail: "capped_store" } }),
+  matmul({ format: "f32", shape: "tile", epilogue: { bias: false, tail: "capped_store" } }),
 ];
 
 /** Of the shapes in no numeric class: formats with and without fields, a norm, and two sums an output. */
@@ -203,6 +205,9 @@ export const attentionKernels: readonly Kernel[] = [
     attentionPrefill(storage),
   ]),
   attentionReduce,
+  attentionDecode("f16", { capped: true }),
+  attentionPrefill("f16", { capped: true, sinks: true }),
+  attentionReduceWithSinks,
   rope,
 ];
 

@@ -3,9 +3,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { attentionDecode } from "../../kernels/attention-decode.ts";
-import { attentionPrefill } from "../../kernels/attention-prefill.ts";
+import { type AttentionVariant, attentionPrefill } from "../../kernels/attention-prefill.ts";
 import { type AttentionBatch, attentionProbe, rangesOf } from "../../kernels/attention-probes.ts";
-import { attentionReduce } from "../../kernels/attention-reduce.ts";
+import { attentionReduce, attentionReduceWithSinks } from "../../kernels/attention-reduce.ts";
 import { type AttentionRange, attentionWork } from "../../kernels/attention-work.ts";
 import { numberToF16 } from "../../kernels/half.ts";
 import { type BufferSlice, type Dims, shapeSizes } from "../../kernels/kernel.ts";
@@ -24,6 +24,14 @@ beforeAll(async () => {
   device = await openGpuDevice(await gpu(), { profile: "baseline" });
 });
 afterAll(() => device.destroy());
+
+const heads = [
+  { N: 4, K: 2 },
+  { N: 3, K: 3 },
+  { N: 16, K: 1 },
+  { N: 4, K: 1 },
+  { N: 10, K: 2 },
+];
 
 // Pipelines are seconds each on a software driver, so the gate pairs sizes and storages.
 const sizes: readonly (readonly [KvStorage, number])[] =
@@ -45,13 +53,63 @@ describe.each(sizes)("KV in %s, head size %i", (storage, H) => {
   test.each(seeds)("ragged batch %i", (seed) => sameBits(randomBatch(H, seed), storage));
 });
 
-const heads = [
-  { N: 4, K: 2 },
-  { N: 3, K: 3 },
-  { N: 16, K: 1 },
-  { N: 4, K: 1 },
-  { N: 10, K: 2 },
-];
+/** What few models have of attention, both at once; merging and masking are no other than above. */
+const variant: Required<AttentionVariant> = { capped: true, sinks: true };
+describe("capped scores, and sinks", () => {
+  const of: readonly (readonly [KvStorage, number])[] =
+    project() === "swiftshader" && scale("attention", 0, 1) === 0 ? [["f16", 32]] : [["f16", 80]];
+  const seeds = Array.from({ length: scale("attention", 3, 40) }, (_, i) => i);
+  test.each(of.flatMap(([storage, H]) => seeds.map((seed) => [storage, H, seed] as const)))(
+    "KV in %s, head size %i, ragged batch %i",
+    (storage, H, seed) => sameBits(randomBatch(H, seed), storage, variant),
+  );
+});
+
+test("a sink takes its share of the weight, a cap bounds scores", async () => {
+  const batch = {
+    ...heads[0],
+    H: 32,
+    B: 32,
+    window: 0,
+    ranges: [{ firstPosition: 0, numRows: 1 }],
+  };
+  const { dims, inputs } = attentionProbe(batch, "decode");
+  const given = inputs(seededRandom(1)) as Record<string, Float32Array | Uint32Array>;
+  const on = new ReferenceDevice();
+  const run = async (shape: Dims, sink: number, of: AttentionVariant) =>
+    floats(
+      await attend(
+        on,
+        shape,
+        { ...given, sinks: new Float32Array(dims.N).fill(sink) },
+        "f32",
+        rangesOf(batch),
+        1e9,
+        of,
+      ),
+    );
+  // One position: its weight is 1 without a sink, and a half beside a sink of the same score.
+  const alone = await run(dims, 0, {});
+  const halved = await run({ ...dims, scale: 0 }, 0, { sinks: true });
+  expect(
+    distance(
+      halved.map((x) => 2 * x),
+      alone,
+    ),
+  ).toBeLessThan(1e-6);
+  const ignored = await run(dims, -1e30, { sinks: true });
+  expect(distance(ignored, alone)).toBe(0);
+  // A score far above the cap is the cap.
+  const capped = await run({ ...dims, scale: 1e6, cap: 2 }, 2, { capped: true, sinks: true });
+  for (let i = 0; i < capped.length; i++) {
+    const share = capped[i] / alone[i];
+    expect(Math.min(Math.abs(share - 0.5), Math.abs(share - 1 / (1 + Math.exp(4))))).toBeLessThan(
+      1e-6,
+    );
+  }
+  on.destroy();
+});
+
 const contexts = [1, 2, 31, 32, 33, 63, 64, 65, 127, 128, 129, 191, 192, 193, 300];
 
 function randomBatch(H: number, seed: number): AttentionBatch {
@@ -71,13 +129,17 @@ function randomBatch(H: number, seed: number): AttentionBatch {
   };
 }
 
-async function sameBits(batch: AttentionBatch, storage: KvStorage): Promise<void> {
+async function sameBits(
+  batch: AttentionBatch,
+  storage: KvStorage,
+  of: AttentionVariant = {},
+): Promise<void> {
   const { H } = batch;
   const probe = attentionProbe(batch, "prefill");
   const inputs = probe.inputs(seededRandom(7)) as Record<string, Float32Array | Uint32Array>;
   const ranges = rangesOf(batch);
   const run = (on: Device, cut: readonly AttentionRange[], maxDecodeTiles: number) =>
-    attend(on, probe.dims, inputs, storage, cut, maxDecodeTiles);
+    attend(on, probe.dims, inputs, storage, cut, maxDecodeTiles, of);
 
   const whole = await run(device, ranges, 0);
   expect(firstDifference(whole, await run(device, chunks(ranges, 1), 1e9)), "decode").toBe(-1);
@@ -85,7 +147,7 @@ async function sameBits(batch: AttentionBatch, storage: KvStorage): Promise<void
   expect(firstDifference(whole, await run(device, ranges, 1e9)), "mixed").toBe(-1);
 
   const spoilt = { ...inputs, kv_pool: withoutLastRows(batch, probe.dims, inputs) };
-  const rest = await attend(device, probe.dims, spoilt, storage, ranges, 0);
+  const rest = await attend(device, probe.dims, spoilt, storage, ranges, 0, of);
   for (const { firstRow, numRows } of ranges) {
     const [from, to] = [firstRow, firstRow + numRows - 1].map((row) => row * batch.N * H);
     const same = firstDifference(whole.slice(from, to), rest.slice(from, to));
@@ -139,6 +201,7 @@ async function attend(
   storage: KvStorage,
   ranges: readonly AttentionRange[],
   maxDecodeTiles: number,
+  { capped = false, sinks = false }: AttentionVariant,
 ): Promise<Uint32Array> {
   const { B, window, T, N, H, J, Z } = shape as Record<string, number>;
   const work = attentionWork(ranges, B, { window, maxDecodeTiles });
@@ -152,14 +215,16 @@ async function attend(
     decode_tiles: await memory.put("decode_tiles", work.decodeTiles),
     decode_rows: await memory.put("decode_rows", work.decodeRows),
     query_tiles: await memory.put("query_tiles", work.queryTiles),
+    sinks: await memory.put("sinks", inputs.sinks),
     partials: await memory.poison("partials", 16 * Math.max(1, work.dims.W) * J * Z),
     out: await memory.poison("out", 4 * T * N * H),
   };
   if (work.dims.W > 0) {
-    await memory.run(attentionDecode(storage), buffers, dims);
-    await memory.run(attentionReduce, buffers, dims);
+    await memory.run(attentionDecode(storage, { capped }), buffers, dims);
+    await memory.run(sinks ? attentionReduceWithSinks : attentionReduce, buffers, dims);
   }
-  if (work.dims.Q > 0) await memory.run(attentionPrefill(storage), buffers, dims);
+  if (work.dims.Q > 0)
+    await memory.run(attentionPrefill(storage, { capped, sinks }), buffers, dims);
   const out = await memory.read(buffers.out);
   memory.free();
   return out;

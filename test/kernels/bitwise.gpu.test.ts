@@ -119,7 +119,7 @@ async function unfused(plain: Operands, epilogue: Epilogue, norm: boolean): Prom
   const given = norm ? { ...plain, x: await normalised(plain) } : plain;
   const numColumns = rowsPerOutput(epilogue) * COLUMNS;
   // Whether `fma` rounds once is the driver's choice: a scaled sum has its twin on the driver too.
-  const isScaled = tail.startsWith("scaled_");
+  const isScaled = /^(scaled|capped)_/.test(tail);
   const plainest: Epilogue = isScaled ? epilogue : { bias, tail: "store" };
   const store = matmul({ format: "f32", shape: "gemv", epilogue: plainest });
   const rows = await ranges(store, given, numColumns, eachRow);
@@ -163,9 +163,12 @@ const isNormed = ({ bindings }: Kernel): boolean => "norm_weight" in bindings;
 
 function epilogueOf({ name }: Kernel): Epilogue {
   const known = [false, true].flatMap((bias) =>
-    (["store", "residual", "scaled_store", "scaled_residual", "silu", "gelu_tanh"] as const).map(
-      (tail) => ({ bias, tail }),
-    ),
+    (
+      [
+        ...(["store", "residual", "silu", "gelu_tanh"] as const),
+        ...(["scaled_store", "scaled_residual", "capped_store"] as const),
+      ] as const
+    ).map((tail) => ({ bias, tail })),
   );
   return known.find((epilogue) => name.endsWith(`].${epilogueName(epilogue)}`))!;
 }

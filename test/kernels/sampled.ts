@@ -24,7 +24,7 @@ const VARIANTS_ON_LAVAPIPE =
 const VARIANTS_ON_SWIFTSHADER =
   /(gemv_128x128x4\[q8_0\]\.residual|small_m4_64x16x4\[q4_k\]\.silu|tile_64x32_8x4\[f32\]\.store)$/;
 /** Epilogues of few families. */
-const SCALED = /\.(bias_)?scaled_\w+$/;
+const SCALED = /\.(bias_)?(scaled|capped)_\w+$/;
 /** Of the shapes in no numeric class. */
 const ANY_ORDER =
   /(gemv_any\[q4_k\]\.silu|gemv_64x64x2_any\[q8_0\]\.residual|small_m_any\[f16,norm\]\.store|tile_any\[q4_k\]\.silu|tile_64x64_8x8_any\[f16\]\.store|gemv_broadcast\d_any\[f16,norm\]\.store|tile_broadcast\d_any\[q8_0\]\.residual)$/;
