@@ -2,33 +2,46 @@
 import { ceilDiv, defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
 import { normal } from "./probe.ts";
 
-export type Activation = "silu" | "gelu_tanh";
+export type Activation = "silu" | "gelu_tanh" | "clamped_swiglu";
 
 interface ActivationSource {
+  /** `fn gated(gate, up)`. */
   readonly wgsl: string;
-  readonly reference: (x: number) => number;
+  readonly reference: (gate: number, up: number) => number;
 }
 
 export const activations: Readonly<Record<Activation, ActivationSource>> = {
   silu: {
     // exp overflows to infinity for x < -88, and x / infinity is the right answer, zero; but WGSL
     // may assume that infinity never occurs, so the argument is kept where exp is finite.
-    wgsl: wgsl`fn activate(x: f32) -> f32 { return x / (1.0 + exp(min(-x, 80.0))); }`,
-    reference: (x) => x / (1 + Math.exp(-x)),
+    wgsl: wgsl`fn gated(gate: f32, up: f32) -> f32 { return gate / (1.0 + exp(min(-gate, 80.0))) * up; }`,
+    reference: (gate, up) => (gate / (1 + Math.exp(-gate))) * up,
   },
   gelu_tanh: {
-    wgsl: wgsl`fn activate(x: f32) -> f32 {
-  let inner = 0.7978845608028654 * fma(0.044715 * x * x, x, x);
-  return 0.5 * x * (1.0 + tanh(clamp(inner, -15.0, 15.0)));
+    wgsl: wgsl`fn gated(gate: f32, up: f32) -> f32 {
+  let inner = 0.7978845608028654 * fma(0.044715 * gate * gate, gate, gate);
+  return 0.5 * gate * (1.0 + tanh(clamp(inner, -15.0, 15.0))) * up;
 }`,
-    reference: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+    reference: (gate, up) =>
+      0.5 * gate * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (gate + 0.044715 * gate ** 3))) * up,
+  },
+  // Of gpt-oss, whose limit and slope are fixed.
+  clamped_swiglu: {
+    wgsl: wgsl`fn gated(gate: f32, up: f32) -> f32 {
+  let low = min(gate, 7.0);
+  return (clamp(up, -7.0, 7.0) + 1.0) * (low / (1.0 + exp(min(-1.702 * low, 80.0))));
+}`,
+    reference: (gate, up) => {
+      const low = Math.min(gate, 7);
+      return (Math.max(-7, Math.min(7, up)) + 1) * (low / (1 + Math.exp(-1.702 * low)));
+    },
   },
 };
 
 const LANES = 64;
 
 /**
- *   gate_up [T,2*F]  → out [T,F],  out = activate(gate) · up, gate in the first F columns
+ *   gate_up [T,2*F]  → out [T,F],  out = gated(gate, up), gate in the first F columns
  *
  * Cost: 12·T·F bytes: memory-bound. The matrix kernels do this in their epilogue instead.
  * @see Shazeer, arXiv:2002.05202 (GLU variants).
@@ -49,16 +62,16 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   let column = wg.x * ${LANES}u + lid.x;
   if (column >= params.F) { return; }
   let at = wg.y * 2u * params.F + column;
-  store_out(wg.y * params.F + column, activate(load_gate_up(at)) * load_gate_up(at + params.F));
+  store_out(wg.y * params.F + column, gated(load_gate_up(at), load_gate_up(at + params.F)));
 }
 `,
     workgroups: ({ T, F }) => [ceilDiv(F, LANES), T, 1],
     cost: ({ T, F }) => ({ flops: 10 * T * F, bytes: { gate_up: 8 * T * F, out: 4 * T * F } }),
     reference: ({ gate_up, out }, { T, F }) => {
-      const activate = activations[activation].reference;
+      const { reference } = activations[activation];
       for (let t = 0; t < T; t++) {
         for (let f = 0; f < F; f++) {
-          out[t * F + f] = activate(gate_up[t * 2 * F + f]) * gate_up[t * 2 * F + F + f];
+          out[t * F + f] = reference(gate_up[t * 2 * F + f], gate_up[t * 2 * F + F + f]);
         }
       }
     },
@@ -74,4 +87,5 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
 const kernels: Readonly<Record<Activation, Kernel>> = {
   silu: build("silu"),
   gelu_tanh: build("gelu_tanh"),
+  clamped_swiglu: build("clamped_swiglu"),
 };

@@ -94,7 +94,7 @@ fn finish(row: u32, column: u32, sum: f32) {
   }
   return wgsl`${activations[epilogue.tail as Activation].wgsl}
 fn finish(row: u32, column: u32, gate: f32, up: f32) {
-  store_out(${at}, activate(${biased("gate", own)}) * ${biased("up", `params.out_stride + ${own}`)});
+  store_out(${at}, gated(${biased("gate", own)}, ${biased("up", `params.out_stride + ${own}`)}));
 }`;
 }
 
@@ -133,7 +133,7 @@ export function finishReference(
     const sum = sums[n] + (io.bias ? io.bias[firstBias + column] : 0);
     if (isGated(epilogue)) {
       const up = sums[N + n] + (io.bias ? io.bias[firstBias + out_stride + column] : 0);
-      io.out[at] = activations[tail as Activation].reference(sum) * up;
+      io.out[at] = activations[tail as Activation].reference(sum, up);
     } else {
       const scaled =
         tail === "capped_store"

@@ -179,6 +179,7 @@ export const expertMatrixKernels: readonly Kernel[] = Object.values<MatmulShape>
     of("q4_k", { bias: false, tail: "store" }),
     of("f16", { bias: true, tail: "silu" }),
     of("q8_0", { bias: true, tail: "store" }),
+    of("mxfp4", { bias: true, tail: "clamped_swiglu" }),
   ];
 });
 
@@ -228,6 +229,7 @@ export const allKernels: readonly Kernel[] = [
   qkNorm,
   gatedActivation("silu"),
   gatedActivation("gelu_tanh"),
+  gatedActivation("clamped_swiglu"),
   rowCopy,
   blockCopy,
   rowGather,

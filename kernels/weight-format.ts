@@ -1,6 +1,7 @@
 /** Every weight format, by name. A new one is a file in formats/ and a line here. */
 import type { WeightFormat, WeightFormatName } from "./formats/format.ts";
 import { affine4, zeropoint4 } from "./formats/int4-group.ts";
+import { mxfp4 } from "./formats/mxfp4.ts";
 import { bf16, f16, f32 } from "./formats/plain.ts";
 import { q4_0 } from "./formats/q4-0.ts";
 import { q4_k } from "./formats/q4-k.ts";
@@ -19,6 +20,7 @@ export const weightFormats: Readonly<Record<WeightFormatName, WeightFormat>> = {
   q4_k,
   q5_k,
   q6_k,
+  mxfp4,
   ...affine4,
   ...zeropoint4,
 };

@@ -68,6 +68,8 @@ interface ExpertProduct extends Stack {
   /** Of x; where it has one, x is normalised in the matrix's prologue by ways that fuse it. */
   readonly norm?: { readonly x: BufferSlice; readonly weight: BufferSlice; readonly eps: number };
   readonly x: BufferSlice;
+  /** Of all experts. */
+  readonly bias?: BufferSlice;
   readonly ids: BufferSlice;
   readonly places: BufferSlice;
   readonly blocks: BufferSlice;
@@ -79,8 +81,9 @@ export function expertMatmul(
   graph: GraphBuilder,
   stack: Weight,
   epilogue: Epilogue,
-  { rows, ways, numExperts, chosen, slotsPerX, norm, x, ids, places, blocks, out }: ExpertProduct,
+  { rows, ways, numExperts, chosen, slotsPerX, norm, x, bias, ...others }: ExpertProduct,
 ): void {
+  const { ids, places, blocks, out } = others;
   const perOutput = isGated(epilogue) ? 2 : 1;
   const N = stack.rows / numExperts / perOutput;
   for (const { format, slice: weight, firstRow, rows: shardRows } of stack.shards) {
@@ -95,7 +98,7 @@ export function expertMatmul(
       });
       const buffers = {
         ...(fused ? { x: norm.x, norm_weight: norm.weight } : { x }),
-        ...{ weight, out },
+        ...{ weight, out, ...(bias && { bias }) },
         ...(way.blockRows === 1 ? { expert_ids: ids } : { places, blocks }),
       };
       const dims = keptWhileSame((step): Dims | undefined => {
@@ -105,6 +108,7 @@ export function expertMatmul(
         return {
           ...{ T: S, N, K: stack.columns, out_stride: N, out_offset: 0 },
           ...{ experts, first_expert, slots_per_x: slotsPerX, x_rows: S / slotsPerX },
+          ...(bias && { all_experts: numExperts }),
           ...(fused && { eps: norm.eps }),
           ...expected(way, S, { experts, numExperts }),
         };

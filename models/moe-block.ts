@@ -21,8 +21,6 @@ import { type MoeSpec, numMatrices, routerColumns } from "./moe.ts";
 import type { DecoderTensors } from "./tensors.ts";
 import { layerWeight } from "./weights.ts";
 
-const STORE = { bias: false, tail: "store" } as const;
-
 /** What the block reads, normalised, and adds to. */
 interface BlockRows {
   readonly rows: RowCount;
@@ -49,8 +47,11 @@ export function moeBlock(
   const forRows = (dims: (T: number) => Dims | undefined) =>
     keptWhileSame((step: StepSizes) => (step[rows] === 0 ? undefined : dims(step[rows])));
 
-  const scored = { x: hidden, out: logits };
-  const storesNormed = graph.matmul(weight("router"), STORE, scored, { rows, norm });
+  const bias = moe.names.biases !== undefined;
+  const biasOf = (name: string) => (bias ? { bias: weight(name).shards[0].slice } : {});
+  const scored = { x: hidden, out: logits, ...biasOf("router_bias") };
+  const scores = { bias, tail: "store" } as const;
+  const storesNormed = graph.matmul(weight("router"), scores, scored, { rows, norm });
   const choiceBias = router.choiceBias && { choice_bias: weight("choice_bias").shards[0].slice };
   const choice = { logits, ids, weights, ...choiceBias };
   graph.add(
@@ -86,10 +87,14 @@ export function moeBlock(
   expertMatmul(
     graph,
     gateUp,
-    { bias: false, tail: activation },
-    { ...product, slotsPerX: chosen, norm: { ...norm, x: hidden }, x: norm.out, out: gated },
+    { bias, tail: activation },
+    {
+      ...{ ...product, slotsPerX: chosen, norm: { ...norm, x: hidden }, x: norm.out, out: gated },
+      ...biasOf("experts_gate_up_bias"),
+    },
   );
-  expertMatmul(graph, down, STORE, { ...product, slotsPerX: 1, x: gated, out: y });
+  const outputs = { ...product, slotsPerX: 1, x: gated, out: y, ...biasOf("experts_down_bias") };
+  expertMatmul(graph, down, { bias, tail: "store" }, outputs);
   if (shared) sharedExpert(graph, moe, tensors, layer, { rows, hidden, norm });
 
   const sum = {
@@ -134,5 +139,5 @@ function sharedExpert(
   const gateUp = { x: hidden, out: gated };
   graph.matmul(weight("gate_up"), { bias: false, tail: activation }, gateUp, { rows, norm });
   const down = { x: gated, out: tensors.activation("shared_out") };
-  graph.matmul(weight("down"), STORE, down, { rows });
+  graph.matmul(weight("down"), { bias: false, tail: "store" }, down, { rows });
 }

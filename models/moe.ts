@@ -26,6 +26,10 @@ export interface MoeNames {
   readonly expert?: (e: number) => Readonly<Record<"gate" | "up" | "down", string>>;
   /** All experts in one tensor, with its whole name: `[E,2·F,D]`, gates first, and `[E,D,F]`. */
   readonly stacked: { readonly gateUp: string; readonly down: string };
+  /** Where routers and experts add biases, those of all experts: `[E,2·F]` and `[E,D]`. */
+  readonly biases?: { readonly gateUp: string; readonly down: string };
+  /** Whether stacked gates and values alternate, gates first. */
+  readonly alternate?: boolean;
   /** An MLP. */
   readonly shared?: string;
   /** `[1,D]`. */

@@ -9,8 +9,10 @@ import { type MoeSpec, numMatrices } from "./moe.ts";
 
 export interface WeightPart {
   readonly tensor: string;
-  /** As the checkpoint must have it: [rows, columns], or [columns] for a vector. */
+  /** As the checkpoint must have it: [rows, columns], or [columns] for a vector; stacks before them. */
   readonly shape: readonly number[];
+  /** Of so many rows those of one half alternate with those of the other; 0 or absent where not. */
+  readonly alternating?: number;
 }
 
 export interface WeightSpec {
@@ -126,6 +128,7 @@ function moeWeights(at: At, layer: string, moe: MoeSpec, D: number): WeightSpec[
     [`${layer}.${up}`, F],
   ]);
   const down = experts.map((expert): [string, number] => [`${layer}.${expert.down}`, D]);
+  const alternating = names.alternate && { alternating: 2 * F };
   const stack = (name: string, each: [string, number][], whole: WeightPart): WeightSpec => {
     const [, rows, columns] = whole.shape;
     const spec = matrix(at(name), columns, each, { unit: rows, stacked: E });
@@ -136,12 +139,26 @@ function moeWeights(at: At, layer: string, moe: MoeSpec, D: number): WeightSpec[
     stack("experts_gate_up", gateUp, {
       tensor: `${layer}.${names.stacked.gateUp}`,
       shape: [E, 2 * F, D],
+      ...alternating,
     }),
     stack("experts_down", down, { tensor: `${layer}.${names.stacked.down}`, shape: [E, D, F] }),
   ];
-  if (!router.choiceBias) return weights;
-  const bias: [string, number] = [`${layer}.${names.choiceBias}`, router.experts];
-  return [...weights, vector(at("choice_bias"), [bias])];
+  if (router.choiceBias) {
+    weights.push(vector(at("choice_bias"), [[`${layer}.${names.choiceBias}`, router.experts]]));
+  }
+  if (names.biases) {
+    const { gateUp, down } = names.biases;
+    weights.push(
+      vector(at("router_bias"), biases(logits)),
+      stackedVector(at("experts_gate_up_bias"), {
+        tensor: `${layer}.${gateUp}`,
+        shape: [E, 2 * F],
+        ...alternating,
+      }),
+      stackedVector(at("experts_down_bias"), { tensor: `${layer}.${down}`, shape: [E, D] }),
+    );
+  }
+  return weights;
 }
 
 /** Norms of a layer and what checkpoints call them, by where they stand. */
@@ -199,6 +216,11 @@ function vector(name: string, parts: readonly (readonly [string, number])[]): We
     parts: parts.map(([tensor, size]) => ({ tensor, shape: [size] })),
   };
 }
+
+const stackedVector = (name: string, part: WeightPart): WeightSpec => ({
+  ...vector(name, [["", part.shape[0] * part.shape[1]]]),
+  parts: [part],
+});
 
 const biases = (parts: readonly (readonly [string, number])[]): [string, number][] =>
   parts.map(([tensor, size]) => [`${tensor}.bias`, size]);

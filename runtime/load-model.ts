@@ -28,9 +28,9 @@ import {
 } from "./select-kernels.ts";
 import { type FoundShape, withTuned } from "./tuning/tuned-choices.ts";
 import { readRecord, shapeOf, type TuningCache, tuningKey } from "./tuning/tuning-cache.ts";
-import { Int4Checkpoint } from "./weights/int4-checkpoint.ts";
 import { openCheckpoint } from "./weights/open-checkpoint.ts";
 import { readQuantisation } from "./weights/quantisation-config.ts";
+import { quantisedCheckpoint } from "./weights/quantised-checkpoint.ts";
 import type { LoadProgress } from "./weights/stream.ts";
 
 /** Without a budget the KV cache gets room for this much, and no more bytes than that. */
@@ -101,7 +101,7 @@ export async function planModel(
   checkDecoderShape(spec);
   const quantisation = readQuantisation(config as RawConfig);
   const files = await openCheckpoint(folder, options.signal);
-  const checkpoint = quantisation ? new Int4Checkpoint(files, quantisation) : files;
+  const checkpoint = quantisedCheckpoint(files, quantisation);
   try {
     const weights = placeWeights(decoderWeights(spec), checkpoint, options.quant);
     if (options.activations === "i8") checkHasIntegers(weights);

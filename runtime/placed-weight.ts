@@ -4,7 +4,7 @@
  */
 import { packedBytes } from "../kernels/packed-matrix.ts";
 import { weightFormats } from "../kernels/weight-format.ts";
-import type { WeightSpec } from "../models/weights.ts";
+import type { WeightPart, WeightSpec } from "../models/weights.ts";
 import { WeftError } from "./errors.ts";
 import type { Checkpoint, WeightTensor } from "./weights/checkpoint.ts";
 import type { WeightDtype } from "./weights/dtype.ts";
@@ -38,7 +38,7 @@ export function placeWeights(
   return specs.map((spec) => {
     const isWhole = spec.whole !== undefined && checkpoint.has(spec.whole.tensor);
     const parts = isWhole ? [spec.whole!] : spec.parts;
-    const tensors = parts.map(({ tensor, shape }) => inRows(checkpoint.tensor(tensor, shape)));
+    const tensors = parts.map((part) => inRows(checkpoint.tensor(part.tensor, part.shape), part));
     if (spec.vector) return { spec, runs: [vectorRun(spec, tensors)] };
     for (const tensor of tensors) checkBlocks(tensor, spec.columns);
     const runs = formatRuns(spec, tensors, (tensor) => formatOf(tensor, spec, quant));
@@ -49,10 +49,13 @@ export function placeWeights(
 }
 
 /** A stack of matrices as rows one below the other, as it lies in the file. */
-function inRows(tensor: WeightTensor): WeightTensor {
+function inRows(tensor: WeightTensor, { alternating }: WeightPart): WeightTensor {
   const { shape } = tensor;
-  if (shape.length < 3) return tensor;
-  return { ...tensor, shape: [shape[0] * shape[1], shape[2]] };
+  const rowOrder = alternating ? { headSize: alternating } : tensor.rowOrder;
+  return {
+    ...{ ...tensor, rowOrder },
+    shape: shape.length < 3 ? shape : [shape[0] * shape[1], shape[2]],
+  };
 }
 
 /** Weights that are quantised while they are loaded; quantised ones stay as they are. */

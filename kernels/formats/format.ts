@@ -7,7 +7,7 @@
  */
 export type WeightFormatName =
   | ("f32" | "f16" | "bf16")
-  | ("q8_0" | "q4_0" | "q4_k" | "q5_k" | "q6_k")
+  | ("q8_0" | "q4_0" | "q4_k" | "q5_k" | "q6_k" | "mxfp4")
   | AffineFormatName
   | ZeroPointFormatName;
 

@@ -15,15 +15,15 @@ import { storedBytes, type WeightDtype } from "./dtype.ts";
 import { requireNoActOrder } from "./gptq-order.ts";
 import { CODES_PER_WORD, type Int4Matrix } from "./int4-matrix.ts";
 import { streamMlx } from "./mlx-groups.ts";
-import type { Quantisation } from "./quantisation-config.ts";
+import type { GroupQuantisation } from "./quantisation-config.ts";
 import type { Pieces, StreamOptions } from "./stream.ts";
 import { streamTransposed } from "./transposed-groups.ts";
 
 export class Int4Checkpoint implements Checkpoint {
   readonly #files: Checkpoint;
-  readonly #quantisation: Quantisation;
+  readonly #quantisation: GroupQuantisation;
 
-  constructor(files: Checkpoint, quantisation: Quantisation) {
+  constructor(files: Checkpoint, quantisation: GroupQuantisation) {
     this.#files = files;
     this.#quantisation = quantisation;
   }

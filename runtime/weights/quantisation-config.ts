@@ -8,7 +8,9 @@ import { WeftError } from "../errors.ts";
 type Json = Readonly<Record<string, unknown>>;
 
 /** How a model's quantised matrices are stored; which ones are, the tensors tell. */
-export interface Quantisation {
+export type Quantisation = GroupQuantisation | { readonly method: "mxfp4" };
+
+export interface GroupQuantisation {
   readonly method: "mlx" | "awq" | "gptq";
   /** Columns that share a scale: a multiple of 32, or −1 for all of a row. */
   readonly groupSize: number;
@@ -18,7 +20,8 @@ export interface Quantisation {
   readonly zeroPointShift: 0 | 1;
 }
 
-const SUPPORTED = "4-bit MLX (affine), AWQ (gemm) and GPTQ (without act-order) are supported";
+const SUPPORTED =
+  "4-bit MLX (affine), AWQ (gemm), GPTQ (without act-order) and MXFP4 of gpt-oss are supported";
 const CURE = "take the model in one of these, as GGUF, or unquantised";
 
 /** Undefined where the weights are plain. @throws {WeftError} `unsupported_model`. */
@@ -29,10 +32,11 @@ export function readQuantisation(config: Json): Quantisation | undefined {
   const method = settings.quant_method;
   if (method === "awq") return awq(settings);
   if (method === "gptq") return gptq(settings);
+  if (method === "mxfp4") return { method };
   throw unsupported("quantization_config.quant_method", method);
 }
 
-function mlx(settings: Json): Quantisation {
+function mlx(settings: Json): GroupQuantisation {
   requireMlx("quantization", settings);
   const modules = new Map<string, number>();
   for (const [name, value] of Object.entries(settings)) {
@@ -55,7 +59,7 @@ function requireMlx(key: string, { bits, mode }: Json): void {
   if (isPresent(mode) && mode !== "affine") throw unsupported(`${key}.mode`, mode);
 }
 
-function awq(settings: Json): Quantisation {
+function awq(settings: Json): GroupQuantisation {
   const { version = "gemm" } = settings;
   if (String(version).toLowerCase() !== "gemm") {
     throw unsupported("quantization_config.version", version);
@@ -63,7 +67,7 @@ function awq(settings: Json): Quantisation {
   return transposed("awq", settings, 0);
 }
 
-function gptq(settings: Json): Quantisation {
+function gptq(settings: Json): GroupQuantisation {
   const { checkpoint_format: format = "gptq", desc_act: actOrder, dynamic } = settings;
   if (actOrder === true && settings.static_groups !== true) {
     throw unsupported("quantization_config.desc_act", actOrder);
@@ -77,7 +81,11 @@ function gptq(settings: Json): Quantisation {
   return transposed("gptq", settings, format === "gptq" ? 1 : 0);
 }
 
-function transposed(method: "awq" | "gptq", settings: Json, zeroPointShift: 0 | 1): Quantisation {
+function transposed(
+  method: "awq" | "gptq",
+  settings: Json,
+  zeroPointShift: 0 | 1,
+): GroupQuantisation {
   if (settings.bits !== 4) throw unsupported("quantization_config.bits", settings.bits);
   return {
     method,

@@ -12,9 +12,9 @@ import type { Device } from "../../runtime/device.ts";
 import { blobFolder } from "../../runtime/model-folder/model-folder.ts";
 import type { WeightTensor } from "../../runtime/weights/checkpoint.ts";
 import { toFloat32 } from "../../runtime/weights/dtype.ts";
-import { Int4Checkpoint } from "../../runtime/weights/int4-checkpoint.ts";
 import { openCheckpoint } from "../../runtime/weights/open-checkpoint.ts";
 import { readQuantisation } from "../../runtime/weights/quantisation-config.ts";
+import { quantisedCheckpoint } from "../../runtime/weights/quantised-checkpoint.ts";
 import { streamTensor } from "../../runtime/weights/stream.ts";
 import { openDevice, profiles } from "../harness/device.ts";
 import { project } from "../harness/project.ts";
@@ -34,7 +34,7 @@ const expected = (name: string) =>
 async function layer({ name, config }: (typeof cases)[number]): Promise<WeightTensor> {
   const files = new Map([["model.safetensors", new Blob([file(`${name}.safetensors`)])]]);
   const checkpoint = await openCheckpoint(blobFolder(files));
-  const quantised = new Int4Checkpoint(checkpoint, readQuantisation(config)!);
+  const quantised = quantisedCheckpoint(checkpoint, readQuantisation(config));
   return quantised.tensor("layer.weight", [rows, columns]);
 }
 

@@ -33,7 +33,7 @@ const ANY_ORDER =
 const EXPERTS =
   /(gemv_broadcast\d\[bf16,norm,slots\]\.silu|tile_broadcast\d\[q4_k,blocks\]\.store)$/;
 const EXPERTS_ON_LAVAPIPE =
-  /(gemv\[q8_0,slots\]\.bias_store|gemv_subgroup\d+\[q4_k,slots\]\.store|small_m\[f16,blocks\]\.bias_silu|tile\[bf16,blocks\]\.silu)$/;
+  /(gemv\[(q8_0,slots\]\.bias_store|mxfp4,slots\]\.bias_clamped_swiglu)|gemv_subgroup\d+\[q4_k,slots\]\.store|small_m\[f16,blocks\]\.bias_silu|tile\[bf16,blocks\]\.silu)$/;
 
 /**
  * Kernels that are no matrix kernels are all taken, where the driver has their features; those for

@@ -2,9 +2,10 @@
 // test/kernels/int4.all.test.ts.
 
 import { describe, expect, test } from "vitest";
-import { Int4Checkpoint } from "../../../runtime/weights/int4-checkpoint.ts";
+
 import { openCheckpoint } from "../../../runtime/weights/open-checkpoint.ts";
 import { readQuantisation } from "../../../runtime/weights/quantisation-config.ts";
+import { quantisedCheckpoint } from "../../../runtime/weights/quantised-checkpoint.ts";
 import { type Pieces, streamTensor } from "../../../runtime/weights/stream.ts";
 import {
   streamTransposed,
@@ -14,9 +15,9 @@ import { folderOf, type Int4Model, int4Model, type Method } from "../int4-model.
 import { safetensorsFile, type TensorSpec } from "./safetensors-file.ts";
 
 const opened = async ({ config, tensors }: Pick<Int4Model, "config" | "tensors">) =>
-  new Int4Checkpoint(
+  quantisedCheckpoint(
     await openCheckpoint(folderOf(config, safetensorsFile(tensors))),
-    readQuantisation(config)!,
+    readQuantisation(config),
   );
 
 const Q = "model.layers.0.self_attn.q_proj";

@@ -6,9 +6,10 @@ import { expect, test } from "vitest";
 import { WeftError } from "../../../runtime/errors.ts";
 import type { ModelFolder } from "../../../runtime/model-folder/model-folder.ts";
 import { parseJsonFile } from "../../../runtime/model-folder/strict-json.ts";
-import { Int4Checkpoint } from "../../../runtime/weights/int4-checkpoint.ts";
+
 import { openCheckpoint } from "../../../runtime/weights/open-checkpoint.ts";
 import { readQuantisation } from "../../../runtime/weights/quantisation-config.ts";
+import { quantisedCheckpoint } from "../../../runtime/weights/quantised-checkpoint.ts";
 import { streamTensor } from "../../../runtime/weights/stream.ts";
 import { report, scale } from "../../harness/soak.ts";
 import { folderOf } from "../int4-model.ts";
@@ -73,7 +74,7 @@ async function load(config: string, folder: ModelFolder, isShapeKnown: boolean):
   const parsed = parseJsonFile(config, "config.json") as Record<string, unknown>;
   const quantisation = readQuantisation(parsed);
   const files = await openCheckpoint(folder);
-  const checkpoint = quantisation ? new Int4Checkpoint(files, quantisation) : files;
+  const checkpoint = quantisedCheckpoint(files, quantisation);
   const shape = isShapeKnown ? [rows, columns] : undefined;
   const tensor = checkpoint.tensor("layer.weight", shape);
   let end = 0;
