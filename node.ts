@@ -42,7 +42,7 @@ const platform = {
 };
 
 /**
- * Loads a model and gets it ready to answer. `demo` names the small model that comes with Weft.
+ * Loads a model and gets it ready to answer. `demo` and `demo-moe` name the small models that come with Weft.
  * @throws {WeftError}
  */
 export function createEngine(options: CreateEngineOptions): Promise<Engine> {
@@ -85,10 +85,10 @@ export async function* logits(
 }
 
 function resolveModel<M>(model: M): M | string {
-  if (model !== "demo") return model;
+  if (model !== "demo" && model !== "demo-moe") return model;
   // Beside this file in a checkout; above dist/ or dist/chunks/ once bundled.
-  const places = ["./assets/demo", "../assets/demo", "../../assets/demo"].map((path) =>
-    fileURLToPath(new URL(path, import.meta.url)),
+  const places = ["./assets/", "../assets/", "../../assets/"].map((path) =>
+    fileURLToPath(new URL(`${path}${model}`, import.meta.url)),
   );
   return places.find((path) => existsSync(path)) ?? places[0];
 }

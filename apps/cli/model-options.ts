@@ -10,22 +10,9 @@ import {
   WeftError,
 } from "../../node.ts";
 import { log, type Terminal } from "./command.ts";
-import { type Option, type OptionValues, required, UsageError } from "./option.ts";
+import { type OptionValues, required } from "./option.ts";
 import { bytes, choice, flag, text } from "./option-types.ts";
 import { ProgressBar } from "./progress-bar.ts";
-
-/** Refuses values that the design names and this version does not have. */
-const withLater = <C extends string>(
-  option: Option<C>,
-  later: RegExp,
-  cure: string,
-): Option<C> => ({
-  ...option,
-  parse: (given, name) => {
-    if (!later.test(given)) return option.parse(given, name);
-    throw new UsageError(`${name} ${given} is not part of this version and comes later; ${cure}`);
-  },
-});
 
 export const deviceOptions = {
   device: choice(
@@ -35,13 +22,9 @@ export const deviceOptions = {
 };
 
 export const modelOptions = {
-  model: withLater(
-    text(
-      "M",
-      "a folder, a .gguf file, an http(s) URL of either, hf:org/name, random:SHAPE, or demo",
-    ),
-    /^demo-moe$/,
-    "use --model demo",
+  model: text(
+    "M",
+    "a folder, a .gguf file, an http(s) URL of either, hf:org/name, random:SHAPE, demo or demo-moe",
   ),
   ...deviceOptions,
   kv: choice(
