@@ -6,7 +6,7 @@
  */
 import { attentionDecode } from "../kernels/attention-decode.ts";
 import { attentionPrefill } from "../kernels/attention-prefill.ts";
-import { attentionReduce } from "../kernels/attention-reduce.ts";
+import { attentionReduce, attentionReduceWithSinks } from "../kernels/attention-reduce.ts";
 import { attentionShapeDims } from "../kernels/attention-work.ts";
 import { embedding } from "../kernels/embedding.ts";
 import type { Dims } from "../kernels/kernel.ts";
@@ -104,16 +104,22 @@ function attention(
   const norm =
     spec.norms === "post" ? undefined : inputNorm(spec, tensors, weight("attention_norm"));
   queryKeyValue(graph, spec, tensors, { layer, group, norm });
+  const capped = spec.attentionCap !== undefined;
+  const sinks = spec.attentionSinks ? { sinks: weight("sinks").shards[0].slice } : undefined;
   graph.add(
-    attentionDecode(kvStorage),
+    attentionDecode(kvStorage, { capped }),
     { q, kv_pool, block_table, decode_tiles, partials },
     (step) => atLeastOne(work(step), "W"),
     { H, B, G },
   );
-  graph.add(attentionReduce, { partials, decode_rows, out }, (step) => atLeastOne(work(step), "U"));
   graph.add(
-    attentionPrefill(kvStorage),
-    { q, kv_pool, block_table, query_tiles, out },
+    sinks ? attentionReduceWithSinks : attentionReduce,
+    { partials, decode_rows, out, ...sinks },
+    (step) => atLeastOne(work(step), "U"),
+  );
+  graph.add(
+    attentionPrefill(kvStorage, { capped, sinks: sinks !== undefined }),
+    { q, kv_pool, block_table, query_tiles, out, ...sinks },
     (step) => atLeastOne(work(step), "Q"),
     { H, B },
   );
@@ -131,19 +137,32 @@ type AttentionDims = StepSizes["attention"][number] & Dims;
 
 /** Sizes of a step's attention in a group: its layers ask for them one after another. */
 function attentionDims(
-  { numHeads: N, numKvHeads: K, headDim: H, attentionScale }: DecoderSpec,
+  { numHeads: N, numKvHeads: K, headDim: H, attentionScale, attentionCap }: DecoderSpec,
   { blockTokens: B, maxBlocks: M }: DecoderTensors,
   group: number,
   window = 0,
 ): (step: StepSizes) => AttentionDims {
   const shape = attentionShapeDims({ N, K, B, H });
   const scale = attentionScale ?? 1 / Math.sqrt(H);
+  const capping = attentionCap === undefined ? undefined : { cap: attentionCap };
   let known: StepSizes | undefined;
   let dims: AttentionDims;
   return (step) => {
     if (step === known) return dims;
     known = step;
-    dims = { N, K, B, H, M, window, scale, ...shape, T: step.T, ...step.attention[group] };
+    dims = {
+      N,
+      K,
+      B,
+      H,
+      M,
+      window,
+      scale,
+      ...capping,
+      ...shape,
+      T: step.T,
+      ...step.attention[group],
+    };
     return dims;
   };
 }
@@ -211,8 +230,9 @@ function head(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderTensors): 
   const hidden = tensors.activation("sampled_hidden");
   const norm = inputNorm(spec, tensors, tensors.weight("final_norm"), "sampled_normed");
   const lmHead = tensors.weight(spec.tiedEmbeddings ? "embedding" : "lm_head");
-  const scale = spec.logitScale;
-  const tail = scale === undefined ? "store" : "scaled_store";
+  const { logitCap, logitScale } = spec;
+  const scale = logitCap ?? logitScale;
+  const tail = logitCap ? "capped_store" : logitScale ? "scaled_store" : "store";
   const logits = tensors.activation("logits");
   graph.matmul(
     lmHead,

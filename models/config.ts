@@ -3,6 +3,7 @@
  * values refused; nothing is guessed silently.
  */
 import type { Activation } from "../kernels/activation.ts";
+import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "../kernels/half.ts";
 import type { RopeScaling, RopeSpec } from "../kernels/rope-tables.ts";
 import { ModelError } from "./errors.ts";
 
@@ -19,6 +20,45 @@ export function positive(config: RawConfig, key: string, fallback?: number): num
   const value = config[key] ?? fallback;
   if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
   throw badValue(key, value, "a positive number");
+}
+
+/** A positive number, or undefined where the config has null; `fallback` where it has nothing. */
+export const positiveOrNone = (
+  config: RawConfig,
+  key: string,
+  fallback?: number,
+): number | undefined =>
+  config[key] === null || (config[key] === undefined && fallback === undefined)
+    ? undefined
+    : positive(config, key, fallback);
+
+/**
+ * Which layers have a sliding window, by `layer_types`, else by `fallback`.
+ * @throws {ModelError} for a list of another length, or another type of layer.
+ */
+export function windowedLayers(
+  config: RawConfig,
+  numLayers: number,
+  fallback: (layer: number) => boolean,
+): boolean[] {
+  const types = config.layer_types;
+  if (types == null) return Array.from({ length: numLayers }, (_, layer) => fallback(layer));
+  if (!Array.isArray(types) || types.length !== numLayers) {
+    throw badValue("layer_types", types, `a list of ${numLayers}, one for each hidden layer`);
+  }
+  return types.map((type, layer) => {
+    if (type === "sliding_attention") return true;
+    if (type === "full_attention") return false;
+    throw unsupported(`layer_types[${layer}]`, type, "sliding_attention or full_attention");
+  });
+}
+
+/** `value` as a model computes with it whose weights are of the config's type. */
+export function inOwnType({ dtype, torch_dtype }: RawConfig, value: number): number {
+  const type = dtype ?? torch_dtype;
+  if (type === "bfloat16") return bf16ToNumber(numberToBf16(value));
+  if (type === "float16") return f16ToNumber(numberToF16(value));
+  return value;
 }
 
 /** A multiplier; undefined where it is 1, so that nothing is multiplied. */
@@ -40,11 +80,11 @@ export function layerNumbers(config: RawConfig, key: string): readonly number[] 
   throw badValue(key, list, "a list of layer numbers");
 }
 
-export function activation(config: RawConfig): Activation {
-  const name = config.hidden_act ?? "silu";
+export function activation(config: RawConfig, key = "hidden_act", fallback = "silu"): Activation {
+  const name = config[key] ?? fallback;
   if (name === "silu" || name === "swish") return "silu";
   if (name === "gelu_pytorch_tanh" || name === "gelu_new") return "gelu_tanh";
-  throw unsupported("hidden_act", name, "silu or gelu_pytorch_tanh");
+  throw unsupported(key, name, "silu or gelu_pytorch_tanh");
 }
 
 /** head_dim where the config has it, else hidden_size / num_attention_heads. */

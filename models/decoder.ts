@@ -33,12 +33,19 @@ export interface DecoderSpec {
   readonly mlpBias: boolean;
   /** RMSNorm before RoPE of each query and key head, or of all queries and all keys of a row. */
   readonly qkNorm: false | "head" | "row";
+  /** What stored norm weights lack: Gemma stores w and means 1 + w. */
+  readonly normOffset?: 1;
   /** Of scores; 1/√headDim when absent. */
   readonly attentionScale?: number;
   /** Of embeddings, of what each block adds to the residual stream, of logits; 1 when absent. */
   readonly embeddingScale?: number;
   readonly residualScale?: number;
   readonly logitScale?: number;
+  /** Soft caps, cap · tanh(x / cap), of scores and of logits; none when absent. */
+  readonly attentionCap?: number;
+  readonly logitCap?: number;
+  /** A score per head that joins the softmax and has no value. */
+  readonly attentionSinks?: boolean;
   /** The LM head is the embedding matrix. */
   readonly tiedEmbeddings: boolean;
   readonly layers: readonly DecoderLayer[];

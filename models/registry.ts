@@ -2,6 +2,8 @@
 import type { RawConfig } from "./config.ts";
 import type { DecoderSpec } from "./decoder.ts";
 import { ModelError } from "./errors.ts";
+import { gemma2 } from "./gemma2.ts";
+import { gemma3Text } from "./gemma3-text.ts";
 import { granite } from "./granite.ts";
 import { graniteMoe } from "./granitemoe.ts";
 import { llama } from "./llama.ts";
@@ -17,7 +19,8 @@ import { smollm3 } from "./smollm3.ts";
 
 const readers: ReadonlyMap<string, (config: RawConfig) => DecoderSpec> = new Map(
   Object.entries({
-    ...{ granite, llama, mistral, olmo2, qwen2, qwen3, smollm3 },
+    ...{ gemma2, gemma3_text: gemma3Text, granite, llama, mistral, olmo2 },
+    ...{ qwen2, qwen3, smollm3 },
     ...{ granitemoe: graniteMoe, mixtral, olmoe, qwen2_moe: qwen2Moe, qwen3_moe: qwen3Moe },
   }),
 );

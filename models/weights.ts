@@ -21,6 +21,8 @@ export interface WeightSpec {
   readonly columns: number;
   /** Stored as f32 whatever the checkpoint has: norms and biases, read by every row. */
   readonly vector: boolean;
+  /** Added to each value of a vector. */
+  readonly offset?: number;
   /** A row per token of the vocabulary. */
   readonly vocabulary: boolean;
   /** Rows that stay together where a matrix is too large for one binding: a head's. */
@@ -57,6 +59,10 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
   const weights: WeightSpec[] = [
     matrix("embedding", D, [["model.embed_tokens", spec.vocabSize]], { vocabulary: true }),
   ];
+  const norm = (name: string, parts: readonly [string, number][]): WeightSpec => ({
+    ...vector(name, parts),
+    offset: spec.normOffset,
+  });
   spec.layers.forEach(({ moe }, index) => {
     const layer = `model.layers.${index}`;
     const attention = `${layer}.self_attn`;
@@ -70,7 +76,7 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
     ];
     weights.push(
       ...normNames[spec.norms].map(([name, tensor]) =>
-        vector(at(name), [[`${layer}.${tensor}.weight`, D]]),
+        norm(at(name), [[`${layer}.${tensor}.weight`, D]]),
       ),
       matrix(at("qkv"), D, projections, { unit: H }),
       matrix(at("attention_out"), N * H, [[`${attention}.o_proj`, D]]),
@@ -81,15 +87,16 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
     if (spec.outputBias) {
       weights.push(vector(at("attention_out_bias"), biases([[`${attention}.o_proj`, D]])));
     }
+    if (spec.attentionSinks) weights.push(vector(at("sinks"), [[`${attention}.sinks`, N]]));
     if (spec.qkNorm) {
       const norms: [string, number][] = [
         [`${attention}.q_norm.weight`, spec.qkNorm === "row" ? N * H : H],
         [`${attention}.k_norm.weight`, spec.qkNorm === "row" ? K * H : H],
       ];
-      weights.push(vector(at("qk_norm"), norms));
+      weights.push(norm(at("qk_norm"), norms));
     }
   });
-  weights.push(vector("final_norm", [["model.norm.weight", D]]));
+  weights.push(norm("final_norm", [["model.norm.weight", D]]));
   if (!spec.tiedEmbeddings) {
     weights.push(matrix("lm_head", D, [["lm_head", spec.vocabSize]], { vocabulary: true }));
   }

@@ -116,7 +116,9 @@ class WeightLoader {
     let at = 0;
     for (const tensor of run.tensors) {
       const options = { signal: this.#signal, meter: this.#meter };
-      const values = inOrder(await readFloat32(tensor, options), tensor.rowOrder);
+      const stored = inOrder(await readFloat32(tensor, options), tensor.rowOrder);
+      const { offset } = spec;
+      const values = offset === undefined ? stored : stored.map((value) => value + offset);
       this.#device.write(buffer, at, values);
       at += values.byteLength;
     }

@@ -27,6 +27,28 @@ const refusals: readonly (readonly [string, RawConfig, string, RegExp])[] = [
   ["granite", { residual_multiplier: -0.22 }, "bad_config", /residual_multiplier/],
   ["granite", { attention_multiplier: 0 }, "bad_config", /attention_multiplier/],
   ["granite", { hidden_size: undefined }, "bad_config", /has no hidden_size/],
+  ["gemma2", { attn_logit_softcapping: 0 }, "bad_config", /attn_logit_softcapping/],
+  ["gemma2", { final_logit_softcapping: -30 }, "bad_config", /final_logit_softcapping/],
+  ["gemma2", { query_pre_attn_scalar: 0 }, "bad_config", /query_pre_attn_scalar/],
+  ["gemma2", { hidden_activation: "relu" }, "unsupported_model", /hidden_activation = "relu"/],
+  ["gemma2", { use_bidirectional_attention: true }, "unsupported_model", /bidirectional/],
+  [
+    "gemma2",
+    { layer_types: ["sliding_attention"] },
+    "bad_config",
+    /layer_types, which must be a list of 2, one for each hidden layer/,
+  ],
+  [
+    "gemma3_text",
+    { layer_types: ["full_attention", "chunked_attention"] },
+    "unsupported_model",
+    /layer_types\[1\] = "chunked_attention"/,
+  ],
+  ["gemma3_text", { attn_logit_softcapping: 50 }, "unsupported_model", /attn_logit_softcapping/],
+  ["gemma3_text", { sliding_window_pattern: 0 }, "bad_config", /sliding_window_pattern/],
+  ["gemma3_text", { sliding_window: -1 }, "bad_config", /sliding_window/],
+  ["gemma3_text", { rope_local_base_freq: 0 }, "bad_config", /rope_local_base_freq/],
+  ["gemma3_text", { vocab_size: undefined }, "bad_config", /has no vocab_size/],
   ["olmo2", { num_hidden_layers: 0 }, "bad_config", /num_hidden_layers/],
 ];
 
@@ -44,4 +66,32 @@ test("multipliers of 1 multiply nothing", () => {
   // Upstream's default, which is not 1 / √headDim.
   expect(attentionScale).toBe(1);
   expect(specOf("granite", { logits_scaling: 8 }).logitScale).toBe(1 / 8);
+});
+
+test("Gemma 2 has caps unless its config has null, and windows on even layers", () => {
+  const spec = specOf("gemma2");
+  expect([spec.attentionCap, spec.logitCap]).toEqual([50, 30]);
+  expect(spec.layers.map(({ window }) => window)).toEqual([4096, undefined]);
+  const uncapped = specOf("gemma2", { attn_logit_softcapping: null });
+  expect([uncapped.attentionCap, uncapped.logitCap]).toEqual([undefined, 30]);
+});
+
+test("embeddings are scaled as upstream does in the checkpoint's type", () => {
+  const scaleOf = (torch_dtype: string) =>
+    specOf("gemma2", { hidden_size: 3072, torch_dtype }).embeddingScale;
+  expect(scaleOf("bfloat16")).toBe(55.5);
+  expect(scaleOf("float32")).toBe(Math.sqrt(3072));
+  expect(scaleOf("float16")).toBe(55.4375);
+});
+
+test("Gemma 3 rotates five layers of six by a base of their own", () => {
+  const { layers } = specOf("gemma3_text", {
+    ...{ num_hidden_layers: 7, sliding_window: 512 },
+    ...{ rope_scaling: { rope_type: "linear", factor: 8 } },
+  });
+  const [local] = layers;
+  expect(local).toMatchObject({ window: 512, rope: { base: 1e4, scaling: { type: "default" } } });
+  expect(layers[5]).toMatchObject({ rope: { base: 1e6, scaling: { type: "linear" } } });
+  expect(layers[5]!.window).toBeUndefined();
+  expect(new Set(layers.map(({ rope }) => rope)).size).toBe(2);
 });

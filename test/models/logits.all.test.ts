@@ -39,14 +39,20 @@ const eachMechanism = [
   "smollm3/f32",
   "qwen2-moe/f32",
 ];
+/** Norms after blocks, soft caps: the same kernels on a device without features. */
+const onSwiftShader = [...eachMechanism, "olmo2/f32", "gemma2/f32"];
 /** What they have is in another fixture of the family: on a GPU they would cost pipelines alone. */
-const onReferenceAlone = ["granite/f16", "granite-bias/f32"];
+const onReferenceAlone = [
+  ...["granite/f16", "granite-bias/f32", "gemma2/bf16", "gemma2-full/f32"],
+  ...["gemma3_text/bf16", "gemma3_text-linear/f32"],
+];
 const fixturesOn = (profile: Profile): readonly Fixture[] => {
   const isSoak = scale("logits", 0, 1) === 1;
   if (project() === "reference" || (project() === "lavapipe" && isSoak)) return index.fixtures;
   const most = project() === "lavapipe" && profile === "full";
+  const some = project() === "swiftshader" ? onSwiftShader : eachMechanism;
   return index.fixtures.filter(({ folder }) =>
-    most ? !onReferenceAlone.includes(folder) : eachMechanism.includes(folder),
+    most ? !onReferenceAlone.includes(folder) : some.includes(folder),
   );
 };
 

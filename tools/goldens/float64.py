@@ -6,6 +6,7 @@ for float32 into float64 while it is active, so the arithmetic is still transfor
 Refuses to let a rounded value through: an operator that yields f32, f16 or bf16 raises.
 """
 
+import json
 from pathlib import Path
 
 import torch
@@ -52,7 +53,18 @@ def load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     absent = sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]]))
     if absent:
         raise ValueError(f"{folder} lacks {', '.join(absent)}, or has them in another shape")
+    _round_embedding_scale(model, folder)
     return model.eval()
+
+
+def _round_embedding_scale(model: PreTrainedModel, folder: Path) -> None:
+    """transformers rounds this number to the type that the model runs in; here, the stored one."""
+    config = json.loads((folder / "config.json").read_text())
+    stored = getattr(torch, config.get("dtype") or config.get("torch_dtype") or "float32")
+    for module in model.modules():
+        if hasattr(module, "scalar_embed_scale"):
+            scale = torch.tensor(module.scalar_embed_scale, dtype=torch.float64).to(stored)
+            module.embed_scale = scale.to(module.weight.dtype)
 
 
 def load_float64(folder: Path) -> PreTrainedModel:

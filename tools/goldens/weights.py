@@ -62,6 +62,15 @@ def _values(name: str, shape: tuple[int, ...], names: set[str], rng) -> numpy.nd
     return scale / math.sqrt(shape[-1]) * normal
 
 
+def _stored(name: str, values: numpy.ndarray, config: dict) -> numpy.ndarray:
+    """As Gemma stores a norm's weight w: less 1. Its embeddings are scaled, so its blocks add more."""
+    if not config["model_type"].startswith("gemma") or "norm" not in name:
+        return values
+    if ".post_" in name:
+        values = values * math.sqrt(config["hidden_size"])
+    return values - 1
+
+
 def random_weights(fixture: Fixture) -> dict[str, torch.Tensor]:
     """float32 tensors by checkpoint name; a tied head is left out, as checkpoints do."""
     with torch.device("meta"):
@@ -69,8 +78,12 @@ def random_weights(fixture: Fixture) -> dict[str, torch.Tensor]:
     # named_parameters lists a tied weight once, under the name of the embedding.
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
     rng = numpy.random.default_rng(fixture.seed)
+    def values(name: str, shape: tuple[int, ...]) -> numpy.ndarray:
+        drawn = _values(name, shape, set(shapes), rng)
+        return _stored(name, drawn, fixture.config).astype(numpy.float32)
+
     tensors = {
-        name: torch.from_numpy(_values(name, shape, set(shapes), rng).astype(numpy.float32))
+        name: torch.from_numpy(values(name, shape))
         for name, shape in shapes.items()
     }
     if fixture.stacked:

@@ -16,18 +16,34 @@ def _is_of_rows(model) -> bool:
     return _has_qk_norm(model) and attention.q_norm.weight.numel() != attention.head_dim
 
 
+def _raise(module: nn.Module) -> None:
+    for name in ("variance_epsilon", "eps"):
+        if hasattr(module, name):
+            setattr(module, name, 10 * getattr(module, name))
+
+
 @mistake("eps_x10", "eps × 10 in every norm")
 def _raise_eps(model) -> None:
     for module in model.modules():
-        if hasattr(module, "variance_epsilon"):
-            module.variance_epsilon *= 10
+        _raise(module)
+
+
+def _adds_one(model) -> bool:
+    return "Gemma" in type(model.model.norm).__name__
+
+
+@mistake("norm_without_one", "norms times w, not 1 + w", _adds_one)
+def _omit_one(model) -> None:
+    for module in model.modules():
+        if "RMSNorm" in type(module).__name__:
+            module.weight -= 1
 
 
 @mistake("qk_norm_eps_x10", "eps × 10 in the QK-norms only", _has_qk_norm)
 def _raise_qk_norm_eps(model) -> None:
     for layer in layers(model):
-        layer.self_attn.q_norm.variance_epsilon *= 10
-        layer.self_attn.k_norm.variance_epsilon *= 10
+        _raise(layer.self_attn.q_norm)
+        _raise(layer.self_attn.k_norm)
 
 
 @mistake("qk_norm_omitted", "QK-norm omitted", _has_qk_norm)

@@ -39,7 +39,8 @@ def _has_mlps(model) -> bool:
 
 @mistake("wrong_activation", "SiLU for GELU (tanh), or the reverse", _has_mlps)
 def _swap_activation(model) -> None:
-    silu = model.config.hidden_act == "silu"
+    config = model.config
+    silu = (getattr(config, "hidden_activation", None) or config.hidden_act) == "silu"
     for mlp in _mlps(model):
         mlp.act_fn = nn.GELU(approximate="tanh") if silu else nn.SiLU()
 

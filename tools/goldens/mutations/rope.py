@@ -7,8 +7,18 @@ from mutation import Patches
 from .declare import Test, layers, mistake
 
 
+def _rope_parameters(model) -> list[dict]:
+    """One, or one per type of layer."""
+    parameters = model.config.rope_parameters
+    return [parameters] if "rope_type" in parameters else list(parameters.values())
+
+
 def _scaling(kind: str) -> Test:
-    return lambda model: model.config.rope_parameters["rope_type"] == kind
+    return lambda model: any(p["rope_type"] == kind for p in _rope_parameters(model))
+
+
+def _has_local_rope(model) -> bool:
+    return "sliding_attention" in model.config.rope_parameters
 
 
 def _unscaled_frequencies(model) -> torch.Tensor:
@@ -19,7 +29,21 @@ def _unscaled_frequencies(model) -> torch.Tensor:
 
 @mistake("rope_half_frequency", "rotary frequencies halved")
 def _halve_frequencies(model) -> None:
-    model.model.rotary_emb.inv_freq.mul_(0.5)
+    for name, frequencies in model.model.rotary_emb.named_buffers():
+        if "original" not in name:
+            frequencies.mul_(0.5)
+
+
+@mistake("local_rope_global", "windowed layers rotate as the others do", _has_local_rope)
+def _rotate_globally(model) -> None:
+    tables = model.model.rotary_emb
+    tables.sliding_attention_inv_freq.copy_(tables.full_attention_inv_freq)
+
+
+@mistake("global_rope_local", "layers without window rotate as the windowed ones", _has_local_rope)
+def _rotate_locally(model) -> None:
+    tables = model.model.rotary_emb
+    tables.full_attention_inv_freq.copy_(tables.sliding_attention_inv_freq)
 
 
 def _rotate_neighbours(q, k, cos, sin, unsqueeze_dim=1):
@@ -41,7 +65,11 @@ def _interleave_rope(_model) -> Patches:
 @mistake("linear_scaling_ignored", "linear RoPE scaling ignored", _scaling("linear"))
 @mistake("llama3_scaling_ignored", "llama3 RoPE scaling ignored", _scaling("llama3"))
 def _ignore_scaling(model) -> None:
-    model.model.rotary_emb.inv_freq.copy_(_unscaled_frequencies(model))
+    if _has_local_rope(model):
+        scaled = model.config.rope_parameters["full_attention"]
+        model.model.rotary_emb.full_attention_inv_freq.mul_(scaled["factor"])
+    else:
+        model.model.rotary_emb.inv_freq.copy_(_unscaled_frequencies(model))
 
 
 @mistake("llama3_smoothing_omitted", "llama3 middle band left unscaled", _scaling("llama3"))

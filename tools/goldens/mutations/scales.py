@@ -12,6 +12,34 @@ def _omit_embedding_scale(model) -> None:
     model.model.embedding_multiplier = 1.0
 
 
+def _has_scaled_table(model) -> bool:
+    return hasattr(model.model.embed_tokens, "embed_scale")
+
+
+@mistake("embeddings_unscaled", "embeddings not times √hidden", _has_scaled_table)
+def _leave_embeddings(model) -> None:
+    model.model.embed_tokens.embed_scale.fill_(1)
+
+
+@mistake(
+    "attention_cap_omitted",
+    "scores not capped",
+    lambda model: getattr(layers(model)[0].self_attn, "attn_logit_softcapping", None) is not None,
+)
+def _omit_attention_cap(model) -> None:
+    for layer in layers(model):
+        layer.self_attn.attn_logit_softcapping = None
+
+
+def _has_logit_cap(model) -> bool:
+    return getattr(model.config, "final_logit_softcapping", None) is not None
+
+
+@mistake("logit_cap_omitted", "logits not capped", _has_logit_cap)
+def _omit_logit_cap(model) -> None:
+    model.config.final_logit_softcapping = None
+
+
 @mistake("residual_scale_omitted", "residual multiplier omitted", _has("residual_multiplier"))
 def _omit_residual_scale(model) -> None:
     for layer in layers(model):
