@@ -107,14 +107,18 @@ export function rope(config: RawConfig, headDim: number): RopeSpec {
   if (typeof scaling !== "object") throw badValue("rope_scaling", scaling, "an object");
   const base = positive({ ...config, ...scaling }, "rope_theta", 10_000);
   const rotaryFactor = positive({ ...config, ...scaling }, "partial_rotary_factor", 1);
-  return { headDim, base, rotaryFactor, scaling: ropeScaling(scaling, config, headDim) };
+  const pairs = Math.floor(headDim * rotaryFactor) / 2;
+  return { headDim, base, rotaryFactor, scaling: ropeScaling(scaling, config, pairs) };
 }
 
-function ropeScaling(scaling: RawConfig, config: RawConfig, headDim: number): RopeScaling {
+function ropeScaling(scaling: RawConfig, config: RawConfig, pairs: number): RopeScaling {
   const type = scaling.rope_type ?? scaling.type ?? "default";
+  // Older files call it su, or yarn.
+  if (type === "longrope" || scaling.short_factor != null) return longRope(scaling, config, pairs);
+  if (type === "yarn") return yarn(scaling, config);
   if (type === "default") return { type };
   if (type === "linear") return { type, factor: positive(scaling, "factor") };
-  if (type === "divisors") return { type, divisors: ropeDivisors(scaling, headDim) };
+  if (type === "divisors") return { type, divisors: divisorsOf(scaling, "divisors", pairs) };
   if (type === "llama3") {
     const originalContext =
       scaling.original_max_position_embeddings ?? config.max_position_embeddings;
@@ -126,16 +130,63 @@ function ropeScaling(scaling: RawConfig, config: RawConfig, headDim: number): Ro
       originalContext: count({ originalContext }, "originalContext"),
     };
   }
-  throw unsupported("rope_scaling.rope_type", type, "default, linear or llama3");
+  throw unsupported("rope_scaling.rope_type", type, "default, linear, llama3, longrope or yarn");
 }
 
-/** Not in files of Hugging Face: a GGUF file has the frequencies' divisors instead of parameters. */
-function ropeDivisors({ divisors }: RawConfig, headDim: number): readonly number[] {
-  const fits = (list: unknown[]) =>
-    list.length === headDim / 2 &&
-    list.every((value) => Number.isFinite(value) && Number(value) > 0);
-  if (Array.isArray(divisors) && fits(divisors)) return divisors;
-  throw badValue("rope_scaling.divisors", divisors, `a list of ${headDim / 2} positive numbers`);
+/** The first context is beside the scaling in Phi-3's files. */
+function longRope(scaling: RawConfig, config: RawConfig, pairs: number): RopeScaling {
+  const originalContext = firstContext({ ...scaling, ...config });
+  const factor = stretch(scaling, config, originalContext);
+  const usual =
+    factor > 1 ? Math.sqrt(1 + Math.log(factor) / Math.log(Math.max(2, originalContext))) : 1;
+  return {
+    type: "longrope",
+    shortDivisors: divisorsOf(scaling, "short_factor", pairs),
+    longDivisors: divisorsOf(scaling, "long_factor", pairs),
+    originalContext,
+    attentionFactor: positive(scaling, "attention_factor", usual),
+  };
+}
+
+function yarn(scaling: RawConfig, config: RawConfig): RopeScaling {
+  const originalContext = firstContext({ ...config, ...scaling });
+  const factor = stretch(scaling, config, originalContext);
+  const growth = (scale: number) => (factor > 1 ? 0.1 * scale * Math.log(factor) + 1 : 1);
+  const { mscale, mscale_all_dim } = scaling;
+  const usual =
+    mscale && mscale_all_dim
+      ? growth(positive(scaling, "mscale")) / growth(positive(scaling, "mscale_all_dim"))
+      : growth(1);
+  return {
+    type: "yarn",
+    factor,
+    betaFast: positive(scaling, "beta_fast", 32),
+    betaSlow: positive(scaling, "beta_slow", 1),
+    originalContext,
+    truncate: flag(scaling, "truncate", true),
+    attentionFactor: positive(scaling, "attention_factor", usual),
+  };
+}
+
+const firstContext = ({ original_max_position_embeddings: first, ...config }: RawConfig): number =>
+  count(
+    { original_max_position_embeddings: first ?? config.max_position_embeddings },
+    "original_max_position_embeddings",
+  );
+
+/** How far positions reach beyond the first context. */
+const stretch = (scaling: RawConfig, config: RawConfig, originalContext: number): number =>
+  scaling.factor == null
+    ? count(config, "max_position_embeddings") / originalContext
+    : positive(scaling, "factor");
+
+/** `divisors` is not in files of Hugging Face: GGUF has these instead of llama3's parameters. */
+function divisorsOf(scaling: RawConfig, key: string, pairs: number): readonly number[] {
+  const list = scaling[key];
+  const fits = (values: unknown[]) =>
+    values.length === pairs && values.every((value) => Number.isFinite(value) && Number(value) > 0);
+  if (Array.isArray(list) && fits(list)) return list;
+  throw badValue(`rope_scaling.${key}`, list, `a list of ${pairs} positive numbers`);
 }
 
 /** Refuses a key whose value would change the result in a way that no graph of ours computes. */

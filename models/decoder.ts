@@ -48,6 +48,8 @@ export interface DecoderSpec {
   readonly attentionSinks?: boolean;
   /** The LM head is the embedding matrix. */
   readonly tiedEmbeddings: boolean;
+  /** Checkpoints have Q, K and V in one tensor, and the MLP's gates and values in another. */
+  readonly fusedProjections?: boolean;
   readonly layers: readonly DecoderLayer[];
 }
 

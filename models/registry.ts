@@ -11,6 +11,7 @@ import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
 import { olmo2 } from "./olmo2.ts";
 import { olmoe } from "./olmoe.ts";
+import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen2Moe } from "./qwen2-moe.ts";
 import { qwen3 } from "./qwen3.ts";
@@ -20,7 +21,7 @@ import { smollm3 } from "./smollm3.ts";
 const readers: ReadonlyMap<string, (config: RawConfig) => DecoderSpec> = new Map(
   Object.entries({
     ...{ gemma2, gemma3_text: gemma3Text, granite, llama, mistral, olmo2 },
-    ...{ qwen2, qwen3, smollm3 },
+    ...{ phi3, qwen2, qwen3, smollm3 },
     ...{ granitemoe: graniteMoe, mixtral, olmoe, qwen2_moe: qwen2Moe, qwen3_moe: qwen3Moe },
   }),
 );

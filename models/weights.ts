@@ -69,11 +69,14 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
     const mlp = moe ? `${layer}.${moe.names.shared}` : `${layer}.mlp`;
     const F = moe ? moe.shared?.ffnSize : spec.ffnSize;
     const at = (name: string) => layerWeight(index, name);
-    const projections: [string, number][] = [
-      [`${attention}.q_proj`, N * H],
-      [`${attention}.k_proj`, K * H],
-      [`${attention}.v_proj`, K * H],
-    ];
+    const fused = spec.fusedProjections ?? false;
+    const projections: [string, number][] = fused
+      ? [[`${attention}.qkv_proj`, (N + 2 * K) * H]]
+      : [
+          [`${attention}.q_proj`, N * H],
+          [`${attention}.k_proj`, K * H],
+          [`${attention}.v_proj`, K * H],
+        ];
     weights.push(
       ...normNames[spec.norms].map(([name, tensor]) =>
         norm(at(name), [[`${layer}.${tensor}.weight`, D]]),
@@ -81,7 +84,8 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
       matrix(at("qkv"), D, projections, { unit: H }),
       matrix(at("attention_out"), N * H, [[`${attention}.o_proj`, D]]),
     );
-    if (F !== undefined) weights.push(...mlpWeights(at, mlp, { D, F, biased: spec.mlpBias }));
+    if (F !== undefined)
+      weights.push(...mlpWeights(at, mlp, { D, F, biased: spec.mlpBias, fused }));
     if (moe) weights.push(...moeWeights(at, layer, moe, D));
     if (spec.qkvBias) weights.push(vector(at("qkv_bias"), biases(projections)));
     if (spec.outputBias) {
@@ -108,12 +112,14 @@ type At = (name: string) => string;
 function mlpWeights(
   at: At,
   mlp: string,
-  { D, F, biased }: { D: number; F: number; biased: boolean },
+  { D, F, biased, fused }: { D: number; F: number; biased: boolean; fused: boolean },
 ): WeightSpec[] {
-  const gates: [string, number][] = [
-    [`${mlp}.gate_proj`, F],
-    [`${mlp}.up_proj`, F],
-  ];
+  const gates: [string, number][] = fused
+    ? [[`${mlp}.gate_up_proj`, 2 * F]]
+    : [
+        [`${mlp}.gate_proj`, F],
+        [`${mlp}.up_proj`, F],
+      ];
   const down: [string, number][] = [[`${mlp}.down_proj`, D]];
   const weights = [matrix(at("gate_up"), D, gates, { gated: true }), matrix(at("down"), F, down)];
   if (!biased) return weights;

@@ -65,6 +65,55 @@ test("llama3 scaling keeps short waves, divides long ones and blends between", (
   expect(Math.min(...Object.values(bands))).toBeGreaterThan(3);
 });
 
+test("YaRN keeps fast pairs, divides slow ones and blends between, as wavelengths tell", () => {
+  const common = { type: "yarn", factor: 32, betaFast: 32, betaSlow: 1 } as const;
+  const scaling = { ...common, originalContext: 4096, truncate: false, attentionFactor: 1 };
+  const spec: RopeSpec = { headDim: 64, base: 150_000, scaling };
+  const frequencies = ropeFrequencies(spec);
+  const bands = { kept: 0, divided: 0, blended: 0 };
+  for (const [i, frequency] of frequencies.entries()) {
+    const unscaled = 150_000 ** ((-2 * i) / 64);
+    const turns = (4096 * unscaled) / (2 * Math.PI);
+    if (turns > 32) {
+      expect(frequency).toBeCloseTo(unscaled, 15);
+      bands.kept += 1;
+    } else if (turns < 1) {
+      expect((frequency * 32) / unscaled).toBeCloseTo(1, 12);
+      bands.divided += 1;
+    } else {
+      // The blend is linear in the pair, so in the logarithm of its turns.
+      const share = 1 - Math.log(turns) / Math.log(32);
+      expect(frequency / unscaled).toBeCloseTo(1 - share + share / 32, 12);
+      bands.blended += 1;
+    }
+  }
+  expect(Math.min(...Object.values(bands))).toBeGreaterThan(3);
+  const truncated = ropeFrequencies({ ...spec, scaling: { ...scaling, truncate: true } });
+  expect(truncated[12]).not.toBe(frequencies[12]);
+});
+
+test("LongRoPE takes its list by the positions of the table, and scales both by its factor", () => {
+  const scaling = {
+    type: "longrope",
+    ...{ originalContext: 16, attentionFactor: 1.25 },
+    shortDivisors: Array.from({ length: 32 }, () => 2),
+    longDivisors: Array.from({ length: 32 }, () => 4),
+  } as const;
+  const spec: RopeSpec = { ...plain, scaling };
+  const scaled = (position: number) => [
+    ...ropeTable(plain, 20)
+      .subarray(64 * position, 64 * (position + 1))
+      .map((value) => value * 1.25),
+  ];
+  const within = ropeTable(spec, 16);
+  const beyond = ropeTable(spec, 17);
+  expect(within[64 * 8]).toBeCloseTo(scaled(4)[0]!, 6);
+  expect(beyond[64 * 8]).toBeCloseTo(scaled(2)[0]!, 6);
+  expect(beyond[64 * 16 + 40]).toBeCloseTo(scaled(4)[40]!, 6);
+  // A row that both have is another: which list it is must not change while keys are in the cache.
+  expect(within[64 * 8 + 32]).not.toBe(beyond[64 * 8 + 32]);
+});
+
 describe("rotary dims", () => {
   test("none rotates nothing", () => {
     const none: RopeSpec = { ...plain, scaling: { type: "none" } };

@@ -7,6 +7,7 @@ import { readDecoderSpec } from "../../models/registry.ts";
 
 const sizes = {
   hidden_size: 64,
+  max_position_embeddings: 512,
   intermediate_size: 64,
   num_attention_heads: 2,
   num_hidden_layers: 2,
@@ -15,6 +16,11 @@ const sizes = {
 
 const specOf = (model_type: string, keys: RawConfig = {}) =>
   readDecoderSpec({ ...sizes, model_type, ...keys });
+
+const lists = {
+  ...{ type: "longrope", short_factor: Array(16).fill(1) },
+  long_factor: Array.from({ length: 16 }, (_, i) => 1 + i),
+};
 
 const refusals: readonly (readonly [string, RawConfig, string, RegExp])[] = [
   [
@@ -49,6 +55,27 @@ const refusals: readonly (readonly [string, RawConfig, string, RegExp])[] = [
   ["gemma3_text", { sliding_window: -1 }, "bad_config", /sliding_window/],
   ["gemma3_text", { rope_local_base_freq: 0 }, "bad_config", /rope_local_base_freq/],
   ["gemma3_text", { vocab_size: undefined }, "bad_config", /has no vocab_size/],
+  [
+    "phi3",
+    { rope_scaling: { type: "longrope", short_factor: [1, 2], long_factor: [1, 2] } },
+    "bad_config",
+    /rope_scaling.short_factor, which must be a list of 16 positive numbers/,
+  ],
+  [
+    "phi3",
+    { rope_scaling: { type: "su", short_factor: Array(16).fill(1) } },
+    "bad_config",
+    /has no rope_scaling.long_factor/,
+  ],
+  [
+    "phi3",
+    { original_max_position_embeddings: -1, rope_scaling: lists },
+    "bad_config",
+    /original_max/,
+  ],
+  ["phi3", { sliding_window: 0 }, "bad_config", /sliding_window/],
+  ["llama", { rope_scaling: { rope_type: "yarn", factor: 0 } }, "bad_config", /factor/],
+  ["llama", { rope_scaling: { rope_type: "yarn", truncate: 1 } }, "bad_config", /truncate/],
   ["olmo2", { num_hidden_layers: 0 }, "bad_config", /num_hidden_layers/],
 ];
 
@@ -94,4 +121,28 @@ test("Gemma 3 rotates five layers of six by a base of their own", () => {
   expect(layers[5]).toMatchObject({ rope: { base: 1e6, scaling: { type: "linear" } } });
   expect(layers[5]!.window).toBeUndefined();
   expect(new Set(layers.map(({ rope }) => rope)).size).toBe(2);
+});
+
+test("Phi-3's attention factor grows with the context, unless it is given", () => {
+  const scalingOf = (keys: RawConfig) => specOf("phi3", keys).layers[0]!.rope!.scaling;
+  const long = { max_position_embeddings: 131_072, original_max_position_embeddings: 4096 };
+  expect(scalingOf({ ...long, rope_scaling: lists })).toMatchObject({
+    ...{ type: "longrope", originalContext: 4096 },
+    attentionFactor: Math.sqrt(1 + Math.log(32) / Math.log(4096)),
+  });
+  const given = { ...lists, attention_factor: 1.5 };
+  expect(scalingOf({ ...long, rope_scaling: given })).toMatchObject({ attentionFactor: 1.5 });
+  const within = { max_position_embeddings: 4096, rope_scaling: lists };
+  expect(scalingOf(within)).toMatchObject({ attentionFactor: 1 });
+});
+
+test("YaRN's attention factor follows its factor, or mscale", () => {
+  const factorOf = (keys: RawConfig) => {
+    const rope_scaling = { rope_type: "yarn", factor: 32, ...keys };
+    const { scaling } = specOf("llama", { rope_scaling }).layers[0]!.rope!;
+    return scaling.type === "yarn" ? scaling.attentionFactor : undefined;
+  };
+  expect(factorOf({})).toBe(0.1 * Math.log(32) + 1);
+  expect(factorOf({ mscale: 1, mscale_all_dim: 1 })).toBe(1);
+  expect(factorOf({ attention_factor: 0.9 })).toBe(0.9);
 });

@@ -45,6 +45,8 @@ const onSwiftShader = [...eachMechanism, "olmo2/f32", "gemma2/f32"];
 const onReferenceAlone = [
   ...["granite/f16", "granite-bias/f32", "gemma2/bf16", "gemma2-full/f32"],
   ...["gemma3_text/bf16", "gemma3_text-linear/f32"],
+  // RoPE tables are made on the host.
+  ...["phi3/f16", "phi3-short/f32", "phi3-long/f32", "llama-yarn/f32"],
 ];
 const fixturesOn = (profile: Profile): readonly Fixture[] => {
   const isSoak = scale("logits", 0, 1) === 1;

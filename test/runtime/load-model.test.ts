@@ -58,7 +58,7 @@ test.each([
   ["hidden_size", undefined, "bad_config"],
   ["num_hidden_layers", "two", "bad_config"],
   ["hidden_act", "relu", "unsupported_model"],
-  ["rope_scaling", { rope_type: "yarn", factor: 4 }, "unsupported_model"],
+  ["rope_scaling", { rope_type: "dynamic", factor: 4 }, "unsupported_model"],
   ["vocab_size", 7, "bad_safetensors"],
 ])("config.json with %s = %j is refused", async (key, value, code) => {
   const error = await refusal(withConfig("llama/f32", { [key]: value }));

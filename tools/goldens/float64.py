@@ -13,6 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 _LOW = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -54,7 +55,24 @@ def load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     if absent:
         raise ValueError(f"{folder} lacks {', '.join(absent)}, or has them in another shape")
     _round_embedding_scale(model, folder)
+    _keep_one_rope_list(model)
     return model.eval()
+
+
+def _keep_one_rope_list(model: PreTrainedModel) -> None:
+    """LongRoPE has two lists. transformers chooses by the length of each sequence, also when it has
+    written keys by the other list; the engine chooses once, by the longest sequence it accepts."""
+    tables = getattr(model.model, "rotary_emb", None)
+    if getattr(tables, "rope_type", None) != "longrope":
+        return
+    config = model.config
+    first = config.rope_parameters["original_max_position_embeddings"]
+    longest = config.max_position_embeddings
+    frequencies, _ = ROPE_INIT_FUNCTIONS["longrope"](config, None, seq_len=longest)
+    assert (longest > first) == (frequencies != tables.inv_freq).any()
+    tables.inv_freq = frequencies
+    # No other list for any sequence.
+    tables.rope_type = "default"
 
 
 def _round_embedding_scale(model: PreTrainedModel, folder: Path) -> None:

@@ -63,9 +63,16 @@ def _values(name: str, shape: tuple[int, ...], names: set[str], rng) -> numpy.nd
 
 
 def _stored(name: str, values: numpy.ndarray, config: dict) -> numpy.ndarray:
-    """As Gemma stores a norm's weight w: less 1. Its embeddings are scaled, so its blocks add more."""
+    """What is stored otherwise than drawn: norms of Gemma, and projections that hold several."""
+    if name.endswith(".qkv_proj.weight"):
+        heads = config["num_attention_heads"]
+        rows = config["hidden_size"] // heads * (heads + config["num_key_value_heads"])
+        return numpy.concatenate([QUERY_KEY_STD * values[:rows], values[rows:]])
+    if name.endswith(".gate_up_proj.weight") and values.ndim == 2:
+        return 1.5 * values
     if not config["model_type"].startswith("gemma") or "norm" not in name:
         return values
+    # Gemma's embeddings are scaled, so its blocks add more; it stores a norm's weight w less 1.
     if ".post_" in name:
         values = values * math.sqrt(config["hidden_size"])
     return values - 1

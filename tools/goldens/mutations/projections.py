@@ -33,6 +33,38 @@ def _mlps(model) -> list[nn.Module]:
     return [mlp for mlp in own if hasattr(mlp, "gate_proj")]
 
 
+def _fused_mlps(model) -> list[nn.Module]:
+    """Those with gates and values in one projection."""
+    own = [getattr(layer, "mlp", None) for layer in layers(model)]
+    return [mlp for mlp in own if isinstance(getattr(mlp, "gate_up_proj", None), nn.Linear)]
+
+
+def _has_fused_mlps(model) -> bool:
+    return len(_fused_mlps(model)) > 0
+
+
+@mistake("gate_up_halves_swapped", "values above gates in their matrix", _has_fused_mlps)
+def _swap_halves(model) -> None:
+    for mlp in _fused_mlps(model):
+        weight = mlp.gate_up_proj.weight
+        weight.copy_(weight.roll(len(weight) // 2, 0))
+
+
+@mistake("wrong_fused_activation", "SiLU replaced by GELU (tanh)", _has_fused_mlps)
+def _swap_fused_activation(model) -> None:
+    for mlp in _fused_mlps(model):
+        mlp.activation_fn = nn.GELU(approximate="tanh")
+
+
+@mistake("kv_rows_swapped", "values above keys in the QKV matrix", _has_fused_mlps)
+def _swap_kv_rows(model) -> None:
+    for layer in layers(model):
+        block = layer.self_attn
+        rows = block.qkv_proj.weight
+        kv = rows[block.config.num_attention_heads * block.head_dim :]
+        kv.copy_(kv.roll(len(kv) // 2, 0))
+
+
 def _has_mlps(model) -> bool:
     return len(_mlps(model)) > 0
 

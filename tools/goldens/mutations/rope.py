@@ -3,6 +3,7 @@
 import torch
 from float64 import Float64
 from mutation import Patches
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from .declare import Test, layers, mistake
 
@@ -51,8 +52,9 @@ def _rotate_neighbours(q, k, cos, sin, unsqueeze_dim=1):
     cos, sin = (t[..., :half].unsqueeze(unsqueeze_dim) for t in (cos, sin))
 
     def rotate(x):
-        even, odd = x[..., 0::2], x[..., 1::2]
-        return torch.stack((even * cos - odd * sin, odd * cos + even * sin), -1).flatten(-2)
+        even, odd = x[..., 0 : 2 * half : 2], x[..., 1 : 2 * half : 2]
+        rotated = torch.stack((even * cos - odd * sin, odd * cos + even * sin), -1).flatten(-2)
+        return torch.cat((rotated, x[..., 2 * half :]), -1)
 
     return rotate(q), rotate(k)
 
@@ -79,6 +81,62 @@ def _omit_llama3_smoothing(model) -> None:
     longest = rope["original_max_position_embeddings"] / rope["low_freq_factor"]
     slow = 2 * torch.pi / plain > longest
     model.model.rotary_emb.inv_freq.copy_(torch.where(slow, plain / rope["factor"], plain))
+
+
+@mistake("yarn_scaling_ignored", "YaRN frequencies ignored", _scaling("yarn"))
+def _ignore_yarn(model) -> None:
+    model.model.rotary_emb.inv_freq.copy_(_unscaled_frequencies(model))
+
+
+@mistake("yarn_all_divided", "YaRN dividing every frequency", _scaling("yarn"))
+def _divide_all(model) -> None:
+    rope = model.config.rope_parameters
+    model.model.rotary_emb.inv_freq.copy_(_unscaled_frequencies(model) / rope["factor"])
+
+
+def _longrope_list(model, long: bool) -> torch.Tensor:
+    first = model.config.rope_parameters["original_max_position_embeddings"]
+    with Float64(strict=False):
+        frequencies, _ = ROPE_INIT_FUNCTIONS["longrope"](
+            model.config, None, seq_len=first + 1 if long else 1
+        )
+    return frequencies
+
+
+@mistake("longrope_lists_swapped", "LongRoPE's other list of factors", _scaling("longrope"))
+def _swap_lists(model) -> None:
+    frequencies = model.model.rotary_emb.inv_freq
+    is_long = torch.equal(frequencies, _longrope_list(model, True))
+    frequencies.copy_(_longrope_list(model, not is_long))
+
+
+@mistake("longrope_ignored", "LongRoPE's factors ignored", _scaling("longrope"))
+def _ignore_longrope(model) -> None:
+    model.model.rotary_emb.inv_freq.copy_(_unscaled_frequencies(model))
+
+
+@mistake(
+    "attention_factor_omitted",
+    "attention factor omitted",
+    lambda model: getattr(model.model.rotary_emb, "attention_scaling", 1.0) != 1.0,
+)
+def _omit_attention_factor(model) -> None:
+    model.model.rotary_emb.attention_scaling = 1.0
+
+
+def _has_partial_rope(model) -> bool:
+    return any(p.get("partial_rotary_factor", 1.0) != 1.0 for p in _rope_parameters(model))
+
+
+@mistake(
+    "partial_rotary_ignored",
+    "all dims rotated, not a part",
+    lambda model: _has_partial_rope(model) and _scaling("default")(model),
+)
+def _rotate_all_dims(model) -> None:
+    head_dim = layers(model)[0].self_attn.head_dim
+    pairs = torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim
+    model.model.rotary_emb.inv_freq = model.config.rope_parameters["rope_theta"] ** -pairs
 
 
 def _has_nope(model) -> bool:
