@@ -4,6 +4,7 @@ import type { DecoderSpec } from "./decoder.ts";
 import { ModelError } from "./errors.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gemma3Text } from "./gemma3-text.ts";
+import { gptOss } from "./gpt-oss.ts";
 import { granite } from "./granite.ts";
 import { graniteMoe } from "./granitemoe.ts";
 import { llama } from "./llama.ts";
@@ -22,7 +23,14 @@ const readers: ReadonlyMap<string, (config: RawConfig) => DecoderSpec> = new Map
   Object.entries({
     ...{ gemma2, gemma3_text: gemma3Text, granite, llama, mistral, olmo2 },
     ...{ phi3, qwen2, qwen3, smollm3 },
-    ...{ granitemoe: graniteMoe, mixtral, olmoe, qwen2_moe: qwen2Moe, qwen3_moe: qwen3Moe },
+    ...{
+      gpt_oss: gptOss,
+      granitemoe: graniteMoe,
+      mixtral,
+      olmoe,
+      qwen2_moe: qwen2Moe,
+      qwen3_moe: qwen3Moe,
+    },
   }),
 );
 

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 import torch
+from mxfp4 import decoded
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from transformers import AutoModelForCausalLM, PreTrainedModel
@@ -43,14 +44,15 @@ def load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
 
     Raises ValueError if a tensor is missing: transformers alone would fill it with random values.
     """
-    model, info = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=dtype,
-        attn_implementation="eager",
-        experts_implementation="eager",
-        local_files_only=True,
-        output_loading_info=True,
-    )
+    with decoded(folder) as readable:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            readable,
+            dtype=dtype,
+            attn_implementation="eager",
+            experts_implementation="eager",
+            local_files_only=True,
+            output_loading_info=True,
+        )
     absent = sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]]))
     if absent:
         raise ValueError(f"{folder} lacks {', '.join(absent)}, or has them in another shape")

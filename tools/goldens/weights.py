@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.core_model_loading import revert_weight_conversion
 
 from fixtures import Fixture
+from mxfp4 import quantised
 
 TORCH_DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 CONFIG_DTYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
@@ -29,18 +30,21 @@ QUERY_KEY_STD = 2.0
 # A smaller share of the residual stream keeps f16 rounding inside its tolerance.
 SCALES = {"o_proj": 0.5, "down_proj": 0.5, "gate_proj": 1.5, "up_proj": 1.5, "gate_up_proj": 1.5}
 # Logits of a router: far enough apart that the chosen experts differ in weight.
-SCALES |= {"gate": 1.5, "router": 1.5, "shared_expert_gate": 1.5}
+SCALES |= {"sinks": 4.0, "gate": 1.5, "router": 1.5, "shared_expert_gate": 1.5}
 
 
 def config_json(fixture: Fixture, dtype: str) -> dict:
     """config.json as a checkpoint of this dtype carries it (new-style files call it `dtype`)."""
     key = "dtype" if "rope_parameters" in fixture.config else "torch_dtype"
-    return fixture.config | {key: CONFIG_DTYPES[dtype]}
+    config = fixture.config | {key: CONFIG_DTYPES[dtype]}
+    if fixture.mxfp4:
+        config |= {"quantization_config": {"quant_method": "mxfp4"}}
+    return config
 
 
 def _values(name: str, shape: tuple[int, ...], names: set[str], rng) -> numpy.ndarray:
     module, kind = name.split(".")[-2:]
-    if module == "experts" or kind == "e_score_correction_bias":
+    if module == "experts" or kind in ("e_score_correction_bias", "sinks"):
         module = kind
     qk_norm = any("q_norm" in other for other in names)
     # Where there are norms after blocks, they alone say how much a block adds.
@@ -52,7 +56,7 @@ def _values(name: str, shape: tuple[int, ...], names: set[str], rng) -> numpy.nd
     if "norm" in module:
         return rng.uniform(0.5, 1.5, shape)
     normal = rng.standard_normal(shape)
-    if kind == "bias":
+    if kind.endswith("bias"):
         return 0.5 * normal
     if module == "embed_tokens":
         return normal
@@ -70,6 +74,9 @@ def _stored(name: str, values: numpy.ndarray, config: dict) -> numpy.ndarray:
         return numpy.concatenate([QUERY_KEY_STD * values[:rows], values[rows:]])
     if name.endswith(".gate_up_proj.weight") and values.ndim == 2:
         return 1.5 * values
+    if config["model_type"] == "gpt_oss" and name.endswith("experts.gate_up_proj"):
+        # Some gates and values reach the limit of the activation.
+        return 3 * values
     if not config["model_type"].startswith("gemma") or "norm" not in name:
         return values
     # Gemma's embeddings are scaled, so its blocks add more; it stores a norm's weight w less 1.
@@ -118,7 +125,12 @@ def write_folder(fixture: Fixture, dtype: str, folder: Path) -> None:
     folder.mkdir(parents=True)
     config = json.dumps(config_json(fixture, dtype), indent=2)
     (folder / "config.json").write_text(config + "\n")
-    tensors = {k: v.to(TORCH_DTYPES[dtype]) for k, v in random_weights(fixture).items()}
+    weights = random_weights(fixture)
+    if fixture.mxfp4:
+        weights = quantised(weights)
+    tensors = {
+        k: v.to(TORCH_DTYPES[dtype]) if v.is_floating_point() else v for k, v in weights.items()
+    }
     if fixture.shards == 1:
         save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     else:

@@ -86,7 +86,46 @@ def _swap_experts(model) -> None:
 def _swap_halves(model) -> None:
     for block in _blocks(model):
         gate_up = block.experts.gate_up_proj
-        gate_up.copy_(gate_up.roll(gate_up.shape[1] // 2, dims=1))
+        if _alternates(model):
+            gate_up.copy_(gate_up.unflatten(-1, (-1, 2)).flip(-1).flatten(-2))
+        else:
+            gate_up.copy_(gate_up.roll(gate_up.shape[1] // 2, dims=1))
+
+
+def _alternates(model) -> bool:
+    return model.config.model_type == "gpt_oss"
+
+
+@mistake("expert_gates_first", "alternating gates and values read as halves", _alternates)
+def _read_as_halves(model) -> None:
+    for block in _blocks(model):
+        gate_up = block.experts.gate_up_proj
+        gate_up.copy_(gate_up.unflatten(-1, (2, -1)).transpose(-1, -2).flatten(-2))
+
+
+@mistake("swiglu_unclamped", "gates and values of experts not clamped", _alternates)
+def _raise_limit(model) -> None:
+    for block in _blocks(model):
+        block.experts.limit = 1e9
+
+
+@mistake("swiglu_without_one", "values of experts not raised by one", _alternates)
+def _omit_one(model) -> None:
+    for block in _blocks(model):
+        block.experts.gate_up_proj_bias[:, 1::2] -= 1
+
+
+@mistake("expert_biases_omitted", "biases of experts not added", _alternates)
+def _omit_expert_biases(model) -> None:
+    for block in _blocks(model):
+        block.experts.gate_up_proj_bias.zero_()
+        block.experts.down_proj_bias.zero_()
+
+
+@mistake("router_bias_omitted", "bias of the router not added", _alternates)
+def _omit_router_bias(model) -> None:
+    for block in _blocks(model):
+        block.router.bias.zero_()
 
 
 def _has_shared(model) -> bool:
