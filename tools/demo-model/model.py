@@ -1,14 +1,15 @@
-"""The demo model: Qwen3 in plain PyTorch, equal to transformers' Qwen3ForCausalLM.
+"""The demo models: Qwen3 and Qwen3-MoE in plain PyTorch, equal to those of transformers.
 
 Owns the architecture and two ways to run it: over ragged rows for training and with a KV cache
 for greedy evaluation. Refuses everything the demo does not use (biases, windows, RoPE scaling).
 Shapes: N tokens, B rows, T tokens per row, H heads, D head size, E hidden size.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
+from moe import SparseMLP
 from torch import Tensor, nn
 
 
@@ -24,6 +25,25 @@ class ModelConfig:
     max_position_embeddings: int = 16384
     rms_norm_eps: float = 1e-6
     rope_theta: float = 10000.0
+
+
+@dataclass(frozen=True)
+class MoeConfig(ModelConfig):
+    """Every MLP sparse; `intermediate_size` is then only what the file format asks for."""
+
+    num_hidden_layers: int = 7
+    moe_intermediate_size: int = 64
+    num_experts: int = 8
+    num_experts_per_tok: int = 2
+
+
+MODELS = {"demo": ModelConfig(), "demo-moe": MoeConfig()}
+
+
+def config_of(sizes: dict) -> ModelConfig:
+    """From the entries of a config.json or a checkpoint; others are passed over."""
+    kind = MoeConfig if "num_experts" in sizes else ModelConfig
+    return kind(**{field.name: sizes[field.name] for field in fields(kind) if field.name in sizes})
 
 
 class Rows:
@@ -78,13 +98,16 @@ class MLP(nn.Module):
         self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
 
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
 
 class Layer(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
         self.self_attn = Attention(config)
-        self.mlp = MLP(config)
+        self.mlp = SparseMLP(config) if isinstance(config, MoeConfig) else MLP(config)
         self.input_layernorm = RMSNorm(config.hidden_size)
         self.post_attention_layernorm = RMSNorm(config.hidden_size)
 
@@ -104,18 +127,18 @@ class Layer(nn.Module):
 
     def add_mlp(self, x: Tensor) -> Tensor:
         y = rms_norm(x, self.post_attention_layernorm.weight, self.config.rms_norm_eps)
-        return x + self.mlp.down_proj(F.silu(self.mlp.gate_proj(y)) * self.mlp.up_proj(y))
+        return x + self.mlp(y)
 
 
 def attend_rows(query: Tensor, key: Tensor, value: Tensor, rows: Rows) -> Tensor:
     """Causal attention inside each row. query [N, H, D] -> [N, H * D]."""
     outputs = []
-    for start, count, length in rows.groups:
-        slices = (
-            x[start : start + count * length].unflatten(0, (count, length)).transpose(1, 2)
-            for x in (query, key, value)
-        )
-        out = F.scaled_dot_product_attention(*slices, is_causal=True, enable_gqa=True)
+    # Split once: slices of their own would each be filled to full size on the way back.
+    sizes = [count * length for _, count, length in rows.groups]
+    parts = zip(*(x.split(sizes) for x in (query, key, value)))
+    for (_, count, length), part in zip(rows.groups, parts, strict=True):
+        heads = (x.unflatten(0, (count, length)).transpose(1, 2) for x in part)
+        out = F.scaled_dot_product_attention(*heads, is_causal=True, enable_gqa=True)
         outputs.append(out.transpose(1, 2).reshape(count * length, -1))
     return torch.cat(outputs)
 
@@ -129,7 +152,7 @@ class Body(nn.Module):
 
 
 class DemoModel(nn.Module):
-    """Parameter names equal transformers', so that a state dict moves both ways."""
+    """Parameter names are those of transformers' files; only experts are stacked (weights.py)."""
 
     def __init__(self, config: ModelConfig = ModelConfig()):
         super().__init__()
@@ -144,8 +167,8 @@ class DemoModel(nn.Module):
         """Small normal weights; matrices that write to the residual start smaller still."""
         depth = (2 * self.config.num_hidden_layers) ** 0.5
         for name, parameter in self.named_parameters():
-            if parameter.ndim == 2:
-                fan_in = parameter.shape[1]
+            if parameter.ndim > 1:
+                fan_in = parameter.shape[-1]
                 scale = 0.02 if "embed" in name else fan_in**-0.5
                 if "o_proj" in name or "down_proj" in name:
                     scale /= depth

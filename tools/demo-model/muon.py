@@ -1,4 +1,5 @@
 """Muon for a stack of thin layers: matrices of one shape are orthogonalised in one batch.
+A parameter of three dimensions is a stack of matrices, one per expert.
 
 Momentum, five Newton-Schulz steps in float32, then a step whose RMS equals AdamW's
 (Jordan et al. 2024; the 0.2 * sqrt(max side) scale is Moonlight's, arXiv 2502.16982).
@@ -32,15 +33,19 @@ class Muon(torch.optim.Optimizer):
             shapes = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    shapes[tuple(sorted(parameter.shape))].append(parameter)
+                    shapes[tuple(sorted(parameter.shape[-2:]))].append(parameter)
             for (short, long), parameters in shapes.items():
                 updates = [self.direction(p, group["momentum"]) for p in parameters]
-                flipped = [p.shape[0] > p.shape[1] for p in parameters]
-                stack = torch.stack([u.T if f else u for u, f in zip(updates, flipped)])
-                stack = orthogonalise(stack) * (0.2 * long**0.5)
-                for parameter, update, flip in zip(parameters, stack, flipped):
+                flipped = [p.shape[-2] > p.shape[-1] for p in parameters]
+                wide = [u.mT if f else u for u, f in zip(updates, flipped)]
+                stacks = [u.reshape(-1, short, long) for u in wide]
+                joined = orthogonalise(torch.cat(stacks)) * (0.2 * long**0.5)
+                for parameter, update, flip in zip(
+                    parameters, joined.split([len(stack) for stack in stacks]), flipped
+                ):
+                    update = (update.mT if flip else update).reshape(parameter.shape)
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    parameter.add_(update.T if flip else update, alpha=-group["lr"])
+                    parameter.add_(update, alpha=-group["lr"])
 
     def direction(self, parameter: Tensor, momentum: float) -> Tensor:
         state = self.state[parameter]

@@ -1,28 +1,35 @@
-"""Train the demo model on this machine's processor, inside a budget of minutes.
+"""Train a demo model on this machine's processor, inside a budget of minutes.
 
 Workers of one thread each train on their own text and average their weights every few seconds:
 no thread waits at a barrier inside a step, so training keeps its speed on a shared machine. The
 learning rate follows elapsed time: a short warm-up, a constant part, a linear decay to zero.
 Checkpoints hold everything needed to go on; `--resume` starts a new budget from one.
 Usage: python train.py --folder ASSETS --run RUN --minutes 60 [--resume CHECKPOINT]
+       [--model demo-moe --upcycle DENSE_FOLDER]
 """
 
 import argparse
 import os
 import random
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from corpus import Batch, Corpus
-from model import DemoModel
+from model import MODELS, DemoModel
+from moe import SparseMLP, router_losses
 from muon import Muon
+from torch import Tensor
+from upcycle import upcycle
+from weights import load_folder
 
 LAYER_DROPOUT = 0.1  # of the last sublayer; rises linearly from 0
 AVERAGE_SECONDS = 20
 AVERAGES_PER_CHECKPOINT = 15
+BALANCE, ROUTER_Z = 0.01, 0.001  # weights of the routers' losses, each averaged over layers
 KEPT_AVERAGE = 0.9  # share of the moving average of weights that outlives one exchange
 
 
@@ -38,6 +45,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--vector-lr", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", type=Path)
+    parser.add_argument("--model", choices=MODELS, default="demo")
+    parser.add_argument("--upcycle", type=Path, help="folder of the dense model to start from")
     return parser.parse_args()
 
 
@@ -47,7 +56,7 @@ def rate(spent: float, decay: float) -> float:
 
 
 def optimisers(model: DemoModel, args: argparse.Namespace) -> list[torch.optim.Optimizer]:
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    matrices = [p for name, p in model.named_parameters() if p.ndim > 1 and "embed" not in name]
     rest = [p for name, p in model.named_parameters() if p.ndim == 1 or "embed" in name]
     return [
         Muon(matrices, lr=args.matrix_lr, weight_decay=0.05),
@@ -59,14 +68,25 @@ def compile_layers(model: DemoModel) -> None:
     for layer in model.model.layers:
         layer.heads = torch.compile(layer.heads, dynamic=False)
         layer.add_attention = torch.compile(layer.add_attention, dynamic=False)
-        layer.add_mlp = torch.compile(layer.add_mlp, dynamic=False)
+        if isinstance(layer.mlp, SparseMLP):  # how many rows an expert gets differs every time
+            layer.mlp.choose = torch.compile(layer.mlp.choose, dynamic=False)
+            layer.mlp.activate = torch.compile(layer.mlp.activate, dynamic=False)
+        else:
+            layer.add_mlp = torch.compile(layer.add_mlp, dynamic=False)
 
 
-def loss_of(model: DemoModel, batch: Batch, rng: random.Random) -> torch.Tensor:
+def loss_of(model: DemoModel, batch: Batch, rng: random.Random) -> tuple[Tensor, Tensor]:
+    """What is minimised, and the part of it that is the text's."""
     sublayers = 2 * model.config.num_hidden_layers
     keep = [rng.random() >= LAYER_DROPOUT * at / (sublayers - 1) for at in range(sublayers)]
     hidden = model.forward_rows(batch.ids, batch.rows, keep)
-    return F.cross_entropy(model.head(hidden[batch.predict]), batch.targets)
+    text = F.cross_entropy(model.head(hidden[batch.predict]), batch.targets)
+    total = text
+    for layer, kept in zip(model.model.layers, keep[1::2], strict=True):
+        if kept and isinstance(layer.mlp, SparseMLP):
+            balance, z = router_losses(layer.mlp.logits, layer.mlp.top)
+            total = total + (BALANCE * balance + ROUTER_Z * z) / len(model.model.layers)
+    return total, text
 
 
 class WeightAverage:
@@ -91,6 +111,7 @@ def save(path: Path, model: DemoModel, tools: list, average: WeightAverage, step
         "average": average.moving,
         "optimisers": [tool.state_dict() for tool in tools],
         "step": step,
+        "config": asdict(model.config),
     }
     torch.save(state, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
@@ -103,7 +124,8 @@ def work(rank: int, args: argparse.Namespace) -> None:
     store = args.run / "meeting-point"
     dist.init_process_group("gloo", f"file://{store}", rank=rank, world_size=args.workers)
     torch.manual_seed(args.seed)
-    model = DemoModel()
+    config = MODELS[args.model]
+    model = upcycle(load_folder(args.upcycle), config) if args.upcycle else DemoModel(config)
     tools = optimisers(model, args)
     step = 0
     if args.resume:
@@ -116,7 +138,7 @@ def work(rank: int, args: argparse.Namespace) -> None:
     average = WeightAverage(model)
     rng = random.Random(f"{args.seed} {rank} {step}")
     corpus = Corpus(args.folder, f"{args.seed} {rank} {step}", args.tokens)
-    loss_of(model, corpus.batch(), rng).backward()  # compiles
+    loss_of(model, corpus.batch(), rng)[0].backward()  # compiles
     started = torch.tensor(time.time(), dtype=torch.float64)
     dist.broadcast(started, 0)
     losses, first, exchanges = [], step, 0
@@ -126,8 +148,8 @@ def work(rank: int, args: argparse.Namespace) -> None:
         for tool, peak in zip(tools, [args.matrix_lr, args.vector_lr]):
             tool.param_groups[0]["lr"] = peak * rate(spent, args.decay)
             tool.zero_grad(set_to_none=True)
-        loss = loss_of(model, corpus.batch(), rng)
-        loss.backward()
+        total, loss = loss_of(model, corpus.batch(), rng)
+        total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for tool in tools:
             tool.step()
