@@ -77,11 +77,11 @@ def measure(args: argparse.Namespace, task: str, thinking: bool) -> tuple[list[M
     return measures, wrong[: args.wrong]
 
 
-def replace_table(document: Path, table: str) -> None:
-    """Put the table between the document's two accuracy marks."""
-    start, end = "<!-- accuracy -->\n", "<!-- /accuracy -->"
+def replace_between(document: Path, mark: str, folder: Path, table: str) -> None:
+    """Put the table between the document's two marks of that name and model."""
+    start, end = f"<!-- {mark} {folder.resolve().name} -->\n", f"<!-- /{mark} -->"
     before, rest = document.read_text().split(start)
-    document.write_text(before + start + table + "\n" + end + rest.split(end)[1])
+    document.write_text(before + start + table + "\n" + end + rest.split(end, 1)[1])
 
 
 def main() -> None:
@@ -105,10 +105,11 @@ def main() -> None:
             report += [part.plain() for part in measures]
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
-        content = {"model": "assets/demo", "seed": HELD_OUT_SEED, "measures": report}
+        model = f"assets/{args.folder.resolve().name}"
+        content = {"model": model, "seed": HELD_OUT_SEED, "measures": report}
         args.json.write_text(json.dumps(content, indent=2) + "\n")
     if args.document:
-        replace_table(args.document, "\n".join(table))
+        replace_between(args.document, "accuracy", args.folder, "\n".join(table))
 
 
 if __name__ == "__main__":
