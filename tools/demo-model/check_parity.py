@@ -67,7 +67,8 @@ def check_transformers(folder: Path) -> None:
         assert ids == load(folder).encode(prompt_text(item, thinking)).ids, item
     print(f"transformers: ids of {len(pairs)} prompts are equal")
     reference = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    assert [type(reference).__name__] == json.loads((folder / "config.json").read_text())["architectures"]
+    config = json.loads((folder / "config.json").read_text())
+    assert [type(reference).__name__] == config["architectures"]
     model, worst = load_folder(folder), 0.0
     with torch.inference_mode():
         for item, thinking in pairs[:20]:

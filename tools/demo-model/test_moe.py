@@ -39,7 +39,8 @@ class SparseMLPTest(unittest.TestCase):
         ours, theirs = self.mlp(x), token_by_token(self.mlp, x)
         torch.testing.assert_close(ours, theirs)
         sources = [x, *self.mlp.parameters()]
-        for a, b in zip(*(torch.autograd.grad((y * weight).sum(), sources) for y in (ours, theirs))):
+        pairs = zip(*(torch.autograd.grad((y * weight).sum(), sources) for y in (ours, theirs)))
+        for a, b in pairs:
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
     def test_many_tokens(self):
