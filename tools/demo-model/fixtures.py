@@ -92,6 +92,8 @@ def named_prompt(model: DemoModel, tokenizer: Tokenizer, name: str) -> dict:
     task, thinking, shape = PROMPTS[name]
     for item in islice(filter(shape, items(task, FIXTURE_SEED, held_out=True)), TRIED):
         prompt = tokenizer.encode(prompt_text(item, thinking)).ids
+        if not is_clear(margins(model, prompt, [])):
+            continue  # most fall here, before the slow part
         (answer,) = generate_ids(model, [prompt])
         text = tokenizer.decode(answer, skip_special_tokens=False)
         found = margins(model, prompt, answer)

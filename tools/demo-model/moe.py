@@ -119,11 +119,9 @@ class SparseMLP(nn.Module):
         return Combine.apply(rows, order, place).view_as(x)
 
 
-def router_losses(logits: Tensor, top: int) -> tuple[Tensor, Tensor]:
-    """Of one layer's logits [N, E]: the balancing loss, `top` when all experts are used alike
-    (transformers' load_balancing_loss_func; Switch, arXiv:2101.03961), and the z-loss, which keeps
-    logits small (ST-MoE, arXiv:2202.08906)."""
+def balance_loss(logits: Tensor, top: int) -> Tensor:
+    """Of one layer's logits [N, E]: `top` when all experts are used alike, more when they are not
+    (transformers' load_balancing_loss_func; Switch, arXiv:2101.03961)."""
     experts = logits.shape[1]
     used = F.one_hot(logits.topk(top).indices, experts).float().mean(0).sum(0)
-    balance = experts * (used * logits.softmax(-1).mean(0)).sum()
-    return balance, logits.logsumexp(-1).square().mean()
+    return experts * (used * logits.softmax(-1).mean(0)).sum()

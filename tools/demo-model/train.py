@@ -20,7 +20,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from corpus import Batch, Corpus
 from model import MODELS, DemoModel
-from moe import SparseMLP, router_losses
+from moe import SparseMLP, balance_loss
 from muon import Muon
 from torch import Tensor
 from upcycle import upcycle
@@ -29,7 +29,7 @@ from weights import load_folder
 LAYER_DROPOUT = 0.1  # of the last sublayer; rises linearly from 0
 AVERAGE_SECONDS = 20
 AVERAGES_PER_CHECKPOINT = 15
-BALANCE, ROUTER_Z = 0.01, 0.001  # weights of the routers' losses, each averaged over layers
+BALANCE = 0.01  # weight of the routers' balancing loss, which is averaged over layers
 KEPT_AVERAGE = 0.9  # share of the moving average of weights that outlives one exchange
 
 
@@ -84,8 +84,8 @@ def loss_of(model: DemoModel, batch: Batch, rng: random.Random) -> tuple[Tensor,
     total = text
     for layer, kept in zip(model.model.layers, keep[1::2], strict=True):
         if kept and isinstance(layer.mlp, SparseMLP):
-            balance, z = router_losses(layer.mlp.logits, layer.mlp.top)
-            total = total + (BALANCE * balance + ROUTER_Z * z) / len(model.model.layers)
+            balance = balance_loss(layer.mlp.logits, layer.mlp.top)
+            total = total + BALANCE * balance / len(model.model.layers)
     return total, text
 
 
