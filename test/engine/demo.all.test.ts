@@ -1,5 +1,5 @@
-// The demo model answers its ten named prompts right, with the very ids that transformers gives for
-// them (tools/demo-model/fixtures.py): chat template, tokenizer, scheduler, kernels and sampler at once.
+// The demo models, dense and sparse, answer their ten named prompts right, with the very ids of PyTorch
+// (tools/demo-model/fixtures.py): chat template, tokenizer, scheduler, kernels and sampler at once.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -23,29 +23,28 @@ interface DemoPrompt {
 }
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
-const { prompts, endOfTurnId } = JSON.parse(
-  readFileSync(path("../fixtures/demo/prompts.json"), "utf8"),
-) as { prompts: DemoPrompt[]; endOfTurnId: number };
 
 /** SwiftShader takes a tenth of a second per token. */
-const named = prompts.filter(
-  ({ name }) => project() !== "swiftshader" || /^(sort|object from keys)/.test(name),
-);
+const isTested = ({ name }: DemoPrompt) =>
+  project() !== "swiftshader" || /^(sort|object from keys)/.test(name);
 
-describe("the demo model", () => {
+describe.each(["demo", "demo-moe"])("the model %s", (model) => {
+  const { prompts, endOfTurnId } = JSON.parse(
+    readFileSync(path(`../fixtures/${model}/prompts.json`), "utf8"),
+  ) as { prompts: DemoPrompt[]; endOfTurnId: number };
   let engine: Engine;
   beforeAll(async () => {
     const platform = { gpu: async () => undefined, runtime: "test", quantumMs: 50 };
     const device = await openDevice();
     engine = await createEngineWith(platform, {
       device,
-      model: localFolder(path("../../assets/demo")),
+      model: localFolder(path(`../../assets/${model}`)),
       kv: "f32",
     });
   }, 180_000);
   afterAll(() => engine.close());
 
-  test.each(named.map((prompt) => [prompt.name, prompt] as const))(
+  test.each(prompts.filter(isTested).map((prompt) => [prompt.name, prompt] as const))(
     "%s",
     async (_, { messages, tools, enableThinking, check, promptTokenIds, tokenIds }) => {
       const request = {
