@@ -33,13 +33,14 @@ interface Model {
 
 /**
  * Sliding window beside full attention and biases; QK-norm and f16; QK-norm and more columns, with
- * Q4_0 in the layers and Q8_0 around them. Only in soak: Q8_0 everywhere, bf16 as it is stored, and
+ * Q4_0 in the layers and Q8_0 around them; experts. Only in soak: Q8_0 everywhere, bf16 as it is stored, and
  * rows that are rounded to int8, with QKV matrices that rotate (no QK-norm) and without.
  */
 const models = {
   "qwen2-window/f32": { folder: golden("qwen2-window/f32") },
   "qwen3/f16": { folder: golden("qwen3/f16") },
   "demo in q4": { folder: shallowFolder(demoFolder(), 3), quant: "q4" },
+  "demo-moe": { folder: shallowFolder(demoFolder("demo-moe"), 3) },
   "demo in q8": { folder: shallowFolder(demoFolder(), 3), quant: "q8" },
   demo: { folder: shallowFolder(demoFolder(), 3) },
   "demo in q4, int8 rows": {
@@ -57,7 +58,7 @@ const models = {
   },
 } satisfies Record<string, Model>;
 
-const NUM_IN_GATE = 3;
+const NUM_IN_GATE = 4;
 
 interface Case {
   readonly model: keyof typeof models;
@@ -78,14 +79,15 @@ function cases(profile: string): Case[] {
   const chosen = names.filter((name, i) => {
     // SwiftShader runs nothing else in int8.
     const isInt8Once = numPrompts > 1 && name === "demo in q4, int8 rows" && profile === "full";
-    return some ? i === 0 || isInt8Once : i < (slow ? 2 : most);
+    const isMoe = name === "demo-moe" && profile === "full";
+    return some ? i === 0 || isInt8Once || isMoe : i < (slow ? 2 : most);
   });
   return chosen.flatMap((model, m) => {
     const random = seededRandom(60 + m);
     const draw = () => 96 + Math.floor(204 * random());
     const gate = some ? 96 : slow ? 131 : ([200, 131][m] ?? 160);
     const lengths = Array.from({ length: numPrompts }, (_, i) => (i === 0 ? gate : draw()));
-    const kvs = kvStorages.filter((_, i) => numPrompts > 1 || i === m);
+    const kvs = kvStorages.filter((_, i) => numPrompts > 1 || i === m % kvStorages.length);
     return kvs.map((kv) => ({ model, kv, lengths }));
   });
 }

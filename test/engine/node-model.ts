@@ -5,9 +5,8 @@ import type { Platform } from "../../runtime/create-engine.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
 import { gpu } from "../harness/gpu.ts";
 
-const demo = fileURLToPath(new URL("../../assets/demo", import.meta.url));
-
-export const demoFolder = () => localFolder(demo);
+export const demoFolder = (name: "demo" | "demo-moe" = "demo") =>
+  localFolder(fileURLToPath(new URL(`../../assets/${name}`, import.meta.url)));
 
 export const nodePlatform: Platform = {
   gpu,
