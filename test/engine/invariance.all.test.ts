@@ -33,8 +33,9 @@ interface Model {
 
 /**
  * Sliding window beside full attention and biases; QK-norm and f16; QK-norm and more columns, with
- * Q4_0 in the layers and Q8_0 around them; experts. Only in soak: Q8_0 everywhere, bf16 as it is stored, and
- * rows that are rounded to int8, with QKV matrices that rotate (no QK-norm) and without.
+ * Q4_0 in the layers and Q8_0 around them; experts. Only in soak: Q8_0 everywhere, bf16 as it is
+ * stored, and rows that are rounded to int8, with QKV matrices that rotate (no QK-norm) and without;
+ * norms after blocks, soft caps, and multipliers.
  */
 const models = {
   "qwen2-window/f32": { folder: golden("qwen2-window/f32") },
@@ -56,6 +57,9 @@ const models = {
   "qwen2-window in q8, int8 rows": {
     ...{ folder: golden("qwen2-window/f32"), quant: "q8", activations: "i8" },
   },
+  "gemma2/f32": { folder: golden("gemma2/f32") },
+  "olmo2/bf16": { folder: golden("olmo2/bf16") },
+  "granite/f16": { folder: golden("granite/f16") },
 } satisfies Record<string, Model>;
 
 const NUM_IN_GATE = 4;
