@@ -11,6 +11,8 @@ import { isKnownTensor } from "../weights/gguf-names.ts";
 interface Architecture {
   /** The converter interleaves the halves of each query and key head, as ggml rotates them. */
   readonly interleaves: boolean;
+  /** Keys below its name that other architectures do not have: config.json's name of each. */
+  readonly multipliers?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -23,6 +25,15 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   smollm3: { interleaves: true },
   qwen2: { interleaves: false },
   qwen3: { interleaves: false },
+  granite: {
+    interleaves: true,
+    multipliers: {
+      "attention.scale": "attention_multiplier",
+      embedding_scale: "embedding_multiplier",
+      residual_scale: "residual_multiplier",
+      logit_scale: "logits_scaling",
+    },
+  },
 };
 
 /** Below the architecture's name: each changes the result, and none is computed. */
@@ -60,6 +71,7 @@ export function ggufConfig(
     head_dim: headSize(metadata, name),
     max_position_embeddings: metadata.requiredCount(key("context_length")),
     rms_norm_eps: metadata.requiredNumber(key("attention.layer_norm_rms_epsilon")),
+    ...multipliersOf(metadata, name),
     rope_theta: metadata.number(key("rope.freq_base")) ?? 10_000,
     rope_scaling: ropeScaling(header, metadata, name, ropeDivisors),
     sliding_window: slidingWindow,
@@ -107,10 +119,26 @@ function checkComputed(header: GgufHeader, metadata: GgufMetadata, name: string)
   }
   const experts = metadata.count(`${name}.expert_count`) ?? 0;
   if (experts > 0) throw unsupported(header, `${name}.expert_count ${experts}`, "dense models");
-  const other = NOT_COMPUTED.map((suffix) => `${name}.${suffix}`).find((key) => metadata.has(key));
+  const { multipliers = {} } = ARCHITECTURES[name];
+  const other = NOT_COMPUTED.filter((suffix) => !Object.hasOwn(multipliers, suffix))
+    .map((suffix) => `${name}.${suffix}`)
+    .find((key) => metadata.has(key));
   if (other) throw unsupported(header, other, `${name} without it`);
   const tensor = [...header.tensors.keys()].find((key) => !isKnownTensor(key));
   if (tensor) throw unsupported(header, `a tensor ${tensor}`, `${name} without it`);
+}
+
+/** Without a key of its own a score's multiplier is the usual one, as llama.cpp has it. */
+function multipliersOf(metadata: GgufMetadata, name: string): Record<string, number | undefined> {
+  const { multipliers } = ARCHITECTURES[name];
+  if (!multipliers) return {};
+  const stored = Object.entries(multipliers).map(([suffix, key]): [string, number | undefined] => [
+    key,
+    metadata.number(`${name}.${suffix}`),
+  ]);
+  const { attention_multiplier, ...others } = Object.fromEntries(stored);
+  const usual = 1 / Math.sqrt(headSize(metadata, name));
+  return { ...others, attention_multiplier: attention_multiplier ?? usual };
 }
 
 function headSize(metadata: GgufMetadata, name: string): number {

@@ -117,6 +117,24 @@ describe("config.json", () => {
     expect(await configOf(renamed(name))).toMatchObject({ model_type: name, hidden_size: 64 });
   });
 
+  test("granite has multipliers, each under a name of its own", async () => {
+    expect(await configOf(renamed("granite"))).toMatchObject({ attention_multiplier: 0.25 });
+    const config = await configOf({
+      ...renamed("granite"),
+      "granite.attention.scale": scalar("f32", 0.0078125),
+      "granite.embedding_scale": scalar("f32", 12),
+      "granite.residual_scale": scalar("f32", 0.25),
+      "granite.logit_scale": scalar("f32", 8),
+    });
+    expect(config).toMatchObject({
+      ...{ model_type: "granite", attention_multiplier: 0.0078125, embedding_multiplier: 12 },
+      ...{ residual_multiplier: 0.25, logits_scaling: 8 },
+    });
+    // Other architectures have none, and would compute something else.
+    const error = await configOf({ "llama.logit_scale": scalar("f32", 8) }).catch((e) => e);
+    expect(error).toMatchObject({ code: "unsupported_model" });
+  });
+
   test("a factor without a type is linear, as llama.cpp has it", async () => {
     const { rope_scaling } = await configOf({ "llama.rope.scale_linear": scalar("f32", 4) });
     expect(rope_scaling).toEqual({ rope_type: "linear", factor: 4 });
@@ -144,7 +162,7 @@ describe("config.json", () => {
       "an architecture of others",
       { "general.architecture": text("gemma3") },
       "unsupported_model",
-      /"gemma3", Weft computes llama, smollm3, qwen2, qwen3; choose/,
+      /"gemma3", Weft computes llama, smollm3, qwen2, qwen3, granite; choose/,
     ],
     [
       "an architecture called toString",
