@@ -30,6 +30,7 @@ GOLDENS = [
     "qwen2/f32",
     "qwen3/f16",
     "smollm3/f32",
+    "granite/f32",
 ]
 
 

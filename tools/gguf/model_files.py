@@ -17,9 +17,10 @@ ARCHITECTURES = {
     "smollm3": gguf.MODEL_ARCH.SMOLLM3,
     "qwen2": gguf.MODEL_ARCH.QWEN2,
     "qwen3": gguf.MODEL_ARCH.QWEN3,
+    "granite": gguf.MODEL_ARCH.GRANITE,
 }
-# LlamaModel.undo_permute, which SmolLM3Model inherits.
-INTERLEAVED = {"llama", "mistral", "smollm3"}
+# LlamaModel.undo_permute, which SmolLM3Model and GraniteModel inherit.
+INTERLEAVED = {"llama", "mistral", "smollm3", "granite"}
 
 TYPES = {
     "F32": gguf.GGMLQuantizationType.F32,
@@ -115,7 +116,12 @@ def add_config(writer: gguf.GGUFWriter, config: dict, head_size: int) -> None:
     if config["model_type"] in INTERLEAVED:
         writer.add_vocab_size(config["vocab_size"])
         writer.add_rope_dimension_count(head_size)
-    scaling = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    if config["model_type"] == "granite":
+        writer.add_attention_scale(config["attention_multiplier"])
+        writer.add_embedding_scale(config["embedding_multiplier"])
+        writer.add_residual_scale(config["residual_multiplier"])
+        writer.add_logit_scale(config["logits_scaling"])
+    scaling = config.get("rope_scaling") or config or {}
     if (scaling.get("rope_type") or scaling.get("type")) == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(scaling["factor"])
