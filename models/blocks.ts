@@ -1,7 +1,8 @@
 /**
  * A decoder as a graph of kernel calls: embedding, then attention and MLP per layer, then the head.
  * Six dispatches per layer when at most 16 rows decode, seven with QK-norm; ten in a mixed step, whose
- * many rows are normalised, rotated and attended to by kernels of their own. The residual stream is f32
+ * many rows are normalised, rotated and attended to by kernels of their own; two more where norms stand
+ * after blocks, and one with QK-norm over whole rows. The residual stream is f32
  * and is updated in place by the epilogues of the output projections.
  */
 import { attentionDecode } from "../kernels/attention-decode.ts";
