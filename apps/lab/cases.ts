@@ -36,6 +36,7 @@ import {
 } from "../../kernels/index.ts";
 import { attentionBatch } from "./attention-batch.ts";
 import type { Inputs } from "./contents.ts";
+import { expertCases } from "./expert-cases.ts";
 import type { LabCase } from "./lab-case.ts";
 import type { ModelShape } from "./model-shapes.ts";
 import { samplingCases } from "./sampling-cases.ts";
@@ -61,6 +62,12 @@ export function casesOf(model: ModelShape, options: CaseOptions): LabCase[] {
     ...model.rows.flatMap((rows) => qkvCases(model, rows, options)),
     ...model.rows.flatMap((rows) => vectorCases(model, rows, options)),
     ...attentionCases(model),
+    ...model.rows.flatMap((rows) =>
+      expertCases(model, rows, {
+        shapesFor: (T) => shapesFor(T, options),
+        formatsOf: options.formatsOf,
+      }),
+    ),
     ...loadCases(model, options),
     ...model.rows.slice(0, 2).flatMap((rows) => samplingCases(model, rows)),
   ];

@@ -8,6 +8,8 @@ export interface ModelShape {
   readonly headDim: number;
   /** F; of one expert where the model has experts. */
   readonly ffnSize: number;
+  /** And how many of them each token goes to. */
+  readonly experts?: { readonly count: number; readonly chosen: number };
   readonly vocabSize: number;
   /** RMSNorm over each query and key head. */
   readonly qkNorm: boolean;
@@ -28,6 +30,7 @@ export const tinyShape: ModelShape = {
   numKvHeads: 2,
   headDim: 64,
   ffnSize: 768,
+  experts: { count: 8, chosen: 2 },
   vocabSize: 2048,
   qkNorm: true,
   rows: [1, 8, 64],
@@ -50,7 +53,7 @@ export const realShapes: readonly ModelShape[] = [
   { ...qwen3, name: "qwen3-0.6b", hiddenSize: 1024, numHeads: 16, ffnSize: 3072 },
   { ...qwen3, name: "qwen3-1.7b", hiddenSize: 2048, numHeads: 16, ffnSize: 6144 },
   { ...qwen3, name: "qwen3-4b", hiddenSize: 2560, numHeads: 32, ffnSize: 9728 },
-  // Attention, and one of the 128 experts.
+  // As a dense MLP one of the 128 experts, and all of them as what they are.
   {
     ...qwen3,
     name: "qwen3-30b-a3b",
@@ -58,6 +61,7 @@ export const realShapes: readonly ModelShape[] = [
     numHeads: 32,
     numKvHeads: 4,
     ffnSize: 768,
+    experts: { count: 128, chosen: 8 },
   },
 ];
 
