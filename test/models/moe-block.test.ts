@@ -1,0 +1,52 @@
+// What a mixture of experts costs in calls, counted by stage, whatever is chosen.
+
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import type { StepSizes } from "../../models/graph.ts";
+import { emitCalls } from "../../models/graph.ts";
+import { ReferenceDevice } from "../../runtime/reference/device.ts";
+import { demoFolder } from "../engine/node-model.ts";
+import { loadTiny } from "./sequence-runner.ts";
+
+const golden = (name: string) =>
+  fileURLToPath(new URL(`../fixtures/goldens/${name}`, import.meta.url));
+const NO_ATTENTION = {
+  ...{ W: 0, U: 0, Q: 0, decode_positions: 0, decode_blocks: 0 },
+  ...{ prefill_rows: 0, prefill_row_tiles: 0, prefill_positions: 0, prefill_blocks: 0 },
+};
+
+async function namesOf(model: Parameters<typeof loadTiny>[1], T: number, layer = 0) {
+  const runner = await loadTiny(new ReferenceDevice(), model);
+  const step: StepSizes = { T, R: T, attention: [NO_ATTENTION, NO_ATTENTION] };
+  const mlp = { from: 2 * layer + 2, to: 2 * layer + 3 };
+  return emitCalls(runner.nodes, step, mlp).map(({ kernel }) => kernel.name);
+}
+
+test.each([1, 4, 16])("%i decoded tokens: five calls, slot by slot", async (T) => {
+  expect(await namesOf(demoFolder("demo-moe"), T)).toEqual([
+    expect.stringMatching(/^matmul\.\w+\[bf16,norm\]\.store$/),
+    "route.softmax",
+    "matmul.gemv[bf16,norm,slots].silu",
+    "matmul.gemv[bf16,slots].store",
+    "expert_combine",
+  ]);
+});
+
+test.each([17, 100])("%i tokens of a prompt: seven calls, expert by expert", async (T) => {
+  expect(await namesOf(demoFolder("demo-moe"), T)).toEqual([
+    "rms_norm",
+    expect.stringMatching(/^matmul\.\w+\[bf16\]\.store$/),
+    "route.softmax",
+    "expert_blocks",
+    expect.stringMatching(/^matmul\.(small_m|tile)\[bf16,blocks\]\.silu$/),
+    expect.stringMatching(/^matmul\.(small_m|tile)\[bf16,blocks\]\.store$/),
+    "expert_combine",
+  ]);
+});
+
+test("a shared expert costs two calls more, a dense layer none", async () => {
+  expect(await namesOf(golden("qwen2-moe/f32"), 1)).toHaveLength(7);
+  // Layers 0 and 2 of this model are dense.
+  expect(await namesOf(golden("qwen3-moe-sparse-step/f32"), 1, 0)).toHaveLength(2);
+  expect(await namesOf(golden("qwen3-moe-sparse-step/f32"), 1, 1)).toHaveLength(5);
+});
