@@ -46,24 +46,24 @@ export const numMatrices = ({ experts, identityFrom = experts }: RouterSpec): nu
 export const routerColumns = ({ router, shared }: MoeSpec): number =>
   router.experts + (shared?.gated ? 1 : 0);
 
-/** @throws {ModelError} `unsupported_model`; {KernelError} `bad_shape`. */
+/** @throws {ModelError} `bad_config`; {KernelError} `bad_shape`. */
 export function checkMoe({ router, ffnSize, shared }: MoeSpec): void {
-  const { experts, chosen, groups } = router;
   requireChunkedColumns("intermediate size of an expert", ffnSize);
   if (shared) requireChunkedColumns("intermediate size of the shared expert", shared.ffnSize);
-  const wrong =
-    chosen > experts
-      ? `chooses ${chosen} of ${experts} experts`
-      : experts > MAX_EXPERTS || chosen > MAX_CHOSEN
-        ? `chooses ${chosen} of ${experts} experts, Weft at most ${MAX_CHOSEN} of ${MAX_EXPERTS}`
-        : groups && (experts % groups.count !== 0 || groups.count > MAX_CHOSEN)
-          ? `has ${experts} experts in ${groups.count} groups, which must divide them, at most ${MAX_CHOSEN}`
-          : groups && (groups.kept * experts) / groups.count < chosen
-            ? `chooses ${chosen} experts from ${groups.kept} of ${groups.count} groups of ${experts / groups.count}`
-            : undefined;
-  if (wrong === undefined) return;
+  const { experts: E, chosen: k, groups = { count: 1, kept: 1 } } = router;
+  const { count, kept } = groups;
+  const rules: readonly (readonly [holds: boolean, rule: string])[] = [
+    [k <= E, "no more experts chosen than there are"],
+    [E <= MAX_EXPERTS && k <= MAX_CHOSEN, `at most ${MAX_CHOSEN} of ${MAX_EXPERTS} experts`],
+    [E % count === 0 && count <= MAX_CHOSEN, `at most ${MAX_CHOSEN} groups of equal size`],
+    [kept <= count && (kept * E) / count >= k, "groups that hold the chosen experts"],
+  ];
+  const broken = rules.find(([holds]) => !holds);
+  if (!broken) return;
+  const inGroups = count > 1 ? ` in ${count} groups, ${kept} of them kept` : "";
   throw new ModelError(
-    "unsupported_model",
-    `config.json ${wrong}; take config.json from the model's publisher`,
+    "bad_config",
+    `config.json has ${E} experts${inGroups}, ${k} for each token; Weft needs ${broken[1]}: take ` +
+      "config.json from the model's publisher",
   );
 }
