@@ -1,4 +1,7 @@
-/** `granitemoe`: granite with experts in place of every MLP, all of a layer in one tensor. */
+/**
+ * `granitemoe`: granite with experts in place of every MLP, all of a layer in one tensor; and
+ * `granitemoeshared`, which has an MLP for every token beside them.
+ */
 import { activation, count, type RawConfig } from "./config.ts";
 import type { DecoderSpec } from "./decoder.ts";
 import { granite } from "./granite.ts";
@@ -31,5 +34,23 @@ export function graniteMoe(config: RawConfig): DecoderSpec {
     ...spec,
     modelType: "granitemoe",
     layers: spec.layers.map((layer) => ({ ...layer, moe })),
+  };
+}
+
+/** @throws {ModelError} `bad_config`, `unsupported_model`. */
+export function graniteMoeShared(config: RawConfig): DecoderSpec {
+  const spec = graniteMoe(config);
+  const ffnSize = Number(config.shared_intermediate_size ?? 0);
+  const named = { ...spec, modelType: "granitemoeshared" };
+  if (ffnSize === 0) return named;
+  const shared = { ffnSize: count(config, "shared_intermediate_size"), gated: false };
+  const gateUp = ["shared_mlp.input_linear"];
+  const names = { shared: { gateUp, down: "shared_mlp.output_linear" } };
+  return {
+    ...named,
+    layers: spec.layers.map(({ moe, ...layer }) => ({
+      ...layer,
+      moe: moe && { ...moe, shared, names: { ...moe.names, ...names } },
+    })),
   };
 }

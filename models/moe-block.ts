@@ -9,7 +9,7 @@ import type { BufferSlice, Dims } from "../kernels/kernel.ts";
 import { rmsNorm } from "../kernels/rms-norm.ts";
 import { route, routeDims, routerKind } from "../kernels/route.ts";
 import type { DecoderSpec } from "./decoder.ts";
-import { expertMatmul, expertWays, wayFor } from "./expert-matmul.ts";
+import { type ExpertWay, expertMatmul, expertWays, wayFor } from "./expert-matmul.ts";
 import {
   type GraphBuilder,
   type InputNorm,
@@ -18,126 +18,153 @@ import {
   type StepSizes,
 } from "./graph.ts";
 import { type MoeSpec, numMatrices, routerColumns } from "./moe.ts";
-import type { DecoderTensors } from "./tensors.ts";
-import { layerWeight } from "./weights.ts";
+import type { ActivationName, DecoderTensors } from "./tensors.ts";
+import { layerWeight, type Weight } from "./weights.ts";
 
-/** What the block reads, normalised, and adds to. */
-interface BlockRows {
+interface Block {
+  readonly graph: GraphBuilder;
+  readonly moe: MoeSpec;
   readonly rows: RowCount;
+  /** What the block reads, normalised, and adds to. */
   readonly hidden: BufferSlice;
   readonly norm: InputNorm;
+  weight(name: string): Weight;
+  activation(name: ActivationName): BufferSlice;
 }
 
 export function moeBlock(
   graph: GraphBuilder,
-  { hiddenSize: D, residualScale: scale = 1 }: DecoderSpec,
+  spec: DecoderSpec,
   moe: MoeSpec,
   tensors: DecoderTensors,
   layer: number,
-  { rows, hidden, norm }: BlockRows,
+  at: Pick<Block, "rows" | "hidden" | "norm">,
 ): void {
-  const { router, activation, shared } = moe;
-  const { experts: E, chosen } = router;
+  const block: Block = {
+    ...{ graph, moe, ...at },
+    weight: (name) => tensors.weight(layerWeight(layer, name)),
+    activation: (name) => tensors.activation(name),
+  };
+  const { router } = moe;
+  const stacks = [block.weight("experts_gate_up"), block.weight("experts_down")];
   const numExperts = numMatrices(router);
-  const columns = routerColumns(moe);
-  const weight = (name: string) => tensors.weight(layerWeight(layer, name));
-  const [logits, ids, weights, places, blocks, gated, y] = expertActivations.map((name) =>
-    tensors.activation(name),
-  );
-  const forRows = (dims: (T: number) => Dims | undefined) =>
-    keptWhileSame((step: StepSizes) => (step[rows] === 0 ? undefined : dims(step[rows])));
+  const ways = expertWays(graph, stacks, { numExperts, chosen: router.chosen });
+  const storesNormed = choose(block);
+  normalise(block, spec, (step) => !wayFor(ways, step[at.rows]).fusesNorm && !storesNormed(step));
+  group(block, ways);
+  multiply(block, ways);
+  if (moe.shared) sharedExpert(block);
+  combine(block, spec);
+}
 
+/** Dims of a step that has rows here. */
+const forRows = ({ rows }: Block, dims: (T: number) => Dims | undefined) =>
+  keptWhileSame((step: StepSizes) => (step[rows] === 0 ? undefined : dims(step[rows])));
+
+const biasOf = ({ moe, weight }: Block, name: string) =>
+  moe.names.biases ? { bias: weight(name).shards[0].slice } : undefined;
+
+/** @returns Whether the router had its rows normalised apart. */
+function choose(block: Block): (step: StepSizes) => boolean {
+  const { graph, moe, rows, hidden, norm, weight, activation } = block;
+  const { router } = moe;
+  const logits = activation("router_logits");
+  const bias = biasOf(block, "router_bias");
+  const epilogue = { bias: bias !== undefined, tail: "store" } as const;
+  const scored = { x: hidden, out: logits, ...bias };
+  const storesNormed = graph.matmul(weight("router"), epilogue, scored, { rows, norm });
+  const buffers = {
+    ...{ logits, ids: activation("expert_ids"), weights: activation("expert_weights") },
+    ...(router.choiceBias && { choice_bias: weight("choice_bias").shards[0].slice }),
+  };
+  const dims = forRows(block, (T) => routeDims(router, T, routerColumns(moe)));
+  graph.add(route(routerKind(router)), buffers, dims);
+  return storesNormed;
+}
+
+/** A router that normalises in its prologue leaves nothing for matrices that cannot. */
+function normalise(
+  { graph, rows, hidden, norm }: Block,
+  { hiddenSize: D }: DecoderSpec,
+  isNeeded: (step: StepSizes) => boolean,
+): void {
+  const dims = keptWhileSame((step) => {
+    const T = step[rows];
+    return T > 0 && isNeeded(step) ? { T, D, eps: norm.eps } : undefined;
+  });
+  graph.add(rmsNorm, { x: hidden, weight: norm.weight, out: norm.out }, dims);
+}
+
+function group(block: Block, ways: readonly ExpertWay[]): void {
+  const { graph, moe, activation } = block;
+  const E = numMatrices(moe.router);
+  const buffers = {
+    ids: activation("expert_ids"),
+    places: activation("expert_places"),
+    blocks: activation("expert_blocks"),
+  };
+  const dims = forRows(block, (T) => {
+    const { blockRows: block_rows } = wayFor(ways, T);
+    const S = T * moe.router.chosen;
+    if (block_rows === 1) return undefined;
+    return { S, E, block_rows, num_blocks: blockCapacity(S, E, block_rows) };
+  });
+  graph.add(expertBlocks, buffers, dims);
+}
+
+function multiply(block: Block, ways: readonly ExpertWay[]): void {
+  const { graph, moe, rows, hidden, norm, weight, activation } = block;
+  const { chosen } = moe.router;
+  const product = {
+    ...{ rows, ways, chosen, numExperts: numMatrices(moe.router) },
+    ids: activation("expert_ids"),
+    places: activation("expert_places"),
+    blocks: activation("expert_blocks"),
+  };
+  const gated = activation("expert_gated");
   const bias = moe.names.biases !== undefined;
-  const biasOf = (name: string) => (bias ? { bias: weight(name).shards[0].slice } : {});
-  const scored = { x: hidden, out: logits, ...biasOf("router_bias") };
-  const scores = { bias, tail: "store" } as const;
-  const storesNormed = graph.matmul(weight("router"), scores, scored, { rows, norm });
-  const choiceBias = router.choiceBias && { choice_bias: weight("choice_bias").shards[0].slice };
-  const choice = { logits, ids, weights, ...choiceBias };
-  graph.add(
-    route(routerKind(router)),
-    choice,
-    forRows((T) => routeDims(router, T, columns)),
-  );
-
-  const gateUp = weight("experts_gate_up");
-  const down = weight("experts_down");
-  const ways = expertWays(graph, [gateUp, down], { numExperts, chosen });
-  // A router that normalises in its prologue leaves nothing for matrices that cannot.
-  graph.add(
-    rmsNorm,
-    { x: hidden, weight: norm.weight, out: norm.out },
-    keptWhileSame((step) => {
-      const T = step[rows];
-      if (T === 0 || wayFor(ways, T).fusesNorm || storesNormed(step)) return undefined;
-      return { T, D, eps: norm.eps };
-    }),
-  );
-  graph.add(
-    expertBlocks,
-    { ids, places, blocks },
-    forRows((T) => {
-      const { blockRows: block_rows } = wayFor(ways, T);
-      if (block_rows === 1) return undefined;
-      const num_blocks = blockCapacity(T * chosen, numExperts, block_rows);
-      return { S: T * chosen, E: numExperts, block_rows, num_blocks };
-    }),
-  );
-  const product = { rows, ways, numExperts, chosen, ids, places, blocks };
   expertMatmul(
     graph,
-    gateUp,
-    { bias, tail: activation },
+    weight("experts_gate_up"),
+    { bias, tail: moe.activation },
     {
-      ...{ ...product, slotsPerX: chosen, norm: { ...norm, x: hidden }, x: norm.out, out: gated },
-      ...biasOf("experts_gate_up_bias"),
+      ...{ ...product, slotsPerX: chosen, ...biasOf(block, "experts_gate_up_bias") },
+      ...{ x: norm.out, norm: { ...norm, x: hidden }, out: gated },
     },
   );
-  const outputs = { ...product, slotsPerX: 1, x: gated, out: y, ...biasOf("experts_down_bias") };
-  expertMatmul(graph, down, { bias, tail: "store" }, outputs);
-  if (shared) sharedExpert(graph, moe, tensors, layer, { rows, hidden, norm });
-
-  const sum = {
-    ...{ y, weights },
-    ...(shared && { shared_out: tensors.activation("shared_out") }),
-    ...(shared?.gated && { gate_logits: logits }),
-    out: hidden,
-  };
-  graph.add(
-    expertCombine({
-      shared: shared ? (shared.gated ? "gated" : "plain") : "none",
-      identity: false,
-    }),
-    sum,
-    forRows((T) => ({
-      ...{ T, k: chosen, D, scale },
-      ...(shared?.gated && { stride: columns, gate_column: E }),
-    })),
+  expertMatmul(
+    graph,
+    weight("experts_down"),
+    { bias, tail: "store" },
+    {
+      ...{ ...product, slotsPerX: 1, ...biasOf(block, "experts_down_bias") },
+      ...{ x: gated, out: activation("expert_out") },
+    },
   );
 }
 
-const expertActivations = [
-  "router_logits",
-  "expert_ids",
-  "expert_weights",
-  "expert_places",
-  "expert_blocks",
-  "expert_gated",
-  "expert_out",
-] as const;
-
 /** An MLP for every token. */
-function sharedExpert(
-  graph: GraphBuilder,
-  { activation }: MoeSpec,
-  tensors: DecoderTensors,
-  layer: number,
-  { rows, hidden, norm }: BlockRows,
-): void {
-  const weight = (name: string) => tensors.weight(layerWeight(layer, name));
-  const gated = tensors.activation("gated");
+function sharedExpert({ graph, moe, rows, hidden, norm, weight, activation }: Block): void {
+  const gated = activation("gated");
   const gateUp = { x: hidden, out: gated };
-  graph.matmul(weight("gate_up"), { bias: false, tail: activation }, gateUp, { rows, norm });
-  const down = { x: gated, out: tensors.activation("shared_out") };
+  graph.matmul(weight("gate_up"), { bias: false, tail: moe.activation }, gateUp, { rows, norm });
+  const down = { x: gated, out: activation("shared_out") };
   graph.matmul(weight("down"), { bias: false, tail: "store" }, down, { rows });
+}
+
+function combine(block: Block, { hiddenSize: D, residualScale: scale = 1 }: DecoderSpec): void {
+  const { graph, moe, hidden, activation } = block;
+  const { router, shared } = moe;
+  const buffers = {
+    ...{ y: activation("expert_out"), weights: activation("expert_weights") },
+    ...(shared && { shared_out: activation("shared_out") }),
+    ...(shared?.gated && { gate_logits: activation("router_logits") }),
+    out: hidden,
+  };
+  const kind = shared ? (shared.gated ? "gated" : "plain") : "none";
+  const dims = forRows(block, (T) => ({
+    ...{ T, k: router.chosen, D, scale },
+    ...(shared?.gated && { stride: routerColumns(moe), gate_column: router.experts }),
+  }));
+  graph.add(expertCombine({ shared: kind, identity: false }), buffers, dims);
 }

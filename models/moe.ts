@@ -30,10 +30,12 @@ export interface MoeNames {
   readonly biases?: { readonly gateUp: string; readonly down: string };
   /** Whether stacked gates and values alternate, gates first. */
   readonly alternate?: boolean;
-  /** An MLP. */
-  readonly shared?: string;
-  /** `[1,D]`. */
-  readonly sharedGate?: string;
+  /** An MLP, its gates and values in two matrices or in one; `[1,D]` for its own gate. */
+  readonly shared?: {
+    readonly gateUp: readonly string[];
+    readonly down: string;
+    readonly gate?: string;
+  };
   /** `[E]`, with its whole name. */
   readonly choiceBias?: string;
 }

@@ -22,8 +22,11 @@ export function qwen2Moe(config: RawConfig): DecoderSpec {
     shared: { ffnSize: count(config, "shared_expert_intermediate_size"), gated: true },
     names: {
       ...qwenExperts,
-      shared: "mlp.shared_expert",
-      sharedGate: "mlp.shared_expert_gate",
+      shared: {
+        gateUp: ["mlp.shared_expert.gate_proj", "mlp.shared_expert.up_proj"],
+        down: "mlp.shared_expert.down_proj",
+        gate: "mlp.shared_expert_gate",
+      },
     },
   };
   const isSparse = sparseLayers(config);

@@ -6,7 +6,7 @@ import { gemma2 } from "./gemma2.ts";
 import { gemma3Text } from "./gemma3-text.ts";
 import { gptOss } from "./gpt-oss.ts";
 import { granite } from "./granite.ts";
-import { graniteMoe } from "./granitemoe.ts";
+import { graniteMoe, graniteMoeShared } from "./granitemoe.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
@@ -26,6 +26,7 @@ const readers: ReadonlyMap<string, (config: RawConfig) => DecoderSpec> = new Map
     ...{
       gpt_oss: gptOss,
       granitemoe: graniteMoe,
+      granitemoeshared: graniteMoeShared,
       mixtral,
       olmoe,
       qwen2_moe: qwen2Moe,

@@ -31,10 +31,16 @@ export function openModelFolder(model: string | Blob, openLocal?: OpenLocalFolde
   return openLocal(model);
 }
 
-/** Weights of noise in a known shape: for speed without a download. */
+/**
+ * Weights of noise in a known shape: for speed without a download. `random:NAME@2` has two layers of it,
+ * where all do not fit.
+ */
 function randomModel(model: string): ModelFolder {
-  const config = randomShapes[model.slice("random:".length)];
-  if (config) return randomFolder(config, model);
+  const [, name = "", layers] = /^random:([^@]*)(?:@([1-9]\d{0,2}))?$/.exec(model) ?? [];
+  const config = Object.hasOwn(randomShapes, name) ? randomShapes[name] : undefined;
+  if (config) {
+    return randomFolder({ ...config, ...(layers && { num_hidden_layers: Number(layers) }) }, model);
+  }
   const known = Object.keys(randomShapes).join(", ");
   throw badLocation(model, `names no shape known here; there are ${known}`);
 }

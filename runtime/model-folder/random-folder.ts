@@ -7,22 +7,22 @@ import { readDecoderSpec } from "../../models/registry.ts";
 import { decoderWeights } from "../../models/weights.ts";
 import { throwIfAborted } from "../errors.ts";
 import { type ByteSource, type Bytes, checkRange } from "../weights/byte-source.ts";
+import { readQuantisation } from "../weights/quantisation-config.ts";
 import { checkFileName, type ModelFolder, notFound } from "./model-folder.ts";
 
 /** The values repeat after so many; a prime, so that no two rows of a matrix are alike. */
 const PERIOD = 524_287;
 
 /**
- * Weights are f16.
+ * Weights are f16, and experts MXFP4 where the config says so.
  * @param config As in config.json: any `model_type` that the engine knows.
  */
 export function randomFolder(config: object, location = "random"): ModelFolder {
-  const weights = randomCheckpoint(config);
-  const files: Readonly<Record<string, readonly [Bytes, number]>> = {
+  const files: Readonly<Record<string, RandomFile>> = {
     "config.json": text(config),
     "tokenizer.json": text(byteTokenizer()),
     "generation_config.json": text({ do_sample: false }),
-    "model.safetensors": weights,
+    "model.safetensors": randomCheckpoint(config),
   };
   return {
     location,
@@ -31,13 +31,23 @@ export function randomFolder(config: object, location = "random"): ModelFolder {
       checkFileName(name);
       const file = files[name];
       if (!file) throw notFound(name, location);
-      return randomSource(`${location}/${name}`, ...file);
+      return randomSource(`${location}/${name}`, file);
     },
   };
 }
 
-/** The given head, and random values behind it up to the file's size. */
-function randomSource(name: string, head: Bytes, sizeBytes: number): ByteSource {
+interface RandomFile {
+  /** Random values follow, up to the file's size. */
+  readonly head: Bytes;
+  readonly sizeBytes: number;
+  /** Bytes that hold `SCALE` instead, by where they begin. */
+  readonly scales?: readonly { readonly from: number; readonly to: number }[];
+}
+
+/** Of MXFP4: weights are then as large as those in f16. */
+const SCALE = 127 - 7;
+
+function randomSource(name: string, { head, sizeBytes, scales = [] }: RandomFile): ByteSource {
   const source: ByteSource = {
     name,
     sizeBytes,
@@ -53,6 +63,10 @@ function randomSource(name: string, head: Bytes, sizeBytes: number): ByteSource 
         bytes.set(piece, at);
         at += piece.length;
       }
+      for (const { from, to } of scales) {
+        const [first, end] = [Math.max(from - offset, 0), Math.min(to - offset, length)];
+        if (first < end) bytes.fill(SCALE, first, end);
+      }
       return bytes;
     },
   };
@@ -60,28 +74,38 @@ function randomSource(name: string, head: Bytes, sizeBytes: number): ByteSource 
 }
 
 /** Header and size of a safetensors file with every tensor that the config asks for. */
-function randomCheckpoint(config: object): readonly [Bytes, number] {
-  const spec = readDecoderSpec({ ...config });
-  const tensors: Record<
-    string,
-    { dtype: "F16"; shape: readonly number[]; data_offsets: number[] }
-  > = {};
+function randomCheckpoint(config: object): RandomFile {
+  const tensors: Record<string, { dtype: string; shape: number[]; data_offsets: number[] }> = {};
   let end = 0;
-  for (const { tensor, shape } of decoderWeights(spec).flatMap(({ parts }) => parts)) {
+  const add = (tensor: string, dtype: "F16" | "U8", ...shape: number[]) => {
     const begin = end;
-    end += 2 * shape.reduce((count, size) => count * size, 1);
-    tensors[tensor] = { dtype: "F16", shape, data_offsets: [begin, end] };
+    end += (dtype === "F16" ? 2 : 1) * shape.reduce((count, size) => count * size, 1);
+    tensors[tensor] = { dtype, shape, data_offsets: [begin, end] };
+    return { from: begin, to: end };
+  };
+  const scales: { from: number; to: number }[] = [];
+  const isMxfp4 = readQuantisation({ ...config })?.method === "mxfp4";
+  const spec = readDecoderSpec({ ...config });
+  for (const { tensor, shape } of decoderWeights(spec).flatMap(({ parts }) => parts)) {
+    const [E, rows, columns] = shape;
+    if (!isMxfp4 || shape.length < 3) {
+      add(tensor, "F16", ...shape);
+      continue;
+    }
+    add(`${tensor}_blocks`, "U8", E, rows, columns / 32, 16);
+    scales.push(add(`${tensor}_scales`, "U8", E, rows, columns / 32));
   }
   const json = new TextEncoder().encode(JSON.stringify(tensors));
   const head = new Uint8Array(8 + json.length);
   new DataView(head.buffer).setBigUint64(0, BigInt(json.length), true);
   head.set(json, 8);
-  return [head, head.length + end];
+  const inFile = scales.map(({ from, to }) => ({ from: head.length + from, to: head.length + to }));
+  return { head, sizeBytes: head.length + end, scales: inFile };
 }
 
-function text(value: object): readonly [Bytes, number] {
-  const bytes = new TextEncoder().encode(JSON.stringify(value));
-  return [bytes, bytes.length];
+function text(value: object): RandomFile {
+  const head = new TextEncoder().encode(JSON.stringify(value));
+  return { head, sizeBytes: head.length };
 }
 
 let values: Bytes | undefined;

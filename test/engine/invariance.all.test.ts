@@ -81,9 +81,9 @@ function cases(profile: string): Case[] {
   const numPrompts = scale("invariance", 1, 20);
   const most = numPrompts > 1 ? names.length : NUM_IN_GATE;
   const chosen = names.filter((name, i) => {
-    // SwiftShader runs nothing else in int8.
+    // SwiftShader runs nothing else in int8, and no other experts.
     const isInt8Once = numPrompts > 1 && name === "demo in q4, int8 rows" && profile === "full";
-    const isMoe = name === "demo-moe" && profile === "full";
+    const isMoe = numPrompts > 1 && name === "demo-moe" && profile === "full";
     return some ? i === 0 || isInt8Once || isMoe : i < (slow ? 2 : most);
   });
   return chosen.flatMap((model, m) => {

@@ -65,13 +65,9 @@ function countedHere(kernel: Kernel): boolean {
     `matmul.small_m_broadcast${info.subgroupSize}[f32,norm].rope_kv_f32`,
     "matmul.gemv_64x32x1[bf16,norm].bias_silu",
     "matmul.small_m4_64x16x4[q4_k].silu",
-    "matmul.tile_32x64_8x4[q4_k].silu",
     "matmul.tile_int8[q4_k].store",
     `matmul.gemv_broadcast${info.subgroupSize}[bf16,norm,slots].silu`,
-    `matmul.gemv_subgroup${info.subgroupSize}[q4_k,slots].store`,
     `matmul.tile_broadcast${info.subgroupSize}[q4_k,blocks].store`,
-    "matmul.small_m[f16,blocks].bias_silu",
-    "matmul.tile[bf16,blocks].silu",
   ].includes(kernel.name);
 }
 

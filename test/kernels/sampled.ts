@@ -24,16 +24,15 @@ const VARIANTS_ON_LAVAPIPE =
 const VARIANTS_ON_SWIFTSHADER =
   /(gemv_128x128x4\[q8_0\]\.residual|small_m4_64x16x4\[q4_k\]\.silu|tile_64x32_8x4\[f32\]\.store)$/;
 /** Epilogues of few families. */
-const SCALED = /\.(bias_)?(scaled|capped)_\w+$/;
+const SCALED = /gemv\[f16\]\.bias_capped_store$|tile\[bf16\]\.scaled_residual$/;
 /** Of the shapes in no numeric class. */
 const ANY_ORDER =
-  /(gemv_any\[q4_k\]\.silu|gemv_64x64x2_any\[q8_0\]\.residual|small_m_any\[f16,norm\]\.store|tile_any\[q4_k\]\.silu|tile_64x64_8x8_any\[f16\]\.store|gemv_broadcast\d_any\[f16,norm\]\.store|tile_broadcast\d_any\[q8_0\]\.residual)$/;
+  /(gemv_any\[q4_k\]\.silu|gemv_64x64x2_any\[q8_0\]\.residual|tile_any\[q4_k\]\.silu|gemv_broadcast\d_any\[f16,norm\]\.store|tile_broadcast\d_any\[q8_0\]\.residual)$/;
 
 /** Of stacks of experts: each way to take rows, with a norm, a gate, a bias, and fields. */
 const EXPERTS =
   /(gemv_broadcast\d\[bf16,norm,slots\]\.silu|tile_broadcast\d\[q4_k,blocks\]\.store)$/;
-const EXPERTS_ON_LAVAPIPE =
-  /(gemv\[(q8_0,slots\]\.bias_store|mxfp4,slots\]\.bias_clamped_swiglu)|gemv_subgroup\d+\[q4_k,slots\]\.store|small_m\[f16,blocks\]\.bias_silu|tile\[bf16,blocks\]\.silu)$/;
+const EXPERTS_ON_LAVAPIPE = /(gemv\[mxfp4,slots\]\.bias_clamped_swiglu|tile\[bf16,blocks\]\.silu)$/;
 
 /**
  * Kernels that are no matrix kernels are all taken, where the driver has their features; those for

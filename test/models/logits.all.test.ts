@@ -41,21 +41,19 @@ const eachMechanism = [
 ];
 /** Norms after blocks, soft caps: the same kernels on a device without features. */
 const onSwiftShader = [...eachMechanism, "olmo2/f32", "gemma2/f32"];
-/** What they have is in another fixture of the family: on a GPU they would cost pipelines alone. */
-const onReferenceAlone = [
-  ...["granite/f16", "granite-bias/f32", "gemma2/bf16", "gemma2-full/f32"],
-  ...["gemma3_text/bf16", "gemma3_text-linear/f32"],
-  // RoPE tables are made on the host.
-  ...["phi3/f16", "phi3-short/f32", "phi3-long/f32", "llama-yarn/f32"],
+/** And in the gate on lavapipe one of each family more; what others add there is pipelines. */
+const eachFamily = [
+  ...eachMechanism,
+  ...["olmo2/f32", "granite/f32", "gemma2/f32", "gemma3_text/f32", "phi3/f32"],
+  ...["mixtral/f32", "qwen3-moe/f32", "qwen3-moe-sparse-step/f32", "olmoe/f32", "granitemoe/f32"],
+  ...["granitemoeshared/f32", "gpt-oss/f32"],
 ];
 const fixturesOn = (profile: Profile): readonly Fixture[] => {
   const isSoak = scale("logits", 0, 1) === 1;
   if (project() === "reference" || (project() === "lavapipe" && isSoak)) return index.fixtures;
-  const most = project() === "lavapipe" && profile === "full";
-  const some = project() === "swiftshader" ? onSwiftShader : eachMechanism;
-  return index.fixtures.filter(({ folder }) =>
-    most ? !onReferenceAlone.includes(folder) : some.includes(folder),
-  );
+  const onLavapipe = profile === "full" ? eachFamily : eachMechanism;
+  const some = project() === "swiftshader" ? onSwiftShader : onLavapipe;
+  return index.fixtures.filter(({ folder }) => some.includes(folder));
 };
 
 /**

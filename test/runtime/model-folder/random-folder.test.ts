@@ -9,7 +9,8 @@ import { ReferenceDevice } from "../../../runtime/reference/device.ts";
 test.each(Object.keys(randomShapes))("random:%s has every tensor of its shape", async (shape) => {
   const plan = await planModel(new ReferenceDevice(), openModelFolder(`random:${shape}`));
   const bytes = plan.weights.flatMap(({ runs }) => runs.map(({ format }) => format));
-  expect(new Set(bytes)).toEqual(new Set(["f16", "f32"]));
+  const experts = shape === "gpt-oss-20b" ? ["mxfp4"] : [];
+  expect(new Set(bytes)).toEqual(new Set(["f16", "f32", ...experts]));
   await plan.close();
 });
 
@@ -28,6 +29,19 @@ test("a piece read alone has the bytes that it has in a longer one", async () =>
   expect(Buffer.compare(piece, all.subarray(at, at + 1_050_000))).toBe(0);
   const halves = new Uint16Array(all.slice(-4096).buffer);
   expect(halves.every((half) => ((half >> 10) & 31) !== 31 && half !== 0)).toBe(true);
+});
+
+test("a shape with fewer layers, and one of as many weights as the published mixture", async () => {
+  const count = async (model: string) => {
+    const plan = await planModel(new ReferenceDevice(), openModelFolder(model));
+    await plan.close();
+    return plan.weights.reduce((sum, { spec }) => sum + spec.rows * spec.columns, 0);
+  };
+  expect(await count("random:qwen3-30b-a3b")).toBe(30_532_122_624);
+  const [one, two] = [await count("random:qwen3-30b-a3b@1"), await count("random:qwen3-30b-a3b@2")];
+  expect((two - one) * 48 + one - (two - one)).toBe(30_532_122_624);
+  expect(() => openModelFolder("random:tiny@0")).toThrow(/names no shape known here/);
+  expect(() => openModelFolder("random:constructor")).toThrow(/names no shape known here/);
 });
 
 test("a shape that is not known is refused with those that are", () => {

@@ -31,7 +31,9 @@ test.each(folders)("%s", async (folder) => {
   const local = await openCheckpoint(localFolder(path));
   const remote = await openCheckpoint(httpFolder(`${server.url}/m`));
   expect([...remote.tensors.keys()]).toEqual([...local.tensors.keys()]);
-  for (const name of local.tensors.keys()) {
+  for (const [name, { dtype }] of local.tensors) {
+    // Halves of MXFP4, which Mxfp4Checkpoint reads together.
+    if (dtype === "U8") continue;
     const tensor = local.tensor(name);
     expect(tensor.dtype).toBe(folder.split(/[\\/]/).at(-1));
     const values = await readFloat32(tensor);

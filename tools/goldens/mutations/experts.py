@@ -128,17 +128,31 @@ def _omit_router_bias(model) -> None:
         block.router.bias.zero_()
 
 
+def _shared_outputs(model) -> list[nn.Module]:
+    gated = [block.shared_expert.down_proj for block in _blocks(model) if _has_gate(block)]
+    plain = [layer.shared_mlp for layer in layers(model) if hasattr(layer, "shared_mlp")]
+    return [*gated, *(mlp.output_linear for mlp in plain)]
+
+
+def _has_gate(block: nn.Module) -> bool:
+    return hasattr(block, "shared_expert_gate")
+
+
 def _has_shared(model) -> bool:
-    return any(hasattr(block, "shared_expert") for block in _blocks(model))
+    return len(_shared_outputs(model)) > 0
+
+
+def _has_gated(model) -> bool:
+    return any(_has_gate(block) for block in _blocks(model))
 
 
 @mistake("shared_expert_omitted", "shared expert left out", _has_shared)
 def _omit_shared(model) -> None:
-    for block in _blocks(model):
-        block.shared_expert.down_proj.weight.zero_()
+    for projection in _shared_outputs(model):
+        projection.weight.zero_()
 
 
-@mistake("shared_expert_ungated", "shared expert added without its gate", _has_shared)
+@mistake("shared_expert_ungated", "shared expert added without its gate", _has_gated)
 def _open_gate(model) -> None:
     for block in _blocks(model):
         block.shared_expert.down_proj.weight.mul_(2)
