@@ -89,7 +89,7 @@ function cases(profile: string): Case[] {
   return chosen.flatMap((model, m) => {
     const random = seededRandom(60 + m);
     const draw = () => 96 + Math.floor(204 * random());
-    const gate = some ? 96 : slow ? 131 : ([200, 131][m] ?? 160);
+    const gate = some ? 96 : slow ? 131 : ([150, 131][m] ?? 160);
     const lengths = Array.from({ length: numPrompts }, (_, i) => (i === 0 ? gate : draw()));
     const kvs = kvStorages.filter((_, i) => numPrompts > 1 || i === m % kvStorages.length);
     return kvs.map((kv) => ({ model, kv, lengths }));

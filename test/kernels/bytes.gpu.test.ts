@@ -42,8 +42,9 @@ function countedHere(kernel: Kernel): boolean {
   if (project() === "swiftshader") {
     return ["rms_norm", "row_gather", "embedding[bf16]"].includes(kernel.name);
   }
-  if (!kernel.name.startsWith("matmul")) return true;
   if (scale("kernels", 0, 1) === 1) return sampled(kernel, info);
+  if (kernel.name.startsWith("repack")) return /\[(f16|q4_k|q6_k|mxfp4)\]/.test(kernel.name);
+  if (!kernel.name.startsWith("matmul")) return true;
   return [
     "matmul.gemv[f32].bias_store",
     "matmul.gemv[bf16,norm].silu",
@@ -59,8 +60,6 @@ function countedHere(kernel: Kernel): boolean {
     "matmul.small_m[bf16,norm].bias_gelu_tanh",
     "matmul.tile[f16].store",
     "matmul.tile[bf16].bias_silu",
-    "matmul.tile[q5_k].residual",
-    "matmul.small_m[f32].gelu_tanh",
     `matmul.gemv_subgroup${info.subgroupSize}[f16,norm].bias_rope_kv_f16`,
     `matmul.small_m_broadcast${info.subgroupSize}[f32,norm].rope_kv_f32`,
     "matmul.gemv_64x32x1[bf16,norm].bias_silu",

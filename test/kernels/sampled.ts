@@ -11,7 +11,7 @@ import { scale } from "../harness/soak.ts";
  * and kind of epilogue.
  */
 const ON_LAVAPIPE =
-  /(gemv\[(b?f\w+|q4_k)|(small_m|tile)\[(f16|q4_k))\]\.store$|(gemv\[(affine4_bf16_g64|q5_k|q8_0)|small_m\[(zeropoint4_f16_g128|q4_0)|tile\[(affine4_f16_g32|q6_k))\]\.store$|(gemv|small_m|tile)\[bf16\]\.(residual|bias_gelu_tanh)$|gemv_subgroup\d+\[(q6_k\]\.store|bf16,norm\]\.silu|f16\]\.bias_residual|q4_0\]\.silu)$|(gemv|tile)_broadcast\d\[(f32|f16|q4_k)\]\.store$|(gemv_broadcast\d\[(affine4_bf16_g64|q5_k|q8_0)|tile_broadcast\d\[(zeropoint4_f16_g128|q4_0|q6_k))\]\.store$|_broadcast\d\[(bf16,norm\]\.silu|f16\]\.bias_residual|q4_0\]\.bias_gelu_tanh)$|(gemv|small_m)\[bf16,norm\]\.(store|silu)$/;
+  /(gemv\[(b?f\w+|q4_k)|(small_m|tile)\[q4_k)\]\.store$|(gemv\[(affine4_bf16_g64|q5_k|q8_0)|small_m\[(zeropoint4_f16_g128|q4_0)|tile\[(affine4_f16_g32|q6_k))\]\.store$|(small_m\[bf16\]\.residual|(gemv|tile)\[bf16\]\.bias_gelu_tanh)$|gemv_subgroup\d+\[(q6_k\]\.store|bf16,norm\]\.silu|f16\]\.bias_residual|q4_0\]\.silu)$|(gemv|tile)_broadcast\d\[(f32|f16|q4_k)\]\.store$|(gemv_broadcast\d\[(affine4_bf16_g64|q5_k|q8_0)|tile_broadcast\d\[(zeropoint4_f16_g128|q4_0|q6_k))\]\.store$|_broadcast\d\[(bf16,norm\]\.silu|f16\]\.bias_residual|q4_0\]\.bias_gelu_tanh)$|(gemv|small_m)\[bf16,norm\]\.(store|silu)$/;
 /** Each format, shape, prologue and epilogue. */
 const ON_SWIFTSHADER =
   /gemv\[(f32\]\.store|bf16\]\.bias_gelu_tanh|f16,norm\]\.bias_store|q5_k\]\.store)$|small_m\[(f16\]\.bias_residual|f32,norm\]\.bias_silu|q4_k\]\.store)$|tile\[(bf16\]\.silu|f16\]\.residual|q6_k\]\.store)$|_broadcast\d\[(f16\]\.bias_residual|q8_0,norm\]\.silu)$|(gemv|tile)_broadcast\d\[(f32|f16|q6_k)\]\.store$/;
@@ -20,9 +20,8 @@ const ROTATING =
   /gemv_subgroup\d+\[f16,norm\]\.bias_rope_kv_f16$|small_m_broadcast\d\[f32,norm\]\.rope_kv_f32$/;
 /** Sizes that tuning chooses between: fewer and more lanes and rows than the portable ones. */
 const VARIANTS_ON_LAVAPIPE =
-  /(gemv_(64x16x2\[affine4_f16_g32\]\.store|128x128x4\[q8_0\]\.residual|64x32x1\[bf16,norm\]\.bias_silu)|small_m4_64x16x4\[q4_k\]\.silu|tile_(64x16_4x4\[q8_0\]\.residual|32x64_8x4\[q4_k\]\.silu))$/;
-const VARIANTS_ON_SWIFTSHADER =
-  /(gemv_128x128x4\[q8_0\]\.residual|small_m4_64x16x4\[q4_k\]\.silu|tile_64x32_8x4\[f32\]\.store)$/;
+  /(gemv_(64x16x2\[affine4_f16_g32\]\.store|128x128x4\[q8_0\]\.residual|64x32x1\[bf16,norm\]\.bias_silu)|small_m4_64x16x4\[q4_k\]\.silu|tile_64x16_4x4\[q8_0\]\.residual)$/;
+const VARIANTS_ON_SWIFTSHADER = /(gemv_128x128x4\[q8_0\]\.residual|tile_64x32_8x4\[f32\]\.store)$/;
 /** Epilogues of few families. */
 const SCALED = /gemv\[f16\]\.bias_capped_store$|tile\[bf16\]\.scaled_residual$/;
 /** Of the shapes in no numeric class. */

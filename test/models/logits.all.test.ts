@@ -41,6 +41,8 @@ const eachMechanism = [
 ];
 /** Norms after blocks, soft caps: the same kernels on a device without features. */
 const onSwiftShader = [...eachMechanism, "olmo2/f32", "gemma2/f32"];
+/** Kernels for no feature, by rows of each type and by experts. */
+const withoutFeatures = ["llama-llama3/f32", "qwen3/f16", "qwen2-moe/f32"];
 /** And in the gate on lavapipe one of each family more; what others add there is pipelines. */
 const eachFamily = [
   ...eachMechanism,
@@ -51,7 +53,7 @@ const eachFamily = [
 const fixturesOn = (profile: Profile): readonly Fixture[] => {
   const isSoak = scale("logits", 0, 1) === 1;
   if (project() === "reference" || (project() === "lavapipe" && isSoak)) return index.fixtures;
-  const onLavapipe = profile === "full" ? eachFamily : eachMechanism;
+  const onLavapipe = profile === "full" ? eachFamily : withoutFeatures;
   const some = project() === "swiftshader" ? onSwiftShader : onLavapipe;
   return index.fixtures.filter(({ folder }) => some.includes(folder));
 };
