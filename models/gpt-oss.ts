@@ -5,7 +5,7 @@
 import { count, type RawConfig, requireValue, windowedLayers } from "./config.ts";
 import type { DecoderSpec } from "./decoder.ts";
 import { llama } from "./llama.ts";
-import type { MoeSpec } from "./moe.ts";
+import { type MoeSpec, softmaxRouter } from "./moe.ts";
 
 /** The published rotary settings; files of transformers leave out what is default there. */
 const YARN = {
@@ -25,15 +25,14 @@ export function gptOss(config: RawConfig): DecoderSpec {
   });
   const experts = "mlp.experts";
   const moe: MoeSpec = {
-    router: {
-      experts: count(config, "num_local_experts", 128),
-      chosen: count(config, "num_experts_per_tok", 4),
-      // Upstream takes the softmax of the chosen logits: the same weights.
-      score: "softmax",
-      choiceBias: false,
-      renormaliseEps: 0,
-      scale: 1,
-    },
+    // Upstream takes the softmax of the chosen logits: the same weights.
+    router: softmaxRouter(
+      count(config, "num_local_experts", 128),
+      count(config, "num_experts_per_tok", 4),
+      {
+        renormalised: true,
+      },
+    ),
     ffnSize: spec.ffnSize,
     activation: "clamped_swiglu",
     names: {

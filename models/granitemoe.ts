@@ -5,21 +5,20 @@
 import { activation, count, type RawConfig } from "./config.ts";
 import type { DecoderSpec } from "./decoder.ts";
 import { granite } from "./granite.ts";
-import type { MoeSpec } from "./moe.ts";
+import { type MoeSpec, softmaxRouter } from "./moe.ts";
 
 /** @throws {ModelError} `bad_config`, `unsupported_model`. */
 export function graniteMoe(config: RawConfig): DecoderSpec {
   const spec = granite({ ...config, mlp_bias: false });
   const moe: MoeSpec = {
-    router: {
-      experts: count(config, "num_local_experts", 8),
-      chosen: count(config, "num_experts_per_tok", 2),
-      // Upstream takes the softmax of the chosen logits: the same weights.
-      score: "softmax",
-      choiceBias: false,
-      renormaliseEps: 0,
-      scale: 1,
-    },
+    // Upstream takes the softmax of the chosen logits: the same weights.
+    router: softmaxRouter(
+      count(config, "num_local_experts", 8),
+      count(config, "num_experts_per_tok", 2),
+      {
+        renormalised: true,
+      },
+    ),
     ffnSize: spec.ffnSize,
     activation: activation(config),
     names: {

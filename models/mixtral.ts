@@ -2,21 +2,20 @@
 import { activation, count, type RawConfig } from "./config.ts";
 import type { DecoderSpec } from "./decoder.ts";
 import { mistral } from "./mistral.ts";
-import type { MoeSpec } from "./moe.ts";
+import { type MoeSpec, softmaxRouter } from "./moe.ts";
 
 /** @throws {ModelError} `bad_config`, `unsupported_model`. */
 export function mixtral(config: RawConfig): DecoderSpec {
   const spec = mistral({ rope_theta: 1_000_000, ...config });
   const experts = "block_sparse_moe.experts";
   const moe: MoeSpec = {
-    router: {
-      experts: count(config, "num_local_experts", 8),
-      chosen: count(config, "num_experts_per_tok", 2),
-      score: "softmax",
-      choiceBias: false,
-      renormaliseEps: 0,
-      scale: 1,
-    },
+    router: softmaxRouter(
+      count(config, "num_local_experts", 8),
+      count(config, "num_experts_per_tok", 2),
+      {
+        renormalised: true,
+      },
+    ),
     ffnSize: spec.ffnSize,
     activation: activation(config),
     names: {

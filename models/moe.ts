@@ -40,6 +40,16 @@ export interface MoeNames {
   readonly choiceBias?: string;
 }
 
+/** The best by softmax, of all or, renormalised, of the chosen: the router of most families. */
+export const softmaxRouter = (
+  experts: number,
+  chosen: number,
+  { renormalised }: { renormalised: boolean },
+): RouterSpec => ({
+  ...{ experts, chosen, score: "softmax", choiceBias: false, scale: 1 },
+  ...(renormalised && { renormaliseEps: 0 }),
+});
+
 /** Experts that have matrices. */
 export const numMatrices = ({ experts, identityFrom = experts }: RouterSpec): number =>
   identityFrom;

@@ -1,7 +1,7 @@
 /** `qwen2_moe`: qwen2 with experts, and beside them one for every token behind a gate of its own. */
 import { activation, count, flag, type RawConfig } from "./config.ts";
 import type { DecoderSpec } from "./decoder.ts";
-import type { MoeSpec } from "./moe.ts";
+import { type MoeSpec, softmaxRouter } from "./moe.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwenExperts, sparseLayers } from "./qwen3-moe.ts";
 
@@ -9,14 +9,13 @@ import { qwenExperts, sparseLayers } from "./qwen3-moe.ts";
 export function qwen2Moe(config: RawConfig): DecoderSpec {
   const spec = qwen2(config);
   const moe: MoeSpec = {
-    router: {
-      experts: count(config, "num_experts", 60),
-      chosen: count(config, "num_experts_per_tok", 4),
-      score: "softmax",
-      choiceBias: false,
-      ...(flag(config, "norm_topk_prob", false) && { renormaliseEps: 0 }),
-      scale: 1,
-    },
+    router: softmaxRouter(
+      count(config, "num_experts", 60),
+      count(config, "num_experts_per_tok", 4),
+      {
+        renormalised: flag(config, "norm_topk_prob", false),
+      },
+    ),
     ffnSize: count(config, "moe_intermediate_size"),
     activation: activation(config),
     shared: { ffnSize: count(config, "shared_expert_intermediate_size"), gated: true },

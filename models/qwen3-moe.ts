@@ -1,21 +1,16 @@
 /** `qwen3_moe`: qwen3 in which most layers have experts in place of the MLP. */
 import { activation, count, flag, layerNumbers, type RawConfig } from "./config.ts";
 import type { DecoderSpec } from "./decoder.ts";
-import type { MoeNames, MoeSpec } from "./moe.ts";
+import { type MoeNames, type MoeSpec, softmaxRouter } from "./moe.ts";
 import { qwen3 } from "./qwen3.ts";
 
 /** @throws {ModelError} `bad_config`, `unsupported_model`. */
 export function qwen3Moe(config: RawConfig): DecoderSpec {
   const spec = qwen3(config);
   const moe: MoeSpec = {
-    router: {
-      experts: count(config, "num_experts"),
-      chosen: count(config, "num_experts_per_tok"),
-      score: "softmax",
-      choiceBias: false,
-      ...(flag(config, "norm_topk_prob", false) && { renormaliseEps: 0 }),
-      scale: 1,
-    },
+    router: softmaxRouter(count(config, "num_experts"), count(config, "num_experts_per_tok"), {
+      renormalised: flag(config, "norm_topk_prob", false),
+    }),
     ffnSize: count(config, "moe_intermediate_size"),
     activation: activation(config),
     names: qwenExperts,

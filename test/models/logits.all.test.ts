@@ -29,8 +29,8 @@ const index = JSON.parse(readFileSync(`${root}index.json`, "utf8")) as {
 };
 
 // Each case compiles its own pipelines, which takes seconds of processor time. So SwiftShader, and in
-// the gate a device without features, runs a model per mechanism: RoPE scaling, window, biases,
-// QK-norm, NoPE, experts.
+// soak a device without features, runs a model per mechanism: RoPE scaling, window, biases, QK-norm,
+// NoPE, experts.
 const eachMechanism = [
   "llama-llama3/f32",
   "mistral/bf16",
