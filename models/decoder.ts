@@ -3,6 +3,7 @@
  * tensor names. Model files produce it from config.json; blocks.ts turns it into kernel calls.
  */
 import type { Activation } from "../kernels/activation.ts";
+import { type KvStorage, kvRowBytes } from "../kernels/kv-layout.ts";
 import type { RopeSpec } from "../kernels/rope-tables.ts";
 import type { MoeSpec } from "./moe.ts";
 
@@ -57,14 +58,17 @@ export interface DecoderSpec {
 export interface LayerGroup {
   readonly window?: number;
   readonly layers: readonly number[];
+  /** What one layer keeps of a token. */
+  tokenBytes(storage: KvStorage): number;
 }
 
-export function layerGroups({ layers }: DecoderSpec): LayerGroup[] {
+export function layerGroups({ layers, numKvHeads, headDim }: DecoderSpec): LayerGroup[] {
   const byWindow = new Map<number | undefined, number[]>();
   layers.forEach(({ window }, index) => {
     byWindow.set(window, [...(byWindow.get(window) ?? []), index]);
   });
-  return [...byWindow].map(([window, members]) => ({ window, layers: members }));
+  const tokenBytes = (storage: KvStorage) => 2 * numKvHeads * kvRowBytes(storage, headDim);
+  return [...byWindow].map(([window, members]) => ({ window, layers: members, tokenBytes }));
 }
 
 /** embed, (attention, mlp) × L, head. */

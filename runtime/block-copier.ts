@@ -4,7 +4,6 @@
  */
 import { blockCopy } from "../kernels/block-copy.ts";
 import type { BufferSlice, KernelCall } from "../kernels/kernel.ts";
-import { layerGroups } from "../models/decoder.ts";
 import type { BlockCopy } from "../scheduler/work-plan.ts";
 import { alignUp, type Device, type DeviceBuffer } from "./device.ts";
 import type { KvPlan } from "./kv-cache.ts";
@@ -12,38 +11,39 @@ import type { ModelRunner } from "./model-runner.ts";
 
 export class BlockCopier {
   readonly #device: Device;
-  readonly #blockWords: number;
   /** From and to, a list per KV group. */
   readonly #lists: readonly BufferSlice[];
+  /** Per KV group. */
+  readonly #blockWords: readonly number[];
   /** Per KV group, what each of its layers binds. */
   readonly #layers: readonly (readonly KernelCall["buffers"][])[];
 
   private constructor(
     device: Device,
-    blockWords: number,
     lists: readonly BufferSlice[],
+    blockWords: readonly number[],
     layers: readonly (readonly KernelCall["buffers"][])[],
   ) {
     this.#device = device;
-    this.#blockWords = blockWords;
     this.#lists = lists;
+    this.#blockWords = blockWords;
     this.#layers = layers;
   }
 
   /** @param maxRows Of a plan: each that starts has at most one copy per KV group. */
   static async create(
-    { device, spec, kvPools }: ModelRunner,
-    { blockBytes }: KvPlan,
+    { device, kvPools }: ModelRunner,
+    { groups }: KvPlan,
     maxRows: number,
   ): Promise<BlockCopier> {
-    const groups = layerGroups(spec);
     const sizeBytes = alignUp(8 * maxRows, Math.max(16, device.info.limits.offsetAlignmentBytes));
     const buffer = await device.createBuffer("block_copies", sizeBytes * groups.length);
     const lists = groups.map((_, group) => ({ buffer, offsetBytes: group * sizeBytes, sizeBytes }));
     const layers = groups.map((group, index) =>
       group.layers.map((layer) => ({ copies: lists[index], kv_pool: kvPools[layer] })),
     );
-    return new BlockCopier(device, blockBytes / 4, lists, layers);
+    const blockWords = groups.map(({ blockBytes }) => blockBytes / 4);
+    return new BlockCopier(device, lists, blockWords, layers);
   }
 
   get pipelines() {
@@ -58,7 +58,7 @@ export class BlockCopier {
       const { buffer, offsetBytes } = this.#lists[index];
       const pairs = Uint32Array.from(ofGroup.flatMap(({ from, to }) => [from, to]));
       this.#device.write(buffer as DeviceBuffer, offsetBytes, pairs);
-      const dims = { N: ofGroup.length, W: this.#blockWords };
+      const dims = { N: ofGroup.length, W: this.#blockWords[index] };
       this.#device.record(layers.map((buffers) => ({ kernel: blockCopy, buffers, dims })));
     });
   }

@@ -4,7 +4,7 @@
  */
 
 import type { BufferSlice } from "../kernels/kernel.ts";
-import { type KvStorage, kvRowBytes } from "../kernels/kv-layout.ts";
+import type { KvStorage } from "../kernels/kv-layout.ts";
 import { type DecoderSpec, layerGroups } from "../models/decoder.ts";
 import type { KvGroup } from "../scheduler/work-plan.ts";
 import { alignUp, type Device, type DeviceBuffer, type DeviceLimits } from "./device.ts";
@@ -13,10 +13,16 @@ import { WeftError } from "./errors.ts";
 export interface KvPlan {
   readonly storage: KvStorage;
   readonly blockTokens: 16 | 32;
+  readonly groups: readonly KvGroupPlan[];
+  /** Of one token in all layers. */
+  readonly tokenBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface KvGroupPlan extends KvGroup {
+  readonly layers: readonly number[];
   /** Bytes of one block of one layer. */
   readonly blockBytes: number;
-  readonly groups: readonly KvGroup[];
-  readonly totalBytes: number;
 }
 
 export interface KvPlanOptions {
@@ -29,69 +35,71 @@ export interface KvPlanOptions {
   readonly maxRows: number;
 }
 
+/** Of one token in all layers. */
+export const kvTokenBytes = (spec: DecoderSpec, storage: KvStorage): number =>
+  layerGroups(spec).reduce(
+    (sum, { layers, tokenBytes }) => sum + layers.length * tokenBytes(storage),
+    0,
+  );
+
+/** Of the same block in all layers of a group. */
+export const groupBlockBytes = ({
+  layers,
+  blockBytes,
+}: Pick<KvGroupPlan, "layers" | "blockBytes">): number => layers.length * blockBytes;
+
 /**
  * Gives every group the same number of tokens, window groups no more than all rows can hold.
  * @throws {WeftError} `memory_budget_too_small`, `limit_exceeded`.
  */
 export function planKvCache(spec: DecoderSpec, options: KvPlanOptions): KvPlan {
   const { storage, blockTokens, budgetBytes, limits, maxTokensPerPlan, maxRows } = options;
-  const blockBytes = 2 * spec.numKvHeads * blockTokens * kvRowBytes(storage, spec.headDim);
-  const groups = layerGroups(spec);
   const perSequence = (window: number) => Math.ceil((window + maxTokensPerPlan) / blockTokens) + 1;
-  const capacity = (window: number | undefined) =>
-    window === undefined ? Number.POSITIVE_INFINITY : maxRows * perSequence(window) + 1;
-
-  // Window groups have a cap, so what they leave is for the full ones: smallest cap first.
-  const order = [...groups].sort((a, b) => capacity(a.window) - capacity(b.window));
-  const maxBlocks = Math.floor(limits.maxBindingBytes / blockBytes);
-  if (maxBlocks < 2) {
+  const groups = layerGroups(spec).map(({ window, layers, tokenBytes }, index) => ({
+    ...{ index, window, layers, blockBytes: blockTokens * tokenBytes(storage) },
+    capacity: window === undefined ? Number.POSITIVE_INFINITY : maxRows * perSequence(window) + 1,
+  }));
+  const largest = Math.max(...groups.map(({ blockBytes }) => blockBytes));
+  if (2 * largest > limits.maxBindingBytes) {
     throw new WeftError(
       "limit_exceeded",
-      `a layer's KV cache needs ${2 * blockBytes} bytes in one binding for ${blockTokens} tokens, ` +
+      `a layer's KV cache needs ${2 * largest} bytes in one binding for ${blockTokens} tokens, ` +
         `this adapter allows ${limits.maxBindingBytes}; choose kv: "i8" or a smaller model`,
     );
   }
-  const numBlocks = new Map<(typeof groups)[number], number>();
+  const plans = new Array<KvGroupPlan>(groups.length);
   let bytes = budgetBytes;
-  let layers = spec.layers.length;
-  for (const group of order) {
-    const share = Math.floor(bytes / layers / blockBytes);
-    const blocks = Math.min(share, maxBlocks, capacity(group.window));
-    numBlocks.set(group, blocks);
-    bytes -= blocks * blockBytes * group.layers.length;
-    layers -= group.layers.length;
+  let unplanned = groups.reduce((sum, group) => sum + groupBlockBytes(group), 0);
+  // Window groups have a cap, so what they leave is for the full ones: smallest cap first.
+  for (const group of groups.toSorted((a, b) => a.capacity - b.capacity)) {
+    const { index, window, layers, blockBytes, capacity } = group;
+    const share = Math.floor(bytes / unplanned);
+    const numBlocks = Math.min(share, Math.floor(limits.maxBindingBytes / blockBytes), capacity);
+    const kind = window === undefined ? "full" : "window";
+    plans[index] = { kind, ...(window !== undefined && { window }), numBlocks, layers, blockBytes };
+    bytes -= numBlocks * groupBlockBytes(group);
+    unplanned -= groupBlockBytes(group);
   }
-  const smallest = Math.min(...numBlocks.values());
-  if (smallest < 2) {
+  if (plans.some(({ numBlocks }) => numBlocks < 2)) {
+    const needed = 2 * groups.reduce((sum, group) => sum + groupBlockBytes(group), 0);
     throw new WeftError(
       "memory_budget_too_small",
       `the memory budget leaves ${budgetBytes} bytes for the KV cache, ` +
-        `one sequence of ${blockTokens} tokens needs ${2 * blockBytes * spec.layers.length}; ` +
+        `one sequence of ${blockTokens} tokens needs ${needed}; ` +
         "raise memoryBudgetBytes or choose a smaller model",
     );
   }
-  return {
-    storage,
-    blockTokens,
-    blockBytes,
-    groups: groups.map((group) => ({
-      kind: group.window === undefined ? "full" : "window",
-      ...(group.window !== undefined && { window: group.window }),
-      numBlocks: numBlocks.get(group)!,
-    })),
-    totalBytes: budgetBytes - bytes,
-  };
+  const tokenBytes = kvTokenBytes(spec, storage);
+  return { storage, blockTokens, groups: plans, tokenBytes, totalBytes: budgetBytes - bytes };
 }
 
 /** One slice per layer, packed into as few buffers as the adapter's limits allow. */
 export async function createKvCache(
   device: Device,
-  spec: DecoderSpec,
-  plan: KvPlan,
+  { groups }: KvPlan,
 ): Promise<readonly BufferSlice[]> {
   const { limits } = device.info;
-  const slices = new Array<BufferSlice>(spec.layers.length);
-  const groups = layerGroups(spec);
+  const slices: BufferSlice[] = [];
   let open: { layers: { layer: number; offset: number; size: number }[]; size: number } = {
     layers: [],
     size: 0,
@@ -104,9 +112,9 @@ export async function createKvCache(
     }
     open = { layers: [], size: 0 };
   };
-  for (const [index, group] of groups.entries()) {
-    const size = plan.groups[index].numBlocks * plan.blockBytes;
-    for (const layer of group.layers) {
+  for (const { numBlocks, blockBytes, layers } of groups) {
+    const size = numBlocks * blockBytes;
+    for (const layer of layers) {
       const offset = alignUp(open.size, limits.offsetAlignmentBytes);
       if (offset + size > limits.maxBufferBytes) await flush();
       const at = open.size === 0 ? 0 : offset;

@@ -3,7 +3,7 @@
  * so that what cannot work is refused before a byte of weights is read.
  */
 import { attentionShapeDims } from "../kernels/attention-work.ts";
-import { type KvStorage, kvRowBytes } from "../kernels/kv-layout.ts";
+import type { KvStorage } from "../kernels/kv-layout.ts";
 import { checkDecoderShape } from "../models/blocks.ts";
 import type { RawConfig } from "../models/config.ts";
 import type { DecoderSpec } from "../models/decoder.ts";
@@ -14,7 +14,7 @@ import { decoderWeights, layerWeight } from "../models/weights.ts";
 import { checkHasIntegers, checkLoadOptions, checkUnpacks } from "./check-load-options.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
-import { type KvPlan, planKvCache } from "./kv-cache.ts";
+import { type KvPlan, kvTokenBytes, planKvCache } from "./kv-cache.ts";
 import { loadWeights, maxShardRows } from "./load-weights.ts";
 import { type ModelFolder, readText } from "./model-folder/model-folder.ts";
 import { parseJsonFile } from "./model-folder/strict-json.ts";
@@ -180,8 +180,7 @@ function planMemory(
   const activationBytes =
     activationSize(spec, maxTokensPerPlan, maxLogitRows) + 4 * spec.hiddenSize * maxParkedTokens;
   const fixedBytes = weightBytes + activationBytes;
-  const bytesPerToken =
-    2 * spec.numKvHeads * kvRowBytes(storage, spec.headDim) * spec.layers.length;
+  const bytesPerToken = kvTokenBytes(spec, storage);
   if (memoryBudgetBytes !== undefined && memoryBudgetBytes <= fixedBytes) {
     throw new WeftError(
       "memory_budget_too_small",

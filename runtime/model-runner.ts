@@ -107,7 +107,7 @@ export class ModelRunner {
       ropeTables.set(rope, slice);
     }
     const lastToken = await device.createBuffer("last_token", 4 * maxRows);
-    const kvPools = await createKvCache(device, spec, kvPlan);
+    const kvPools = await createKvCache(device, kvPlan);
     const partials = await allocate("partials", tileBytes * limits.maxDecodeTiles);
     const nodes = decoderGraph(spec, {
       kvStorage: kvPlan.storage,

@@ -1,5 +1,4 @@
 /** The scheduler of a loaded model: its pools and sizes, and what its plans may cost. */
-import { layerGroups } from "../models/decoder.ts";
 import {
   createScheduler,
   LearnedCosts,
@@ -9,6 +8,7 @@ import {
   SchedulerError,
   UNKNOWN_DEVICE,
 } from "../scheduler/index.ts";
+import { groupBlockBytes } from "./kv-cache.ts";
 import type { ModelPlan } from "./load-model.ts";
 import { countWeights } from "./placed-weight.ts";
 
@@ -42,8 +42,7 @@ export function modelScheduler(plan: ModelPlan, options: SchedulerOptions): Sche
   const { hostKvBytes = 0 } = options;
   if (!(hostKvBytes >= 0))
     throw new SchedulerError("bad_config", `hostKvBytes is ${hostKvBytes}; it must be 0 or more`);
-  const layersOfGroups = layerGroups(plan.spec).map(({ layers }) => layers.length);
-  const bytesPerBlock = plan.kv.blockBytes * Math.max(...layersOfGroups);
+  const bytesPerBlock = Math.max(...plan.kv.groups.map(groupBlockBytes));
   return createScheduler({
     numLayers: plan.spec.layers.length,
     kvGroups: plan.kv.groups,
@@ -70,7 +69,7 @@ function profile({ spec, weights, weightBytes, kv }: ModelPlan): RooflineProfile
   return {
     ...UNKNOWN_DEVICE,
     weightBytes,
-    kvBytesPerToken: (kv.blockBytes * numLayers) / kv.blockTokens,
+    kvBytesPerToken: kv.tokenBytes,
     flopsPerToken: 2 * numWeights,
     flopsPerAttended: 4 * spec.numHeads * spec.headDim * numLayers,
     mlpShare: mlp / (mlp + attention),

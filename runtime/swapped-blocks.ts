@@ -3,10 +3,9 @@
  * which blocks go and come, and when, the scheduler decides.
  */
 import type { BufferSlice } from "../kernels/kernel.ts";
-import { type LayerGroup, layerGroups } from "../models/decoder.ts";
 import type { BlockSwap, SequenceId } from "../scheduler/work-plan.ts";
 import type { Device, DeviceBuffer } from "./device.ts";
-import type { KvPlan } from "./kv-cache.ts";
+import type { KvGroupPlan, KvPlan } from "./kv-cache.ts";
 import type { ModelRunner } from "./model-runner.ts";
 
 /** By KV group and index: the block's bytes in each layer of the group. */
@@ -14,18 +13,15 @@ type KeptBlocks = Map<string, Uint8Array[]>;
 
 export class SwappedBlocks {
   readonly #device: Device;
-  readonly #groups: readonly LayerGroup[];
+  readonly #groups: readonly KvGroupPlan[];
   /** By layer. */
   readonly #kvPools: readonly BufferSlice[];
-  /** Of one layer. */
-  readonly #blockBytes: number;
   readonly #kept = new Map<SequenceId, KeptBlocks>();
 
-  constructor({ device, spec, kvPools }: ModelRunner, { blockBytes }: KvPlan) {
+  constructor({ device, kvPools }: ModelRunner, { groups }: KvPlan) {
     this.#device = device;
-    this.#groups = layerGroups(spec);
+    this.#groups = groups;
     this.#kvPools = kvPools;
-    this.#blockBytes = blockBytes;
   }
 
   /**
@@ -40,9 +36,10 @@ export class SwappedBlocks {
     const bytes = await this.#device.readback(...slices);
     let end = 0;
     swaps.forEach(({ group }, i) => {
-      for (let layer = 0; layer < this.#groups[group].layers.length; layer++) {
-        kept[i][layer] = bytes.subarray(end, end + this.#blockBytes);
-        end += this.#blockBytes;
+      const { layers, blockBytes } = this.#groups[group];
+      for (let layer = 0; layer < layers.length; layer++) {
+        kept[i][layer] = bytes.subarray(end, end + blockBytes);
+        end += blockBytes;
       }
     });
   }
@@ -64,13 +61,10 @@ export class SwappedBlocks {
 
   /** The block in each layer of its group. */
   #slices({ group, block }: BlockSwap): BufferSlice[] {
-    return this.#groups[group].layers.map((layer) => {
+    const { layers, blockBytes: sizeBytes } = this.#groups[group];
+    return layers.map((layer) => {
       const { buffer, offsetBytes } = this.#kvPools[layer];
-      return {
-        buffer,
-        offsetBytes: offsetBytes + block * this.#blockBytes,
-        sizeBytes: this.#blockBytes,
-      };
+      return { buffer, offsetBytes: offsetBytes + block * sizeBytes, sizeBytes };
     });
   }
 

@@ -44,6 +44,6 @@ function shapeOf({ spec, weights, weightBytes, kv }: ModelPlan): ModelShape {
     headSize: spec.headDim,
     vocabSize: spec.vocabSize,
     bytesPerWeight: weightBytes / numWeights,
-    bytesPerKvValue: kv.blockBytes / (2 * kv.blockTokens * spec.numKvHeads * spec.headDim),
+    bytesPerKvValue: kv.tokenBytes / (2 * spec.layers.length * spec.numKvHeads * spec.headDim),
   };
 }

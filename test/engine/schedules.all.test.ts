@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { seededRandom } from "../../kernels/probe.ts";
 import type { EngineOptions } from "../../runtime/engine.ts";
+import { groupBlockBytes } from "../../runtime/kv-cache.ts";
 import type { GenerateRequest } from "../../runtime/request.ts";
 import { project } from "../harness/project.ts";
 import { report, scale } from "../harness/soak.ts";
@@ -61,8 +62,8 @@ afterAll(() => plain?.door.close());
 test(
   `${numSchedules} random schedules`,
   async () => {
-    const { weightBytes, activationBytes, kv, spec } = plain.engine.plan;
-    const kvBytes = NUM_BLOCKS * kv.blockBytes * spec.layers.length;
+    const { weightBytes, activationBytes, kv } = plain.engine.plan;
+    const kvBytes = NUM_BLOCKS * groupBlockBytes(kv.groups[0]);
     const memoryBudgetBytes = weightBytes + activationBytes + kvBytes;
     const counts = { plans: 0, cutPlans: 0, preempted: 0, hits: 0, swapped: 0, aborted: 0 };
     for (let seed = 0; seed < numSchedules; seed++) {

@@ -14,7 +14,8 @@ beforeAll(async () => {
   const { plan } = engine;
   await door.close();
   // 8 blocks of 32 tokens, and the trash block.
-  const memoryBudgetBytes = plan.weightBytes + plan.activationBytes + 9 * plan.kv.blockBytes;
+  const memoryBudgetBytes =
+    plan.weightBytes + plan.activationBytes + 9 * plan.kv.groups[0].blockBytes;
   subject = await open({ memoryBudgetBytes });
 }, 60_000);
 afterAll(() => subject?.door.close());

@@ -3,6 +3,7 @@
 
 import { afterAll, afterEach, beforeAll, describe } from "vitest";
 import type { KvStorage } from "../../kernels/kv-layout.ts";
+import { groupBlockBytes } from "../../runtime/kv-cache.ts";
 import { settled } from "./ask.ts";
 import { aborting } from "./cases/aborting.ts";
 import { answers } from "./cases/answers.ts";
@@ -59,7 +60,7 @@ export function engineSuite(openEngine: OpenEngine, options: SuiteOptions = {}):
     };
     const main = await openEngine({ ...sizes, kv: "f16" });
     const { device, plan } = main.engine;
-    const blockBytes = plan.kv.blockBytes * plan.spec.layers.length;
+    const blockBytes = groupBlockBytes(plan.kv.groups[0]);
     // One block more: the trash block.
     const memoryBudgetBytes =
       plan.weightBytes + plan.activationBytes + (SMALL_BLOCKS + 1) * blockBytes;

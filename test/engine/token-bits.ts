@@ -2,7 +2,7 @@
 // logical position, whichever plans computed them. Drives ModelRunner without scheduler or sampler.
 
 import type { BufferSlice } from "../../kernels/kernel.ts";
-import { layerGroups, numStages } from "../../models/decoder.ts";
+import { numStages } from "../../models/decoder.ts";
 import type { DeviceBuffer } from "../../runtime/device.ts";
 import type { LoadedModel } from "../../runtime/load-model.ts";
 import type { StepRow } from "../../runtime/step-inputs.ts";
@@ -83,10 +83,10 @@ async function run(
 
 /** A position that no step writes must not pass for one that an earlier run wrote. */
 function poison({ plan, runner }: LoadedModel, sequence: Placed): void {
-  const ones = new Uint32Array(plan.kv.blockBytes / 4).fill(0x7fff7fff);
-  for (const { slice, blocks } of layerBlocks(runner, sequence)) {
+  for (const { slice, blocks, blockBytes } of layerBlocks({ plan, runner }, sequence)) {
+    const ones = new Uint32Array(blockBytes / 4).fill(0x7fff7fff);
     for (const block of blocks) {
-      const at = slice.offsetBytes + block * plan.kv.blockBytes;
+      const at = slice.offsetBytes + block * blockBytes;
       runner.device.write(slice.buffer as DeviceBuffer, at, ones);
     }
   }
@@ -94,12 +94,12 @@ function poison({ plan, runner }: LoadedModel, sequence: Placed): void {
 
 /** `[block,2,K,B,H]` of each layer's pool, then scales if any, as one list of words per position. */
 async function kvWords({ plan, runner }: LoadedModel, sequence: Placed): Promise<number[][]> {
-  const { blockBytes, blockTokens: B, storage } = plan.kv;
+  const { blockTokens: B, storage } = plan.kv;
   const { headDim, numKvHeads } = plan.spec;
   const rowBytes = headDim * { f32: 4, f16: 2, i8: 1 }[storage];
   const scales = 2 * numKvHeads * B * rowBytes;
   const byPosition: number[][] = sequence.ids.map(() => []);
-  for (const { slice, blocks } of layerBlocks(runner, sequence)) {
+  for (const { slice, blocks, blockBytes } of layerBlocks({ plan, runner }, sequence)) {
     const reads = blocks.map((block) => {
       const offsetBytes = slice.offsetBytes + block * blockBytes;
       return runner.device.readback({ ...slice, offsetBytes, sizeBytes: blockBytes });
@@ -119,11 +119,13 @@ async function kvWords({ plan, runner }: LoadedModel, sequence: Placed): Promise
 }
 
 function layerBlocks(
-  runner: LoadedModel["runner"],
+  { plan, runner }: Pick<LoadedModel, "plan" | "runner">,
   { tables }: Placed,
-): { slice: BufferSlice; blocks: readonly number[] }[] {
-  return layerGroups(runner.spec).flatMap(({ layers }, group) =>
-    layers.map((layer) => ({ slice: runner.kvPools[layer], blocks: tables[group] })),
+): { slice: BufferSlice; blocks: readonly number[]; blockBytes: number }[] {
+  return plan.kv.groups.flatMap(({ layers, blockBytes }, group) =>
+    layers.map((layer) => ({
+      ...{ slice: runner.kvPools[layer], blocks: tables[group], blockBytes },
+    })),
   );
 }
 
