@@ -13,6 +13,35 @@ export const blockCapacity = (S: number, E: number, block_rows: number): number 
   Math.floor((S + Math.min(S, E) * (block_rows - 1)) / block_rows);
 
 /**
+ * On the host, where that is what chooses the matrices: places and blocks as the kernel gives them.
+ * @param ids Of each slot; NO_EXPERT, or any other from `E` on, where it needs none.
+ */
+export function groupSlots(
+  ids: Uint32Array,
+  E: number,
+  block_rows: number,
+  { places, blocks }: { readonly places: Uint32Array; readonly blocks: Uint32Array },
+): void {
+  const slotsOf = new Map<number, number[]>();
+  for (const [slot, id] of ids.entries()) {
+    if (id >= E) continue;
+    const own = slotsOf.get(id);
+    if (own) own.push(slot);
+    else slotsOf.set(id, [slot]);
+  }
+  let block = 0;
+  for (const id of [...slotsOf.keys()].sort((a, b) => a - b)) {
+    const own = slotsOf.get(id)!;
+    places.set(own, block * block_rows);
+    for (let left = own.length; left > 0; left -= block_rows) {
+      blocks.set([id, Math.min(left, block_rows)], 2 * block);
+      block += 1;
+    }
+  }
+  blocks.fill(0, 2 * block);
+}
+
+/**
  *   ids [S] u32, NO_EXPERT where a slot needs none  → places [num_blocks·block_rows] u32: slots by place,
  *   blocks [num_blocks,2] u32: expert and number of slots, 0 for blocks that are not used
  *
@@ -68,18 +97,11 @@ fn main(@builtin(local_invocation_id) lid: vec3<u32>) {
     flops: 2 * E * S,
     bytes: { ids: 8 * E * S, places: 4 * S, blocks: 8 * num_blocks },
   }),
-  reference: ({ ids, places, blocks }, { S, E, num_blocks, block_rows }) => {
-    let block = 0;
-    for (let e = 0; e < E; e++) {
-      let place = block * block_rows;
-      for (let s = 0; s < S; s++) if (ids[s] === e) places[place++] = s;
-      for (let left = place - block * block_rows; left > 0; left -= block_rows) {
-        blocks.set([e, Math.min(left, block_rows)], 2 * block);
-        block += 1;
-      }
-    }
-    blocks.fill(0, 2 * block, 2 * num_blocks);
-  },
+  reference: ({ ids, places, blocks }, { S, E, num_blocks, block_rows }) =>
+    groupSlots(ids.subarray(0, S), E, block_rows, {
+      places,
+      blocks: blocks.subarray(0, 2 * num_blocks),
+    }),
   tolerance: 0,
   probes: [
     { S: 1, E: 8, block_rows: 8 },

@@ -44,7 +44,21 @@ export interface GraphNode {
   readonly pipelines: readonly { readonly kernel: Kernel; readonly constants: Dims }[];
   /** What a matrix node multiplies by, for tuning. */
   readonly matrix?: MatrixUse & { readonly weight: BufferSlice; readonly rows: RowCount };
+  /** In place of calls: what runs once the host has brought the experts that were chosen. */
+  readonly fetch?: ExpertFetch;
   emit(step: StepSizes): KernelCall | undefined;
+}
+
+/**
+ * A layer whose experts come and go. The host reads who was chosen, brings those that lack, and runs the
+ * products by them: in several lots where they have no room together.
+ */
+export interface ExpertFetch {
+  readonly layer: number;
+  readonly rows: RowCount;
+  readonly products: readonly GraphNode[];
+  /** Slots of a block in a step; 1 where slots go one by one. */
+  blockRows(step: StepSizes): number;
 }
 
 /** Rows a matrix node works on. */
@@ -131,6 +145,16 @@ export class GraphBuilder {
     });
     const pipelines = alternatives.map(({ kernel }) => ({ kernel, constants: {} }));
     this.nodes.push({ stage: this.#stage, pipelines, emit });
+  }
+
+  /** @param addProducts Adds the nodes that multiply by experts. */
+  fetch(of: Omit<ExpertFetch, "products">, addProducts: () => void): void {
+    const before = this.nodes.length;
+    addProducts();
+    const products = this.nodes.splice(before);
+    const pipelines = products.flatMap((node) => node.pipelines);
+    const fetch = { ...of, products };
+    this.nodes.push({ stage: this.#stage, pipelines, fetch, emit: () => undefined });
   }
 
   choiceFor(format: WeightFormatName): MatmulChoice {
@@ -274,18 +298,3 @@ interface MatmulVariant {
 /** The last variant serves all that are too many for the others. */
 const variantFor = (variants: readonly MatmulVariant[], T: number): MatmulVariant =>
   variants.find(({ maxRows }) => T <= maxRows) ?? variants.at(-1)!;
-
-/** Calls of the nodes in stages [from, to), in order. */
-export function emitCalls(
-  nodes: readonly GraphNode[],
-  step: StepSizes,
-  { from, to }: { readonly from: number; readonly to: number },
-): KernelCall[] {
-  const calls: KernelCall[] = [];
-  for (const node of nodes) {
-    if (node.stage < from || node.stage >= to) continue;
-    const call = node.emit(step);
-    if (call) calls.push(call);
-  }
-  return calls;
-}

@@ -21,6 +21,14 @@ import { type MoeSpec, numMatrices, routerColumns } from "./moe.ts";
 import type { ActivationName, DecoderTensors } from "./tensors.ts";
 import { layerWeight, type Weight } from "./weights.ts";
 
+/** Matrices of a layer's experts, one below the other, or of the slots that experts share. */
+interface Stacks {
+  readonly numMatrices: number;
+  readonly gateUp: Weight;
+  readonly down: Weight;
+  readonly biases?: { readonly gateUp: BufferSlice; readonly down: BufferSlice };
+}
+
 interface Block {
   readonly graph: GraphBuilder;
   readonly moe: MoeSpec;
@@ -46,13 +54,20 @@ export function moeBlock(
     activation: (name) => tensors.activation(name),
   };
   const { router } = moe;
-  const stacks = [block.weight("experts_gate_up"), block.weight("experts_down")];
+  const pool = tensors.expertPool(layer);
+  const stacks = pool ? { ...pool, numMatrices: pool.slots } : ownStacks(block);
   const numExperts = numMatrices(router);
-  const ways = expertWays(graph, stacks, { numExperts, chosen: router.chosen });
+  const chosen = router.chosen;
+  const ways = expertWays(graph, [stacks.gateUp, stacks.down], { numExperts, chosen });
   const storesNormed = choose(block);
   normalise(block, spec, (step) => !wayFor(ways, step[at.rows]).fusesNorm && !storesNormed(step));
-  group(block, ways);
-  multiply(block, ways);
+  if (pool) {
+    const blockRows = (step: StepSizes) => wayFor(ways, step[at.rows]).blockRows;
+    graph.fetch({ layer, rows: at.rows, blockRows }, () => multiply(block, stacks, ways));
+  } else {
+    group(block, ways);
+    multiply(block, stacks, ways);
+  }
   if (moe.shared) sharedExpert(block);
   combine(block, spec);
 }
@@ -60,6 +75,18 @@ export function moeBlock(
 /** Dims of a step that has rows here. */
 const forRows = ({ rows }: Block, dims: (T: number) => Dims | undefined) =>
   keptWhileSame((step: StepSizes) => (step[rows] === 0 ? undefined : dims(step[rows])));
+
+function ownStacks({ moe, weight }: Block): Stacks {
+  const bias = (name: string) => weight(name).shards[0].slice;
+  return {
+    numMatrices: numMatrices(moe.router),
+    gateUp: weight("experts_gate_up"),
+    down: weight("experts_down"),
+    ...(moe.names.biases && {
+      biases: { gateUp: bias("experts_gate_up_bias"), down: bias("experts_down_bias") },
+    }),
+  };
+}
 
 const biasOf = ({ moe, weight }: Block, name: string) =>
   moe.names.biases ? { bias: weight(name).shards[0].slice } : undefined;
@@ -112,32 +139,36 @@ function group(block: Block, ways: readonly ExpertWay[]): void {
   graph.add(expertBlocks, buffers, dims);
 }
 
-function multiply(block: Block, ways: readonly ExpertWay[]): void {
-  const { graph, moe, rows, hidden, norm, weight, activation } = block;
+function multiply(
+  block: Block,
+  { numMatrices: numExperts, gateUp, down, biases }: Stacks,
+  ways: readonly ExpertWay[],
+): void {
+  const { graph, moe, rows, hidden, norm, activation } = block;
   const { chosen } = moe.router;
   const product = {
-    ...{ rows, ways, chosen, numExperts: numMatrices(moe.router) },
+    ...{ rows, ways, chosen, numExperts },
     ids: activation("expert_ids"),
     places: activation("expert_places"),
     blocks: activation("expert_blocks"),
   };
   const gated = activation("expert_gated");
-  const bias = moe.names.biases !== undefined;
+  const bias = biases !== undefined;
   expertMatmul(
     graph,
-    weight("experts_gate_up"),
+    gateUp,
     { bias, tail: moe.activation },
     {
-      ...{ ...product, slotsPerX: chosen, ...biasOf(block, "experts_gate_up_bias") },
+      ...{ ...product, slotsPerX: chosen, ...(biases && { bias: biases.gateUp }) },
       ...{ x: norm.out, norm: { ...norm, x: hidden }, out: gated },
     },
   );
   expertMatmul(
     graph,
-    weight("experts_down"),
+    down,
     { bias, tail: "store" },
     {
-      ...{ ...product, slotsPerX: 1, ...biasOf(block, "experts_down_bias") },
+      ...{ ...product, slotsPerX: 1, ...(biases && { bias: biases.down }) },
       ...{ x: gated, out: activation("expert_out") },
     },
   );

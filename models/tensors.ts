@@ -64,6 +64,15 @@ export interface GroupTensors {
   readonly query_tiles: BufferSlice;
 }
 
+/** Slots that the experts of some layers share: as many matrices in each stack, whoever's they are. */
+export interface ExpertPool {
+  readonly slots: number;
+  readonly gateUp: Weight;
+  readonly down: Weight;
+  /** `[slots,2·F]` and `[slots,D]`. */
+  readonly biases?: { readonly gateUp: BufferSlice; readonly down: BufferSlice };
+}
+
 export interface DecoderTensors {
   readonly kvStorage: KvStorage;
   readonly matmul: MatmulChoices;
@@ -80,6 +89,8 @@ export interface DecoderTensors {
   /** @throws when the name is not among `decoderWeights(spec)`. */
   weight(name: string): Weight;
   kvPool(layer: number): BufferSlice;
+  /** Of a layer whose experts come and go; undefined where all have their place. */
+  expertPool(layer: number): ExpertPool | undefined;
   /** `[C,R]`; 16 bytes of anything where nothing rotates. */
   ropeTable(layer: number): BufferSlice;
   group(index: number): GroupTensors;

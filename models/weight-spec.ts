@@ -27,7 +27,7 @@ export interface WeightSpec {
   readonly unit: number;
   /** Gates and the values that they gate, half the rows each: one format for all. */
   readonly gated: boolean;
-  /** Matrices one below the other, all of one format; 1 unless it is a stack of experts. */
+  /** Matrices one below the other, all of one format, or vectors; 1 unless it is a stack of experts. */
   readonly stacked: number;
   /** Never quantised on the way in: a router, whose near ties decide which experts run. */
   readonly exact: boolean;
@@ -97,6 +97,7 @@ export function vector(name: string, parts: readonly TensorRows[]): WeightSpec {
 /** Vectors of all experts, in one tensor. */
 export const stackedVector = (name: string, part: WeightPart): WeightSpec => ({
   ...vector(name, [["", part.shape[0] * part.shape[1]]]),
+  stacked: part.shape[0],
   parts: [part],
 });
 

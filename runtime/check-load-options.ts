@@ -7,8 +7,7 @@ import type { KvStorage } from "../kernels/kv-layout.ts";
 import { weightFormats } from "../kernels/weight-format.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
-import type { PlacedWeight } from "./placed-weight.ts";
-import type { WeightDtype } from "./weights/dtype.ts";
+import { formatsOf, type PlacedWeight } from "./placed-weight.ts";
 
 /** As callers give them: JavaScript may give anything. */
 interface GivenOptions {
@@ -95,8 +94,3 @@ export function checkUnpacks(
       "without it; update the browser, or load f16 weights with a KV cache in f16",
   );
 }
-
-const formatsOf = (weights: readonly PlacedWeight[]): WeightDtype[] => {
-  const matrices = weights.filter(({ spec }) => !spec.vector);
-  return [...new Set(matrices.flatMap(({ runs }) => runs.map(({ format }) => format)))];
-};

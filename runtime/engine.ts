@@ -12,6 +12,7 @@ import { BlockCopier } from "./block-copier.ts";
 import { type ChatApi, chatApi } from "./chat.ts";
 import type { Device } from "./device.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
+import type { ResidentExperts } from "./experts/resident-experts.ts";
 import { type LoadModelOptions, loadModel, type ModelPlan } from "./load-model.ts";
 import type { EngineMetrics } from "./metrics.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
@@ -54,11 +55,13 @@ export class Engine {
   readonly chat: ChatApi = chatApi(this);
   readonly loop: StepLoop;
   readonly #telemetry: Telemetry;
+  readonly #experts: ResidentExperts | undefined;
   readonly #tuner: IdleTuner | undefined;
 
   private constructor(
     parts: Pick<Engine, "device" | "plan" | "text" | "selfTest" | "loop">,
     telemetry: Telemetry,
+    experts: ResidentExperts | undefined,
     tuner: IdleTuner | undefined,
   ) {
     this.device = parts.device;
@@ -67,6 +70,7 @@ export class Engine {
     this.selfTest = parts.selfTest;
     this.loop = parts.loop;
     this.#telemetry = telemetry;
+    this.#experts = experts;
     this.#tuner = tuner;
     void this.device.lost.then(({ message }) => {
       this.loop.stop(
@@ -106,7 +110,12 @@ export class Engine {
             isIdle: () => loop.usage.sequences === 0,
           })
         : undefined;
-    return new Engine({ device, plan, text, selfTest: report, loop }, observer, tuner);
+    return new Engine(
+      { device, plan, text, selfTest: report, loop },
+      observer,
+      runner.experts,
+      tuner,
+    );
   }
 
   /**
@@ -147,7 +156,7 @@ export class Engine {
 
   /** Counters since the engine was created, and figures of the latest requests and steps. */
   metrics(): EngineMetrics {
-    return this.#telemetry.metrics();
+    return { ...this.#telemetry.metrics(), experts: this.#experts?.metrics };
   }
 
   /** The latest requests and steps on a time line, for Perfetto: save it as JSON and open it there. */
@@ -166,6 +175,7 @@ export class Engine {
     this.loop.stop(
       new WeftError("engine_closed", "the engine was closed; create another to go on"),
     );
+    await this.#experts?.close();
     this.device.destroy();
   }
 

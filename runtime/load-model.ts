@@ -14,6 +14,9 @@ import { decoderWeights, layerWeight } from "../models/weights.ts";
 import { checkHasIntegers, checkLoadOptions, checkUnpacks } from "./check-load-options.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
+import type { ExpertOptions } from "./experts/expert-options.ts";
+import { type ExpertPlan, planExperts } from "./experts/expert-plan.ts";
+import { ResidentExperts } from "./experts/resident-experts.ts";
 import { type KvPlan, kvTokenBytes, planKvCache } from "./kv-cache.ts";
 import { loadWeights, maxShardRows } from "./load-weights.ts";
 import { type ModelFolder, readText } from "./model-folder/model-folder.ts";
@@ -44,6 +47,8 @@ export interface LoadModelOptions {
   readonly kv?: KvStorage;
   /** Quantises matrices on the way in: 8.5 bits a weight, or 4.5 with embeddings of 8.5. */
   readonly quant?: Quant;
+  /** Keeps experts in the model's files, and on the GPU only as many as this allows. */
+  readonly experts?: ExpertOptions;
   readonly blockTokens?: 16 | 32;
   readonly maxTokensPerPlan?: number;
   readonly maxRows?: number;
@@ -73,6 +78,9 @@ export interface LoadModelOptions {
 export interface ModelPlan {
   readonly spec: DecoderSpec;
   readonly weights: readonly PlacedWeight[];
+  /** Where experts lie that do not all fit. */
+  readonly experts?: ExpertPlan;
+  /** On the device at once. */
   readonly weightBytes: number;
   readonly activationBytes: number;
   readonly kv: KvPlan;
@@ -108,9 +116,10 @@ export async function planModel(
     for (const weight of weights) {
       for (const run of weight.runs) maxShardRows(device, weight, run);
     }
-    const memory = planMemory(device, spec, weights, options);
+    const experts = options.experts && planExperts(spec, weights, options.experts);
+    const memory = planMemory(device, spec, weights, options, experts);
     checkUnpacks(device, weights, memory.kv.storage);
-    return { spec, weights, ...memory, close: () => checkpoint.close() };
+    return { spec, weights, experts, ...memory, close: () => checkpoint.close() };
   } catch (error) {
     await checkpoint.close();
     throw error;
@@ -130,6 +139,7 @@ export async function loadModel(
   options: LoadModelOptions = {},
 ): Promise<LoadedModel> {
   const plan = await planModel(device, folder, options);
+  let isInUse = false;
   try {
     const matrices = plan.weights.filter(({ spec }) => !spec.vector);
     const formats = matrices.flatMap(({ runs }) => runs.map(({ format }) => format));
@@ -137,11 +147,16 @@ export async function loadModel(
     const standard = await selectKernels(device, new Set(formats), rotating, options);
     const found = options.tuning ? await foundShapes(device, options.tuning, matrices) : [];
     const choice = await withTuned(device, standard, found, rotating);
-    const weights = await loadWeights(device, plan.weights, options);
-    const parts = { ...plan, device, weights, kvPlan: plan.kv, matmul: choice.matmul };
-    return { runner: await ModelRunner.create(parts), plan, choice };
+    const { spec, experts: planned } = plan;
+    const resident = plan.weights.filter((weight) => !planned?.placed.has(weight.spec.name));
+    const weights = await loadWeights(device, resident, options);
+    const experts = planned && (await ResidentExperts.create(device, spec, planned, plan.close));
+    const parts = { ...plan, device, weights, experts, kvPlan: plan.kv, matmul: choice.matmul };
+    const runner = await ModelRunner.create(parts);
+    isInUse = experts !== undefined;
+    return { runner, plan, choice };
   } finally {
-    await plan.close();
+    if (!isInUse) await plan.close();
   }
 }
 
@@ -171,11 +186,13 @@ function planMemory(
   spec: DecoderSpec,
   weights: readonly PlacedWeight[],
   options: LoadModelOptions,
+  experts: ExpertPlan | undefined,
 ) {
   const { maxRows = 16, maxTokensPerPlan = 512, blockTokens = 32 } = options;
   const { maxLogitRows = maxRows, memoryBudgetBytes } = options;
   const storage = options.kv ?? (weights.some(isF32Matrix) ? "f32" : "f16");
-  const weightBytes = weights.reduce((sum, weight) => sum + placedBytes(weight), 0);
+  const allBytes = weights.reduce((sum, weight) => sum + placedBytes(weight), 0);
+  const weightBytes = experts ? allBytes - experts.totalBytes + experts.poolBytes : allBytes;
   const maxParkedTokens = 2 * maxTokensPerPlan;
   const activationBytes =
     activationSize(spec, maxTokensPerPlan, maxLogitRows) + 4 * spec.hiddenSize * maxParkedTokens;

@@ -16,7 +16,10 @@ import { checkLength } from "./request.ts";
 const LOGIT_ROWS = 32;
 
 export interface LogitsOptions
-  extends Pick<LoadModelOptions, "memoryBudgetBytes" | "kv" | "quant" | "onProgress" | "signal"> {
+  extends Pick<
+    LoadModelOptions,
+    "memoryBudgetBytes" | "experts" | "kv" | "quant" | "onProgress" | "signal"
+  > {
   /** `all` by default. */
   readonly positions?: "all" | "last";
 }
@@ -78,7 +81,7 @@ async function* logitsOfRow(
   const { from, to } = planned.tokens;
   const last = to - from - 1;
   const rows = every ? Array.from({ length: last + 1 }, (_, i) => i) : planned.sample ? [last] : [];
-  runner.record([{ planned, ids, slot: 0 }], rows);
+  await runner.record([{ planned, ids, slot: 0 }], rows);
   if (rows.length === 0) {
     device.submit();
     return;

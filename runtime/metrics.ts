@@ -15,6 +15,7 @@ import {
   summarize,
 } from "../scheduler/index.ts";
 import type { PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
+import type { ExpertMetrics } from "./experts/expert-usage.ts";
 import type { SequenceStart } from "./live-sequence.ts";
 import { Ring } from "./ring.ts";
 
@@ -24,6 +25,8 @@ export interface EngineMetrics {
   readonly now: EngineGauges;
   readonly total: EngineTotals;
   readonly recent: RecentFigures;
+  /** Where experts come and go. */
+  readonly experts?: ExpertMetrics;
 }
 
 /** At this moment. */

@@ -7,11 +7,13 @@ import type { BufferSlice } from "../kernels/kernel.ts";
 import { type RopeSpec, ropeTable } from "../kernels/rope-tables.ts";
 import { decoderGraph } from "../models/blocks.ts";
 import { type DecoderSpec, layerGroups, numStages } from "../models/decoder.ts";
-import { emitCalls, type GraphNode, type MatmulChoices, type StepSizes } from "../models/graph.ts";
-import { activationWidths, headWidths } from "../models/tensors.ts";
+import { emitCalls, type GraphSegment, graphSegments } from "../models/emit-calls.ts";
+import type { GraphNode, MatmulChoices, StepSizes } from "../models/graph.ts";
+import { type ActivationName, activationWidths, headWidths } from "../models/tensors.ts";
 import type { Weight } from "../models/weights.ts";
 import type { SequenceId } from "../scheduler/work-plan.ts";
 import { type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
+import type { ResidentExperts } from "./experts/resident-experts.ts";
 import { createKvCache, type KvPlan } from "./kv-cache.ts";
 import { ParkedRows } from "./parked-rows.ts";
 import { StepInputs, type StepLimits, type StepRow } from "./step-inputs.ts";
@@ -24,6 +26,8 @@ export interface ModelRunnerOptions {
   readonly device: Device;
   readonly spec: DecoderSpec;
   readonly weights: ReadonlyMap<string, Weight>;
+  /** Of a model whose experts come and go. */
+  readonly experts?: ResidentExperts;
   readonly kvPlan: KvPlan;
   readonly matmul: MatmulChoices;
   /** Longest sequence, in tokens. */
@@ -42,14 +46,17 @@ export class ModelRunner {
   readonly logits: BufferSlice;
   readonly lastToken: DeviceBuffer;
   readonly kvPools: readonly BufferSlice[];
+  readonly experts: ResidentExperts | undefined;
+  readonly #activation: (name: ActivationName) => BufferSlice;
   readonly #inputs: StepInputs;
-  readonly #nodes: readonly GraphNode[];
+  readonly nodes: readonly GraphNode[];
+  readonly #segments: readonly GraphSegment[];
   readonly #parked: ParkedRows;
 
   private constructor(
-    { device, spec }: ModelRunnerOptions,
+    { device, spec, experts }: ModelRunnerOptions,
     parts: {
-      logits: BufferSlice;
+      activation: (name: ActivationName) => BufferSlice;
       lastToken: DeviceBuffer;
       kvPools: readonly BufferSlice[];
       inputs: StepInputs;
@@ -59,11 +66,14 @@ export class ModelRunner {
   ) {
     this.device = device;
     this.spec = spec;
-    this.logits = parts.logits;
+    this.experts = experts;
+    this.#activation = parts.activation;
+    this.logits = parts.activation("logits");
     this.lastToken = parts.lastToken;
     this.kvPools = parts.kvPools;
     this.#inputs = parts.inputs;
-    this.#nodes = parts.nodes;
+    this.nodes = parts.nodes;
+    this.#segments = graphSegments(parts.nodes);
     this.#parked = parts.parked;
   }
 
@@ -109,6 +119,7 @@ export class ModelRunner {
     const lastToken = await device.createBuffer("last_token", 4 * maxRows);
     const kvPools = await createKvCache(device, kvPlan);
     const partials = await allocate("partials", tileBytes * limits.maxDecodeTiles);
+    const activation = (name: ActivationName) => activations.get(name)!;
     const nodes = decoderGraph(spec, {
       kvStorage: kvPlan.storage,
       matmul: options.matmul,
@@ -118,9 +129,10 @@ export class ModelRunner {
       sampled_rows: inputs.slice("sampled_rows"),
       last_token: wholeBuffer(lastToken),
       partials,
-      activation: (name) => activations.get(name)!,
+      activation,
       weight: (name) => weights.get(name)!,
       kvPool: (layer) => kvPools[layer],
+      expertPool: (layer) => options.experts?.pool(layer),
       ropeTable: (layer) => ropeTables.get(spec.layers[layer].rope)!,
       group: (index) => ({
         token_places: inputs.groupSlice("token_places", index),
@@ -130,45 +142,45 @@ export class ModelRunner {
         query_tiles: inputs.groupSlice("query_tiles", index),
       }),
     });
-    const logits = activations.get("logits")!;
     const parked = await ParkedRows.create(device, {
       hidden: activations.get("hidden")!,
       width: spec.hiddenSize,
       maxRows: options.maxParkedTokens,
     });
-    return new ModelRunner(options, { logits, lastToken, kvPools, inputs, nodes, parked });
-  }
-
-  get nodes(): readonly GraphNode[] {
-    return this.#nodes;
+    return new ModelRunner(options, { activation, lastToken, kvPools, inputs, nodes, parked });
   }
 
   /** Every pipeline of the graph. */
   get pipelines() {
-    return [...this.#nodes.flatMap(({ pipelines }) => pipelines), ...this.#parked.pipelines];
+    return [...this.nodes.flatMap(({ pipelines }) => pipelines), ...this.#parked.pipelines];
   }
 
   /**
    * Records one step. Logits of the sampled rows land in `logits` [R,V], in row order. The last row
    * may run some stages alone: it joins the others there, and waits in between.
+   *
+   * All is recorded when it resolves; one step at a time. It waits for nothing, unless experts come and
+   * go: then much of the step has been submitted by then.
    * @param logitRows Rows of the step that get logits instead; to look at every position.
    */
-  record(rows: readonly StepRow[], logitRows?: readonly number[]): StepSizes {
+  async record(rows: readonly StepRow[], logitRows?: readonly number[]): Promise<void> {
     const { all, withoutLast } = this.#inputs.write(rows, logitRows);
     const { sequenceId: id, stages, tokens } = rows.at(-1)!.planned;
     const end = numStages(this.spec);
     if (stages.from === 0 && stages.to === end) {
-      this.#emit(all, stages.from, stages.to);
-      return all;
+      await this.#emit(all, stages.from, stages.to);
+      return;
     }
     this.#parked.begin(id, withoutLast.T, tokens.to - tokens.from);
-    this.#emit(withoutLast, 0, stages.from);
-    if (stages.from > 0) this.device.record([this.#parked.restore(id)]);
-    this.#emit(all, stages.from, stages.to);
-    if (stages.to < end) this.device.record([this.#parked.park(id)]);
-    else this.#parked.drop(id);
-    this.#emit(withoutLast, stages.to, end);
-    return all;
+    // Made before anything is waited for: the sequence may be aborted meanwhile.
+    const restore = stages.from > 0 ? [this.#parked.restore(id)] : [];
+    const park = stages.to < end ? [this.#parked.park(id)] : [];
+    if (stages.to === end) this.#parked.drop(id);
+    await this.#emit(withoutLast, 0, stages.from);
+    this.device.record(restore);
+    await this.#emit(all, stages.from, stages.to);
+    this.device.record(park);
+    await this.#emit(withoutLast, stages.to, end);
   }
 
   /** The sequence has ended or begins again: nothing of it waits any more. */
@@ -176,7 +188,13 @@ export class ModelRunner {
     this.#parked.drop(id);
   }
 
-  #emit(step: StepSizes, from: number, to: number): void {
-    if (step.T > 0) this.device.record(emitCalls(this.#nodes, step, { from, to }));
+  async #emit(step: StepSizes, from: number, to: number): Promise<void> {
+    if (step.T === 0) return;
+    const stages = { from, to };
+    for (const { nodes, fetch } of this.#segments) {
+      this.device.record(emitCalls(nodes, step, stages));
+      const experts = fetch(stages);
+      if (experts) await this.experts!.run(experts, step, this.#activation);
+    }
   }
 }

@@ -52,7 +52,8 @@ export function modelScheduler(plan: ModelPlan, options: SchedulerOptions): Sche
     maxRunAhead: options.maxRunAhead,
     maxParkedTokens: plan.maxParkedTokens,
     maxHostBlocks: Math.floor(Math.min(hostKvBytes / bytesPerBlock, 2 ** 31)),
-    cutBy: options.cutBy,
+    // Each part of a prompt that is cut by tokens would have the experts of all layers uploaded anew.
+    cutBy: options.cutBy ?? (plan.experts ? "layers" : undefined),
     costs: new LearnedCosts(profile(plan)),
     quantumMs: options.quantumMs,
     prefixCache: options.prefixCache,

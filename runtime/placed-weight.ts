@@ -74,6 +74,12 @@ function formatOf(
 export const placedBytes = ({ runs }: PlacedWeight): number =>
   runs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 
+/** Of matrices. */
+export const formatsOf = (weights: readonly PlacedWeight[]): WeightDtype[] => {
+  const matrices = weights.filter(({ spec }) => !spec.vector);
+  return [...new Set(matrices.flatMap(({ runs }) => runs.map(({ format }) => format)))];
+};
+
 export const countWeights = (placed: readonly PlacedWeight[]): number =>
   placed.reduce((sum, { spec }) => sum + spec.rows * spec.columns, 0);
 

@@ -14,7 +14,7 @@ export class PlanClock {
    * the plan before it was done if that was later. It includes the way of the readback to the host,
    * and where two come at once the first has the time of both; over many plans the sum is right.
    */
-  gpuMs(submission: Submission, submittedMs: number, doneMs: number): number {
+  gpuMs(submission: Partial<Submission>, submittedMs: number, doneMs: number): number {
     const startedMs = Math.max(submittedMs, this.#lastDoneMs);
     this.#lastDoneMs = doneMs;
     return submission.gpuMs ?? Math.max(0, doneMs - startedMs);

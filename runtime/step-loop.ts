@@ -117,7 +117,7 @@ export class StepLoop {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      if (this.#step()) {
+      if (await this.#step()) {
         await nextTask();
         continue;
       }
@@ -146,21 +146,21 @@ export class StepLoop {
   }
 
   /** @returns Whether there was anything to do. An error stops the loop, and is nobody else's. */
-  #step(): boolean {
+  async #step(): Promise<boolean> {
     const { scheduler, now, observer } = this.#options;
     try {
       const nowMs = now();
       const plan = scheduler.schedule(nowMs);
       if (plan === "idle") return false;
       observer?.onPlan(plan, nowMs);
-      this.#submit(plan);
+      await this.#submit(plan);
     } catch (error) {
       this.stop(asError(error));
     }
     return true;
   }
 
-  #submit(plan: WorkPlan): void {
+  async #submit(plan: WorkPlan): Promise<void> {
     const { runner, sampler, copier, swapped, now, onPlan, observer } = this.#options;
     for (const id of plan.preempted) this.#releaseSlot(this.#live.get(id)!);
     const rows = plan.rows.map((planned) => {
@@ -172,18 +172,23 @@ export class StepLoop {
     if (plan.swapOut.length > 0) runner.device.submit();
     swapped.in(plan.swapIn);
     copier.record(plan.copies);
-    runner.record(rows);
     const sampled = plan.rows.filter(({ sample }) => sample);
-    const tokens = sampler.record(sampled.map((row) => this.#sampleRow(row)));
+    // Made before anything is waited for: a sequence may be aborted meanwhile.
+    const sampleRows = sampled.map((row) => this.#sampleRow(row));
+    const startedMs = now();
+    await runner.record(rows);
+    if (this.#stopped) return;
+    const tokens = sampler.record(sampleRows);
     this.#committed = Promise.all([tokens, this.#committed, hasSwapped])
       .then(([read]) => {
         const readMs = now();
-        const gpuMs = this.#clock.gpuMs(submission, submittedMs, readMs);
+        // Of a step in several submissions, the device has measured but the last.
+        const gpuMs = this.#clock.gpuMs(runner.experts ? {} : submission, submittedMs, readMs);
         observer?.onCommit(plan, { submittedMs, gpuMs, readMs });
         this.#commit(plan, gpuMs, sampled, read);
       })
       .catch((error) => this.stop(asError(error)));
-    const submittedMs = now();
+    const submittedMs = runner.experts ? startedMs : now();
     const submission = runner.device.submit();
     onPlan?.(plan);
   }

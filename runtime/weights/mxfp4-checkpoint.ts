@@ -66,13 +66,17 @@ async function* streamBlocks(
   blocks: TensorEntry,
   scales: TensorEntry,
   rows: number,
-  { pieceBytes = PIECE_BYTES, signal, meter }: StreamOptions,
+  { from, to, pieceBytes = PIECE_BYTES, signal, meter }: StreamOptions,
 ): Pieces {
-  const blocksPerRow = scales.byteLength / rows;
-  const rowsPerPiece = Math.max(1, Math.floor(pieceBytes / (2 * HALFWORDS * blocksPerRow)));
-  const parts = [blocks, scales].map((span) =>
-    streamSpan(span, { pieceBytes: (span.byteLength / rows) * rowsPerPiece, signal }),
-  );
+  const rowBytes = 2 * HALFWORDS * (scales.byteLength / rows);
+  const rowsPerPiece = Math.max(1, Math.floor(pieceBytes / rowBytes));
+  const firstRow = (from ?? 0) / rowBytes;
+  const endRow = (to ?? rows * rowBytes) / rowBytes;
+  const parts = [blocks, scales].map((span) => {
+    const bytes = span.byteLength / rows;
+    const range = { from: firstRow * bytes, to: endRow * bytes };
+    return streamSpan(span, { ...range, pieceBytes: rowsPerPiece * bytes, signal });
+  });
   let offset = 0;
   for await (const [codes, exponents] of inStep(parts)) {
     const bytes = new Uint8Array(packed(asWords(codes), exponents).buffer);

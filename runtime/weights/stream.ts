@@ -35,10 +35,10 @@ export interface FileSpan {
 
 export interface TensorSpan extends FileSpan {
   /**
-   * Makes the tensor's bytes, where the file has them in another form: pieces of whole rows, all from
-   * the first to the last.
+   * Makes the tensor's bytes, where the file has them in another form: pieces of whole rows, in order.
+   * `from` and `to`, at whole rows, are given for stacks of experts alone.
    */
-  readonly pieces?: (options: Omit<StreamOptions, "from" | "to">) => Pieces;
+  readonly pieces?: (options: StreamOptions) => Pieces;
 }
 
 /**

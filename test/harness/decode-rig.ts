@@ -66,7 +66,14 @@ export async function decodeRig(device: Device, options: DecodeRigOptions): Prom
   const matmul = new Map(
     [...formats].map((format) => [format, { shapes, fusesNorm: true, fusesRope: true }]),
   );
-  const runner = await ModelRunner.create({ ...plan, device, weights, kvPlan: plan.kv, matmul });
+  const runner = await ModelRunner.create({
+    ...plan,
+    experts: undefined,
+    device,
+    weights,
+    kvPlan: plan.kv,
+    matmul,
+  });
   const sampler = await Sampler.create(runner, maxRows, plan.maxContext);
   const copier = await BlockCopier.create(runner, plan.kv, maxRows);
   const used = [...runner.pipelines, ...sampler.pipelines].filter(

@@ -2,8 +2,8 @@
 
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { emitCalls } from "../../models/emit-calls.ts";
 import type { StepSizes } from "../../models/graph.ts";
-import { emitCalls } from "../../models/graph.ts";
 import { ReferenceDevice } from "../../runtime/reference/device.ts";
 import { demoFolder } from "../engine/node-model.ts";
 import { loadTiny } from "./sequence-runner.ts";
