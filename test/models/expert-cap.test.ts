@@ -1,0 +1,35 @@
+// Every way in which checkpoints store experts, under a cap: the very logits of all experts resident.
+
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { planModel } from "../../runtime/load-model.ts";
+import { localFolder } from "../../runtime/model-folder/local-folder.ts";
+import { ReferenceDevice } from "../../runtime/reference/device.ts";
+import { randomIds } from "../engine/ask.ts";
+import { loadTiny, logitsOf } from "./sequence-runner.ts";
+
+test.each([
+  ["one by one", "mixtral/f32", undefined],
+  ["one by one, quantised on the way in", "mixtral/bf16", "q8"],
+  ["stacked", "granitemoe/f32", undefined],
+  ["stacked, with a shared expert", "granitemoeshared/f32", undefined],
+  ["beside dense layers", "qwen3-moe-sparse-step/f32", undefined],
+  ["in MXFP4, gates and values alternating, with biases", "gpt-oss/f32", undefined],
+] as const)("experts %s", async (_, name, quant) => {
+  const path = fileURLToPath(new URL(`../fixtures/goldens/${name}`, import.meta.url));
+  const device = new ReferenceDevice();
+  const { weights, spec, close } = await planModel(device, localFolder(path), { quant });
+  await close();
+  const stacks = weights.filter((weight) => weight.spec.stacked > 1);
+  const expertBytes = stacks
+    .flatMap(({ runs }) => runs)
+    .reduce((sum, run) => sum + run.sizeBytes, 0);
+  const ids = randomIds(60, 1).map((id) => id % spec.vocabSize);
+  const plain = await logitsOf(await loadTiny(device, path, { quant }), ids);
+  const experts = { memoryBytes: Math.floor(expertBytes / 2) };
+  const capped = await loadTiny(device, path, { quant, experts });
+  // Blocks of slots of an expert, and slots one by one.
+  for (const chunk of [60, 7]) expect(await logitsOf(capped, ids, chunk)).toEqual(plain);
+  expect(capped.experts!.metrics.uploads).toBeGreaterThan(capped.experts!.metrics.slots);
+  await capped.experts!.close();
+});
