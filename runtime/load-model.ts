@@ -199,11 +199,12 @@ function planMemory(
   const fixedBytes = weightBytes + activationBytes;
   const bytesPerToken = kvTokenBytes(spec, storage);
   if (memoryBudgetBytes !== undefined && memoryBudgetBytes <= fixedBytes) {
+    const hasExperts = spec.layers.some(({ moe }) => moe) && !experts;
     throw new WeftError(
       "memory_budget_too_small",
       `memoryBudgetBytes is ${memoryBudgetBytes}; weights need ${weightBytes}, activations ` +
         `${activationBytes} and 1,000 tokens of KV cache ${1000 * bytesPerToken}: give at least ` +
-        `${fixedBytes + 1000 * bytesPerToken}`,
+        `${fixedBytes + 1000 * bytesPerToken}${hasExperts ? ", or let experts come and go (experts.memoryBytes)" : ""}`,
     );
   }
   const defaultTokens = maxRows * Math.min(spec.maxPositions, DEFAULT_TOKENS_PER_ROW);

@@ -126,6 +126,7 @@ async function preflight(device: Device, model: string, options: ReturnType<type
       /** Bytes of weights by their type on the device. */
       formats,
       weightBytes,
+      experts: plan.experts ? expertRoom(plan.experts) : null,
       activationBytes,
       activations: options.activations ?? "f32",
       kvStorage: kv.storage,
@@ -141,6 +142,11 @@ async function preflight(device: Device, model: string, options: ReturnType<type
     await plan.close();
   }
 }
+
+const expertRoom = ({ pools, poolBytes, totalBytes }: NonNullable<ModelPlan["experts"]>) => ({
+  slots: pools.reduce((sum, { slots }) => sum + slots, 0),
+  ...{ poolBytes, totalBytes },
+});
 
 /** By context length, doubling up to the longest: how many sequences run at once. */
 function fits(plan: ModelPlan): { contextTokens: number; concurrency: number }[] {
@@ -180,6 +186,12 @@ function describe({ adapter, tier, features, limits, selfTest: tested, model }: 
         `${shape.numHeads} heads of ${shape.headDim}, ${shape.numKvHeads} for keys and values, ` +
         `vocabulary ${shape.vocabSize}`,
       `weights    ${formatBytes(model.weightBytes)}: ${stored.join(", ")}`,
+      ...(model.experts
+        ? [
+            `experts    ${model.experts.slots} at once in ${formatBytes(model.experts.poolBytes)} ` +
+              `of ${formatBytes(model.experts.totalBytes)}; the others stay in the model's files`,
+          ]
+        : []),
       ...(model.activations === "i8"
         ? ["rows       int8 where weights are integers, else f32"]
         : []),

@@ -36,6 +36,7 @@ export const modelOptions = {
     "what rows are rounded to where weights are 8 or 4 bits; i8: faster where a GPU has integer dots",
   ),
   memoryBudget: bytes("weights, activations and KV cache together, e.g. 1.5e9, 1500M or 1.5G"),
+  expertMemory: bytes("of it for experts, where not all fit: the others stay in the model's files"),
   quant: choice(
     ["none", "q8", "q4"],
     "quantise while loading: to 8.5 or 4.5 bits a weight; none: as they are stored",
@@ -49,13 +50,14 @@ export type ModelValues = OptionValues<typeof modelOptions>;
 export const requiredModel = ({ model }: ModelValues): string => required(model, "--model", "demo");
 
 export const loadOptions = (values: ModelValues, { signal }: Terminal) => {
-  const { kv, activations, quant, memoryBudget, noInvariant } = values;
+  const { kv, activations, quant, memoryBudget, expertMemory, noInvariant } = values;
   return {
     kv,
     activations,
     invariant: !noInvariant,
     quant: quant === "none" ? undefined : quant,
     memoryBudgetBytes: memoryBudget,
+    experts: expertMemory === undefined ? undefined : { memoryBytes: expertMemory },
     signal,
   } satisfies LoadModelOptions;
 };
