@@ -57,6 +57,8 @@ export interface ExpertFetch {
   readonly layer: number;
   readonly rows: RowCount;
   readonly products: readonly GraphNode[];
+  /** A layer that runs later, of which the graph has guessed who will be chosen (moe-block.ts). */
+  readonly hinted?: number;
   /** Slots of a block in a step; 1 where slots go one by one. */
   blockRows(step: StepSizes): number;
 }

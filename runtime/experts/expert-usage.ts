@@ -11,8 +11,10 @@ export interface ExpertMetrics {
   readonly needed: number;
   /** Share of them that were there, 0 to 1; 0 before the first. */
   readonly hitRate: number;
-  /** Since then uploaded, the pinned ones included. */
+  /** Uploads, those of pinned experts included. */
   readonly uploads: number;
+  /** Of these, on a guess and before they were needed, if they were. */
+  readonly uploadsAhead: number;
   readonly uploadedBytes: number;
   /** By how often they were needed: for `experts.pinned` of the next engine. */
   readonly hottest: readonly (ExpertId & { readonly uses: number })[];
@@ -24,6 +26,7 @@ export class ExpertUsage {
   #needed = 0;
   #hits = 0;
   #uploads = 0;
+  #uploadsAhead = 0;
   #uploadedBytes = 0;
 
   constructor(plan: ExpertPlan) {
@@ -43,6 +46,10 @@ export class ExpertUsage {
     this.#uploadedBytes += bytes;
   }
 
+  broughtAhead(): void {
+    this.#uploadsAhead += 1;
+  }
+
   get metrics(): ExpertMetrics {
     const { pools, poolBytes } = this.#plan;
     return {
@@ -51,6 +58,7 @@ export class ExpertUsage {
       needed: this.#needed,
       hitRate: this.#hits / Math.max(1, this.#needed),
       uploads: this.#uploads,
+      uploadsAhead: this.#uploadsAhead,
       uploadedBytes: this.#uploadedBytes,
       hottest: [...this.#uses.values()]
         .sort((a, b) => b.uses - a.uses)

@@ -2,6 +2,9 @@
  * Experts under a cap. Each layer's choice is read back, experts that lack are uploaded, and only then is
  * multiplied: a miss waits, and no token ever depends on what was resident. Where the chosen have no room
  * together, their slots are multiplied in lots; each slot is a row of its own, so its bits stay the same.
+ *
+ * While a layer multiplies, those that the next is likely to choose are brought: a wrong guess costs an
+ * upload and nothing else.
  */
 import { blockCapacity, groupSlots } from "../../kernels/expert-blocks.ts";
 import type { BufferSlice } from "../../kernels/kernel.ts";
@@ -30,6 +33,8 @@ export class ResidentExperts {
   readonly #close: () => Promise<void>;
   readonly #byLayer: ReadonlyMap<number, PooledExperts>;
   readonly #usage: ExpertUsage;
+  /** Of experts that a later layer is likely to need. */
+  #ahead: Promise<void> = Promise.resolve();
   #pass = 0;
   #lastLayer = -1;
 
@@ -84,6 +89,7 @@ export class ResidentExperts {
   }
 
   async close(): Promise<void> {
+    await this.#ahead.catch(() => {});
     this.#packer.close();
     await this.#close();
   }
@@ -93,7 +99,7 @@ export class ResidentExperts {
    * @param activation Those of the graph that the node is of.
    */
   async run(
-    { layer, rows, products, blockRows }: ExpertFetch,
+    { layer, rows, products, hinted, blockRows }: ExpertFetch,
     step: StepSizes,
     activation: (name: ActivationName) => BufferSlice,
   ): Promise<void> {
@@ -101,10 +107,18 @@ export class ResidentExperts {
     if (T === 0) return;
     if (layer <= this.#lastLayer) this.#pass += 1;
     this.#lastLayer = layer;
-    const chosen = await this.#chosen(T * this.#chosenBy(layer), activation("expert_ids"));
+    const numChosen = T * this.#chosenBy(layer);
+    const read = [{ ...activation("expert_ids"), sizeBytes: 4 * numChosen }];
+    if (hinted !== undefined) {
+      read.push({ ...activation("expert_places"), sizeBytes: 4 * T * this.#chosenBy(hinted) });
+    }
+    const reading = this.#device.readback(...read);
+    this.#device.submit();
+    const words = new Uint32Array((await reading).slice().buffer);
+    await this.#ahead;
+    const chosen = words.slice(0, numChosen);
     const { slots } = this.#byLayer.get(layer)!;
-    const wanted = [...new Set(chosen)].filter((id) => id !== NO_EXPERT).sort((a, b) => a - b);
-    const ids = wanted.map((expert): ExpertId => ({ layer, expert }));
+    const ids = idsOf(layer, chosen);
     for (const id of ids) {
       slots.used(id, this.#pass);
       this.#usage.used(id, slots.slotOf(id) !== undefined);
@@ -120,17 +134,28 @@ export class ResidentExperts {
       this.#place(inSlots, slots.numSlots, blockRows(step), activation);
       this.#device.record(products.flatMap((node) => node.emit(step) ?? []));
     }
+    if (hinted === undefined) return;
+    // The products go to the queue before what overwrites the slots that they read.
+    this.#device.submit();
+    this.#ahead = this.#bringAhead(idsOf(hinted, words.subarray(numChosen)));
+    // Whoever waits for it next sees its failure.
+    this.#ahead.catch(() => {});
   }
 
   #chosenBy(layer: number): number {
     return this.#spec.layers[layer].moe!.router.chosen;
   }
 
-  async #chosen(count: number, ids: BufferSlice): Promise<Uint32Array> {
-    const reading = this.#device.readback({ ...ids, sizeBytes: 4 * count });
-    this.#device.submit();
-    const bytes = await reading;
-    return new Uint32Array(bytes.slice().buffer);
+  /** As far as there is room for them beside each other. */
+  async #bringAhead(ids: readonly ExpertId[]): Promise<void> {
+    if (ids.length === 0) return;
+    const { slots } = this.#byLayer.get(ids[0].layer)!;
+    const lot = this.#lot(ids, slots);
+    for (const id of lot) {
+      if (slots.slotOf(id) !== undefined) continue;
+      await this.#bring(id, lot);
+      this.#usage.broughtAhead();
+    }
   }
 
   /** As many as have room together, those that are there before those that lack. */
@@ -169,3 +194,10 @@ export class ResidentExperts {
     write("expert_blocks", blocks);
   }
 }
+
+/** Each once, by rising number. */
+const idsOf = (layer: number, chosen: Uint32Array): ExpertId[] =>
+  [...new Set(chosen)]
+    .filter((id) => id !== NO_EXPERT)
+    .sort((a, b) => a - b)
+    .map((expert) => ({ layer, expert }));
