@@ -9,7 +9,7 @@ import type { Weight, WeightShard, WeightSpec } from "../models/weights.ts";
 import { type Device, wholeBuffer } from "./device.ts";
 import { WeftError } from "./errors.ts";
 import { formatsOf, type PlacedWeight, type WeightRun } from "./placed-weight.ts";
-import { RowPacker, type ShardPlace } from "./row-packer.ts";
+import { RowPacker, type ShardPlace, stagedPieces } from "./row-packer.ts";
 import { inOrder } from "./weights/row-order.ts";
 import { type LoadProgress, ProgressMeter, readFloat32 } from "./weights/stream.ts";
 
@@ -41,7 +41,7 @@ export async function loadWeights(
         }
         const own = await allocateShards(device, weight, run);
         const places = own.flatMap((shard) => placesOf(shard, spec));
-        await packer.pack(weight, run, places, stream);
+        await packer.pack(stagedPieces(weight, run, stream), places);
         shards.push(...own);
       }
       weights.set(spec.name, { rows, columns, shards });

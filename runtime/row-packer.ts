@@ -45,42 +45,23 @@ export class RowPacker {
     this.#device.destroyBuffer(this.#staging);
   }
 
-  /** Reads all tensors of the run; rows that belong to none of the places are left out. */
+  /** Rows that belong to none of the places are left out. */
   async pack(
-    { spec: { name, columns } }: PlacedWeight,
-    { format, firstRow, tensors }: WeightRun,
+    pieces: AsyncIterable<StagedPiece> | Iterable<StagedPiece>,
     places: readonly ShardPlace[],
-    options: Pick<StreamOptions, "signal" | "meter"> = {},
   ): Promise<void> {
-    const stagedRowBytes = storedBytes(format, columns);
-    let tensorRow = firstRow;
-    for (const tensor of tensors) {
-      const rowBytes = storedBytes(tensor.dtype, columns);
-      const rowsPerPiece = Math.floor(PIECE_BYTES / Math.max(rowBytes, stagedRowBytes));
-      if (rowsPerPiece === 0) throw rowTooLong(name, rowBytes);
-      const pieceBytes = rowsPerPiece * rowBytes;
-      for await (const { offset, bytes } of streamTensor(tensor, { ...options, pieceBytes })) {
-        const stored = converted(bytes, tensor.dtype, format);
-        this.#device.write(this.#staging, 0, padded(stored));
-        const piece = {
-          columns,
-          tensorRow,
-          firstRow: offset / rowBytes,
-          rows: bytes.byteLength / rowBytes,
-          headSize: tensor.rowOrder?.headSize ?? 0,
-        };
-        this.#device.record(this.#calls(places, piece));
-        this.#device.submit();
-        await this.#queued(stored.byteLength);
-      }
-      tensorRow += tensor.shape[0];
+    for await (const piece of pieces) {
+      this.#device.write(this.#staging, 0, piece.bytes);
+      this.#device.record(this.#calls(places, piece));
+      this.#device.submit();
+      await this.#queued(piece.bytes.byteLength);
     }
   }
 
   /** One call per place that some of the rows belong to. */
   *#calls(
     places: readonly ShardPlace[],
-    { columns, tensorRow, firstRow, rows, headSize }: StagedRows,
+    { columns, tensorRow, firstRow, rows, headSize }: StagedPiece,
   ): Iterable<KernelCall> {
     for (const { shard, matrixRow, shardRow, rows: placeRows } of places) {
       const from = Math.max(tensorRow + firstRow, matrixRow);
@@ -117,7 +98,9 @@ export class RowPacker {
   }
 }
 
-interface StagedRows {
+/** Rows as they go into the staging buffer, in the format of their matrix. */
+export interface StagedPiece {
+  readonly bytes: Uint8Array;
   readonly columns: number;
   /** Row of the matrix where the tensor begins. */
   readonly tensorRow: number;
@@ -126,6 +109,30 @@ interface StagedRows {
   readonly rows: number;
   /** H where the file's rows alternate between the halves of a head; else 0. */
   readonly headSize: number;
+}
+
+/** All tensors of a run in pieces that the staging buffer holds, two of them in memory at a time. */
+export async function* stagedPieces(
+  { spec: { name, columns } }: PlacedWeight,
+  { format, firstRow, tensors }: WeightRun,
+  options: Pick<StreamOptions, "signal" | "meter"> = {},
+): AsyncGenerator<StagedPiece, void, undefined> {
+  const stagedRowBytes = storedBytes(format, columns);
+  let tensorRow = firstRow;
+  for (const tensor of tensors) {
+    const rowBytes = storedBytes(tensor.dtype, columns);
+    const rowsPerPiece = Math.floor(PIECE_BYTES / Math.max(rowBytes, stagedRowBytes));
+    if (rowsPerPiece === 0) throw rowTooLong(name, rowBytes);
+    const pieceBytes = rowsPerPiece * rowBytes;
+    for await (const { offset, bytes } of streamTensor(tensor, { ...options, pieceBytes })) {
+      yield {
+        ...{ columns, tensorRow, firstRow: offset / rowBytes, rows: bytes.byteLength / rowBytes },
+        bytes: padded(converted(bytes, tensor.dtype, format)),
+        headSize: tensor.rowOrder?.headSize ?? 0,
+      };
+    }
+    tensorRow += tensor.shape[0];
+  }
 }
 
 /** Only the very last bytes of a piece can be an odd half word. */

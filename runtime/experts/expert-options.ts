@@ -8,6 +8,8 @@ import type { ExpertId } from "./expert-slots.ts";
 export interface ExpertOptions {
   /** GPU memory for experts, in bytes: a cap. Where all fit, all have their place for good. */
   readonly memoryBytes: number;
+  /** Host memory for experts that were read, in bytes. Default 0: those that come back are read again. */
+  readonly hostBytes?: number;
   /**
    * Who makes room. `decayed` by default: the least used, old uses counting less. No policy changes a
    * token, only how often an expert is waited for.
@@ -19,12 +21,13 @@ export interface ExpertOptions {
 
 /** @throws {WeftError} `bad_request`. */
 export function checkExpertOptions({ layers }: DecoderSpec, options: ExpertOptions): void {
-  const { memoryBytes, eviction, pinned = [] } = options;
+  const { memoryBytes, hostBytes = 0, eviction, pinned = [] } = options;
   const refuse = (what: string) => {
     throw new WeftError("bad_request", `experts.${what}`);
   };
-  if (!(memoryBytes >= 0)) {
-    refuse(`memoryBytes is ${memoryBytes}, it must be a number of bytes; change the option`);
+  for (const [name, bytes] of Object.entries({ memoryBytes, hostBytes })) {
+    if (bytes >= 0) continue;
+    refuse(`${name} is ${bytes}, it must be a number of bytes, 0 or more; change the option`);
   }
   if (eviction !== undefined && !evictions.includes(eviction)) {
     refuse(`eviction is ${JSON.stringify(eviction)}, it must be one of ${evictions.join(", ")}`);

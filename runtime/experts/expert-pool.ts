@@ -8,12 +8,13 @@ import { layerWeight, type WeightShard } from "../../models/weights.ts";
 import { type Device, type DeviceBuffer, wholeBuffer } from "../device.ts";
 import { allocateShards } from "../load-weights.ts";
 import type { PlacedWeight } from "../placed-weight.ts";
-import type { RowPacker } from "../row-packer.ts";
+import { type RowPacker, type StagedPiece, stagedPieces } from "../row-packer.ts";
 import { inOrder } from "../weights/row-order.ts";
 import { readFloat32 } from "../weights/stream.ts";
 import type { ExpertPart, ExpertPlan, ExpertPoolPlan } from "./expert-plan.ts";
 import type { ExpertId } from "./expert-slots.ts";
 import { expertOf } from "./expert-tensors.ts";
+import type { KeptPieces } from "./kept-pieces.ts";
 
 interface SlotStack {
   readonly part: ExpertPart;
@@ -26,18 +27,21 @@ export class ExpertPool {
   readonly plan: ExpertPoolPlan;
   readonly #device: Device;
   readonly #packer: RowPacker;
+  readonly #kept: KeptPieces<StagedPiece>;
   readonly #placed: ReadonlyMap<string, PlacedWeight>;
   readonly #stacks: readonly SlotStack[];
 
   private constructor(
     device: Device,
     packer: RowPacker,
+    kept: KeptPieces<StagedPiece>,
     placed: ReadonlyMap<string, PlacedWeight>,
     plan: ExpertPoolPlan,
     stacks: readonly SlotStack[],
   ) {
     this.#device = device;
     this.#packer = packer;
+    this.#kept = kept;
     this.#placed = placed;
     this.plan = plan;
     this.#stacks = stacks;
@@ -47,6 +51,7 @@ export class ExpertPool {
   static async create(
     device: Device,
     packer: RowPacker,
+    kept: KeptPieces<StagedPiece>,
     { placed }: ExpertPlan,
     plan: ExpertPoolPlan,
   ): Promise<ExpertPool> {
@@ -59,7 +64,7 @@ export class ExpertPool {
       const unit = (spec.vector ? runs[0].sizeBytes : spec.rows) / spec.stacked;
       stacks.push({ part, unit, shards });
     }
-    return new ExpertPool(device, packer, placed, plan, stacks);
+    return new ExpertPool(device, packer, kept, placed, plan, stacks);
   }
 
   get tensors(): PoolTensors {
@@ -90,7 +95,8 @@ export class ExpertPool {
       }
       const shard = shards.findLast(({ firstRow }) => firstRow <= slot * unit)!;
       const shardRow = slot * unit - shard.firstRow;
-      await this.#packer.pack(own, own.runs[0], [{ shard, matrixRow: 0, shardRow, rows: unit }]);
+      const pieces = this.#kept.pieces(own.spec.name, () => stagedPieces(own, own.runs[0]));
+      await this.#packer.pack(pieces, [{ shard, matrixRow: 0, shardRow, rows: unit }]);
     }
   }
 

@@ -14,12 +14,13 @@ import type { ExpertFetch, StepSizes } from "../../models/graph.ts";
 import type { ActivationName, ExpertPool as PoolTensors } from "../../models/tensors.ts";
 import type { Device, DeviceBuffer } from "../device.ts";
 import { formatsOf } from "../placed-weight.ts";
-import { RowPacker } from "../row-packer.ts";
+import { RowPacker, type StagedPiece } from "../row-packer.ts";
 import { worths } from "./eviction.ts";
 import type { ExpertPlan } from "./expert-plan.ts";
 import { ExpertPool } from "./expert-pool.ts";
 import { type ExpertId, ExpertSlots } from "./expert-slots.ts";
 import { type ExpertMetrics, ExpertUsage } from "./expert-usage.ts";
+import { KeptPieces } from "./kept-pieces.ts";
 
 interface PooledExperts {
   readonly pool: ExpertPool;
@@ -64,11 +65,12 @@ export class ResidentExperts {
     plan: ExpertPlan,
     close: () => Promise<void>,
   ): Promise<ResidentExperts> {
-    const { pools, eviction = "decayed", pinned = [] } = plan;
+    const { pools, eviction = "decayed", pinned = [], hostBytes = 0 } = plan;
     const packer = await RowPacker.create(device, new Set(formatsOf([...plan.placed.values()])));
+    const kept = new KeptPieces<StagedPiece>(hostBytes);
     const byLayer = new Map<number, PooledExperts>();
     for (const { layers, ...poolPlan } of pools) {
-      const pool = await ExpertPool.create(device, packer, plan, { ...poolPlan, layers });
+      const pool = await ExpertPool.create(device, packer, kept, plan, { ...poolPlan, layers });
       const own = pinned.filter(({ layer }) => layers.includes(layer));
       const sizes = { numSlots: poolPlan.slots, numLayers: spec.layers.length };
       const slots = new ExpertSlots(sizes, worths[eviction](), own);

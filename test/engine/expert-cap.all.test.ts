@@ -165,6 +165,7 @@ describe("refused", () => {
   test.each([
     [{ memoryBytes: -1 }, /memoryBytes is -1/],
     [{ memoryBytes: Number.NaN }, /memoryBytes is NaN/],
+    [{ memoryBytes: 1e6, hostBytes: -5 }, /hostBytes is -5/],
     [{ memoryBytes: 1e6, eviction: "random" }, /one of decayed, lfu, lru/],
     [{ memoryBytes: 1e6, pinned: [{ layer: 0, expert: 8 }] }, /expert 8 of layer 0/],
     [{ memoryBytes: 1e6, pinned: [{ layer: 9, expert: 0 }] }, /expert 0 of layer 9/],

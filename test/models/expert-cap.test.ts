@@ -4,8 +4,10 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { planModel } from "../../runtime/load-model.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
+import type { ModelFolder } from "../../runtime/model-folder/model-folder.ts";
 import { ReferenceDevice } from "../../runtime/reference/device.ts";
 import { randomIds } from "../engine/ask.ts";
+import { watched } from "../runtime/weights/watched-source.ts";
 import { loadTiny, logitsOf } from "./sequence-runner.ts";
 
 test.each([
@@ -32,4 +34,27 @@ test.each([
   for (const chunk of [60, 7]) expect(await logitsOf(capped, ids, chunk)).toEqual(plain);
   expect(capped.experts!.metrics.uploads).toBeGreaterThan(capped.experts!.metrics.slots);
   await capped.experts!.close();
+});
+
+test.each([
+  ["all of it: nothing is read twice", 2 ** 20, 0],
+  ["none: whoever comes back is read", 0, 1],
+])("host memory for %s", async (_, hostBytes, least) => {
+  const path = fileURLToPath(new URL("../fixtures/goldens/mixtral/f32", import.meta.url));
+  const reads: number[] = [];
+  const files = localFolder(path);
+  const folder: ModelFolder = {
+    ...files,
+    open: async (name, signal) => watched(await files.open(name, signal), reads),
+  };
+  const experts = { memoryBytes: 100_000, hostBytes };
+  const runner = await loadTiny(new ReferenceDevice(), folder, { experts });
+  const ids = [5, 9, 77, 3, 21, 64, 100];
+  const first = await logitsOf(runner, ids, 1);
+  reads.length = 0;
+  const { uploads } = runner.experts!.metrics;
+  expect(await logitsOf(runner, ids, 1)).toEqual(first);
+  expect(runner.experts!.metrics.uploads).toBeGreaterThan(uploads);
+  expect(Math.min(1, reads.length)).toBe(least);
+  await runner.experts!.close();
 });
