@@ -31,6 +31,8 @@ import { sampleDraw } from "./sample-draw.ts";
 import { sampleHistory } from "./sample-history.ts";
 import { sampleLogprobs } from "./sample-logprobs.ts";
 import { sampleScores } from "./sample-scores.ts";
+import { shortConv } from "./short-conv.ts";
+import { shortConvWrite } from "./short-conv-write.ts";
 import { type WeightFormatName, weightFormats } from "./weight-format.ts";
 
 export { gatedActivation } from "./activation.ts";
@@ -68,6 +70,8 @@ export { sampleHistory } from "./sample-history.ts";
 export { sampleLogprobs } from "./sample-logprobs.ts";
 export { sampleScores, sampleTiles } from "./sample-scores.ts";
 export { PLAIN, packSettings, SETTINGS_WORDS } from "./sample-settings.ts";
+export { shortConv } from "./short-conv.ts";
+export { shortConvWrite } from "./short-conv-write.ts";
 export { moduleSource } from "./source.ts";
 export { type WeightFormatName, weightFormats } from "./weight-format.ts";
 
@@ -238,6 +242,9 @@ export const allKernels: readonly Kernel[] = [
   rowCopy,
   blockCopy,
   rowGather,
+  shortConvWrite,
+  shortConv({ bias: false }),
+  shortConv({ bias: true }),
   ...matmulKernels,
   ...qkvKernels,
   ...int8Kernels,

@@ -30,6 +30,8 @@ import {
   rowGather,
   seededRandom,
   shapeNamed,
+  shortConv,
+  shortConvWrite,
   uniform,
   type WeightFormatName,
   weightFormats,
@@ -55,6 +57,8 @@ export interface CaseOptions {
 const EPS = 1e-6;
 const B = 32;
 const KV = "f16";
+/** Of a short convolution. */
+const TAPS = 3;
 
 export function casesOf(model: ModelShape, options: CaseOptions): LabCase[] {
   return [
@@ -183,6 +187,12 @@ function vectorCases(model: ModelShape, T: number, { formatsOf }: CaseOptions): 
     operation: kernels[0].name.replace(/[.[].*/, ""),
     kernels,
   });
+  const convolution = { T, D, L: TAPS, P, B };
+  const tapSlots = () => ({
+    tap_slots: Uint32Array.from({ length: TAPS * T }, (_, i) =>
+      Math.max(0, B + Math.floor(i / TAPS) + (i % TAPS) + 1 - TAPS),
+    ),
+  });
   const embeddings = formatsOf("embed").map((format) => embedding(format));
   return [
     rowsOf("embed", embeddings, { T, D, V, first_row: 0, slots: 1 }, () => ({
@@ -206,6 +216,13 @@ function vectorCases(model: ModelShape, T: number, { formatsOf }: CaseOptions): 
       positions: positions(),
     })),
     rowsOf("cache alone", [kvWrite(KV)], { T, K, P, B, H }, () => ({ slot_mapping: slots() })),
+    rowsOf(
+      "short convolution",
+      [false, true].map((bias) => shortConv({ bias })),
+      convolution,
+      tapSlots,
+    ),
+    rowsOf("its cache", [shortConvWrite], convolution, tapSlots),
     rowsOf("sampled rows", [rowGather], { T, R: T, D }, () => ({ rows: count((i) => T - 1 - i) })),
     rowsOf("parked rows", [rowCopy], { T, R: T, P: T, D }, () => ({
       from_rows: count((i) => T - 1 - i),
