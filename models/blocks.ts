@@ -2,7 +2,8 @@
  * A decoder as a graph of kernel calls: embedding, then attention and MLP per layer, then the head.
  * Six dispatches per layer when at most 16 rows decode, seven with QK-norm; ten in a mixed step, whose
  * many rows are normalised, rotated and attended to by kernels of their own; two more where norms stand
- * after blocks, and one with QK-norm over whole rows. The residual stream is f32
+ * after blocks, and one with QK-norm over whole rows; four in place of attention where a layer
+ * convolves. The residual stream is f32
  * and is updated in place by the epilogues of the output projections.
  */
 import { attentionDecode } from "../kernels/attention-decode.ts";
@@ -25,6 +26,7 @@ import {
 import { checkMoe } from "./moe.ts";
 import { moeBlock } from "./moe-block.ts";
 import { queryKeyValue } from "./qkv.ts";
+import { shortConvolution } from "./short-conv.ts";
 import type { DecoderTensors } from "./tensors.ts";
 import { layerWeight, type Weight } from "./weights.ts";
 
@@ -53,8 +55,15 @@ export function decoderGraph(spec: DecoderSpec, tensors: DecoderTensors): GraphN
   embed(graph, spec, tensors);
   for (const layer of spec.layers.keys()) {
     const group = groups.findIndex(({ layers }) => layers.includes(layer));
-    graph.nextStage(`layer ${layer} attention`);
-    attention(graph, spec, tensors, layer, group, work[group]);
+    const { convolution } = spec.layers[layer];
+    if (convolution) {
+      graph.nextStage(`layer ${layer} convolution`);
+      const norm = inputNorm(spec, tensors, tensors.weight(layerWeight(layer, "attention_norm")));
+      shortConvolution(graph, spec, convolution, tensors, { layer, group, norm });
+    } else {
+      graph.nextStage(`layer ${layer} attention`);
+      attention(graph, spec, tensors, layer, group, work[group]);
+    }
     graph.nextStage(`layer ${layer} mlp`);
     // Nothing reads what the last MLP adds to the other rows; a plan that runs it runs the head.
     const isLast = layer === spec.layers.length - 1;

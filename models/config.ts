@@ -33,10 +33,11 @@ export const positiveOrNone = (
     : positive(config, key, fallback);
 
 /**
- * Which layers have a sliding window, by `layer_types`, else by `fallback`.
+ * Which layers are of a type, by `layer_types`, else by `fallback`; all others have full attention.
  * @throws {ModelError} for a list of another length, or another type of layer.
  */
-export function windowedLayers(
+export function layersOfType(
+  own: "sliding_attention" | "conv",
   config: RawConfig,
   numLayers: number,
   fallback: (layer: number) => boolean,
@@ -47,11 +48,18 @@ export function windowedLayers(
     throw badValue("layer_types", types, `a list of ${numLayers}, one for each hidden layer`);
   }
   return types.map((type, layer) => {
-    if (type === "sliding_attention") return true;
+    if (type === own) return true;
     if (type === "full_attention") return false;
-    throw unsupported(`layer_types[${layer}]`, type, "sliding_attention or full_attention");
+    throw unsupported(`layer_types[${layer}]`, type, `${own} or full_attention`);
   });
 }
+
+/** Which layers have a sliding window. */
+export const windowedLayers = (
+  config: RawConfig,
+  numLayers: number,
+  fallback: (layer: number) => boolean,
+): boolean[] => layersOfType("sliding_attention", config, numLayers, fallback);
 
 /** `value` as a model computes with it whose weights are of the config's type. */
 export function inOwnType({ dtype, torch_dtype }: RawConfig, value: number): number {

@@ -14,6 +14,16 @@ export interface DecoderLayer {
   readonly rope?: RopeSpec;
   /** In place of the MLP. */
   readonly moe?: MoeSpec;
+  /** In place of attention; short-conv.ts turns it into kernel calls. */
+  readonly convolution?: ConvolutionSpec;
+}
+
+/** A gated short convolution: c · conv(b · x), with b, c and x from one projection. */
+export interface ConvolutionSpec {
+  /** L: tokens that a token sees, itself included. */
+  readonly taps: number;
+  /** Of both projections and of the convolution. */
+  readonly bias: boolean;
 }
 
 export interface DecoderSpec {
@@ -51,24 +61,35 @@ export interface DecoderSpec {
   readonly tiedEmbeddings: boolean;
   /** Checkpoints have Q, K and V in one tensor, and the MLP's gates and values in another. */
   readonly fusedProjections?: boolean;
+  /** What checkpoints call tensors, by their names in llama's: of the model, or within a layer. */
+  readonly tensorNames?: Readonly<Record<string, string>>;
   readonly layers: readonly DecoderLayer[];
 }
 
-/** Layers that share block tables: same window, so the same tokens stay visible. */
+/** Layers that share block tables: they keep the same of a token, and see the same tokens. */
 export interface LayerGroup {
   readonly window?: number;
   readonly layers: readonly number[];
+  /** Of a convolution's layers, whose window it is: a row of hidden size is kept, not keys and values. */
+  readonly taps?: number;
   /** What one layer keeps of a token. */
   tokenBytes(storage: KvStorage): number;
 }
 
-export function layerGroups({ layers, numKvHeads, headDim }: DecoderSpec): LayerGroup[] {
-  const byWindow = new Map<number | undefined, number[]>();
-  layers.forEach(({ window }, index) => {
-    byWindow.set(window, [...(byWindow.get(window) ?? []), index]);
+export function layerGroups(spec: DecoderSpec): LayerGroup[] {
+  const { layers, numKvHeads, headDim, hiddenSize } = spec;
+  const byKind = new Map<string, number[]>();
+  layers.forEach(({ window, convolution }, index) => {
+    const kind = convolution ? `taps ${convolution.taps}` : `window ${window}`;
+    byKind.set(kind, [...(byKind.get(kind) ?? []), index]);
   });
-  const tokenBytes = (storage: KvStorage) => 2 * numKvHeads * kvRowBytes(storage, headDim);
-  return [...byWindow].map(([window, members]) => ({ window, layers: members, tokenBytes }));
+  const keysAndValues = (storage: KvStorage) => 2 * numKvHeads * kvRowBytes(storage, headDim);
+  return [...byKind.values()].map((members): LayerGroup => {
+    const { window, convolution } = layers[members[0]];
+    if (!convolution) return { window, layers: members, tokenBytes: keysAndValues };
+    const { taps } = convolution;
+    return { window: taps, taps, layers: members, tokenBytes: () => 4 * hiddenSize };
+  });
 }
 
 /** embed, (attention, mlp) × L, head. */

@@ -7,6 +7,8 @@ import { gemma3Text } from "./gemma3-text.ts";
 import { gptOss } from "./gpt-oss.ts";
 import { granite } from "./granite.ts";
 import { graniteMoe, graniteMoeShared } from "./granitemoe.ts";
+import { lfm2 } from "./lfm2.ts";
+import { lfm2Moe } from "./lfm2-moe.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
@@ -21,12 +23,13 @@ import { smollm3 } from "./smollm3.ts";
 
 const readers: ReadonlyMap<string, (config: RawConfig) => DecoderSpec> = new Map(
   Object.entries({
-    ...{ gemma2, gemma3_text: gemma3Text, granite, llama, mistral, olmo2 },
+    ...{ gemma2, gemma3_text: gemma3Text, granite, lfm2, llama, mistral, olmo2 },
     ...{ phi3, qwen2, qwen3, smollm3 },
     ...{
       gpt_oss: gptOss,
       granitemoe: graniteMoe,
       granitemoeshared: graniteMoeShared,
+      lfm2_moe: lfm2Moe,
       mixtral,
       olmoe,
       qwen2_moe: qwen2Moe,

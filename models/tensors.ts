@@ -29,6 +29,12 @@ export function expertWidths({ layers, hiddenSize: D }: DecoderSpec) {
   };
 }
 
+/** Of gated short convolutions: what they take, three rows in one, and give. */
+function convolutionWidths({ layers, hiddenSize: D }: DecoderSpec) {
+  const convolves = layers.some(({ convolution }) => convolution);
+  return { conv_in: convolves ? 3 * D : 0, convolved: convolves ? D : 0 };
+}
+
 /** 32-bit scalars per token row. */
 export const activationWidths = (spec: DecoderSpec) => ({
   ...expertWidths(spec),
@@ -37,6 +43,7 @@ export const activationWidths = (spec: DecoderSpec) => ({
   qkv: (spec.numHeads + 2 * spec.numKvHeads) * spec.headDim,
   q: spec.numHeads * spec.headDim,
   attended: spec.numHeads * spec.headDim,
+  ...convolutionWidths(spec),
   gated: Math.max(
     0,
     ...spec.layers.map(({ moe }) => (moe ? (moe.shared?.ffnSize ?? 0) : spec.ffnSize)),
@@ -54,8 +61,10 @@ export type ActivationName =
   | keyof ReturnType<typeof activationWidths>
   | keyof ReturnType<typeof headWidths>;
 
-/** Step inputs of one KV group. */
+/** Step inputs of one KV group; of one with taps, only `tap_slots`. */
 export interface GroupTensors {
+  /** `[T,L]`: slots of each token and of those before it, the oldest first; 0 where there is none. */
+  readonly tap_slots: BufferSlice;
   /** `[T,2]`: position and KV slot of each token. */
   readonly token_places: BufferSlice;
   readonly block_table: BufferSlice;

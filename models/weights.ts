@@ -2,7 +2,7 @@
  * Which tensors of a checkpoint make which weights: fused matrices are rows of several tensors,
  * one below the other. Names only; the runtime reads and places the bytes.
  */
-import type { DecoderSpec } from "./decoder.ts";
+import type { ConvolutionSpec, DecoderSpec } from "./decoder.ts";
 import { moeWeights } from "./moe-weights.ts";
 import {
   biases,
@@ -30,7 +30,7 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
     ...vector(name, parts),
     offset: spec.normOffset,
   });
-  spec.layers.forEach(({ moe }, index) => {
+  spec.layers.forEach(({ moe, convolution }, index) => {
     const layer = `model.layers.${index}`;
     const attention = `${layer}.self_attn`;
     const at = (name: string) => layerWeight(index, name);
@@ -46,10 +46,16 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
       ...normNames[spec.norms].map(([name, tensor]) =>
         norm(at(name), [[`${layer}.${tensor}.weight`, D]]),
       ),
+      ...(moe ? moeWeights(at, layer, moe, D) : mlpWeights(at, `${layer}.mlp`, spec)),
+    );
+    if (convolution) {
+      weights.push(...convolutionWeights(at, `${layer}.conv`, convolution, D));
+      return;
+    }
+    weights.push(
       matrix(at("qkv"), D, projections, { unit: H }),
       matrix(at("attention_out"), N * H, [[`${attention}.o_proj`, D]]),
     );
-    weights.push(...(moe ? moeWeights(at, layer, moe, D) : mlpWeights(at, `${layer}.mlp`, spec)));
     if (spec.qkvBias) weights.push(vector(at("qkv_bias"), biases(projections)));
     if (spec.outputBias) {
       weights.push(vector(at("attention_out_bias"), biases([[`${attention}.o_proj`, D]])));
@@ -67,7 +73,43 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
   if (!spec.tiedEmbeddings) {
     weights.push(matrix("lm_head", D, [["lm_head", spec.vocabSize]], { vocabulary: true }));
   }
-  return weights;
+  return spec.tensorNames ? weights.map((weight) => renamed(weight, spec.tensorNames!)) : weights;
+}
+
+/** Between what says where a tensor is and what it is of its module. */
+const TENSOR_NAME = /^(model\.layers\.\d+\.)?(.+?)(\.weight|\.bias)?$/;
+
+function renamed(weight: WeightSpec, names: Readonly<Record<string, string>>): WeightSpec {
+  const parts = weight.parts.map((part) => {
+    const [, layer = "", name, kind = ""] = TENSOR_NAME.exec(part.tensor)!;
+    return { ...part, tensor: layer + (names[name] ?? name) + kind };
+  });
+  return { ...weight, parts };
+}
+
+function convolutionWeights(
+  at: (name: string) => string,
+  conv: string,
+  { taps, bias }: ConvolutionSpec,
+  D: number,
+): WeightSpec[] {
+  const into: TensorRows[] = [[`${conv}.in_proj`, 3 * D]];
+  const out: TensorRows[] = [[`${conv}.out_proj`, D]];
+  const weights = [
+    matrix(at("conv_in"), D, into),
+    {
+      ...vector(at("conv_taps"), [["", D * taps]]),
+      parts: [{ tensor: `${conv}.conv.weight`, shape: [D, 1, taps] }],
+    },
+    matrix(at("conv_out"), D, out),
+  ];
+  if (!bias) return weights;
+  return [
+    ...weights,
+    vector(at("conv_in_bias"), biases(into)),
+    vector(at("conv_bias"), biases([[`${conv}.conv`, D]])),
+    vector(at("conv_out_bias"), biases(out)),
+  ];
 }
 
 function mlpWeights(

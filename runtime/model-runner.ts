@@ -135,6 +135,7 @@ export class ModelRunner {
       expertPool: (layer) => options.experts?.pool(layer),
       ropeTable: (layer) => ropeTables.get(spec.layers[layer].rope)!,
       group: (index) => ({
+        tap_slots: inputs.groupSlice("tap_slots", index),
         token_places: inputs.groupSlice("token_places", index),
         block_table: inputs.groupSlice("block_table", index),
         decode_tiles: inputs.groupSlice("decode_tiles", index),

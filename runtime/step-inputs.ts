@@ -35,7 +35,13 @@ export interface StepLimits {
 }
 
 type SharedInput = "token_ids" | "sampled_rows";
-type GroupInput = "token_places" | "block_table" | "decode_tiles" | "decode_rows" | "query_tiles";
+type AttentionInput =
+  | "token_places"
+  | "block_table"
+  | "decode_tiles"
+  | "decode_rows"
+  | "query_tiles";
+type GroupInput = AttentionInput | "tap_slots";
 
 export class StepInputs {
   readonly #device: Device;
@@ -68,7 +74,11 @@ export class StepInputs {
       ["token_ids", maxTokens],
       ["sampled_rows", maxLogitRows],
     ];
-    for (const index of groups.keys()) {
+    for (const [index, { taps }] of groups.entries()) {
+      if (taps !== undefined) {
+        words.push([`tap_slots.${index}`, taps * maxTokens]);
+        continue;
+      }
       words.push(
         [`token_places.${index}`, 2 * maxTokens],
         [`block_table.${index}`, maxRows * maxBlocks],
@@ -97,6 +107,7 @@ export class StepInputs {
     return this.#slices.get(name)!;
   }
 
+  /** Undefined where a group of its kind has none. */
   groupSlice(name: GroupInput, group: number): BufferSlice {
     return this.#slices.get(`${name}.${group}`)!;
   }
@@ -130,7 +141,9 @@ export class StepInputs {
     this.#write("token_ids", tokenIds);
     this.#write("sampled_rows", sampled);
     const attention = this.#groups.map((group, index) =>
-      this.#writeGroup(rows, ranges, index, group.window ?? 0),
+      group.taps === undefined
+        ? this.#writeGroup(rows, ranges, index, group.window ?? 0)
+        : this.#writeTaps(rows, index, group.taps),
     );
     const all = { T: tokenIds.length, R: sampled.length, attention };
     const { stages } = rows.at(-1)!.planned;
@@ -142,7 +155,8 @@ export class StepInputs {
   #sizes(ranges: readonly AttentionRange[], R: number): StepSizes {
     const { blockTokens, maxDecodeTiles } = this.#limits;
     const attention = this.#groups.map(
-      ({ window = 0 }) => attentionWork(ranges, blockTokens, { window, maxDecodeTiles }).dims,
+      ({ window = 0, taps }) =>
+        attentionWork(taps ? [] : ranges, blockTokens, { window, maxDecodeTiles }).dims,
     );
     return { T: ranges.reduce((sum, { numRows }) => sum + numRows, 0), R, attention };
   }
@@ -171,6 +185,23 @@ export class StepInputs {
     this.#write(`decode_rows.${group}`, work.decodeRows);
     this.#write(`query_tiles.${group}`, work.queryTiles);
     return work.dims;
+  }
+
+  /** Of a convolution: no attention. */
+  #writeTaps(rows: readonly StepRow[], group: number, taps: number): AttentionWorkDims {
+    const { blockTokens } = this.#limits;
+    const slots: number[] = [];
+    for (const { planned } of rows) {
+      const table = planned.blockTables[group];
+      for (let token = planned.tokens.from; token < planned.tokens.to; token++) {
+        for (let seen = token + 1 - taps; seen <= token; seen++) {
+          const block = table[Math.floor(seen / blockTokens)];
+          slots.push(seen < 0 ? 0 : block * blockTokens + (seen % blockTokens));
+        }
+      }
+    }
+    this.#write(`tap_slots.${group}`, slots);
+    return attentionWork([], blockTokens, { window: 0, maxDecodeTiles: 0 }).dims;
   }
 
   #write(name: string, values: readonly number[] | Uint32Array): void {
