@@ -48,7 +48,7 @@ const eachFamily = [
   ...eachMechanism,
   ...["olmo2/f32", "granite/f32", "gemma2/f32", "gemma3_text/f32", "phi3/f32"],
   ...["mixtral/f32", "qwen3-moe/f32", "qwen3-moe-sparse-step/f32", "olmoe/f32", "granitemoe/f32"],
-  ...["granitemoeshared/f32", "gpt-oss/f32"],
+  ...["granitemoeshared/f32", "gpt-oss/f32", "lfm2/f32", "lfm2-moe/f32"],
 ];
 const fixturesOn = (profile: Profile): readonly Fixture[] => {
   const isSoak = scale("logits", 0, 1) === 1;

@@ -30,6 +30,7 @@ QUERY_KEY_STD = 2.0
 # A smaller share of the residual stream keeps f16 rounding inside its tolerance.
 SCALES = {"o_proj": 0.5, "down_proj": 0.5, "gate_proj": 1.5, "up_proj": 1.5, "gate_up_proj": 1.5}
 # Logits of a router: far enough apart that the chosen experts differ in weight.
+SCALES |= {"out_proj": 0.5, "w2": 0.5, "w1": 1.5, "w3": 1.5}
 SCALES |= {"sinks": 4.0, "gate": 1.5, "router": 1.5, "shared_expert_gate": 1.5}
 
 
@@ -44,12 +45,12 @@ def config_json(fixture: Fixture, dtype: str) -> dict:
 
 def _values(name: str, shape: tuple[int, ...], names: set[str], rng) -> numpy.ndarray:
     module, kind = name.split(".")[-2:]
-    if module == "experts" or kind in ("e_score_correction_bias", "sinks"):
+    if module == "experts" or kind in ("e_score_correction_bias", "expert_bias", "sinks"):
         module = kind
-    qk_norm = any("q_norm" in other for other in names)
+    qk_norm = any("q_norm" in other or "q_layernorm" in other for other in names)
     # Where there are norms after blocks, they alone say how much a block adds.
     post_norms = any("post_feedforward" in other for other in names)
-    if module in ("q_norm", "k_norm"):
+    if module in ("q_norm", "k_norm", "q_layernorm", "k_layernorm"):
         return rng.uniform(0.5 * QUERY_KEY_STD, 1.5 * QUERY_KEY_STD, shape)
     if post_norms and module.startswith("post_"):
         return rng.uniform(0.15, 0.45, shape)
@@ -91,6 +92,9 @@ def random_weights(fixture: Fixture) -> dict[str, torch.Tensor]:
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**fixture.config))
     # named_parameters lists a tied weight once, under the name of the embedding.
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    # A bias of the choice of experts is stored, and no parameter.
+    stored = model.state_dict().keys()
+    shapes |= {name: tuple(b.shape) for name, b in model.named_buffers() if name in stored}
     rng = numpy.random.default_rng(fixture.seed)
     def values(name: str, shape: tuple[int, ...]) -> numpy.ndarray:
         drawn = _values(name, shape, set(shapes), rng)

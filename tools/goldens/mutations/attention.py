@@ -2,13 +2,13 @@
 
 from mutation import Patches, modelling
 
-from .declare import layers, mistake
+from .declare import attentions, mistake
 
 
 @mistake("attention_scale_1.1", "attention scale × 1.1")
 def _scale_up(model) -> None:
-    for layer in layers(model):
-        layer.self_attn.scaling *= 1.1
+    for block in attentions(model):
+        block.scaling *= 1.1
 
 
 def _hidden_per_head(model) -> float:
@@ -16,13 +16,13 @@ def _hidden_per_head(model) -> float:
 
 
 def _head_size_given(model) -> bool:
-    return _hidden_per_head(model) != layers(model)[0].self_attn.head_dim
+    return _hidden_per_head(model) != attentions(model)[0].head_dim
 
 
 @mistake("attention_scale_from_hidden", "scale from hidden / heads, not head_dim", _head_size_given)
 def _scale_by_hidden(model) -> None:
-    for layer in layers(model):
-        layer.self_attn.scaling = _hidden_per_head(model) ** -0.5
+    for block in attentions(model):
+        block.scaling = _hidden_per_head(model) ** -0.5
 
 
 def _windows(model) -> list[bool]:
@@ -70,8 +70,8 @@ def _groups(model) -> tuple[int, int]:
 
 def _read_kv_heads(model, heads: list[int]) -> Patches:
     """Query head n attends to KV head heads[n]."""
-    for layer in layers(model):
-        layer.self_attn.num_key_value_groups = 1
+    for block in attentions(model):
+        block.num_key_value_groups = 1
     original = modelling(model).eager_attention_forward
 
     def attention(module, query, key, value, *args, **kwargs):

@@ -21,3 +21,8 @@ def mistake(name: str, text: str, when: Test = always):
 
 def layers(model) -> list[nn.Module]:
     return list(model.model.layers)
+
+
+def attentions(model) -> list[nn.Module]:
+    """Some layers of some families have none."""
+    return [layer.self_attn for layer in layers(model) if hasattr(layer, "self_attn")]

@@ -9,7 +9,8 @@ from .declare import layers, mistake
 
 
 def _blocks(model) -> list[nn.Module]:
-    own = [getattr(layer, "block_sparse_moe", None) or layer.mlp for layer in layers(model)]
+    names = ("block_sparse_moe", "feed_forward", "mlp")
+    own = [getattr(layer, name, None) for layer in layers(model) for name in names]
     return [block for block in own if hasattr(block, "experts")]
 
 
@@ -52,10 +53,19 @@ def _keeps_weights(model) -> bool:
     return _is_sparse(model) and not _renormalises(model)
 
 
+def _is_sigmoid(model) -> bool:
+    return model.config.model_type == "lfm2_moe"
+
+
+def _scores(model) -> Callable[[torch.Tensor], torch.Tensor]:
+    return torch.sigmoid if _is_sigmoid(model) else lambda logits: torch.softmax(logits, -1)
+
+
 @mistake("router_not_renormalised", "weights of the chosen experts not renormalised", _renormalises)
 def _skip_renormalisation(model) -> None:
     for block in _blocks(model):
-        _rerouted(block, lambda logits, _, ids: torch.softmax(logits, -1).gather(-1, ids))
+        scores = _scores(model)
+        _rerouted(block, lambda logits, _, ids: scores(logits).gather(-1, ids))
 
 
 mistake("router_renormalised", "weights renormalised where they must not be", _keeps_weights)(
@@ -126,6 +136,35 @@ def _omit_expert_biases(model) -> None:
 def _omit_router_bias(model) -> None:
     for block in _blocks(model):
         block.router.bias.zero_()
+
+
+@mistake("router_softmax", "softmax of the chosen logits, not sigmoids", _is_sigmoid)
+def _take_softmax(model) -> None:
+    for block in _blocks(model):
+        _rerouted(block, lambda logits, _, ids: torch.softmax(logits.gather(-1, ids), -1))
+
+
+def _has_choice_bias(model) -> bool:
+    return any(hasattr(block, "expert_bias") for block in _blocks(model))
+
+
+@mistake("choice_bias_omitted", "experts chosen without the bias", _has_choice_bias)
+def _omit_choice_bias(model) -> None:
+    for block in _blocks(model):
+        block.expert_bias.zero_()
+
+
+@mistake("choice_bias_in_weights", "weights from scores with the bias", _has_choice_bias)
+def _weigh_with_bias(model) -> None:
+    def change(bias: torch.Tensor) -> Callable:
+        def weights(logits, _weights, ids):
+            scores = (logits.sigmoid() + bias).gather(-1, ids)
+            return scores / scores.sum(-1, keepdim=True) * model.config.routed_scaling_factor
+
+        return weights
+
+    for block in _blocks(model):
+        _rerouted(block, change(block.expert_bias))
 
 
 def _shared_outputs(model) -> list[nn.Module]:

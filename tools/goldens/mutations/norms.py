@@ -3,17 +3,23 @@
 from mutation import Patches, modelling
 from torch import nn
 
-from .declare import layers, mistake
+from .declare import attentions, layers, mistake
+
+
+def _qk_norms(block: nn.Module) -> tuple[str, str]:
+    """What the block calls them, if it has them."""
+    return ("q_norm", "k_norm") if hasattr(block, "q_norm") else ("q_layernorm", "k_layernorm")
 
 
 def _has_qk_norm(model) -> bool:
-    return hasattr(layers(model)[0].self_attn, "q_norm")
+    block = attentions(model)[0]
+    return hasattr(block, _qk_norms(block)[0])
 
 
 def _is_of_rows(model) -> bool:
     """QK-norm over all heads together."""
-    attention = layers(model)[0].self_attn
-    return _has_qk_norm(model) and attention.q_norm.weight.numel() != attention.head_dim
+    attention = attentions(model)[0]
+    return hasattr(attention, "q_norm") and attention.q_norm.weight.numel() != attention.head_dim
 
 
 def _raise(module: nn.Module) -> None:
@@ -29,7 +35,7 @@ def _raise_eps(model) -> None:
 
 
 def _adds_one(model) -> bool:
-    return "Gemma" in type(model.model.norm).__name__
+    return "Gemma" in type(model.model).__name__
 
 
 @mistake("norm_without_one", "norms times w, not 1 + w", _adds_one)
@@ -41,22 +47,24 @@ def _omit_one(model) -> None:
 
 @mistake("qk_norm_eps_x10", "eps × 10 in the QK-norms only", _has_qk_norm)
 def _raise_qk_norm_eps(model) -> None:
-    for layer in layers(model):
-        _raise(layer.self_attn.q_norm)
-        _raise(layer.self_attn.k_norm)
+    for block in attentions(model):
+        for name in _qk_norms(block):
+            _raise(getattr(block, name))
 
 
 @mistake("qk_norm_omitted", "QK-norm omitted", _has_qk_norm)
 def _omit_qk_norm(model) -> None:
-    for layer in layers(model):
-        layer.self_attn.q_norm = nn.Identity()
-        layer.self_attn.k_norm = nn.Identity()
+    for block in attentions(model):
+        for name in _qk_norms(block):
+            setattr(block, name, nn.Identity())
 
 
 @mistake("qk_norm_after_rope", "QK-norm after RoPE, not before", _has_qk_norm)
 def _qk_norm_after_rope(model) -> Patches:
-    blocks = [layer.self_attn for layer in layers(model)]
-    norms = {block: (block.q_norm, block.k_norm) for block in blocks}
+    norms = {
+        block: tuple(getattr(block, name) for name in _qk_norms(block))
+        for block in attentions(model)
+    }
     of_rows = _is_of_rows(model)
     _omit_qk_norm(model)
     original = modelling(model).eager_attention_forward

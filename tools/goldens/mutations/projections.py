@@ -23,7 +23,10 @@ def _declare_bias_omitted(projection: str) -> None:
             parameter.zero_()
 
 
-for _projection in ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"):
+for _projection in (
+    *("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+    *("conv.in_proj", "conv.conv", "conv.out_proj"),
+):
     _declare_bias_omitted(_projection)
 
 
@@ -81,3 +84,15 @@ def _swap_activation(model) -> None:
 def _activate_up(model) -> None:
     for mlp in _mlps(model):
         mlp.gate_proj, mlp.up_proj = mlp.up_proj, mlp.gate_proj
+
+
+def _numbered_mlps(model) -> list[nn.Module]:
+    """Those whose projections are called w1, w3 and w2."""
+    own = [getattr(layer, "feed_forward", None) for layer in layers(model)]
+    return [mlp for mlp in own if hasattr(mlp, "w1")]
+
+
+@mistake("w1_w3_swapped", "activation applied to w3, not w1", lambda m: len(_numbered_mlps(m)) > 0)
+def _activate_w3(model) -> None:
+    for mlp in _numbered_mlps(model):
+        mlp.w1, mlp.w3 = mlp.w3, mlp.w1

@@ -3,9 +3,14 @@
 import torch
 from float64 import Float64
 from mutation import Patches
+from torch import nn
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from .declare import Test, layers, mistake
+from .declare import Test, attentions, layers, mistake
+
+
+def _tables(model) -> nn.Module:
+    return model.model.pos_emb if hasattr(model.model, "pos_emb") else model.model.rotary_emb
 
 
 def _rope_parameters(model) -> list[dict]:
@@ -24,26 +29,26 @@ def _has_local_rope(model) -> bool:
 
 def _unscaled_frequencies(model) -> torch.Tensor:
     with Float64(strict=False):
-        frequencies, _ = model.model.rotary_emb.compute_default_rope_parameters(model.config)
+        frequencies, _ = _tables(model).compute_default_rope_parameters(model.config)
     return frequencies
 
 
 @mistake("rope_half_frequency", "rotary frequencies halved")
 def _halve_frequencies(model) -> None:
-    for name, frequencies in model.model.rotary_emb.named_buffers():
+    for name, frequencies in _tables(model).named_buffers():
         if "original" not in name:
             frequencies.mul_(0.5)
 
 
 @mistake("local_rope_global", "windowed layers rotate as the others do", _has_local_rope)
 def _rotate_globally(model) -> None:
-    tables = model.model.rotary_emb
+    tables = _tables(model)
     tables.sliding_attention_inv_freq.copy_(tables.full_attention_inv_freq)
 
 
 @mistake("global_rope_local", "layers without window rotate as the windowed ones", _has_local_rope)
 def _rotate_locally(model) -> None:
-    tables = model.model.rotary_emb
+    tables = _tables(model)
     tables.full_attention_inv_freq.copy_(tables.sliding_attention_inv_freq)
 
 
@@ -69,9 +74,9 @@ def _interleave_rope(_model) -> Patches:
 def _ignore_scaling(model) -> None:
     if _has_local_rope(model):
         scaled = model.config.rope_parameters["full_attention"]
-        model.model.rotary_emb.full_attention_inv_freq.mul_(scaled["factor"])
+        _tables(model).full_attention_inv_freq.mul_(scaled["factor"])
     else:
-        model.model.rotary_emb.inv_freq.copy_(_unscaled_frequencies(model))
+        _tables(model).inv_freq.copy_(_unscaled_frequencies(model))
 
 
 @mistake("llama3_smoothing_omitted", "llama3 middle band left unscaled", _scaling("llama3"))
@@ -80,18 +85,18 @@ def _omit_llama3_smoothing(model) -> None:
     rope = model.config.rope_parameters
     longest = rope["original_max_position_embeddings"] / rope["low_freq_factor"]
     slow = 2 * torch.pi / plain > longest
-    model.model.rotary_emb.inv_freq.copy_(torch.where(slow, plain / rope["factor"], plain))
+    _tables(model).inv_freq.copy_(torch.where(slow, plain / rope["factor"], plain))
 
 
 @mistake("yarn_scaling_ignored", "YaRN frequencies ignored", _scaling("yarn"))
 def _ignore_yarn(model) -> None:
-    model.model.rotary_emb.inv_freq.copy_(_unscaled_frequencies(model))
+    _tables(model).inv_freq.copy_(_unscaled_frequencies(model))
 
 
 @mistake("yarn_all_divided", "YaRN dividing every frequency", _scaling("yarn"))
 def _divide_all(model) -> None:
     rope = model.config.rope_parameters
-    model.model.rotary_emb.inv_freq.copy_(_unscaled_frequencies(model) / rope["factor"])
+    _tables(model).inv_freq.copy_(_unscaled_frequencies(model) / rope["factor"])
 
 
 def _longrope_list(model, long: bool) -> torch.Tensor:
@@ -105,23 +110,23 @@ def _longrope_list(model, long: bool) -> torch.Tensor:
 
 @mistake("longrope_lists_swapped", "LongRoPE's other list of factors", _scaling("longrope"))
 def _swap_lists(model) -> None:
-    frequencies = model.model.rotary_emb.inv_freq
+    frequencies = _tables(model).inv_freq
     is_long = torch.equal(frequencies, _longrope_list(model, True))
     frequencies.copy_(_longrope_list(model, not is_long))
 
 
 @mistake("longrope_ignored", "LongRoPE's factors ignored", _scaling("longrope"))
 def _ignore_longrope(model) -> None:
-    model.model.rotary_emb.inv_freq.copy_(_unscaled_frequencies(model))
+    _tables(model).inv_freq.copy_(_unscaled_frequencies(model))
 
 
 @mistake(
     "attention_factor_omitted",
     "attention factor omitted",
-    lambda model: getattr(model.model.rotary_emb, "attention_scaling", 1.0) != 1.0,
+    lambda model: getattr(_tables(model), "attention_scaling", 1.0) != 1.0,
 )
 def _omit_attention_factor(model) -> None:
-    model.model.rotary_emb.attention_scaling = 1.0
+    _tables(model).attention_scaling = 1.0
 
 
 def _has_partial_rope(model) -> bool:
@@ -136,11 +141,11 @@ def _has_partial_rope(model) -> bool:
 def _rotate_all_dims(model) -> None:
     head_dim = layers(model)[0].self_attn.head_dim
     pairs = torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim
-    model.model.rotary_emb.inv_freq = model.config.rope_parameters["rope_theta"] ** -pairs
+    _tables(model).inv_freq = model.config.rope_parameters["rope_theta"] ** -pairs
 
 
 def _has_nope(model) -> bool:
-    return any(not getattr(layer.self_attn, "use_rope", True) for layer in layers(model))
+    return any(not getattr(block, "use_rope", True) for block in attentions(model))
 
 
 @mistake("nope_layer_rotated", "layers without RoPE given RoPE", _has_nope)

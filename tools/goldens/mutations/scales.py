@@ -1,6 +1,6 @@
 """Mistakes of multipliers: of embeddings, scores, what blocks add, and logits."""
 
-from .declare import layers, mistake
+from .declare import attentions, layers, mistake
 
 
 def _has(multiplier: str):
@@ -24,7 +24,7 @@ def _leave_embeddings(model) -> None:
 @mistake(
     "attention_cap_omitted",
     "scores not capped",
-    lambda model: getattr(layers(model)[0].self_attn, "attn_logit_softcapping", None) is not None,
+    lambda model: getattr(attentions(model)[0], "attn_logit_softcapping", None) is not None,
 )
 def _omit_attention_cap(model) -> None:
     for layer in layers(model):
@@ -52,7 +52,7 @@ def _omit_logit_scale(model) -> None:
 
 
 def _has_own_scale(model) -> bool:
-    attention = layers(model)[0].self_attn
+    attention = attentions(model)[0]
     return abs(attention.scaling - attention.head_dim**-0.5) > 1e-9
 
 
