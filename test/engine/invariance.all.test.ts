@@ -33,7 +33,7 @@ interface Model {
 
 /**
  * Sliding window beside full attention and biases; QK-norm and f16; QK-norm and more columns, with
- * Q4_0 in the layers and Q8_0 around them; experts. Only in soak: Q8_0 everywhere, bf16 as it is
+ * Q4_0 in the layers and Q8_0 around them; experts; convolutions beside attention. Only in soak: Q8_0 everywhere, bf16 as it is
  * stored, and rows that are rounded to int8, with QKV matrices that rotate (no QK-norm) and without;
  * norms after blocks, soft caps, and multipliers.
  */
@@ -42,6 +42,7 @@ const models = {
   "qwen3/f16": { folder: golden("qwen3/f16") },
   "demo in q4": { folder: shallowFolder(demoFolder(), 3), quant: "q4" },
   "demo-moe": { folder: shallowFolder(demoFolder("demo-moe"), 3) },
+  "lfm2/f32": { folder: golden("lfm2/f32") },
   "demo in q8": { folder: shallowFolder(demoFolder(), 3), quant: "q8" },
   demo: { folder: shallowFolder(demoFolder(), 3) },
   "demo in q4, int8 rows": {
@@ -62,7 +63,7 @@ const models = {
   "granite/f16": { folder: golden("granite/f16") },
 } satisfies Record<string, Model>;
 
-const NUM_IN_GATE = 4;
+const NUM_IN_GATE = 5;
 
 interface Case {
   readonly model: keyof typeof models;
@@ -84,7 +85,8 @@ function cases(profile: string): Case[] {
     // SwiftShader runs nothing else in int8, and no other experts.
     const isInt8Once = numPrompts > 1 && name === "demo in q4, int8 rows" && profile === "full";
     const isMoe = numPrompts > 1 && name === "demo-moe" && profile === "full";
-    return some ? i === 0 || isInt8Once || isMoe : i < (slow ? 2 : most);
+    const isLast = slow && name === "lfm2/f32";
+    return some ? i === 0 || isInt8Once || isMoe : i < (slow ? 2 : most) || isLast;
   });
   return chosen.flatMap((model, m) => {
     const random = seededRandom(60 + m);

@@ -2,13 +2,13 @@
 // logical position, whichever plans computed them. Drives ModelRunner without scheduler or sampler.
 
 import type { BufferSlice } from "../../kernels/kernel.ts";
-import { numStages } from "../../models/decoder.ts";
+import { layerGroups, numStages } from "../../models/decoder.ts";
 import type { DeviceBuffer } from "../../runtime/device.ts";
 import type { LoadedModel } from "../../runtime/load-model.ts";
 import type { StepRow } from "../../runtime/step-inputs.ts";
 import type { StageRange, TokenRange } from "../../scheduler/index.ts";
 
-/** By position: the words of its logits, then of its K and V in every layer. */
+/** By position: the words of its logits, then of what every layer keeps of it. */
 export type TokenBits = readonly Uint32Array[];
 
 /** One sequence in a runner's KV pools. */
@@ -43,8 +43,8 @@ export async function tokenBits(
       )),
     );
   }
-  const kv = await kvWords(model, observed);
-  return logits.map((words, position) => Uint32Array.from([...words, ...kv[position]]));
+  const kept = await keptWords(model, observed);
+  return logits.map((words, position) => Uint32Array.from([...words, ...kept[position]]));
 }
 
 /** Only one sequence at a time waits between two steps, whatever its place in each. */
@@ -92,39 +92,54 @@ function poison({ plan, runner }: LoadedModel, sequence: Placed): void {
   }
 }
 
-/** `[block,2,K,B,H]` of each layer's pool, then scales if any, as one list of words per position. */
-async function kvWords({ plan, runner }: LoadedModel, sequence: Placed): Promise<number[][]> {
-  const { blockTokens: B, storage } = plan.kv;
-  const { headDim, numKvHeads } = plan.spec;
-  const rowBytes = headDim * { f32: 4, f16: 2, i8: 1 }[storage];
-  const scales = 2 * numKvHeads * B * rowBytes;
+/** What each layer's pool holds, as one list of words per position. */
+async function keptWords({ plan, runner }: LoadedModel, sequence: Placed): Promise<number[][]> {
+  const { blockTokens: B } = plan.kv;
   const byPosition: number[][] = sequence.ids.map(() => []);
-  for (const { slice, blocks, blockBytes } of layerBlocks({ plan, runner }, sequence)) {
+  for (const { slice, blocks, blockBytes, taps } of layerBlocks({ plan, runner }, sequence)) {
     const reads = blocks.map((block) => {
       const offsetBytes = slice.offsetBytes + block * blockBytes;
       return runner.device.readback({ ...slice, offsetBytes, sizeBytes: blockBytes });
     });
     runner.device.submit();
     const contents = await Promise.all(reads);
+    const rowsOf = taps ? convolutionRows : keyAndValueRows;
     for (const [position, list] of byPosition.entries()) {
       const block = contents[Math.floor(position / B)];
-      for (let plane = 0; plane < 2 * numKvHeads; plane++) {
-        const row = plane * B + (position % B);
-        list.push(...words(block, row * rowBytes, rowBytes));
-        if (storage === "i8") list.push(...words(block, scales + 4 * row, 4));
-      }
+      for (const [at, size] of rowsOf(plan, position % B)) list.push(...words(block, at, size));
     }
   }
   return byPosition;
 }
 
+type Bytes = readonly [at: number, size: number];
+
+/** Of `[2,K,B,H]`, then scales if any. */
+function keyAndValueRows({ kv, spec }: LoadedModel["plan"], offset: number): Bytes[] {
+  const { blockTokens: B, storage } = kv;
+  const { headDim, numKvHeads } = spec;
+  const rowBytes = headDim * { f32: 4, f16: 2, i8: 1 }[storage];
+  const scales = 2 * numKvHeads * B * rowBytes;
+  return Array.from({ length: 2 * numKvHeads }, (_, plane) => plane * B + offset).flatMap((row) => {
+    const codes: Bytes = [row * rowBytes, rowBytes];
+    return storage === "i8" ? [codes, [scales + 4 * row, 4]] : [codes];
+  });
+}
+
+/** Of `[B,D]`. */
+const convolutionRows = ({ spec }: LoadedModel["plan"], offset: number): Bytes[] => [
+  [4 * spec.hiddenSize * offset, 4 * spec.hiddenSize],
+];
+
 function layerBlocks(
   { plan, runner }: Pick<LoadedModel, "plan" | "runner">,
   { tables }: Placed,
-): { slice: BufferSlice; blocks: readonly number[]; blockBytes: number }[] {
+): { slice: BufferSlice; blocks: readonly number[]; blockBytes: number; taps?: number }[] {
+  const groups = layerGroups(plan.spec);
   return plan.kv.groups.flatMap(({ layers, blockBytes }, group) =>
     layers.map((layer) => ({
       ...{ slice: runner.kvPools[layer], blocks: tables[group], blockBytes },
+      taps: groups[group].taps,
     })),
   );
 }
