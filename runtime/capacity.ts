@@ -7,7 +7,8 @@ export function capacity(
   { kv, maxRows, maxTokensPerPlan }: Pick<ModelPlan, "kv" | "maxRows" | "maxTokensPerPlan">,
   contextTokens: number,
 ): number {
-  const request = { id: 0, numPromptTokens: contextTokens, maxTokens: 1 };
+  // As answers: the chunks of a prompt need more of a window group, of a few sequences at a time.
+  const request = { id: 0, numPromptTokens: 1, maxTokens: contextTokens };
   const fits = kv.groups.map((group) => {
     const needed = worstCaseBlocks(request, group, kv.blockTokens, maxTokensPerPlan);
     // Block 0 of each pool is the trash block.

@@ -48,16 +48,21 @@ export const groupBlockBytes = ({
   blockBytes,
 }: Pick<KvGroupPlan, "layers" | "blockBytes">): number => layers.length * blockBytes;
 
+/** Prompts under way for whose chunks window groups have room, beside a row each that answers. */
+const PROMPTS_AT_ONCE = 4;
+
 /**
- * Gives every group the same number of tokens, window groups no more than all rows can hold.
+ * Gives every group the same number of tokens, window groups no more than rows hold: what answers see,
+ * and some prompts' chunks.
  * @throws {WeftError} `memory_budget_too_small`, `limit_exceeded`.
  */
 export function planKvCache(spec: DecoderSpec, options: KvPlanOptions): KvPlan {
   const { storage, blockTokens, budgetBytes, limits, maxTokensPerPlan, maxRows } = options;
-  const perSequence = (window: number) => Math.ceil((window + maxTokensPerPlan) / blockTokens) + 1;
+  const chunks = Math.min(PROMPTS_AT_ONCE, maxRows) * Math.ceil(maxTokensPerPlan / blockTokens);
+  const ofRows = (window: number) => maxRows * (Math.ceil(window / blockTokens) + 1) + chunks;
   const groups = layerGroups(spec).map(({ window, layers, tokenBytes }, index) => ({
     ...{ index, window, layers, blockBytes: blockTokens * tokenBytes(storage) },
-    capacity: window === undefined ? Number.POSITIVE_INFINITY : maxRows * perSequence(window) + 1,
+    capacity: window === undefined ? Number.POSITIVE_INFINITY : ofRows(window) + 1,
   }));
   const largest = Math.max(...groups.map(({ blockBytes }) => blockBytes));
   if (2 * largest > limits.maxBindingBytes) {

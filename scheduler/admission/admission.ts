@@ -1,6 +1,6 @@
 /**
  * Who may start, and who never could. Cuts the question for the policy: `full` groups by its rule,
- * window groups by their worst case, which a sequence soon reaches and then keeps.
+ * window groups by the most that sequences may come to hold.
  */
 import { SchedulerError } from "../errors.ts";
 import type { Holds } from "../holds.ts";
@@ -83,9 +83,18 @@ export class Admission {
     return this.#blocks.groups.every(({ kind }, group) => {
       if (kind === "full") return true;
       let needed = candidate.worstCaseBlocks[group] + this.#holds.numBlocks(group);
-      for (const { worstCaseBlocks } of running) needed += worstCaseBlocks[group];
+      for (const sequence of running) needed += this.#mostBlocks(sequence, group);
       return needed <= this.#capacity[group];
     });
+  }
+
+  /** Of a window group. An answer takes a token at a time: what the prompt's chunks took goes back. */
+  #mostBlocks(sequence: Sequence, group: number): number {
+    const worstCase = sequence.worstCaseBlocks[group];
+    if (sequence.numTokens - sequence.numComputedTokens > 1) return worstCase;
+    const { groups, blockTokens } = this.#blocks;
+    const toAnswer = blocksOfSpan(groups[group].window!, blockTokens);
+    return Math.min(worstCase, Math.max(toAnswer, sequence.blocks.numHeld(group)));
   }
 }
 
@@ -102,8 +111,12 @@ export function worstCaseBlocks(
 ): number {
   const whole = Math.ceil((numPromptTokens + maxTokens - 1) / blockTokens);
   const span = window - 1 + Math.min(numPromptTokens, maxChunkTokens);
-  return Math.min(whole, Math.ceil((span - 1) / blockTokens) + 1);
+  return Math.min(whole, blocksOfSpan(span, blockTokens));
 }
+
+/** Wherever the span begins. */
+const blocksOfSpan = (numTokens: number, blockTokens: number): number =>
+  Math.ceil((numTokens - 1) / blockTokens) + 1;
 
 function cure({ numPromptTokens }: SequenceRequest, group: KvGroup, poolTokens: number): string {
   const room = poolTokens - numPromptTokens + 1;

@@ -119,7 +119,7 @@ test("nor where all of a prompt is computed again", async () => {
   });
 });
 
-test("blocks of convolutions run out before those of attention", async () => {
+test("requests that need more blocks than there are answer all the same", async () => {
   const { weightBytes, activationBytes, kv } = plain.engine.plan;
   // All requests at once would need more.
   const memoryBudgetBytes = weightBytes + activationBytes + 10 * B * kv.tokenBytes;

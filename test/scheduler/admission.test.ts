@@ -65,11 +65,20 @@ describe("policies", () => {
     }
   });
 
-  test("window groups are reserved in full by every policy", () => {
-    // 128 tokens of which 16 + 15 are seen: three blocks at worst.
+  test("window groups are reserved by every policy: for a prompt in full, then for its answer", () => {
+    // 128 tokens of which 16 + 15 are seen: three blocks at worst, two when the prompt is computed.
     const kvGroups = [{ kind: "window" as const, window: 16, numBlocks: 1 + 30 }];
     for (const admission of ["past-future", "conservative", "optimistic"] as const)
-      expect(numStarted(admission, {}, { ...CONFIG, kvGroups })).toBe(10);
+      expect(numStarted(admission, {}, { ...CONFIG, kvGroups })).toBe(14);
+    // A long prompt's chunks may take 34 blocks, so nobody starts before the last of them is planned.
+    const serving = new Serving({ ...CONFIG, kvGroups: [{ ...kvGroups[0]!, numBlocks: 1 + 35 }] });
+    serving.add(request(1, 900, { maxTokens: 9 }));
+    serving.add(request(2, 16, { maxTokens: 9 }));
+    const running = [1, 2].map(() => {
+      serving.schedule();
+      return serving.scheduler.numRunning;
+    });
+    expect(running).toEqual([1, 2]);
   });
 });
 
