@@ -6,7 +6,7 @@ import type { MoeSpec } from "./moe.ts";
 
 /** @throws {ModelError} `bad_config`, `unsupported_model`. */
 export function lfm2Moe(config: RawConfig): DecoderSpec {
-  const spec = convolving(config, () => false);
+  const spec = convolving(config);
   const moe: MoeSpec = {
     router: {
       experts: count(config, "num_experts", 32),

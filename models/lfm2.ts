@@ -4,23 +4,11 @@ import type { DecoderLayer, DecoderSpec } from "./decoder.ts";
 import { llama } from "./llama.ts";
 
 /** @throws {ModelError} `bad_config`, `unsupported_model`. */
-export function lfm2(config: RawConfig): DecoderSpec {
-  const attends =
-    config.full_attn_idxs == null ? undefined : new Set(layerNumbers(config, "full_attn_idxs"));
-  return convolving(
-    { ...config, intermediate_size: ffnSize(config) },
-    (layer) => attends !== undefined && !attends.has(layer),
-  );
-}
+export const lfm2 = (config: RawConfig): DecoderSpec =>
+  convolving({ ...config, intermediate_size: ffnSize(config) });
 
-/**
- * What lfm2 and lfm2_moe share.
- * @param isConvolution Where the config has no `layer_types`.
- */
-export function convolving(
-  config: RawConfig,
-  isConvolution: (layer: number) => boolean,
-): DecoderSpec {
+/** What lfm2 and lfm2_moe share. */
+export function convolving(config: RawConfig): DecoderSpec {
   const spec = llama({
     ...{ num_key_value_heads: 8, max_position_embeddings: 128_000, rope_theta: 1_000_000 },
     ...config,
@@ -32,7 +20,14 @@ export function convolving(
   const convolution: DecoderLayer = {
     convolution: { taps, bias: flag(config, "conv_bias", false) },
   };
-  const convolves = layersOfType("conv", config, spec.layers.length, isConvolution);
+  const attending =
+    config.full_attn_idxs == null ? undefined : new Set(layerNumbers(config, "full_attn_idxs"));
+  const convolves = layersOfType(
+    "conv",
+    config,
+    spec.layers.length,
+    (layer) => attending !== undefined && !attending.has(layer),
+  );
   return {
     ...spec,
     modelType: "lfm2",

@@ -5,7 +5,7 @@
 
 import type { BufferSlice } from "../kernels/kernel.ts";
 import type { KvStorage } from "../kernels/kv-layout.ts";
-import { type DecoderSpec, layerGroups } from "../models/decoder.ts";
+import { type DecoderSpec, type LayerGroup, layerGroups } from "../models/decoder.ts";
 import type { KvGroup } from "../scheduler/work-plan.ts";
 import { alignUp, type Device, type DeviceBuffer, type DeviceLimits } from "./device.ts";
 import { WeftError } from "./errors.ts";
@@ -14,7 +14,7 @@ export interface KvPlan {
   readonly storage: KvStorage;
   readonly blockTokens: 16 | 32;
   readonly groups: readonly KvGroupPlan[];
-  /** Of one token in all layers. */
+  /** Of one token in all layers that attend; those that convolve keep a few tokens of a sequence. */
   readonly tokenBytes: number;
   readonly totalBytes: number;
 }
@@ -35,12 +35,15 @@ export interface KvPlanOptions {
   readonly maxRows: number;
 }
 
-/** Of one token in all layers. */
-export const kvTokenBytes = (spec: DecoderSpec, storage: KvStorage): number =>
-  layerGroups(spec).reduce(
-    (sum, { layers, tokenBytes }) => sum + layers.length * tokenBytes(storage),
-    0,
-  );
+/** Of one token in all layers, or in those that attend. */
+export const kvTokenBytes = (
+  spec: DecoderSpec,
+  storage: KvStorage,
+  ofLayers: "all" | "attending" = "all",
+): number =>
+  layerGroups(spec)
+    .filter(({ taps }) => ofLayers === "all" || taps === undefined)
+    .reduce((sum, { layers, tokenBytes }) => sum + layers.length * tokenBytes(storage), 0);
 
 /** Of the same block in all layers of a group. */
 export const groupBlockBytes = ({
@@ -53,17 +56,28 @@ const PROMPTS_AT_ONCE = 4;
 
 /**
  * Gives every group the same number of tokens, window groups no more than rows hold: what answers see,
- * and some prompts' chunks.
+ * and some prompts' chunks; what convolutions keep, no more than half the memory.
  * @throws {WeftError} `memory_budget_too_small`, `limit_exceeded`.
  */
 export function planKvCache(spec: DecoderSpec, options: KvPlanOptions): KvPlan {
   const { storage, blockTokens, budgetBytes, limits, maxTokensPerPlan, maxRows } = options;
-  const chunks = Math.min(PROMPTS_AT_ONCE, maxRows) * Math.ceil(maxTokensPerPlan / blockTokens);
-  const ofRows = (window: number) => maxRows * (Math.ceil(window / blockTokens) + 1) + chunks;
-  const groups = layerGroups(spec).map(({ window, layers, tokenBytes }, index) => ({
-    ...{ index, window, layers, blockBytes: blockTokens * tokenBytes(storage) },
-    capacity: window === undefined ? Number.POSITIVE_INFINITY : ofRows(window) + 1,
-  }));
+  const chunk = Math.ceil(maxTokensPerPlan / blockTokens);
+  const capacityOf = ({ window, taps }: LayerGroup, bytesOfBlock: number) => {
+    if (window === undefined) return Number.POSITIVE_INFINITY;
+    const ofRow = Math.ceil(window / blockTokens) + 1;
+    const ofRows = 1 + maxRows * ofRow + Math.min(PROMPTS_AT_ONCE, maxRows) * chunk;
+    if (taps === undefined) return ofRows;
+    // Fewer tokens than others have would do; but the longest chunk is to fit.
+    return Math.min(
+      ofRows,
+      Math.max(1 + ofRow + chunk, Math.floor(budgetBytes / 2 / bytesOfBlock)),
+    );
+  };
+  const groups = layerGroups(spec).map((group, index) => {
+    const { window, layers } = group;
+    const sizes = { layers, blockBytes: blockTokens * group.tokenBytes(storage) };
+    return { index, window, ...sizes, capacity: capacityOf(group, groupBlockBytes(sizes)) };
+  });
   const largest = Math.max(...groups.map(({ blockBytes }) => blockBytes));
   if (2 * largest > limits.maxBindingBytes) {
     throw new WeftError(
@@ -94,7 +108,7 @@ export function planKvCache(spec: DecoderSpec, options: KvPlanOptions): KvPlan {
         "raise memoryBudgetBytes or choose a smaller model",
     );
   }
-  const tokenBytes = kvTokenBytes(spec, storage);
+  const tokenBytes = kvTokenBytes(spec, storage, "attending");
   return { storage, blockTokens, groups: plans, tokenBytes, totalBytes: budgetBytes - bytes };
 }
 

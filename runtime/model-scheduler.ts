@@ -63,16 +63,19 @@ export function modelScheduler(plan: ModelPlan, options: SchedulerOptions): Sche
 
 /** Bytes and FLOPs from the model's headers. */
 function profile({ spec, weights, weightBytes, kv }: ModelPlan): RooflineProfile {
-  const numLayers = spec.layers.length;
+  const { layers, numHeads, numKvHeads, headDim, hiddenSize } = spec;
   const numWeights = countWeights(weights);
-  const attention = 2 * (spec.numHeads + spec.numKvHeads) * spec.headDim;
+  const numAttending = layers.filter(({ convolution }) => !convolution).length;
+  // Of an average layer, in rows of hidden size.
+  const attention = (2 * (numHeads + numKvHeads) * headDim * numAttending) / layers.length;
+  const convolution = 4 * hiddenSize * (1 - numAttending / layers.length);
   const mlp = 3 * spec.ffnSize;
   return {
     ...UNKNOWN_DEVICE,
     weightBytes,
     kvBytesPerToken: kv.tokenBytes,
     flopsPerToken: 2 * numWeights,
-    flopsPerAttended: 4 * spec.numHeads * spec.headDim * numLayers,
-    mlpShare: mlp / (mlp + attention),
+    flopsPerAttended: 4 * numHeads * headDim * numAttending,
+    mlpShare: mlp / (mlp + attention + convolution),
   };
 }

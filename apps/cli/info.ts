@@ -130,7 +130,7 @@ async function preflight(device: Device, model: string, options: ReturnType<type
       activationBytes,
       activations: options.activations ?? "f32",
       kvStorage: kv.storage,
-      /** As if every layer saw every token: window layers need less in long sequences. */
+      /** As if every layer that attends saw every token: window layers need less in long sequences. */
       kvBytesPer1000Tokens: 1000 * kv.tokenBytes,
       kvBytes: kv.totalBytes,
       memoryBudgetBytes: options.memoryBudgetBytes ?? null,

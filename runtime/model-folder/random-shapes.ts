@@ -38,6 +38,19 @@ const llama32 = (layers: number, hidden: number, heads: number): Config => ({
   tie_word_embeddings: true,
 });
 
+const lfm2 = (layers: number, attending: readonly number[]): Config => ({
+  model_type: "lfm2",
+  num_hidden_layers: layers,
+  full_attn_idxs: attending,
+  ...{ conv_L_cache: 3, conv_bias: false },
+  hidden_size: 2048,
+  num_attention_heads: 32,
+  num_key_value_heads: 8,
+  block_ff_dim: 12_288,
+  vocab_size: 65_536,
+  max_position_embeddings: 128_000,
+});
+
 export const randomShapes: Readonly<Record<string, Config>> = {
   // As deep as Qwen3-0.6B: what the host does per step is the same.
   tiny: {
@@ -70,6 +83,13 @@ export const randomShapes: Readonly<Record<string, Config>> = {
     vocab_size: 201_088,
     max_position_embeddings: 131_072,
     quantization_config: { quant_method: "mxfp4" },
+  },
+  "lfm2-1.2b": lfm2(16, [2, 5, 8, 10, 12, 14]),
+  "lfm2-8b-a1b": {
+    ...lfm2(24, [2, 6, 10, 14, 18, 21]),
+    model_type: "lfm2_moe",
+    ...{ intermediate_size: 7168, num_dense_layers: 2 },
+    ...{ num_experts: 32, num_experts_per_tok: 4, moe_intermediate_size: 1792 },
   },
   "llama3.2-1b": llama32(16, 2048, 32),
   "llama3.2-3b": llama32(28, 3072, 24),

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { seededRandom } from "../../kernels/probe.ts";
 import { layerGroups } from "../../models/decoder.ts";
 import type { EngineOptions } from "../../runtime/engine.ts";
+import { groupBlockBytes } from "../../runtime/kv-cache.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
 import type { GenerateRequest } from "../../runtime/request.ts";
 import type { WorkPlan } from "../../scheduler/index.ts";
@@ -121,8 +122,9 @@ test("nor where all of a prompt is computed again", async () => {
 
 test("requests that need more blocks than there are answer all the same", async () => {
   const { weightBytes, activationBytes, kv } = plain.engine.plan;
+  const blockBytes = kv.groups.reduce((sum, group) => sum + groupBlockBytes(group), 0);
   // All requests at once would need more.
-  const memoryBudgetBytes = weightBytes + activationBytes + 10 * B * kv.tokenBytes;
+  const memoryBudgetBytes = weightBytes + activationBytes + 10 * blockBytes;
   await withEngine({ memoryBudgetBytes }, async (subject) => {
     expect(await together(subject)).toEqual(alone);
   });
