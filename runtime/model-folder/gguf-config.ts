@@ -11,6 +11,8 @@ import { isKnownTensor } from "../weights/gguf-names.ts";
 interface Architecture {
   /** The converter interleaves the halves of each query and key head, as ggml rotates them. */
   readonly interleaves: boolean;
+  /** Layers without keys and values convolve. */
+  readonly convolves?: boolean;
   /** Keys below its name that other architectures do not have: config.json's name of each. */
   readonly multipliers?: Readonly<Record<string, string>>;
 }
@@ -25,6 +27,7 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   smollm3: { interleaves: true },
   qwen2: { interleaves: false },
   qwen3: { interleaves: false },
+  lfm2: { interleaves: false, convolves: true },
   granite: {
     interleaves: true,
     multipliers: {
@@ -67,11 +70,14 @@ export function ggufConfig(
     intermediate_size: metadata.requiredCount(key("feed_forward_length")),
     num_hidden_layers: numLayers(header, metadata, key("block_count")),
     num_attention_heads: numHeads,
-    num_key_value_heads: metadata.count(key("attention.head_count_kv")) ?? numHeads,
+    num_key_value_heads: ARCHITECTURES[name].convolves
+      ? undefined
+      : (metadata.count(key("attention.head_count_kv")) ?? numHeads),
     head_dim: headSize(metadata, name),
     max_position_embeddings: metadata.requiredCount(key("context_length")),
     rms_norm_eps: metadata.requiredNumber(key("attention.layer_norm_rms_epsilon")),
     ...multipliersOf(metadata, name),
+    ...(ARCHITECTURES[name].convolves && convolutionsOf(header, metadata, name)),
     rope_theta: metadata.number(key("rope.freq_base")) ?? 10_000,
     rope_scaling: ropeScaling(header, metadata, name, ropeDivisors),
     sliding_window: slidingWindow,
@@ -124,7 +130,7 @@ function checkComputed(header: GgufHeader, metadata: GgufMetadata, name: string)
     .map((suffix) => `${name}.${suffix}`)
     .find((key) => metadata.has(key));
   if (other) throw unsupported(header, other, `${name} without it`);
-  const tensor = [...header.tensors.keys()].find((key) => !isKnownTensor(key));
+  const tensor = [...header.tensors.keys()].find((key) => !isKnownTensor(key, name));
   if (tensor) throw unsupported(header, `a tensor ${tensor}`, `${name} without it`);
 }
 
@@ -139,6 +145,32 @@ function multipliersOf(metadata: GgufMetadata, name: string): Record<string, num
   const { attention_multiplier, ...others } = Object.fromEntries(stored);
   const usual = 1 / Math.sqrt(headSize(metadata, name));
   return { ...others, attention_multiplier: attention_multiplier ?? usual };
+}
+
+/** Which layers attend is said by their numbers of KV heads, 0 where they convolve. */
+function convolutionsOf(
+  { tensors }: GgufHeader,
+  metadata: GgufMetadata,
+  name: string,
+): Record<string, unknown> {
+  const key = `${name}.attention.head_count_kv`;
+  const heads = [...(metadata.numbers(key, "i32") ?? [])];
+  const most = heads.reduce((a, b) => Math.max(a, b), 0);
+  const numLayers = metadata.requiredCount(`${name}.block_count`);
+  if (heads.length !== numLayers || heads.some((count) => count !== 0 && count !== most)) {
+    throw metadata.bad(
+      `its ${key} is not a list of ${numLayers} that are 0 or the same number: ${heads.slice(0, 99)}`,
+    );
+  }
+  return {
+    // Where no layer attends, any number.
+    num_key_value_heads: most || 1,
+    full_attn_idxs: [...heads.keys()].filter((layer) => heads[layer] > 0),
+    conv_L_cache: metadata.requiredCount(`${name}.shortconv.l_cache`),
+    conv_bias: [...tensors.keys()].some((tensor) => /\.shortconv\.\w+\.bias$/.test(tensor)),
+    norm_eps: metadata.requiredNumber(`${name}.attention.layer_norm_rms_epsilon`),
+    block_auto_adjust_ff_dim: false,
+  };
 }
 
 function headSize(metadata: GgufMetadata, name: string): number {

@@ -49,6 +49,7 @@ export const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([
   ["llama3", llama3],
   ["llama-v3", llama3],
   ["falcon3", llama3],
+  ["lfm2", llama3],
   ["smaug-bpe", { ...plain, preTokenizer: cut(LLAMA3) }],
   ["qwen2", { ...qwen2, normalizer: { type: "NFC" } }],
   ["deepseek-r1-qwen", qwen2],

@@ -51,7 +51,9 @@ export class GgufCheckpoint implements Checkpoint {
   tensor(name: string, shape?: readonly number[]): WeightTensor {
     const entry = this.tensors.get(ggufName(name));
     if (!entry) throw missingTensor(ggufName(name), this);
-    const tensor = weightTensor(entry, shape, FORMAT);
+    // Convolutions over one channel each: ggml leaves the dimension out.
+    const stored = shape?.length === 3 && shape[1] === 1 ? [shape[0], shape[2]] : shape;
+    const tensor = weightTensor(entry, stored, FORMAT);
     const headSize = this.#interleavedHeadSize;
     return headSize !== undefined && isQueryOrKey(name)
       ? { ...tensor, rowOrder: { headSize } }

@@ -31,6 +31,7 @@ GOLDENS = [
     "qwen3/f16",
     "smollm3/f32",
     "granite/f32",
+    "lfm2/f32",
 ]
 
 

@@ -18,6 +18,7 @@ ARCHITECTURES = {
     "qwen2": gguf.MODEL_ARCH.QWEN2,
     "qwen3": gguf.MODEL_ARCH.QWEN3,
     "granite": gguf.MODEL_ARCH.GRANITE,
+    "lfm2": gguf.MODEL_ARCH.LFM2,
 }
 # LlamaModel.undo_permute, which SmolLM3Model and GraniteModel inherit.
 INTERLEAVED = {"llama", "mistral", "smollm3", "granite"}
@@ -105,10 +106,15 @@ def add_config(writer: gguf.GGUFWriter, config: dict, head_size: int) -> None:
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
-    writer.add_feed_forward_length(config["intermediate_size"])
+    is_lfm2 = config["model_type"] == "lfm2"
+    if not is_lfm2:
+        writer.add_feed_forward_length(config["intermediate_size"])
     writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    if is_lfm2:
+        add_convolutions(writer, config)
+    else:
+        writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_layer_norm_rms_eps(config["norm_eps" if is_lfm2 else "rms_norm_eps"])
     writer.add_rope_freq_base(config.get("rope_theta") or config["rope_parameters"]["rope_theta"])
     if config.get("head_dim"):
         writer.add_key_length(head_size)
@@ -129,6 +135,19 @@ def add_config(writer: gguf.GGUFWriter, config: dict, head_size: int) -> None:
         writer.add_sliding_window(config["sliding_window"])
 
 
+def add_convolutions(writer: gguf.GGUFWriter, config: dict) -> None:
+    """What LFM2Model writes: KV heads by layer, and the size that the MLP really has."""
+    kv_heads = config["num_key_value_heads"]
+    writer.add_head_count_kv(
+        [kv_heads if kind == "full_attention" else 0 for kind in config["layer_types"]]
+    )
+    size = int(2 * config["intermediate_size"] / 3 * config["block_ffn_dim_multiplier"])
+    multiple = config["block_multiple_of"]
+    writer.add_feed_forward_length(multiple * -(-size // multiple))
+    writer.add_vocab_size(config["vocab_size"])
+    writer.add_shortconv_l_cache(config["conv_L_cache"])
+
+
 def add_tensors(writer: gguf.GGUFWriter, folder: Folder, dtype: str | None) -> list[Tensor]:
     """@param dtype Of matrices; the folder's own where None. Vectors are F32, as ggml wants them."""
     config = folder.config
@@ -138,7 +157,8 @@ def add_tensors(writer: gguf.GGUFWriter, folder: Folder, dtype: str | None) -> l
     tensors = []
     for name in sorted(folder.tensors):
         stored, shape, raw = folder.tensors[name]
-        to = "F32" if len(shape) == 1 else dtype or stored
+        is_convolution = name.endswith(".conv.conv.weight")
+        to = "F32" if len(shape) == 1 or is_convolution else dtype or stored
         if to == "Q4_0" and "embed" in name:
             # As Weft's --quant q4: the vocabulary keeps 8 bits.
             to = "Q8_0"
@@ -147,6 +167,8 @@ def add_tensors(writer: gguf.GGUFWriter, folder: Folder, dtype: str | None) -> l
         values = as_float32(stored, shape, raw)
         if interleaved:
             values = interleave(values, head_size)
+        if is_convolution:
+            values = values.squeeze(1)
         gguf_name = names.get_name(name, try_suffixes=(".weight", ".bias"))
         assert gguf_name, name
         writer.add_tensor(gguf_name, from_float32(values, to), raw_dtype=TYPES[to])

@@ -135,6 +135,32 @@ describe("config.json", () => {
     expect(error).toMatchObject({ code: "unsupported_model" });
   });
 
+  const lfm2 = (kvHeads: Written): Record<string, Written | undefined> => ({
+    ...renamed("lfm2"),
+    "lfm2.block_count": scalar("u32", 3),
+    "lfm2.attention.head_count_kv": kvHeads,
+    "lfm2.shortconv.l_cache": scalar("u32", 3),
+  });
+  const more = ["shortconv.in_proj", "attn_norm"].map((name, i) => ({
+    ...{ name: `blk.0.${name}.weight`, dims: [8], type: 0, offset: 512 + 32 * i },
+  }));
+
+  test("lfm2 convolves where a layer has no keys", async () => {
+    expect(await configOf(lfm2(numbers("i32", [0, 2, 0])), more)).toMatchObject({
+      ...{ model_type: "lfm2", full_attn_idxs: [1], num_key_value_heads: 2, conv_L_cache: 3 },
+      ...{ intermediate_size: 96, block_auto_adjust_ff_dim: false, norm_eps: 1e-6 },
+      conv_bias: false,
+    });
+    const refused = async (kvHeads: Written, tensors = more) =>
+      (await configOf(lfm2(kvHeads), tensors).catch((error) => error)).message;
+    expect(await refused(numbers("i32", [0, 2]))).toMatch(/not a list of 3 that are 0 or the same/);
+    expect(await refused(numbers("i32", [1, 2, 0]))).toMatch(/0 or the same number: 1,2,0/);
+    expect(await refused(scalar("u32", 2))).toMatch(/is of type u32 2, not an array of i32/);
+    // Its tensors mean nothing to others.
+    const other = await configOf({}, [more[0]!]).catch((error) => error);
+    expect(other.message).toMatch(/a tensor blk\.0\.shortconv\.in_proj\.weight/);
+  });
+
   test("a factor without a type is linear, as llama.cpp has it", async () => {
     const { rope_scaling } = await configOf({ "llama.rope.scale_linear": scalar("f32", 4) });
     expect(rope_scaling).toEqual({ rope_type: "linear", factor: 4 });
@@ -162,7 +188,7 @@ describe("config.json", () => {
       "an architecture of others",
       { "general.architecture": text("gemma3") },
       "unsupported_model",
-      /"gemma3", Weft computes llama, smollm3, qwen2, qwen3, granite; choose/,
+      /"gemma3", Weft computes llama, smollm3, qwen2, qwen3, lfm2, granite; choose/,
     ],
     [
       "an architecture called toString",

@@ -14,10 +14,13 @@ test.each(Object.keys(randomShapes))("random:%s has every tensor of its shape", 
   await plan.close();
 });
 
-test("qwen3-0.6b has as many weights as the published model", async () => {
-  const plan = await planModel(new ReferenceDevice(), openModelFolder("random:qwen3-0.6b"));
+test.each([
+  ["qwen3-0.6b", 596_049_920],
+  ["lfm2-1.2b", 1_170_340_608],
+])("%s has as many weights as the published model", async (shape, numWeights) => {
+  const plan = await planModel(new ReferenceDevice(), openModelFolder(`random:${shape}`));
   const count = plan.weights.reduce((sum, { spec }) => sum + spec.rows * spec.columns, 0);
-  expect(count).toBe(596_049_920);
+  expect(count).toBe(numWeights);
   await plan.close();
 });
 
