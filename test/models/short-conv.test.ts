@@ -4,7 +4,8 @@ import { expect, test } from "vitest";
 import type { BufferSlice } from "../../kernels/kernel.ts";
 import { matmulShapes } from "../../kernels/matmul.ts";
 import type { DecoderSpec } from "../../models/decoder.ts";
-import { emitCalls, GraphBuilder } from "../../models/graph.ts";
+import { emitCalls } from "../../models/emit-calls.ts";
+import { GraphBuilder } from "../../models/graph.ts";
 import { shortConvolution } from "../../models/short-conv.ts";
 import type { DecoderTensors } from "../../models/tensors.ts";
 
