@@ -65,13 +65,17 @@ const fixturesOn = (profile: Profile): readonly Fixture[] => {
  */
 const tolerances = { ...index.tolerance, i8: { max: 0.1, rms: 0.012 } };
 
-/** Pipelines take a GPU seconds: there the gate runs one model with int8, and none on SwiftShader. */
+/**
+ * Pipelines take a GPU seconds: there the gate runs each mechanism in both types of floats, which are read
+ * and written alike for every family, one model with int8, and none on SwiftShader.
+ */
 const storages = ({ folder, modelType }: Fixture): readonly KvStorage[] => {
   // What int8 rounds off may make a router choose another expert: right, and far from the golden.
-  if (/moe|mixtral|gpt_oss|deepseek/.test(modelType)) return ["f32", "f16"];
+  const isSparse = /moe|mixtral|gpt_oss|deepseek/.test(modelType);
   const all = project() === "reference" || scale("logits", 0, 1) === 1;
-  const one = project() === "lavapipe" && folder === "qwen3/f16";
-  return all || one ? kvStorages : ["f32", "f16"];
+  if (all) return isSparse ? ["f32", "f16"] : kvStorages;
+  if (project() === "lavapipe" && folder === "qwen3/f16") return kvStorages;
+  return eachMechanism.includes(folder) ? ["f32", "f16"] : ["f32"];
 };
 
 describe.each(profiles())("device profile %s", (profile) => {
