@@ -38,14 +38,14 @@ export function expertWays(
   stacks: readonly Weight[],
   { numExperts, chosen }: Stack,
 ): ExpertWay[] {
-  const shapesOf = ({ format }: WeightShard) => graph.choiceFor(format).shapes;
+  const shapesOf = ({ format }: WeightShard) => graph.expertChoiceFor(format).shapes;
   const [first, ...others] = stacks.flatMap(({ shards }) => shards).map(shapesOf);
   const sizes = [...new Set(first.map(({ rowsPerGroup }) => rowsPerGroup))].filter((rows) =>
     others.every((shapes) => shapes.some(({ rowsPerGroup }) => rowsPerGroup === rows)),
   );
   const [gateUp] = stacks[0].shards;
   const fusesNorm =
-    graph.choiceFor(gateUp.format).fusesNorm &&
+    graph.expertChoiceFor(gateUp.format).fusesNorm &&
     shapesOf(gateUp).some(
       ({ rowsPerGroup, prologues }) => rowsPerGroup === 1 && prologues.includes("norm"),
     );
@@ -90,7 +90,7 @@ export function expertMatmul(
     const experts = shardRows / (perOutput * N);
     const first_expert = firstRow / (perOutput * N);
     const alternatives = ways.map((way) => {
-      const shape = shapeOf(graph.choiceFor(format).shapes, way.blockRows);
+      const shape = shapeOf(graph.expertChoiceFor(format).shapes, way.blockRows);
       const fused = norm !== undefined && way.fusesNorm;
       const kernel = matmul({
         ...{ format, shape: shape.name, epilogue, rows: rowsFor(shape) },

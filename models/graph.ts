@@ -21,6 +21,8 @@ export interface MatmulChoice {
   readonly fusesNorm: boolean;
   /** Whether a QKV matrix may rotate and write the cache in the epilogue of shapes that have octets. */
   readonly fusesRope: boolean;
+  /** Where not these: what multiplies by a stack of experts. */
+  readonly experts?: Pick<MatmulChoice, "shapes" | "fusesNorm">;
   /** Other `shapes` for single matrices, by `matrixKey`: what tuning found there. */
   readonly tuned?: ReadonlyMap<string, readonly MatmulShape[]>;
 }
@@ -161,6 +163,11 @@ export class GraphBuilder {
 
   choiceFor(format: WeightFormatName): MatmulChoice {
     return this.#choices.get(format)!;
+  }
+
+  expertChoiceFor(format: WeightFormatName): Pick<MatmulChoice, "shapes" | "fusesNorm"> {
+    const choice = this.choiceFor(format);
+    return choice.experts ?? choice;
   }
 
   /**

@@ -22,7 +22,13 @@ import { loadWeights, maxShardRows } from "./load-weights.ts";
 import { type ModelFolder, readText } from "./model-folder/model-folder.ts";
 import { parseJsonFile } from "./model-folder/strict-json.ts";
 import { ModelRunner } from "./model-runner.ts";
-import { type PlacedWeight, placedBytes, placeWeights, type Quant } from "./placed-weight.ts";
+import {
+  formatsOf,
+  type PlacedWeight,
+  placedBytes,
+  placeWeights,
+  type Quant,
+} from "./placed-weight.ts";
 import {
   type Activations,
   type KernelChoice,
@@ -142,9 +148,11 @@ export async function loadModel(
   let isInUse = false;
   try {
     const matrices = plan.weights.filter(({ spec }) => !spec.vector);
-    const formats = matrices.flatMap(({ runs }) => runs.map(({ format }) => format));
     const rotating = rotatingMatrices(plan);
-    const standard = await selectKernels(device, new Set(formats), rotating, options);
+    const stacks = new Set(formatsOf(matrices.filter(({ spec }) => spec.stacked > 1)));
+    const standard = await selectKernels(device, new Set(formatsOf(matrices)), rotating, {
+      ...{ ...options, stacks },
+    });
     const found = options.tuning ? await foundShapes(device, options.tuning, matrices) : [];
     const choice = await withTuned(device, standard, found, rotating);
     const { spec, experts: planned } = plan;

@@ -13,6 +13,7 @@ import { type WeightFormatName, weightFormats } from "../kernels/weight-format.t
 import type { MatmulChoice, MatmulChoices } from "../models/graph.ts";
 import { bytesToFloats, type Device, type DeviceInfo } from "./device.ts";
 import { reasonOf } from "./errors.ts";
+import { otherExpertShapes } from "./expert-check.ts";
 import { runProbe } from "./probe-runner.ts";
 import { otherRotations } from "./rotation-check.ts";
 
@@ -39,14 +40,20 @@ export type Activations = "f32" | "i8";
 /**
  * @param formats Of the matrices that a model has.
  * @param options.invariant Default true; false takes shapes in no numeric class, on GPUs.
- * @param options.activations Default f32; with i8 formats without integer codes stay with f32.
+ * @param options.activations Default f32; with i8 formats without integer codes stay with f32, and so
+ *   do experts.
+ * @param options.stacks Of the formats, those of stacks of experts.
  * @throws {WeftError} `kernel_rejected` where a device builds no shape for a format.
  */
 export async function selectKernels(
   device: Device,
   formats: ReadonlySet<WeightFormatName>,
   qkv?: RotatingMatrices,
-  options: { readonly invariant?: boolean; readonly activations?: Activations } = {},
+  options: {
+    readonly invariant?: boolean;
+    readonly activations?: Activations;
+    readonly stacks?: ReadonlySet<WeightFormatName>;
+  } = {},
 ): Promise<KernelChoice> {
   const demoted: string[] = [];
   const matmul = new Map<WeightFormatName, MatmulChoice>();
@@ -61,9 +68,28 @@ export async function selectKernels(
         : anyOrderFamily(device.info);
     const epilogue = qkv?.formats.has(format) && shapes.fusesNorm ? qkv.epilogue : undefined;
     const fusesRope = await rotatesAlike(device, format, shapes, epilogue, demoted);
-    matmul.set(format, { ...shapes, fusesRope });
+    const experts = options.stacks?.has(format)
+      ? await expertShapes(device, format, isInt8 ? undefined : shapes, invariant, demoted)
+      : undefined;
+    matmul.set(format, { ...shapes, fusesRope, experts });
   }
   return { matmul, demoted, invariant };
+}
+
+/** Of other matrices, if these are for f32 rows: one of them where they differ by experts. */
+async function expertShapes(
+  device: Device,
+  format: WeightFormatName,
+  given: AgreeingShapes | undefined,
+  invariant: boolean,
+  demoted: string[],
+): Promise<AgreeingShapes> {
+  const choice = given ?? (await agreeingShapes(device, format, familiesFor(device.info), demoted));
+  if (!invariant || device.info.kind === "reference") return choice;
+  const others = await otherExpertShapes(device, format, choice);
+  if (others.length === 0) return choice;
+  demoted.push(...others.map((name) => `${name}: other bits than by blocks after rms_norm`));
+  return { shapes: choice.shapes.slice(-1), fusesNorm: false };
 }
 
 type AgreeingShapes = Omit<MatmulChoice, "fusesRope">;

@@ -15,8 +15,13 @@ const NO_ATTENTION = {
   ...{ prefill_rows: 0, prefill_row_tiles: 0, prefill_positions: 0, prefill_blocks: 0 },
 };
 
-async function namesOf(model: Parameters<typeof loadTiny>[1], T: number, layer = 0) {
-  const runner = await loadTiny(new ReferenceDevice(), model);
+async function namesOf(
+  model: Parameters<typeof loadTiny>[1],
+  T: number,
+  layer = 0,
+  options: Parameters<typeof loadTiny>[2] = {},
+) {
+  const runner = await loadTiny(new ReferenceDevice(), model, options);
   const step: StepSizes = { T, R: T, attention: [NO_ATTENTION, NO_ATTENTION] };
   const mlp = { from: 2 * layer + 2, to: 2 * layer + 3 };
   return emitCalls(runner.nodes, step, mlp).map(({ kernel }) => kernel.name);
@@ -49,4 +54,13 @@ test("a shared expert costs two calls more, a dense layer none", async () => {
   // Layers 0 and 2 of this model are dense.
   expect(await namesOf(golden("qwen3-moe-sparse-step/f32"), 1, 0)).toHaveLength(2);
   expect(await namesOf(golden("qwen3-moe-sparse-step/f32"), 1, 1)).toHaveLength(5);
+});
+
+test("where other matrices round rows to int8, experts take them in f32", async () => {
+  const options = { quant: "q8", activations: "i8" } as const;
+  const names = await namesOf(demoFolder("demo-moe"), 4, 0, options);
+  expect(names.filter((name) => name.includes("slots"))).toEqual([
+    "matmul.gemv[q8_0,norm,slots].silu",
+    "matmul.gemv[q8_0,slots].store",
+  ]);
 });

@@ -127,6 +127,37 @@ test("a tuned shape that rotates wrongly is left out for the matrix that rotates
   expect(demoted).toEqual([expect.stringMatching(/other bits than rope_kv_write/)]);
 });
 
+const stacks = new Set(["q8_0"] as const);
+
+test("experts have the shapes of other matrices, and those for f32 rows where these are rounded", async () => {
+  const formats = new Set(["f16", "q8_0"] as const);
+  const { matmul } = await selectKernels(faulty(/nothing/, 0, 32), formats, undefined, { stacks });
+  const { shapes, experts } = matmul.get("q8_0")!;
+  expect(experts!.shapes).toEqual(shapes);
+  expect(matmul.get("f16")!.experts).toBeUndefined();
+  const options = { stacks, activations: "i8" } as const;
+  const rounded = await selectKernels(faulty(/nothing/, 0, 32), stacks, undefined, options);
+  expect(choiceOf(rounded).experts!.shapes).toEqual(shapes);
+  expect(shapesOf(rounded)).toEqual(["gemv_int8", "small_m_int8", "tile_int8"]);
+});
+
+test.each([
+  "gemv_subgroup32[q8_0,slots]",
+  "gemv_subgroup32[q8_0,norm,slots]",
+  "small_m[q8_0,blocks]",
+])(
+  "experts by a %s of other bits leave blocks of one size for all, other matrices as they were",
+  async (name) => {
+    const device = faulty(new RegExp(`matmul\\.${name.replace(/[[\]]/g, "\\$&")}`), 1e-6, 32);
+    const { matmul, demoted } = await selectKernels(device, stacks, undefined, { stacks });
+    const { shapes, experts } = matmul.get("q8_0")!;
+    expect(shapes.map((of) => of.name)).toEqual(["gemv_subgroup32", "small_m", "tile"]);
+    expect(experts!.shapes.map((of) => of.name)).toEqual(["tile"]);
+    expect(experts!.fusesNorm).toBe(false);
+    expect(demoted).toEqual([expect.stringContaining(`matmul.${name}.store: other bits`)]);
+  },
+);
+
 test("a device whose subgroups vary in size gets the kernel that needs none", async () => {
   const device = faulty(/nothing/, 0);
   expect(shapesOf(await selectKernels(device, new Set(["f32"])))).toEqual([
