@@ -4,11 +4,11 @@
  */
 
 import { attentionProbes } from "./attention-probes.ts";
-import { attendReference, type CacheView } from "./attention-reference.ts";
+import { attendReference, pagedCache } from "./attention-reference.ts";
 import { attendWgsl } from "./attention-tile.ts";
 import { firstSeen, HEAD_QUAD, KV_TILE } from "./attention-work.ts";
 import { defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
-import { type KvStorage, kvPoolRead, kvRowBytes, kvStorages } from "./kv-layout.ts";
+import { type KvStorage, kvLoadWgsl, kvPoolRead, kvRowBytes, kvStorages } from "./kv-layout.ts";
 
 const LEAST_LANES = 64;
 
@@ -48,7 +48,7 @@ const build = (storage: KvStorage, capped: boolean): Kernel =>
     },
     constants: ["H", "B", "G"],
     wgsl: wgsl`
-${attendWgsl({ storage, lanes: `max(${LEAST_LANES}u, QUADS * HEAD_QUADS)`, quads: "G", capped })}
+${attendWgsl({ cache: kvLoadWgsl(storage, KV_TILE), keyDims: "H", lanes: `max(${LEAST_LANES}u, QUADS * HEAD_QUADS)`, quads: "G", capped })}
 
 var<workgroup> work: vec4<u32>;
 var<private> first_query: u32;
@@ -113,7 +113,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     reference: ({ q, kv_pool, block_table, decode_tiles, partials }, dims) => {
       const { W, N, K, B, H, M, J, window, scale } = dims as Record<string, number>;
       const cap = capped ? dims.cap : undefined;
-      const cache: CacheView = { pool: kv_pool, table: block_table, M, K, B, H };
+      const cache = pagedCache({ pool: kv_pool, table: block_table, M, K, B, H });
       const group = N / K;
       const groupQuads = Math.ceil(group / HEAD_QUAD);
       const tileStride = J * (H + 2) * 4;

@@ -3,11 +3,11 @@
  * the running result in registers. Bit for bit what split decode gives for each row.
  */
 import { attentionProbes } from "./attention-probes.ts";
-import { attendReference, type CacheView, mergeReference } from "./attention-reference.ts";
+import { attendReference, mergeReference, pagedCache } from "./attention-reference.ts";
 import { attendWgsl, mergeWgsl } from "./attention-tile.ts";
 import { firstSeen, KV_TILE, QUERY_ROWS } from "./attention-work.ts";
 import { defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
-import { type KvStorage, kvPoolRead, kvRowBytes } from "./kv-layout.ts";
+import { type KvStorage, kvLoadWgsl, kvPoolRead, kvRowBytes } from "./kv-layout.ts";
 
 /**
  *   q [T,N*H]  kv_pool [P,2,K,B,H]  block_table [S,M] u32
@@ -61,7 +61,7 @@ const build = (name: string, storage: KvStorage, { capped, sinks }: Required<Att
     },
     constants: ["H", "B"],
     wgsl: wgsl`
-${attendWgsl({ storage, lanes: "H", quads: `${QUERY_ROWS / 4}u`, capped })}
+${attendWgsl({ cache: kvLoadWgsl(storage, KV_TILE), keyDims: "H", lanes: "H", quads: `${QUERY_ROWS / 4}u`, capped })}
 ${mergeWgsl}
 
 var<workgroup> work: vec4<u32>;
@@ -160,7 +160,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     reference: ({ q, kv_pool, block_table, query_tiles, sinks: ofHeads, out }, dims) => {
       const cap = capped ? dims.cap : undefined;
       const { Q, N, K, B, H, M, window, scale } = dims as Record<string, number>;
-      const cache: CacheView = { pool: kv_pool, table: block_table, M, K, B, H };
+      const cache = pagedCache({ pool: kv_pool, table: block_table, M, K, B, H });
       for (let i = 0; i < Q; i++) {
         const [firstRow, numRows, sequence, first] = query_tiles.subarray(4 * i, 4 * i + 4);
         for (let r = 0; r < numRows; r++) {

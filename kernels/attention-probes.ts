@@ -14,8 +14,14 @@ export interface AttentionBatch {
   readonly B: number;
   /** 0 for none. */
   readonly window: number;
-  /** One sequence each: its new rows start at this position. */
-  readonly ranges: readonly { readonly firstPosition: number; readonly numRows: number }[];
+  /** One sequence each. */
+  readonly ranges: readonly BatchRange[];
+}
+
+/** New rows of a sequence, from this position on. */
+export interface BatchRange {
+  readonly firstPosition: number;
+  readonly numRows: number;
 }
 
 export type AttentionMode = "decode" | "prefill";
@@ -66,7 +72,7 @@ export function attentionProbe(batch: AttentionBatch, mode: AttentionMode): Prob
 }
 
 /** The rows of the batch in order, one sequence per range. */
-export function rangesOf({ ranges }: AttentionBatch): AttentionRange[] {
+export function rangesOf({ ranges }: Pick<AttentionBatch, "ranges">): AttentionRange[] {
   let firstRow = 0;
   return ranges.map(({ firstPosition, numRows }, sequence) => {
     const range = { firstRow, numRows, sequence, firstPosition };

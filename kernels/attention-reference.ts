@@ -7,12 +7,14 @@ import { KV_TILE } from "./attention-work.ts";
 import { type KvDims, type KvView, kvRowStart, kvRun } from "./kv-layout.ts";
 import { softCapReference } from "./soft-cap.ts";
 
-/** What the references read. */
-export interface CacheView extends KvDims {
-  readonly pool: KvView;
-  readonly table: Uint32Array;
-  /** Entries of the table per sequence. */
-  readonly M: number;
+/** What the references read: rows of one head at one position after another. */
+export interface CacheView {
+  readonly keyDims: number;
+  readonly valueDims: number;
+  /** From one row to the next. */
+  readonly rowDims: number;
+  /** Keys (plane 0) or values (1) of positions from `position` to the end of its block, or to `high`. */
+  run(plane: 0 | 1, sequence: number, kvHead: number, position: number, high: number): Float32Array;
 }
 
 /** m, l and H outputs of one query per tile, wherever they lie. */
@@ -37,8 +39,8 @@ export interface ReferenceQuery {
 }
 
 const scores = new Float64Array(KV_TILE);
-const query = new Float64Array(256);
-const sums = new Float64Array(256);
+const query = new Float64Array(1024);
+const sums = new Float64Array(1024);
 
 /** Positions [low, high) of one tile, summed in float64, to entry `tile` of the partials. */
 export function attendReference(
@@ -49,14 +51,14 @@ export function attendReference(
   { values, first, stride, tileStride }: PartialsView,
   tile: number,
 ): void {
-  const { H } = cache;
-  for (let d = 0; d < H; d++) query[d] = q[from + d] * scale;
+  const { keyDims, valueDims, rowDims } = cache;
+  for (let d = 0; d < keyDims; d++) query[d] = q[from + d] * scale;
   let m = Number.NEGATIVE_INFINITY;
   for (let position = low; position < high; ) {
-    const keys = blockRun(cache, 0, sequence, kvHead, position, high);
-    for (let at = 0; at < keys.length; position++) {
+    const keys = cache.run(0, sequence, kvHead, position, high);
+    for (let at = 0; at < keys.length; at += rowDims, position++) {
       let dot = 0;
-      for (let d = 0; d < H; d++) dot += query[d] * keys[at++];
+      for (let d = 0; d < keyDims; d++) dot += query[d] * keys[at + d];
       const score = cap === undefined ? dot : softCapReference(dot, cap);
       scores[position - low] = score;
       if (score > m) m = score;
@@ -65,19 +67,19 @@ export function attendReference(
   // The tile is handed on with its max in f32: weights that are relative to another would not fit it.
   m = Math.fround(m);
   let l = 0;
-  sums.fill(0, 0, H);
+  sums.fill(0, 0, valueDims);
   for (let position = low; position < high; ) {
-    const run = blockRun(cache, 1, sequence, kvHead, position, high);
-    for (let at = 0; at < run.length; position++) {
+    const run = cache.run(1, sequence, kvHead, position, high);
+    for (let at = 0; at < run.length; at += rowDims, position++) {
       const p = Math.exp(scores[position - low] - m);
       l += p;
-      for (let d = 0; d < H; d++) sums[d] += p * run[at++];
+      for (let d = 0; d < valueDims; d++) sums[d] += p * run[at + d];
     }
   }
   const start = first + tile * tileStride;
   values[start] = m;
   values[start + stride] = l;
-  for (let d = 0; d < H; d++) values[start + (2 + d) * stride] = sums[d];
+  for (let d = 0; d < valueDims; d++) values[start + (2 + d) * stride] = sums[d];
 }
 
 /** The softmax attention that tiles and sink make together, summed in float64, to `out[to]` and on. */
@@ -102,18 +104,23 @@ export function mergeReference(
   for (let d = 0; d < H; d++) out[to + d] = sums[d] / l;
 }
 
-/** K or V of the positions from `position` to the end of its block, or to `high`. */
-function blockRun(
-  cache: CacheView,
-  plane: 0 | 1,
-  sequence: number,
-  kvHead: number,
-  position: number,
-  high: number,
-): Float32Array {
-  const { pool, table, M, B, H } = cache;
-  const block = table[sequence * M + Math.floor(position / B)];
-  const start = kvRowStart(cache, block, plane, kvHead, position % B);
-  const count = Math.min(high - position, B - (position % B));
-  return kvRun(pool, cache, start, start + count * H);
+/** Keys and values in blocks that a table names. */
+export interface PagedPool {
+  readonly pool: KvView;
+  readonly table: Uint32Array;
+  /** Entries of the table per sequence. */
+  readonly M: number;
+  /** Positions of a block. */
+  readonly B: number;
 }
+
+/** Of [P,2,K,B,H]. */
+export const pagedCache = ({ pool, table, M, K, B, H }: PagedPool & KvDims): CacheView => ({
+  ...{ keyDims: H, valueDims: H, rowDims: H },
+  run(plane, sequence, kvHead, position, high) {
+    const block = table[sequence * M + Math.floor(position / B)];
+    const start = kvRowStart({ K, B, H }, block, plane, kvHead, position % B);
+    const count = Math.min(high - position, B - (position % B));
+    return kvRun(pool, { K, B, H }, start, start + count * H);
+  },
+});

@@ -14,7 +14,6 @@
  */
 import { KV_TILE } from "./attention-work.ts";
 import { wgsl } from "./kernel.ts";
-import { type KvStorage, kvLoadWgsl } from "./kv-layout.ts";
 import { softCapWgsl } from "./soft-cap.ts";
 
 /** Quads of vec4<f32> in the staging area: 8 KiB, a chunk of 64 keys or as many values as fit. */
@@ -22,7 +21,10 @@ const STAGE = 512;
 const CHUNK_QUADS = 8;
 
 export interface TileVariant {
-  readonly storage: KvStorage;
+  /** WGSL: `open_kv_tile` and `kv_quad`, as kv-layout.ts has them. */
+  readonly cache: string;
+  /** Param and override that says how many dims a key has; H has those of a value. */
+  readonly keyDims: "H" | "X";
   /** WGSL: invocations of the workgroup, at least QUADS·H/4. */
   readonly lanes: string;
   /** WGSL: quads of columns per workgroup, at most 4. */
@@ -34,22 +36,23 @@ export interface TileVariant {
 /** Once a score is whole, before the largest is sought. */
 const storeScores = `if (chunk == 0u) { weights[item] = sum; } else { weights[item] += sum; }`;
 const storeCappedScores = wgsl`if (chunk > 0u) { sum += weights[item]; }
-    if (chunk + width == HEAD_QUADS) { sum = soft_cap(sum, params.cap); }
+    if (chunk + width == KEY_QUADS) { sum = soft_cap(sum, params.cap); }
     weights[item] = sum;`;
 
 /**
  * `fn attend(lane, span)`: one tile; lane i gets dims 4·(i mod H/4) + 0..3 of quad i / (H/4).
  *
- * Needs `load_block_table`, `load_kv_pool`, overrides H and B, params H, K and scale, and two functions:
+ * Needs `load_block_table`, `load_kv_pool`, overrides H and B, param scale, what the cache needs, and two functions:
  *   fn query(column: u32, d4: u32) -> vec4<f32>          zero where there is no such column
  *   fn sees(quad: u32, position: u32) -> vec4<bool>      for the four columns; absolute position
  */
-export const attendWgsl = ({ storage, lanes, quads, capped }: TileVariant): string => wgsl`
+export const attendWgsl = ({ cache, keyDims, lanes, quads, capped }: TileVariant): string => wgsl`
 ${capped ? softCapWgsl : ""}
 override LANES: u32 = ${lanes};
 override QUADS: u32 = ${quads};
 override HEAD_QUADS: u32 = H / 4u;
-${kvLoadWgsl(storage, KV_TILE)}
+override KEY_QUADS: u32 = ${keyDims} / 4u;
+${cache}
 
 /** Below every score, and finite: WGSL may assume that no infinity occurs. */
 const LOWEST = -3.4028234e38;
@@ -87,9 +90,9 @@ var<workgroup> tile_maxima: array<vec4<f32>, QUADS>;
 fn attend(lane: u32, span: Span) -> Tile {
   let table = span.table + span.tile * (${KV_TILE}u / B);
   open_kv_tile(lane, table, span.kv_head, span.low, span.high);
-  // Bounded by a uniform, not by H: software drivers would unroll it, at seconds per compile.
-  for (var chunk = 0u; chunk < params.H / 4u; chunk += ${CHUNK_QUADS}u) {
-    let width = min(${CHUNK_QUADS}u, HEAD_QUADS - chunk);
+  // Bounded by a uniform, not by a constant: software drivers would unroll it, at seconds per compile.
+  for (var chunk = 0u; chunk < params.${keyDims} / 4u; chunk += ${CHUNK_QUADS}u) {
+    let width = min(${CHUNK_QUADS}u, KEY_QUADS - chunk);
     stage_keys(lane, span, chunk, width);
     stage_queries(lane, chunk, width);
     workgroupBarrier();

@@ -58,6 +58,10 @@ export type AttentionWorkDims = {
   readonly prefill_positions: number;
   /** Σ over query tiles and KV tiles of blocks touched. */
   readonly prefill_blocks: number;
+  /** Σ over rows of query tiles, each by itself: KV tiles, positions seen, blocks touched. */
+  readonly row_tiles: number;
+  readonly row_positions: number;
+  readonly row_blocks: number;
 };
 
 /** Ranges at least this long run as prefill; shorter ones as single rows with split KV. */
@@ -79,6 +83,9 @@ export function attentionWork(
     prefill_row_tiles: 0,
     prefill_positions: 0,
     prefill_blocks: 0,
+    row_tiles: 0,
+    row_positions: 0,
+    row_blocks: 0,
   };
 
   const addDecodeRow = (row: number, sequence: number, position: number) => {
@@ -97,6 +104,12 @@ export function attentionWork(
     sums.prefill_row_tiles += numRows * span.numTiles;
     sums.prefill_positions += span.positions;
     sums.prefill_blocks += span.blocks;
+    for (let i = 0; i < numRows; i++) {
+      const own = spanOf(position + i, position + i, window, blockSize);
+      sums.row_tiles += own.numTiles;
+      sums.row_positions += own.positions;
+      sums.row_blocks += own.blocks;
+    }
   };
 
   for (const { firstRow, numRows, sequence, firstPosition } of ranges) {

@@ -8,9 +8,14 @@ import { embedding } from "./embedding.ts";
 import type { Epilogue } from "./epilogue.ts";
 import { expertBlocks } from "./expert-blocks.ts";
 import { expertCombine } from "./expert-combine.ts";
+import { headMatmul } from "./head-matmul.ts";
 import type { Kernel } from "./kernel.ts";
 import { kvStorages } from "./kv-layout.ts";
 import { kvWrite } from "./kv-write.ts";
+import { latentDecode } from "./latent-decode.ts";
+import { latentStorages } from "./latent-layout.ts";
+import { latentPrefill } from "./latent-prefill.ts";
+import { latentWrite } from "./latent-write.ts";
 import { int8Shapes, matmul, matmulShapes } from "./matmul.ts";
 import { anyOrderShapes } from "./matmul-any-order.ts";
 import { rowsFor } from "./matmul-rows.ts";
@@ -45,9 +50,14 @@ export { embedding } from "./embedding.ts";
 export * from "./errors.ts";
 export { blockCapacity, expertBlocks } from "./expert-blocks.ts";
 export { expertCombine } from "./expert-combine.ts";
+export { headMatmul } from "./head-matmul.ts";
 export { INTEGER_DOTS, roundsNormed, steadied, usesIntegerDots } from "./int8-activations.ts";
 export * from "./kernel.ts";
 export { kvWrite } from "./kv-write.ts";
+export { latentDecode } from "./latent-decode.ts";
+export { latentShapeDims } from "./latent-layout.ts";
+export { latentPrefill } from "./latent-prefill.ts";
+export { latentWrite } from "./latent-write.ts";
 export { int8Shapes, type MatmulVariant, matmul, matmulShapes, shapeNamed } from "./matmul.ts";
 export { anyOrderShapes } from "./matmul-any-order.ts";
 export { rowsFor } from "./matmul-rows.ts";
@@ -221,6 +231,19 @@ export const attentionKernels: readonly Kernel[] = [
   rope,
 ];
 
+/** Of multi-head latent attention; formats with one piece a chunk and with more, with fields and without. */
+export const latentKernels: readonly Kernel[] = [
+  ...latentStorages.flatMap((storage) => [
+    latentWrite(storage),
+    latentDecode(storage),
+    latentPrefill(storage),
+  ]),
+  ...(["f32", "bf16", "q8_0", "q4_0"] as const).flatMap((format) => [
+    headMatmul(format, "columns"),
+    headMatmul(format, "rows"),
+  ]),
+];
+
 export const samplingKernels: readonly Kernel[] = [
   sampleScores,
   sampleDraw,
@@ -250,6 +273,7 @@ export const allKernels: readonly Kernel[] = [
   ...int8Kernels,
   ...scaledKernels,
   ...attentionKernels,
+  ...latentKernels,
   ...samplingKernels,
   ...expertKernels,
   ...expertMatrixKernels,

@@ -61,13 +61,19 @@ fn put_kv(slot: u32, plane: u32, kv_head: u32, d4: u32, v: vec4<f32>) {
 fn end_kv_row(slot: u32, plane: u32, kv_head: u32, lane: u32) {}`,
 });
 
-const formats: Record<KvStorage, KvFormat> = {
-  f32: plain("vec4<f32>", "f32", 4, { load: "stored", store: "store_kv_pool(at, v);" }),
-  f16: plain("vec2<u32>", "f16", 2, {
+/** Four scalars: from `stored`, and of `v` to `at`. */
+export const plainQuads = {
+  f32: { load: "stored", store: "store_kv_pool(at, v);" },
+  f16: {
     load: "vec4<f32>(unpack2x16float(stored.x), unpack2x16float(stored.y))",
     store: wgsl`let limited = clamp(v, vec4<f32>(-${MAX_F16}.0), vec4<f32>(${MAX_F16}.0));
   store_kv_pool(at, vec2<u32>(pack2x16float(limited.xy), pack2x16float(limited.zw)));`,
-  }),
+  },
+} as const;
+
+const formats: Record<KvStorage, KvFormat> = {
+  f32: plain("vec4<f32>", "f32", 4, plainQuads.f32),
+  f16: plain("vec2<u32>", "f16", 2, plainQuads.f16),
   i8: {
     element: "u32",
     storage: "u32",

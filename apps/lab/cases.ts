@@ -40,6 +40,7 @@ import { attentionBatch } from "./attention-batch.ts";
 import type { Inputs } from "./contents.ts";
 import { expertCases } from "./expert-cases.ts";
 import type { LabCase } from "./lab-case.ts";
+import { latentCases } from "./latent-cases.ts";
 import type { ModelShape } from "./model-shapes.ts";
 import { samplingCases } from "./sampling-cases.ts";
 
@@ -66,6 +67,7 @@ export function casesOf(model: ModelShape, options: CaseOptions): LabCase[] {
     ...model.rows.flatMap((rows) => qkvCases(model, rows, options)),
     ...model.rows.flatMap((rows) => vectorCases(model, rows, options)),
     ...attentionCases(model),
+    ...model.rows.flatMap((rows) => latentCases(model, rows, options)),
     ...model.rows.flatMap((rows) =>
       expertCases(model, rows, {
         shapesFor: (T) => shapesFor(T, options),

@@ -10,6 +10,8 @@ export interface ModelShape {
   readonly ffnSize: number;
   /** And how many of them each token goes to. */
   readonly experts?: { readonly count: number; readonly chosen: number };
+  /** Beside keys and values per head: the same heads by way of a latent. */
+  readonly latent?: LatentShape;
   readonly vocabSize: number;
   /** RMSNorm over each query and key head. */
   readonly qkNorm: boolean;
@@ -17,6 +19,13 @@ export interface ModelShape {
   readonly rows: readonly [single: number, batch: number, prompt: number];
   /** Positions that a decoded row sees. */
   readonly contextTokens: number;
+}
+
+export interface LatentShape {
+  readonly rank: number;
+  readonly ropeDims: number;
+  readonly nopeDims: number;
+  readonly valueDims: number;
 }
 
 const real = { rows: [1, 8, 512], contextTokens: 1024 } as const;
@@ -31,6 +40,7 @@ export const tinyShape: ModelShape = {
   headDim: 64,
   ffnSize: 768,
   experts: { count: 8, chosen: 2 },
+  latent: { rank: 64, ropeDims: 32, nopeDims: 32, valueDims: 64 },
   vocabSize: 2048,
   qkNorm: true,
   rows: [1, 8, 64],
@@ -62,6 +72,16 @@ export const realShapes: readonly ModelShape[] = [
     numKvHeads: 4,
     ffnSize: 768,
     experts: { count: 128, chosen: 8 },
+  },
+  // Its attention as it is, and as if it kept a key and a value of each head.
+  {
+    ...real,
+    name: "deepseek-v2-lite",
+    ...{ hiddenSize: 2048, numHeads: 16, numKvHeads: 16, headDim: 128 },
+    ffnSize: 1408,
+    experts: { count: 64, chosen: 6 },
+    latent: { rank: 512, ropeDims: 64, nopeDims: 128, valueDims: 128 },
+    ...{ vocabSize: 102_400, qkNorm: false },
   },
 ];
 

@@ -4,9 +4,12 @@
 
 import { attentionProbe } from "../../kernels/attention-probes.ts";
 import { FROM_SLOT } from "../../kernels/embedding.ts";
+import { headMatmulProbe } from "../../kernels/head-matmul.ts";
 import { roundsNormed, steadied } from "../../kernels/int8-activations.ts";
 import { type Dims, type Kernel, type Probe, scalarCount } from "../../kernels/kernel.ts";
 import { probeSlots } from "../../kernels/kv-write.ts";
+import { latentProbe } from "../../kernels/latent-probes.ts";
+import { latentWriteProbe } from "../../kernels/latent-write.ts";
 import { normal, uniform } from "../../kernels/probe.ts";
 import { probeTable } from "../../kernels/rope.ts";
 import { probePlaces } from "../../kernels/rope-kv-write.ts";
@@ -128,7 +131,41 @@ const families: Record<string, (kernel: Kernel, shape: string) => readonly Probe
   attention_decode: () => attended("decode"),
   attention_reduce: () => attended("decode"),
   attention_prefill: () => attended("prefill"),
+  latent_decode: () => latentAttended("decode"),
+  latent_prefill: () => latentAttended("prefill"),
+  latent_write: () =>
+    [
+      { T: 2, N: 5, H: 256, R: 8, Y: 20 },
+      { T: 4, N: 2, H: 288, R: 264, Y: 264 },
+    ].flatMap((sizes) =>
+      [1, 2e4].map((spread) =>
+        latentWriteProbe({ ...sizes, P: 4, B: 16, C: 40, eps: 1e-5 }, spread),
+      ),
+    ),
+  head_matmul: ({ name }) => {
+    const format = /\[(\w+)\]/.exec(name)![1] as WeightFormatName;
+    return [
+      { T: 8, N: 1, D: 4, L: 32, head_rows: 4, first_row: 0, x_head: 32, out_head: 32 },
+      { T: 3, N: 5, D: 64, L: 480, head_rows: 70, first_row: 1, x_head: 480, out_head: 484 },
+      { T: 1, N: 2, D: 100, L: 544, head_rows: 101, first_row: 1, x_head: 544, out_head: 544 },
+    ].map((sizes) => headMatmulProbe(format, sizes));
+  },
 };
+
+/** Of the constants of the kernels' first probe, as below: heads in one group and in three. */
+const latentAttended = (mode: "decode" | "prefill"): Probe[] =>
+  [
+    { N: 1, ranges: [30, 127] },
+    { N: 17, ranges: [60, 0, 31] },
+  ].map(({ N, ranges }) =>
+    latentProbe(
+      {
+        ...{ N, H: 32, R: 8, B: 32 },
+        ranges: ranges.map((firstPosition, i) => ({ firstPosition, numRows: 2 + 3 * i })),
+      },
+      mode,
+    ),
+  );
 
 /** Rows round 8, 16 and 32, columns round 8, 32 and 64, sums round 1,024. */
 function matmulShapes(kernel: Kernel, shape: string): Probe[] {

@@ -37,7 +37,7 @@ describe.each(kinds)("device profile %s", (profile, info) => {
 function runsHere(kernel: Kernel, profile: Profile, info: DeviceInfo): boolean {
   if (scale("kernels", 0, 1) === 1 || project() === "lavapipe") return sampled(kernel, info);
   // SwiftShader offers no feature that a kernel uses, so both profiles run the same code there, and
-  // attention.gpu.test.ts builds its long shaders already.
-  const isLong = /^attention_(decode|prefill)/.test(kernel.name);
+  // attention.gpu.test.ts and latent.gpu.test.ts build its long shaders already.
+  const isLong = /^(attention|latent)_(decode|prefill)/.test(kernel.name);
   return profile === "full" && !isLong && sampled(kernel, info);
 }

@@ -13,6 +13,7 @@ const golden = (name: string) =>
 const NO_ATTENTION = {
   ...{ W: 0, U: 0, Q: 0, decode_positions: 0, decode_blocks: 0 },
   ...{ prefill_rows: 0, prefill_row_tiles: 0, prefill_positions: 0, prefill_blocks: 0 },
+  ...{ row_tiles: 0, row_positions: 0, row_blocks: 0 },
 };
 
 async function namesOf(
