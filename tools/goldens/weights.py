@@ -27,10 +27,15 @@ CONFIG_DTYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 QUERY_KEY_STD = 2.0
 
 
+# A buffer, not a parameter, of routers that have it.
+CHOICE_BIAS = "e_score_correction_bias"
+
 # A smaller share of the residual stream keeps f16 rounding inside its tolerance.
 SCALES = {"o_proj": 0.5, "down_proj": 0.5, "gate_proj": 1.5, "up_proj": 1.5, "gate_up_proj": 1.5}
 # Logits of a router: far enough apart that the chosen experts differ in weight.
 SCALES |= {"out_proj": 0.5, "w2": 0.5, "w1": 1.5, "w3": 1.5}
+# Queries and keys of latent attention, which latents make; its values come with the keys.
+SCALES |= {"q_b_proj": QUERY_KEY_STD, "kv_b_proj": QUERY_KEY_STD, "kv_a_proj_with_mqa": QUERY_KEY_STD}
 SCALES |= {"sinks": 4.0, "gate": 1.5, "router": 1.5, "shared_expert_gate": 1.5}
 
 
@@ -45,7 +50,7 @@ def config_json(fixture: Fixture, dtype: str) -> dict:
 
 def _values(name: str, shape: tuple[int, ...], names: set[str], rng) -> numpy.ndarray:
     module, kind = name.split(".")[-2:]
-    if module == "experts" or kind in ("e_score_correction_bias", "expert_bias", "sinks"):
+    if module == "experts" or kind in (CHOICE_BIAS, "expert_bias", "sinks"):
         module = kind
     qk_norm = any("q_norm" in other or "q_layernorm" in other for other in names)
     # Where there are norms after blocks, they alone say how much a block adds.
@@ -57,6 +62,9 @@ def _values(name: str, shape: tuple[int, ...], names: set[str], rng) -> numpy.nd
     if "norm" in module:
         return rng.uniform(0.5, 1.5, shape)
     normal = rng.standard_normal(shape)
+    if kind == CHOICE_BIAS:
+        # Less than scores differ, so that these choose too.
+        return 0.15 * normal
     if kind.endswith("bias"):
         return 0.5 * normal
     if module == "embed_tokens":
@@ -75,6 +83,10 @@ def _stored(name: str, values: numpy.ndarray, config: dict) -> numpy.ndarray:
         return numpy.concatenate([QUERY_KEY_STD * values[:rows], values[rows:]])
     if name.endswith(".gate_up_proj.weight") and values.ndim == 2:
         return 1.5 * values
+    if name.endswith("kv_a_proj_with_mqa.weight"):
+        # A latent is normalised; as small as this, an eps shows. The key below it is not.
+        rank = config["kv_lora_rank"]
+        return numpy.concatenate([0.1 * values[:rank], values[rank:]])
     if config["model_type"] == "gpt_oss" and name.endswith("experts.gate_up_proj"):
         # Some gates and values reach the limit of the activation.
         return 3 * values
@@ -96,8 +108,11 @@ def random_weights(fixture: Fixture) -> dict[str, torch.Tensor]:
     stored = model.state_dict().keys()
     shapes |= {name: tuple(b.shape) for name, b in model.named_buffers() if name in stored}
     rng = numpy.random.default_rng(fixture.seed)
+
     def values(name: str, shape: tuple[int, ...]) -> numpy.ndarray:
         drawn = _values(name, shape, set(shapes), rng)
+        if name.endswith(CHOICE_BIAS):
+            drawn = drawn + fixture.choice_bias
         return _stored(name, drawn, fixture.config).astype(numpy.float32)
 
     tensors = {

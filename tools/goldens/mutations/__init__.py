@@ -5,7 +5,7 @@ Refuses to share code or formulas with the engine under test.
 """
 
 # isort: off
-from . import rope, attention, norms, scales, projections, convolutions, experts, weights  # noqa: F401  (each declares its own)
+from . import rope, attention, latent, norms, scales, projections, convolutions, experts, weights  # noqa: F401  (each declares its own)
 from .declare import MUTATIONS
 
 __all__ = ["MUTATIONS"]

@@ -16,7 +16,9 @@ def _hidden_per_head(model) -> float:
 
 
 def _head_size_given(model) -> bool:
-    return _hidden_per_head(model) != attentions(model)[0].head_dim
+    attention = attentions(model)[0]
+    # Latent attention has two sizes of heads, and mistakes of its own.
+    return hasattr(attention, "head_dim") and _hidden_per_head(model) != attention.head_dim
 
 
 @mistake("attention_scale_from_hidden", "scale from hidden / heads, not head_dim", _head_size_given)
@@ -63,7 +65,9 @@ def _window_everywhere(model) -> None:
 
 
 def _groups(model) -> tuple[int, int]:
-    """KV heads K, and query heads per KV head G."""
+    """KV heads K, and query heads per KV head G; latent attention has one for all."""
+    if hasattr(layers(model)[0].self_attn, "kv_b_proj"):
+        return 1, model.config.num_attention_heads
     kv_heads = model.config.num_key_value_heads
     return kv_heads, model.config.num_attention_heads // kv_heads
 

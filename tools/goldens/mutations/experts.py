@@ -54,7 +54,7 @@ def _keeps_weights(model) -> bool:
 
 
 def _is_sigmoid(model) -> bool:
-    return model.config.model_type == "lfm2_moe"
+    return model.config.model_type == "lfm2_moe" or _has_choice_bias(model)
 
 
 def _scores(model) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -65,7 +65,8 @@ def _scores(model) -> Callable[[torch.Tensor], torch.Tensor]:
 def _skip_renormalisation(model) -> None:
     for block in _blocks(model):
         scores = _scores(model)
-        _rerouted(block, lambda logits, _, ids: scores(logits).gather(-1, ids))
+        scale = getattr(_router(block), "routed_scaling_factor", 1.0)
+        _rerouted(block, lambda logits, _, ids: scale * scores(logits).gather(-1, ids))
 
 
 mistake("router_renormalised", "weights renormalised where they must not be", _keeps_weights)(
@@ -144,14 +145,19 @@ def _take_softmax(model) -> None:
         _rerouted(block, lambda logits, _, ids: torch.softmax(logits.gather(-1, ids), -1))
 
 
+def _choice_bias(block: nn.Module) -> torch.Tensor | None:
+    of_router = getattr(_router(block), "e_score_correction_bias", None)
+    return getattr(block, "expert_bias", of_router)
+
+
 def _has_choice_bias(model) -> bool:
-    return any(hasattr(block, "expert_bias") for block in _blocks(model))
+    return any(_choice_bias(block) is not None for block in _blocks(model))
 
 
 @mistake("choice_bias_omitted", "experts chosen without the bias", _has_choice_bias)
 def _omit_choice_bias(model) -> None:
     for block in _blocks(model):
-        block.expert_bias.zero_()
+        _choice_bias(block).zero_()
 
 
 @mistake("choice_bias_in_weights", "weights from scores with the bias", _has_choice_bias)
@@ -164,13 +170,15 @@ def _weigh_with_bias(model) -> None:
         return weights
 
     for block in _blocks(model):
-        _rerouted(block, change(block.expert_bias))
+        _rerouted(block, change(_choice_bias(block)))
 
 
 def _shared_outputs(model) -> list[nn.Module]:
     gated = [block.shared_expert.down_proj for block in _blocks(model) if _has_gate(block)]
     plain = [layer.shared_mlp for layer in layers(model) if hasattr(layer, "shared_mlp")]
-    return [*gated, *(mlp.output_linear for mlp in plain)]
+    named = [block.shared_experts for block in _blocks(model) if hasattr(block, "shared_experts")]
+    outputs = [mlp.output_linear for mlp in plain] + [mlp.down_proj for mlp in named]
+    return [*gated, *outputs]
 
 
 def _has_gate(block: nn.Module) -> bool:
@@ -196,3 +204,86 @@ def _open_gate(model) -> None:
     for block in _blocks(model):
         block.shared_expert.down_proj.weight.mul_(2)
         block.shared_expert_gate.weight.zero_()
+
+
+def _replace_forward(router: nn.Module, forward: Callable) -> None:
+    """`forward(logits)` gives weights and ids."""
+
+    def replaced(hidden):
+        logits = torch.nn.functional.linear(hidden.flatten(0, -2), router.weight)
+        return logits, *forward(logits)
+
+    router.forward = replaced
+
+
+def _is_scaled(model) -> bool:
+    return any(getattr(_router(b), "routed_scaling_factor", 1.0) != 1.0 for b in _blocks(model))
+
+
+@mistake("routed_scale_omitted", "weights of the chosen experts not scaled", _is_scaled)
+def _omit_routed_scale(model) -> None:
+    for block in _blocks(model):
+        block.gate.routed_scaling_factor = 1.0
+
+
+@mistake("shared_expert_scaled", "the shared expert scaled as the others", _is_scaled)
+def _scale_shared(model) -> None:
+    for block in _blocks(model):
+        block.shared_experts.down_proj.weight.mul_(block.gate.routed_scaling_factor)
+
+
+def _has_groups(model) -> bool:
+    return any((getattr(_router(block), "num_group", None) or 1) > 1 for block in _blocks(model))
+
+
+@mistake("groups_ignored", "experts of all groups chosen", _has_groups)
+def _ignore_groups(model) -> None:
+    for block in _blocks(model):
+        block.gate.topk_group = block.gate.num_group
+
+
+def _rechosen(model, group_scores: Callable, losing: float = float("-inf")) -> None:
+    """Routers that rank groups by `group_scores([T,groups,experts])`, as far as both kinds agree."""
+    for block in _blocks(model):
+
+        def forward(logits, gate=block.gate):
+            biased = hasattr(gate, "e_score_correction_bias")
+            scores = logits.sigmoid() if biased else logits.softmax(-1)
+            ranked = scores + gate.e_score_correction_bias if biased else scores
+            groups = ranked.unflatten(-1, (gate.num_group, -1))
+            kept = group_scores(groups).topk(gate.topk_group, -1)[1]
+            lost = torch.ones_like(groups[..., 0]).scatter(-1, kept, 0).bool()
+            ids = groups.masked_fill(lost[..., None], losing).flatten(-2).topk(gate.top_k, -1)[1]
+            weights = scores.gather(-1, ids)
+            if biased:
+                weights = weights / weights.sum(-1, keepdim=True)
+            return weights * gate.routed_scaling_factor, ids
+
+        _replace_forward(block.gate, forward)
+
+
+def _best(groups: torch.Tensor) -> torch.Tensor:
+    return groups.amax(-1)
+
+
+def _two_best(groups: torch.Tensor) -> torch.Tensor:
+    return groups.topk(2, -1)[0].sum(-1)
+
+
+@mistake("group_score", "groups ranked by their two best, not their best, or the reverse", _has_groups)
+def _rank_groups_otherwise(model) -> None:
+    _rechosen(model, _best if _has_choice_bias(model) else _two_best)
+
+
+def _chooses_below_zero(model) -> bool:
+    biases = [_router(block).e_score_correction_bias for block in _blocks(model)]
+    return max(float(bias.max()) for bias in biases) < -1
+
+
+@mistake(
+    "losing_groups_zero",
+    "experts of losing groups at 0, not -inf",
+    lambda model: _has_choice_bias(model) and _chooses_below_zero(model),
+)
+def _lose_at_zero(model) -> None:
+    _rechosen(model, _two_best, losing=0.0)

@@ -64,7 +64,11 @@ def _rotate_neighbours(q, k, cos, sin, unsqueeze_dim=1):
     return rotate(q), rotate(k)
 
 
-@mistake("rope_interleaved", "rotary pairs (2i, 2i+1), not (i, i+H/2)")
+@mistake(
+    "rope_interleaved",
+    "rotary pairs (2i, 2i+1), not (i, i+H/2)",
+    lambda model: not hasattr(layers(model)[0].self_attn, "kv_b_proj"),
+)
 def _interleave_rope(_model) -> Patches:
     return {"apply_rotary_pos_emb": _rotate_neighbours}
 

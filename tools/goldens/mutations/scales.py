@@ -53,7 +53,8 @@ def _omit_logit_scale(model) -> None:
 
 def _has_own_scale(model) -> bool:
     attention = attentions(model)[0]
-    return abs(attention.scaling - attention.head_dim**-0.5) > 1e-9
+    has_head_dim = hasattr(attention, "head_dim")
+    return has_head_dim and abs(attention.scaling - attention.head_dim**-0.5) > 1e-9
 
 
 @mistake("attention_scale_from_head", "scale from head_dim, not the config's own", _has_own_scale)
