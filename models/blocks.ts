@@ -23,6 +23,8 @@ import {
   keptWhileSame,
   type StepSizes,
 } from "./graph.ts";
+import { checkLatent } from "./latent.ts";
+import { latentAttention, latentDims } from "./latent-attention.ts";
 import { checkMoe } from "./moe.ts";
 import { moeBlock } from "./moe-block.ts";
 import { queryKeyValue } from "./qkv.ts";
@@ -42,7 +44,11 @@ export function checkDecoderShape({
   const moes = layers.flatMap(({ moe }) => moe ?? []);
   for (const moe of new Set(moes)) checkMoe(moe);
   if (moes.length < layers.length) requireChunkedColumns("intermediate_size", ffnSize);
-  requireChunkedColumns("num_attention_heads × head_dim", numHeads * headDim);
+  const latents = layers.flatMap(({ latent }) => latent ?? []);
+  for (const latent of new Set(latents)) checkLatent(latent, numHeads);
+  if (latents.length < layers.length) {
+    requireChunkedColumns("num_attention_heads × head_dim", numHeads * headDim);
+  }
 }
 
 /** @throws {KernelError} as `checkDecoderShape`. */
@@ -50,7 +56,9 @@ export function decoderGraph(spec: DecoderSpec, tensors: DecoderTensors): GraphN
   checkDecoderShape(spec);
   const graph = new GraphBuilder(tensors.matmul);
   const groups = layerGroups(spec);
-  const work = groups.map(({ window }, group) => attentionDims(spec, tensors, group, window));
+  const work = groups.map(({ window, latent }, group) =>
+    latent ? latentDims(spec, latent, tensors, group) : attentionDims(spec, tensors, group, window),
+  );
   graph.nextStage("embed");
   embed(graph, spec, tensors);
   for (const layer of spec.layers.keys()) {
@@ -101,21 +109,51 @@ function attention(
   tensors: DecoderTensors,
   layer: number,
   group: number,
-  work: (step: StepSizes) => AttentionDims,
+  work: (step: StepSizes) => Dims,
+): void {
+  const weight = (name: string) => tensors.weight(layerWeight(layer, name));
+  const norm =
+    spec.norms === "post" ? undefined : inputNorm(spec, tensors, weight("attention_norm"));
+  const { latent } = spec.layers[layer];
+  if (latent) latentAttention(graph, spec, latent, tensors, { layer, group, norm, work });
+  else headAttention(graph, spec, tensors, { layer, group, norm, work });
+  addToResidual(graph, spec, {
+    projection: weight("attention_out"),
+    ...(spec.outputBias && { bias: weight("attention_out_bias") }),
+    ...(spec.norms !== "pre" && { norm: weight("attention_post_norm") }),
+    ...{ x: tensors.activation("attended"), rows: "T" },
+    hidden: tensors.activation("hidden"),
+    projected: tensors.activation("normed"),
+  });
+}
+
+interface AttentionLayer {
+  readonly layer: number;
+  /** Of KV blocks. */
+  readonly group: number;
+  readonly norm?: InputNorm;
+  readonly work: (step: StepSizes) => Dims;
+}
+
+/** Keys and values per KV head. */
+function headAttention(
+  graph: GraphBuilder,
+  spec: DecoderSpec,
+  tensors: DecoderTensors,
+  { layer, group, norm, work }: AttentionLayer,
 ): void {
   const { numHeads: N, numKvHeads: K, headDim: H } = spec;
   const { kvStorage, blockTokens: B, partials } = tensors;
   const { G } = attentionShapeDims({ N, K, B, H });
   const { block_table, decode_tiles, decode_rows, query_tiles } = tensors.group(group);
-  const weight = (name: string) => tensors.weight(layerWeight(layer, name));
   const q = tensors.activation("q");
   const out = tensors.activation("attended");
   const kv_pool = tensors.kvPool(layer);
-  const norm =
-    spec.norms === "post" ? undefined : inputNorm(spec, tensors, weight("attention_norm"));
   queryKeyValue(graph, spec, tensors, { layer, group, norm });
   const capped = spec.attentionCap !== undefined;
-  const sinks = spec.attentionSinks ? { sinks: weight("sinks").shards[0].slice } : undefined;
+  const sinks = spec.attentionSinks
+    ? { sinks: tensors.weight(layerWeight(layer, "sinks")).shards[0].slice }
+    : undefined;
   graph.add(
     attentionDecode(kvStorage, { capped }),
     { q, kv_pool, block_table, decode_tiles, partials },
@@ -133,17 +171,7 @@ function attention(
     (step) => atLeastOne(work(step), "Q"),
     { H, B },
   );
-  addToResidual(graph, spec, {
-    projection: weight("attention_out"),
-    ...(spec.outputBias && { bias: weight("attention_out_bias") }),
-    ...(spec.norms !== "pre" && { norm: weight("attention_post_norm") }),
-    ...{ x: out, rows: "T" },
-    hidden: tensors.activation("hidden"),
-    projected: tensors.activation("normed"),
-  });
 }
-
-type AttentionDims = StepSizes["attention"][number] & Dims;
 
 /** Sizes of a step's attention in a group: its layers ask for them one after another. */
 function attentionDims(
@@ -151,12 +179,12 @@ function attentionDims(
   { blockTokens: B, maxBlocks: M }: DecoderTensors,
   group: number,
   window = 0,
-): (step: StepSizes) => AttentionDims {
+): (step: StepSizes) => Dims {
   const shape = attentionShapeDims({ N, K, B, H });
   const scale = attentionScale ?? 1 / Math.sqrt(H);
   const capping = attentionCap === undefined ? undefined : { cap: attentionCap };
   let known: StepSizes | undefined;
-  let dims: AttentionDims;
+  let dims: Dims;
   return (step) => {
     if (step === known) return dims;
     known = step;
@@ -252,5 +280,4 @@ function head(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderTensors): 
   );
 }
 
-const atLeastOne = <D extends Record<string, number>>(dims: D, name: keyof D & string) =>
-  dims[name] > 0 ? dims : undefined;
+const atLeastOne = (dims: Dims, name: string) => (dims[name] > 0 ? dims : undefined);

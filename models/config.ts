@@ -81,6 +81,13 @@ export function flag(config: RawConfig, key: string, fallback: boolean): boolean
   throw badValue(key, value, "true or false");
 }
 
+/** How many layers come before others; may be none. @throws {ModelError} `bad_config`. */
+export function layersBefore(config: RawConfig, key: string): number {
+  const value = config[key];
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
+  throw badValue(key, value, "a number of layers");
+}
+
 /** A list of layers; none where the key is missing. @throws {ModelError} `bad_config`. */
 export function layerNumbers(config: RawConfig, key: string): readonly number[] {
   const list = config[key] ?? [];

@@ -5,6 +5,7 @@
 import type { Activation } from "../kernels/activation.ts";
 import { type KvStorage, kvRowBytes } from "../kernels/kv-layout.ts";
 import type { RopeSpec } from "../kernels/rope-tables.ts";
+import { type LatentSpec, latentTokenBytes } from "./latent.ts";
 import type { MoeSpec } from "./moe.ts";
 
 export interface DecoderLayer {
@@ -12,6 +13,8 @@ export interface DecoderLayer {
   readonly window?: number;
   /** Absent in NoPE layers; layers of one object share its table. */
   readonly rope?: RopeSpec;
+  /** In place of keys and values per head. */
+  readonly latent?: LatentSpec;
   /** In place of the MLP. */
   readonly moe?: MoeSpec;
   /** In place of attention; short-conv.ts turns it into kernel calls. */
@@ -69,6 +72,7 @@ export interface DecoderSpec {
 /** Layers that share block tables: they keep the same of a token, and see the same tokens. */
 export interface LayerGroup {
   readonly window?: number;
+  readonly latent?: LatentSpec;
   readonly layers: readonly number[];
   /** Of a convolution's layers, whose window it is: a row of hidden size is kept, not keys and values. */
   readonly taps?: number;
@@ -79,16 +83,21 @@ export interface LayerGroup {
 export function layerGroups(spec: DecoderSpec): LayerGroup[] {
   const { layers, numKvHeads, headDim, hiddenSize } = spec;
   const byKind = new Map<string, number[]>();
-  layers.forEach(({ window, convolution }, index) => {
-    const kind = convolution ? `taps ${convolution.taps}` : `window ${window}`;
+  layers.forEach(({ window, latent, convolution }, index) => {
+    const kind = JSON.stringify({ window, latent, taps: convolution?.taps });
     byKind.set(kind, [...(byKind.get(kind) ?? []), index]);
   });
   const keysAndValues = (storage: KvStorage) => 2 * numKvHeads * kvRowBytes(storage, headDim);
   return [...byKind.values()].map((members): LayerGroup => {
-    const { window, convolution } = layers[members[0]];
-    if (!convolution) return { window, layers: members, tokenBytes: keysAndValues };
-    const { taps } = convolution;
-    return { window: taps, taps, layers: members, tokenBytes: () => 4 * hiddenSize };
+    const { window, latent, convolution } = layers[members[0]];
+    if (convolution) {
+      const { taps } = convolution;
+      return { window: taps, taps, layers: members, tokenBytes: () => 4 * hiddenSize };
+    }
+    const tokenBytes = latent
+      ? (storage: KvStorage) => latentTokenBytes(latent, storage)
+      : keysAndValues;
+    return { window, latent, layers: members, tokenBytes };
   });
 }
 

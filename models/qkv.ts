@@ -73,10 +73,12 @@ export function queryKeyValue(
 
 /** Undefined where more than octets is needed: for a norm, or for the scale of an int8 row. */
 export const rotatingEpilogue = (
-  { qkNorm, qkvBias }: DecoderSpec,
+  { qkNorm, qkvBias, layers }: DecoderSpec,
   storage: KvStorage,
 ): RotatingEpilogue | undefined =>
-  qkNorm || storage === "i8" ? undefined : { bias: qkvBias, tail: `rope_kv_${storage}` };
+  qkNorm || storage === "i8" || layers.every(({ latent }) => latent)
+    ? undefined
+    : { bias: qkvBias, tail: `rope_kv_${storage}` };
 
 /** Whether each shard is whole heads, and a head is octets. */
 const inOctets = ({ shards }: Weight, H: number): boolean =>

@@ -1,6 +1,8 @@
 /** config.json's `model_type` to the file that knows it. */
 import type { RawConfig } from "./config.ts";
 import type { DecoderSpec } from "./decoder.ts";
+import { deepseekV2 } from "./deepseek-v2.ts";
+import { deepseekV3 } from "./deepseek-v3.ts";
 import { ModelError } from "./errors.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gemma3Text } from "./gemma3-text.ts";
@@ -26,6 +28,8 @@ const readers: ReadonlyMap<string, (config: RawConfig) => DecoderSpec> = new Map
     ...{ gemma2, gemma3_text: gemma3Text, granite, lfm2, llama, mistral, olmo2 },
     ...{ phi3, qwen2, qwen3, smollm3 },
     ...{
+      deepseek_v2: deepseekV2,
+      deepseek_v3: deepseekV3,
       gpt_oss: gptOss,
       granitemoe: graniteMoe,
       granitemoeshared: graniteMoeShared,

@@ -2,10 +2,13 @@
  * What a graph needs from the runtime: named activations, step inputs, weights and KV pools.
  * Declares their sizes; allocates nothing.
  */
+import { attentionShapeDims } from "../kernels/attention-work.ts";
 import type { BufferSlice } from "../kernels/kernel.ts";
 import type { KvStorage } from "../kernels/kv-layout.ts";
+import { latentShapeDims } from "../kernels/latent-layout.ts";
 import type { DecoderSpec } from "./decoder.ts";
 import type { MatmulChoices } from "./graph.ts";
+import { latentRow } from "./latent.ts";
 import { type MoeSpec, routerColumns } from "./moe.ts";
 import type { Weight } from "./weights.ts";
 
@@ -35,20 +38,62 @@ function convolutionWidths({ layers, hiddenSize: D }: DecoderSpec) {
   return { conv_in: convolves ? 3 * D : 0, convolved: convolves ? D : 0 };
 }
 
+/** Of attention: per head, and by way of latents. */
+function attentionWidths({ layers, numHeads: N, numKvHeads: K, headDim: H }: DecoderSpec) {
+  const latents = layers.flatMap(({ latent }) => latent ?? []);
+  const most = (of: (latent: (typeof latents)[number]) => number) =>
+    Math.max(0, ...latents.map(of));
+  const ofHeads = layers.some(({ latent, convolution }) => !latent && !convolution) ? H : 0;
+  const queryRank = most((latent) => latent.queryRank ?? 0);
+  return {
+    qkv: (N + 2 * K) * ofHeads,
+    q:
+      N *
+      Math.max(
+        ofHeads,
+        most(({ nopeDims, ropeDims }) => nopeDims + ropeDims),
+      ),
+    attended:
+      N *
+      Math.max(
+        ofHeads,
+        most(({ valueDims }) => valueDims),
+      ),
+    q_down: queryRank,
+    q_down_normed: queryRank,
+    kv_down: most(latentRow),
+    q_latent: N * most(latentRow),
+    attended_latent: N * most(({ rank }) => rank),
+  };
+}
+
 /** 32-bit scalars per token row. */
 export const activationWidths = (spec: DecoderSpec) => ({
   ...expertWidths(spec),
+  ...attentionWidths(spec),
   hidden: spec.hiddenSize,
   normed: spec.hiddenSize,
-  qkv: (spec.numHeads + 2 * spec.numKvHeads) * spec.headDim,
-  q: spec.numHeads * spec.headDim,
-  attended: spec.numHeads * spec.headDim,
   ...convolutionWidths(spec),
   gated: Math.max(
     0,
     ...spec.layers.map(({ moe }) => (moe ? (moe.shared?.ffnSize ?? 0) : spec.ffnSize)),
   ),
 });
+
+/**
+ * Bytes of split decode's scratch per KV tile, in the layers that need most.
+ * @throws {KernelError} `bad_shape`.
+ */
+export function partialBytes(spec: DecoderSpec, B: number): number {
+  const { layers, numHeads: N, numKvHeads: K, headDim: H } = spec;
+  const sizes = layers.map(({ latent }) => {
+    const { J, Z } = latent
+      ? latentShapeDims({ N, H: latent.rank, R: latent.ropeDims, B })
+      : attentionShapeDims({ N, K, B, H });
+    return 16 * J * Z;
+  });
+  return Math.max(...sizes);
+}
 
 /** f32 scalars per sampled row. */
 export const headWidths = (spec: DecoderSpec) => ({

@@ -3,6 +3,7 @@
  * one below the other. Names only; the runtime reads and places the bytes.
  */
 import type { ConvolutionSpec, DecoderSpec } from "./decoder.ts";
+import { latentWeights } from "./latent.ts";
 import { moeWeights } from "./moe-weights.ts";
 import {
   biases,
@@ -30,7 +31,7 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
     ...vector(name, parts),
     offset: spec.normOffset,
   });
-  spec.layers.forEach(({ moe, convolution }, index) => {
+  spec.layers.forEach(({ moe, latent, convolution }, index) => {
     const layer = `model.layers.${index}`;
     const attention = `${layer}.self_attn`;
     const at = (name: string) => layerWeight(index, name);
@@ -53,8 +54,10 @@ export function decoderWeights(spec: DecoderSpec): WeightSpec[] {
       return;
     }
     weights.push(
-      matrix(at("qkv"), D, projections, { unit: H }),
-      matrix(at("attention_out"), N * H, [[`${attention}.o_proj`, D]]),
+      ...(latent
+        ? latentWeights(at, attention, latent, { D, N })
+        : [matrix(at("qkv"), D, projections, { unit: H })]),
+      matrix(at("attention_out"), N * (latent?.valueDims ?? H), [[`${attention}.o_proj`, D]]),
     );
     if (spec.qkvBias) weights.push(vector(at("qkv_bias"), biases(projections)));
     if (spec.outputBias) {

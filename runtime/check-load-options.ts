@@ -5,6 +5,7 @@
 import { INTEGER_DOTS } from "../kernels/int8-activations.ts";
 import type { KvStorage } from "../kernels/kv-layout.ts";
 import { weightFormats } from "../kernels/weight-format.ts";
+import type { DecoderSpec } from "../models/decoder.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
 import { formatsOf, type PlacedWeight } from "./placed-weight.ts";
@@ -92,5 +93,15 @@ export function checkUnpacks(
     "unsupported_dtype",
     `${what} would need the WGSL language feature ${INTEGER_DOTS}, and this WebGPU implementation is ` +
       "without it; update the browser, or load f16 weights with a KV cache in f16",
+  );
+}
+
+/** Latents are kept in f32 or f16 (kernels/latent-layout.ts). @throws {WeftError} `bad_request`. */
+export function checkLatentStorage({ modelType, layers }: DecoderSpec, kv: KvStorage): void {
+  if (kv !== "i8" || !layers.some(({ latent }) => latent)) return;
+  throw new WeftError(
+    "bad_request",
+    `kv is "i8", but ${modelType} keeps a latent of each token, which is cached in f16 or f32; leave ` +
+      "the option out: a latent is small already",
   );
 }

@@ -74,9 +74,9 @@ export function planKvCache(spec: DecoderSpec, options: KvPlanOptions): KvPlan {
     );
   };
   const groups = layerGroups(spec).map((group, index) => {
-    const { window, layers } = group;
+    const { window, latent, layers } = group;
     const sizes = { layers, blockBytes: blockTokens * group.tokenBytes(storage) };
-    return { index, window, ...sizes, capacity: capacityOf(group, groupBlockBytes(sizes)) };
+    return { index, window, latent, ...sizes, capacity: capacityOf(group, groupBlockBytes(sizes)) };
   });
   const largest = Math.max(...groups.map(({ blockBytes }) => blockBytes));
   if (2 * largest > limits.maxBindingBytes) {
@@ -91,10 +91,10 @@ export function planKvCache(spec: DecoderSpec, options: KvPlanOptions): KvPlan {
   let unplanned = groups.reduce((sum, group) => sum + groupBlockBytes(group), 0);
   // Window groups have a cap, so what they leave is for the full ones: smallest cap first.
   for (const group of groups.toSorted((a, b) => a.capacity - b.capacity)) {
-    const { index, window, layers, blockBytes, capacity } = group;
+    const { index, window, latent, layers, blockBytes, capacity } = group;
     const share = Math.floor(bytes / unplanned);
     const numBlocks = Math.min(share, Math.floor(limits.maxBindingBytes / blockBytes), capacity);
-    const kind = window === undefined ? "full" : "window";
+    const kind = window !== undefined ? "window" : latent ? "latent" : "full";
     plans[index] = { kind, ...(window !== undefined && { window }), numBlocks, layers, blockBytes };
     bytes -= numBlocks * groupBlockBytes(group);
     unplanned -= groupBlockBytes(group);

@@ -2,16 +2,20 @@
  * From a model folder to a ModelRunner: config, header checks, memory plan, weights, in that order,
  * so that what cannot work is refused before a byte of weights is read.
  */
-import { attentionShapeDims } from "../kernels/attention-work.ts";
 import type { KvStorage } from "../kernels/kv-layout.ts";
 import { checkDecoderShape } from "../models/blocks.ts";
 import type { RawConfig } from "../models/config.ts";
 import type { DecoderSpec } from "../models/decoder.ts";
 import { rotatingEpilogue } from "../models/qkv.ts";
 import { readDecoderSpec } from "../models/registry.ts";
-import { activationWidths, headWidths } from "../models/tensors.ts";
+import { activationWidths, headWidths, partialBytes } from "../models/tensors.ts";
 import { decoderWeights, layerWeight } from "../models/weights.ts";
-import { checkHasIntegers, checkLoadOptions, checkUnpacks } from "./check-load-options.ts";
+import {
+  checkHasIntegers,
+  checkLatentStorage,
+  checkLoadOptions,
+  checkUnpacks,
+} from "./check-load-options.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
 import type { ExpertOptions } from "./experts/expert-options.ts";
@@ -199,6 +203,7 @@ function planMemory(
   const { maxRows = 16, maxTokensPerPlan = 512, blockTokens = 32 } = options;
   const { maxLogitRows = maxRows, memoryBudgetBytes } = options;
   const storage = options.kv ?? (weights.some(isF32Matrix) ? "f32" : "f16");
+  checkLatentStorage(spec, storage);
   const allBytes = weights.reduce((sum, weight) => sum + placedBytes(weight), 0);
   const weightBytes = experts ? allBytes - experts.totalBytes + experts.poolBytes : allBytes;
   const maxParkedTokens = 2 * maxTokensPerPlan;
@@ -227,7 +232,7 @@ function planMemory(
     maxTokensPerPlan,
     maxRows,
   });
-  const fullGroups = kv.groups.filter(({ kind }) => kind === "full");
+  const fullGroups = kv.groups.filter(({ kind }) => kind !== "window");
   const poolTokens = Math.min(
     ...fullGroups.map(({ numBlocks }) => (numBlocks - 1) * blockTokens),
     spec.maxPositions,
@@ -247,10 +252,9 @@ function planMemory(
 function activationSize(spec: DecoderSpec, tokens: number, logitRows: number): number {
   const sum = (widths: Record<string, number>) =>
     Object.values(widths).reduce((total, width) => total + width, 0);
-  const { numHeads: N, numKvHeads: K, headDim: H } = spec;
-  const { J, Z } = attentionShapeDims({ N, K, B: 32, H });
   return (
-    4 * (sum(activationWidths(spec)) * tokens + sum(headWidths(spec)) * logitRows) + 16 * J * Z
+    4 * (sum(activationWidths(spec)) * tokens + sum(headWidths(spec)) * logitRows) +
+    partialBytes(spec, 32)
   );
 }
 

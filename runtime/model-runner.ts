@@ -2,14 +2,18 @@
  * A loaded model on a device: weights, KV cache, activations, and the graph over them. Turns the
  * rows of a plan into recorded kernel calls; knows no request, no sampling and no scheduling.
  */
-import { attentionShapeDims } from "../kernels/attention-work.ts";
 import type { BufferSlice } from "../kernels/kernel.ts";
 import { type RopeSpec, ropeTable } from "../kernels/rope-tables.ts";
 import { decoderGraph } from "../models/blocks.ts";
 import { type DecoderSpec, layerGroups, numStages } from "../models/decoder.ts";
 import { emitCalls, type GraphSegment, graphSegments } from "../models/emit-calls.ts";
 import type { GraphNode, MatmulChoices, StepSizes } from "../models/graph.ts";
-import { type ActivationName, activationWidths, headWidths } from "../models/tensors.ts";
+import {
+  type ActivationName,
+  activationWidths,
+  headWidths,
+  partialBytes,
+} from "../models/tensors.ts";
 import type { Weight } from "../models/weights.ts";
 import type { SequenceId } from "../scheduler/work-plan.ts";
 import { type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
@@ -82,9 +86,7 @@ export class ModelRunner {
     const { device, spec, weights, kvPlan, maxContext } = options;
     const { maxTokensPerPlan, maxRows, maxLogitRows } = options;
     const groups = layerGroups(spec);
-    const { numHeads: N, numKvHeads: K, headDim: H } = spec;
-    const { J, Z } = attentionShapeDims({ N, K, B: kvPlan.blockTokens, H });
-    const tileBytes = 16 * J * Z;
+    const tileBytes = partialBytes(spec, kvPlan.blockTokens);
     const limits: StepLimits = {
       maxTokens: maxTokensPerPlan,
       maxRows,

@@ -125,8 +125,8 @@ function checkGroup({ kind, window, numBlocks }: KvGroup, index: number): void {
     );
   if (kind === "window" && !isPositiveInteger(window ?? 0))
     refuse(`KV group ${index} is "window" with window ${window}; it must be a positive integer`);
-  if (kind === "full" && window !== undefined)
-    refuse(`KV group ${index} is "full" with window ${window}; leave the window out`);
+  if (kind !== "window" && window !== undefined)
+    refuse(`KV group ${index} is "${kind}" with window ${window}; leave the window out`);
 }
 
 function refuse(message: string): never {

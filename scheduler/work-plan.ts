@@ -98,7 +98,8 @@ export interface SampledOutcome {
 
 /** A KV group of the model: layers that share block tables. */
 export interface KvGroup {
-  readonly kind: "full" | "window";
+  /** A latent group differs from a full one in its bytes alone: both keep every token. */
+  readonly kind: "full" | "window" | "latent";
   /** Tokens a query sees, itself included; only for `window`. */
   readonly window?: number;
   /** Blocks in the group's pool, the trash block 0 included. */

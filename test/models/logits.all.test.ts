@@ -30,7 +30,7 @@ const index = JSON.parse(readFileSync(`${root}index.json`, "utf8")) as {
 
 // Each case compiles its own pipelines, which takes seconds of processor time. So SwiftShader, and in
 // soak a device without features, runs a model per mechanism: RoPE scaling, window, biases, QK-norm,
-// NoPE, experts.
+// NoPE, experts, latents.
 const eachMechanism = [
   "llama-llama3/f32",
   "mistral/bf16",
@@ -38,6 +38,7 @@ const eachMechanism = [
   "qwen3/f16",
   "smollm3/f32",
   "qwen2-moe/f32",
+  "deepseek-v2/bf16",
 ];
 /** Norms after blocks, soft caps: the same kernels on a device without features. */
 const onSwiftShader = [...eachMechanism, "olmo2/f32", "gemma2/f32"];
@@ -48,7 +49,7 @@ const eachFamily = [
   ...eachMechanism,
   ...["olmo2/f32", "granite/f32", "gemma2/f32", "gemma3_text/f32", "phi3/f32"],
   ...["mixtral/f32", "qwen3-moe/f32", "qwen3-moe-sparse-step/f32", "olmoe/f32", "granitemoe/f32"],
-  ...["granitemoeshared/f32", "gpt-oss/f32", "lfm2/f32", "lfm2-moe/f32"],
+  ...["granitemoeshared/f32", "gpt-oss/f32", "lfm2/f32", "lfm2-moe/f32", "deepseek-v3/f32"],
 ];
 const fixturesOn = (profile: Profile): readonly Fixture[] => {
   const isSoak = scale("logits", 0, 1) === 1;

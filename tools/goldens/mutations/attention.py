@@ -66,7 +66,7 @@ def _window_everywhere(model) -> None:
 
 def _groups(model) -> tuple[int, int]:
     """KV heads K, and query heads per KV head G; latent attention has one for all."""
-    if hasattr(layers(model)[0].self_attn, "kv_b_proj"):
+    if hasattr(attentions(model)[0], "kv_b_proj"):
         return 1, model.config.num_attention_heads
     kv_heads = model.config.num_key_value_heads
     return kv_heads, model.config.num_attention_heads // kv_heads

@@ -226,7 +226,11 @@ def _omit_routed_scale(model) -> None:
         block.gate.routed_scaling_factor = 1.0
 
 
-@mistake("shared_expert_scaled", "the shared expert scaled as the others", _is_scaled)
+def _has_unscaled_shared(model) -> bool:
+    return _is_scaled(model) and all(hasattr(block, "shared_experts") for block in _blocks(model))
+
+
+@mistake("shared_expert_scaled", "the shared expert scaled as the others", _has_unscaled_shared)
 def _scale_shared(model) -> None:
     for block in _blocks(model):
         block.shared_experts.down_proj.weight.mul_(block.gate.routed_scaling_factor)
@@ -276,14 +280,14 @@ def _rank_groups_otherwise(model) -> None:
 
 
 def _chooses_below_zero(model) -> bool:
-    biases = [_router(block).e_score_correction_bias for block in _blocks(model)]
+    biases = [_choice_bias(block) for block in _blocks(model)]
     return max(float(bias.max()) for bias in biases) < -1
 
 
 @mistake(
     "losing_groups_zero",
     "experts of losing groups at 0, not -inf",
-    lambda model: _has_choice_bias(model) and _chooses_below_zero(model),
+    lambda model: _has_groups(model) and _has_choice_bias(model) and _chooses_below_zero(model),
 )
 def _lose_at_zero(model) -> None:
     _rechosen(model, _two_best, losing=0.0)

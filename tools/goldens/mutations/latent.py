@@ -4,15 +4,11 @@ import torch
 from mutation import Patches, modelling
 from torch import nn
 
-from .declare import layers, mistake
+from .declare import attentions, mistake
 
 
 def is_latent(model) -> bool:
-    return hasattr(layers(model)[0].self_attn, "kv_b_proj")
-
-
-def _blocks(model) -> list[nn.Module]:
-    return [layer.self_attn for layer in layers(model)]
+    return hasattr(attentions(model)[0], "kv_b_proj")
 
 
 def _query_projection(block: nn.Module) -> nn.Linear:
@@ -21,13 +17,13 @@ def _query_projection(block: nn.Module) -> nn.Linear:
 
 @mistake("latent_not_normalised", "the latent cached as it is projected", is_latent)
 def _leave_latent(model) -> None:
-    for block in _blocks(model):
+    for block in attentions(model):
         block.kv_a_layernorm = nn.Identity()
 
 
 @mistake("latent_norm_eps", "rms_norm_eps in the norms of latents too", is_latent)
 def _use_config_eps(model) -> None:
-    for block in _blocks(model):
+    for block in attentions(model):
         for norm in (block.kv_a_layernorm, getattr(block, "q_a_layernorm", None)):
             if norm is not None:
                 norm.variance_epsilon = model.config.rms_norm_eps
@@ -39,7 +35,7 @@ def _has_query_latent(model) -> bool:
 
 @mistake("query_latent_not_normalised", "the latent of queries not normalised", _has_query_latent)
 def _leave_query_latent(model) -> None:
-    for block in _blocks(model):
+    for block in attentions(model):
         block.q_a_layernorm = nn.Identity()
 
 
@@ -66,28 +62,28 @@ def _pair_halves(model) -> Patches:
 
 @mistake("rotary_dims_first", "the dims of a query that rotate sought before the others", is_latent)
 def _rotate_first_dims(model) -> None:
-    for block in _blocks(model):
+    for block in attentions(model):
         rows = _query_projection(block).weight.view(block.num_heads, block.qk_head_dim, -1)
         rows.copy_(rows.roll(block.qk_nope_head_dim, 1))
 
 
 @mistake("rotary_key_first", "the rotated key sought before the latent", is_latent)
 def _rotate_first_key(model) -> None:
-    for block in _blocks(model):
+    for block in attentions(model):
         rows = block.kv_a_proj_with_mqa.weight
         rows.copy_(rows.roll(block.kv_lora_rank, 0))
 
 
 @mistake("values_before_keys", "each head's values above its keys in kv_b_proj", is_latent)
 def _swap_keys_and_values(model) -> None:
-    for block in _blocks(model):
+    for block in attentions(model):
         rows = block.kv_b_proj.weight.view(block.num_heads, -1, block.kv_lora_rank)
         rows.copy_(rows.roll(block.qk_nope_head_dim, 1))
 
 
 @mistake("keys_of_all_heads_first", "all heads' keys above all values in kv_b_proj", is_latent)
 def _gather_keys(model) -> None:
-    for block in _blocks(model):
+    for block in attentions(model):
         rows = block.kv_b_proj.weight
         nope = block.num_heads * block.qk_nope_head_dim
         parts = [part.unflatten(0, (block.num_heads, -1)) for part in (rows[:nope], rows[nope:])]
@@ -101,16 +97,16 @@ def _plain_scale(block: nn.Module) -> float:
 @mistake(
     "mscale_omitted",
     "scale without mscale²",
-    lambda model: is_latent(model) and _blocks(model)[0].scaling != _plain_scale(_blocks(model)[0]),
+    lambda model: is_latent(model) and attentions(model)[0].scaling != _plain_scale(attentions(model)[0]),
 )
 def _omit_mscale(model) -> None:
-    for block in _blocks(model):
+    for block in attentions(model):
         block.scaling = _plain_scale(block)
 
 
 @mistake("scale_from_nope", "scale from the dims that do not rotate", is_latent)
 def _scale_from_nope(model) -> None:
-    for block in _blocks(model):
+    for block in attentions(model):
         block.scaling *= (block.qk_head_dim / block.qk_nope_head_dim) ** 0.5
 
 

@@ -67,7 +67,7 @@ def _rotate_neighbours(q, k, cos, sin, unsqueeze_dim=1):
 @mistake(
     "rope_interleaved",
     "rotary pairs (2i, 2i+1), not (i, i+H/2)",
-    lambda model: not hasattr(layers(model)[0].self_attn, "kv_b_proj"),
+    lambda model: not hasattr(attentions(model)[0], "kv_b_proj"),
 )
 def _interleave_rope(_model) -> Patches:
     return {"apply_rotary_pos_emb": _rotate_neighbours}
@@ -143,7 +143,7 @@ def _has_partial_rope(model) -> bool:
     lambda model: _has_partial_rope(model) and _scaling("default")(model),
 )
 def _rotate_all_dims(model) -> None:
-    head_dim = layers(model)[0].self_attn.head_dim
+    head_dim = attentions(model)[0].head_dim
     pairs = torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim
     _tables(model).inv_freq = model.config.rope_parameters["rope_theta"] ** -pairs
 
