@@ -29,11 +29,14 @@ interface Model {
   readonly folder: ModelFolder;
   readonly quant?: LoadModelOptions["quant"];
   readonly activations?: LoadModelOptions["activations"];
+  /** Of the KV cache; all where absent. */
+  readonly storages?: readonly KvStorage[];
 }
 
 /**
  * Sliding window beside full attention and biases; QK-norm and f16; QK-norm and more columns, with
- * Q4_0 in the layers and Q8_0 around them; experts; convolutions beside attention. Only in soak: Q8_0 everywhere, bf16 as it is
+ * Q4_0 in the layers and Q8_0 around them; experts; convolutions beside attention; latents and shared
+ * experts. Only in soak: Q8_0 everywhere, bf16 as it is
  * stored, and rows that are rounded to int8, with QKV matrices that rotate (no QK-norm) and without;
  * norms after blocks, soft caps, and multipliers.
  */
@@ -43,6 +46,7 @@ const models = {
   "demo in q4": { folder: shallowFolder(demoFolder(), 3), quant: "q4" },
   "demo-moe": { folder: shallowFolder(demoFolder("demo-moe"), 3) },
   "lfm2/f32": { folder: golden("lfm2/f32") },
+  "deepseek-v2/bf16": { folder: golden("deepseek-v2/bf16"), storages: ["f16", "f32"] },
   "demo in q8": { folder: shallowFolder(demoFolder(), 3), quant: "q8" },
   demo: { folder: shallowFolder(demoFolder(), 3) },
   "demo in q4, int8 rows": {
@@ -85,15 +89,17 @@ function cases(profile: string): Case[] {
     // SwiftShader runs nothing else in int8, and no other experts.
     const isInt8Once = numPrompts > 1 && name === "demo in q4, int8 rows" && profile === "full";
     const isMoe = numPrompts > 1 && name === "demo-moe" && profile === "full";
-    const isLast = slow && name === "lfm2/f32";
-    return some ? i === 0 || isInt8Once || isMoe : i < (slow ? 2 : most) || isLast;
+    if (some) return i === 0 || isInt8Once || isMoe;
+    const isOther = name === "lfm2/f32" || name === "deepseek-v2/bf16";
+    return slow ? i < 2 || isOther : i < most;
   });
   return chosen.flatMap((model, m) => {
     const random = seededRandom(60 + m);
     const draw = () => 96 + Math.floor(204 * random());
     const gate = some ? 96 : slow ? 131 : ([150, 131][m] ?? 160);
     const lengths = Array.from({ length: numPrompts }, (_, i) => (i === 0 ? gate : draw()));
-    const kvs = kvStorages.filter((_, i) => numPrompts > 1 || i === m % kvStorages.length);
+    const { storages = kvStorages }: Model = models[model];
+    const kvs = storages.filter((_, i) => numPrompts > 1 || i === m % storages.length);
     return kvs.map((kv) => ({ model, kv, lengths }));
   });
 }

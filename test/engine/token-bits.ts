@@ -92,54 +92,45 @@ function poison({ plan, runner }: LoadedModel, sequence: Placed): void {
   }
 }
 
-/** What each layer's pool holds, as one list of words per position. */
+/**
+ * `[block,2,K,B,H]` of each layer's pool, then scales if any, or a row per position of other layers, as one
+ * list of words per position.
+ */
 async function keptWords({ plan, runner }: LoadedModel, sequence: Placed): Promise<number[][]> {
-  const { blockTokens: B } = plan.kv;
+  const { blockTokens: B, storage } = plan.kv;
+  const { headDim } = plan.spec;
   const byPosition: number[][] = sequence.ids.map(() => []);
-  for (const { slice, blocks, blockBytes, taps } of layerBlocks({ plan, runner }, sequence)) {
+  for (const { slice, blocks, blockBytes, planes } of layerBlocks({ plan, runner }, sequence)) {
+    const hasScales = storage === "i8" && planes > 1;
+    const rowBytes = hasScales ? headDim : blockBytes / (planes * B);
+    const scales = planes * B * rowBytes;
     const reads = blocks.map((block) => {
       const offsetBytes = slice.offsetBytes + block * blockBytes;
       return runner.device.readback({ ...slice, offsetBytes, sizeBytes: blockBytes });
     });
     runner.device.submit();
     const contents = await Promise.all(reads);
-    const rowsOf = taps ? convolutionRows : keyAndValueRows;
     for (const [position, list] of byPosition.entries()) {
       const block = contents[Math.floor(position / B)];
-      for (const [at, size] of rowsOf(plan, position % B)) list.push(...words(block, at, size));
+      for (let plane = 0; plane < planes; plane++) {
+        const row = plane * B + (position % B);
+        list.push(...words(block, row * rowBytes, rowBytes));
+        if (hasScales) list.push(...words(block, scales + 4 * row, 4));
+      }
     }
   }
   return byPosition;
 }
 
-type Bytes = readonly [at: number, size: number];
-
-/** Of `[2,K,B,H]`, then scales if any. */
-function keyAndValueRows({ kv, spec }: LoadedModel["plan"], offset: number): Bytes[] {
-  const { blockTokens: B, storage } = kv;
-  const { headDim, numKvHeads } = spec;
-  const rowBytes = headDim * { f32: 4, f16: 2, i8: 1 }[storage];
-  const scales = 2 * numKvHeads * B * rowBytes;
-  return Array.from({ length: 2 * numKvHeads }, (_, plane) => plane * B + offset).flatMap((row) => {
-    const codes: Bytes = [row * rowBytes, rowBytes];
-    return storage === "i8" ? [codes, [scales + 4 * row, 4]] : [codes];
-  });
-}
-
-/** Of `[B,D]`. */
-const convolutionRows = ({ spec }: LoadedModel["plan"], offset: number): Bytes[] => [
-  [4 * spec.hiddenSize * offset, 4 * spec.hiddenSize],
-];
-
 function layerBlocks(
   { plan, runner }: Pick<LoadedModel, "plan" | "runner">,
   { tables }: Placed,
-): { slice: BufferSlice; blocks: readonly number[]; blockBytes: number; taps?: number }[] {
+): { slice: BufferSlice; blocks: readonly number[]; blockBytes: number; planes: number }[] {
   const groups = layerGroups(plan.spec);
   return plan.kv.groups.flatMap(({ layers, blockBytes }, group) =>
     layers.map((layer) => ({
       ...{ slice: runner.kvPools[layer], blocks: tables[group], blockBytes },
-      taps: groups[group].taps,
+      planes: groups[group].taps || groups[group].latent ? 1 : 2 * plan.spec.numKvHeads,
     })),
   );
 }

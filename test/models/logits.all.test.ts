@@ -38,7 +38,7 @@ const eachMechanism = [
   "qwen3/f16",
   "smollm3/f32",
   "qwen2-moe/f32",
-  "deepseek-v2/bf16",
+  "deepseek-v3/f32",
 ];
 /** Norms after blocks, soft caps: the same kernels on a device without features. */
 const onSwiftShader = [...eachMechanism, "olmo2/f32", "gemma2/f32"];
@@ -49,7 +49,7 @@ const eachFamily = [
   ...eachMechanism,
   ...["olmo2/f32", "granite/f32", "gemma2/f32", "gemma3_text/f32", "phi3/f32"],
   ...["mixtral/f32", "qwen3-moe/f32", "qwen3-moe-sparse-step/f32", "olmoe/f32", "granitemoe/f32"],
-  ...["granitemoeshared/f32", "gpt-oss/f32", "lfm2/f32", "lfm2-moe/f32", "deepseek-v3/f32"],
+  ...["granitemoeshared/f32", "gpt-oss/f32", "lfm2/f32", "lfm2-moe/f32", "deepseek-v2/bf16"],
 ];
 const fixturesOn = (profile: Profile): readonly Fixture[] => {
   const isSoak = scale("logits", 0, 1) === 1;
