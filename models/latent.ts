@@ -3,6 +3,7 @@
  * a token is one latent and one rotated key for all heads. latent-attention.ts turns it into kernel calls.
  */
 
+import { KernelError } from "../kernels/errors.ts";
 import type { KvStorage } from "../kernels/kv-layout.ts";
 import { type LatentStorage, latentRowBytes, latentShapeDims } from "../kernels/latent-layout.ts";
 import { requireChunkedColumns } from "../kernels/matmul.ts";
@@ -37,6 +38,12 @@ export const headRows = ({ nopeDims, valueDims }: LatentSpec): number => nopeDim
 /** @throws {KernelError} `bad_shape`. */
 export function checkLatent(latent: LatentSpec, N: number): void {
   latentShapeDims({ N, H: latent.rank, R: latent.ropeDims, B: 32 });
+  if (latent.nopeDims % 4 !== 0) {
+    throw new KernelError(
+      "bad_shape",
+      `qk_nope_head_dim is ${latent.nopeDims} dims, latent attention needs a multiple of 4; this model is not supported`,
+    );
+  }
   requireChunkedColumns("num_attention_heads × v_head_dim", N * latent.valueDims);
   if (latent.queryRank) requireChunkedColumns("q_lora_rank", latent.queryRank);
 }

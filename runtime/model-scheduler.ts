@@ -1,4 +1,6 @@
 /** The scheduler of a loaded model: its pools and sizes, and what its plans may cost. */
+import type { DecoderSpec } from "../models/decoder.ts";
+import { latentRow } from "../models/latent.ts";
 import {
   createScheduler,
   LearnedCosts,
@@ -75,7 +77,16 @@ function profile({ spec, weights, weightBytes, kv }: ModelPlan): RooflineProfile
     weightBytes,
     kvBytesPerToken: kv.tokenBytes,
     flopsPerToken: 2 * numWeights,
-    flopsPerAttended: 4 * numHeads * headDim * numAttending,
+    flopsPerAttended: flopsPerAttended(spec),
     mlpShare: mlp / (mlp + attention + convolution),
   };
+}
+
+/** A product for the score and one for the value: of a head's dims, or of all that a latent row has. */
+function flopsPerAttended({ layers, numHeads, headDim }: DecoderSpec): number {
+  const dims = layers.map(({ latent, convolution }) => {
+    if (convolution) return 0;
+    return latent ? latentRow(latent) + latent.rank : 2 * headDim;
+  });
+  return 2 * numHeads * dims.reduce((sum, of) => sum + of, 0);
 }

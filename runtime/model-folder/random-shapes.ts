@@ -51,6 +51,9 @@ const lfm2 = (layers: number, attending: readonly number[]): Config => ({
   max_position_embeddings: 128_000,
 });
 
+// biome-ignore lint/suspicious/noApproximativeNumericConstant: what config.json says, not a root.
+const MSCALE = 0.707;
+
 export const randomShapes: Readonly<Record<string, Config>> = {
   // As deep as Qwen3-0.6B: what the host does per step is the same.
   tiny: {
@@ -90,6 +93,27 @@ export const randomShapes: Readonly<Record<string, Config>> = {
     model_type: "lfm2_moe",
     ...{ intermediate_size: 7168, num_dense_layers: 2 },
     ...{ num_experts: 32, num_experts_per_tok: 4, moe_intermediate_size: 1792 },
+  },
+  // The first layer is dense.
+  "deepseek-v2-lite": {
+    model_type: "deepseek_v2",
+    num_hidden_layers: 27,
+    hidden_size: 2048,
+    intermediate_size: 10_944,
+    num_attention_heads: 16,
+    ...{ q_lora_rank: null, kv_lora_rank: 512, qk_nope_head_dim: 128, qk_rope_head_dim: 64 },
+    v_head_dim: 128,
+    ...{ n_routed_experts: 64, num_experts_per_tok: 6, moe_intermediate_size: 1408 },
+    ...{ n_shared_experts: 2, first_k_dense_replace: 1, routed_scaling_factor: 1 },
+    ...{ topk_method: "greedy", norm_topk_prob: false },
+    vocab_size: 102_400,
+    max_position_embeddings: 163_840,
+    rms_norm_eps: 1e-6,
+    rope_theta: 10_000,
+    rope_scaling: {
+      ...{ type: "yarn", factor: 40, original_max_position_embeddings: 4096 },
+      ...{ beta_fast: 32, beta_slow: 1, mscale: MSCALE, mscale_all_dim: MSCALE },
+    },
   },
   "llama3.2-1b": llama32(16, 2048, 32),
   "llama3.2-3b": llama32(28, 3072, 24),

@@ -47,6 +47,15 @@ test("with --kv i8, keys and values are a byte each, and four for the scale of a
   expect(model.kvBytesPer1000Tokens).toBe(1000 * 2 * 2 * (32 + 4) * 2);
 });
 
+test("of a model with latents, one latent and one rotated key for all heads", async () => {
+  const args = [...INFO, "--model", join(GOLDENS, "deepseek-v2", "bf16")];
+  const { model } = await weftJson(args);
+  expect(model).toMatchObject({ kvStorage: "f16", kvBytesPer1000Tokens: 1000 * (32 + 16) * 2 * 2 });
+  const refused = await weft([...args, "--kv", "i8"]);
+  expect(refused.status).toBe(1);
+  expect(refused.stderr).toMatch(/kv is "i8".*keeps a latent.*f16 or f32.*bad_request/);
+});
+
 test("what it says fits is what the engine takes", async () => {
   const model = tinyModel();
   const shared = ["--model", model, "--device", "reference", "--memory-budget", "2300K"];

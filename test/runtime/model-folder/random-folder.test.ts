@@ -34,7 +34,7 @@ test("a piece read alone has the bytes that it has in a longer one", async () =>
   expect(halves.every((half) => ((half >> 10) & 31) !== 31 && half !== 0)).toBe(true);
 });
 
-test("a shape with fewer layers, and one of as many weights as the published mixture", async () => {
+test("a shape with fewer layers, and those of as many weights as the published mixtures", async () => {
   const count = async (model: string) => {
     const plan = await planModel(new ReferenceDevice(), openModelFolder(model));
     await plan.close();
@@ -43,6 +43,7 @@ test("a shape with fewer layers, and one of as many weights as the published mix
   expect(await count("random:qwen3-30b-a3b")).toBe(30_532_122_624);
   const [one, two] = [await count("random:qwen3-30b-a3b@1"), await count("random:qwen3-30b-a3b@2")];
   expect((two - one) * 48 + one - (two - one)).toBe(30_532_122_624);
+  expect(await count("random:deepseek-v2-lite")).toBe(15_706_484_224);
   expect(() => openModelFolder("random:tiny@0")).toThrow(/names no shape known here/);
   expect(() => openModelFolder("random:constructor")).toThrow(/names no shape known here/);
 });
