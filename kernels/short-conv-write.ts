@@ -9,7 +9,7 @@ export const CONV_LANES = 64;
  *
  * A slot is block·B + offset, as in the KV cache; f32, so that a token's taps see the same bits whether
  * this plan computed them or an earlier one. One thread per quad of dims.
- * Cost: 12·T·D bytes: memory-bound. Two rows with one slot race.
+ * Cost: 13·T·D bytes: memory-bound. Two rows with one slot race.
  */
 export const shortConvWrite: Kernel = defineKernel({
   name: "short_conv_write",

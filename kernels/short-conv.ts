@@ -10,7 +10,7 @@ import { CONV_LANES, probeTapSlots } from "./short-conv-write.ts";
  * Slot 0, in the block that nobody has, stands for a token before the first: it counts as zero. All rows
  * of a plan are written before (`short_conv_write`), so one kernel serves decode and prefill; sums are
  * `fma` ascending from 0. One thread per quad of dims.
- * Cost: 8·T·L·D + 8·T·D bytes: memory-bound.
+ * Cost: 9·T·L·D + 8·T·D bytes: memory-bound.
  * @see Liquid AI, arXiv:2511.23404 (LFM2).
  */
 export const shortConv = ({ bias }: { readonly bias: boolean }): Kernel =>
