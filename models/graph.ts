@@ -6,28 +6,12 @@ import type { AttentionWorkDims } from "../kernels/attention-work.ts";
 import { type Epilogue, isGated } from "../kernels/epilogue.ts";
 import type { BufferSlice, Dims, Kernel, KernelCall } from "../kernels/kernel.ts";
 import { matmul } from "../kernels/matmul.ts";
-import type { MatmulShape } from "../kernels/matmul-shape.ts";
 import type { Prologue } from "../kernels/prologue.ts";
 import { rmsNorm } from "../kernels/rms-norm.ts";
 import type { WeightFormatName } from "../kernels/weight-format.ts";
+import type { MatmulChoice, MatmulChoices } from "./matmul-choice.ts";
 import { type MatrixUse, matrixKey } from "./matrix-use.ts";
 import type { Weight } from "./weights.ts";
-
-/** Which matrix kernels a graph may use for a format; any of them gives a row the same bits. */
-export interface MatmulChoice {
-  /** By rising `maxRows`; the last one serves all that are too many for the others. */
-  readonly shapes: readonly MatmulShape[];
-  /** Whether RMSNorm may run in the prologue of the shapes that have it. */
-  readonly fusesNorm: boolean;
-  /** Whether a QKV matrix may rotate and write the cache in the epilogue of shapes that have octets. */
-  readonly fusesRope: boolean;
-  /** Where not these: what multiplies by a stack of experts. */
-  readonly experts?: Pick<MatmulChoice, "shapes" | "fusesNorm">;
-  /** Other `shapes` for single matrices, by `matrixKey`: what tuning found there. */
-  readonly tuned?: ReadonlyMap<string, readonly MatmulShape[]>;
-}
-
-export type MatmulChoices = ReadonlyMap<WeightFormatName, MatmulChoice>;
 
 /** Sizes of one step. */
 export interface StepSizes {

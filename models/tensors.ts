@@ -7,8 +7,8 @@ import type { BufferSlice } from "../kernels/kernel.ts";
 import type { KvStorage } from "../kernels/kv-layout.ts";
 import { latentShapeDims } from "../kernels/latent-layout.ts";
 import type { DecoderSpec } from "./decoder.ts";
-import type { MatmulChoices } from "./graph.ts";
 import { latentRow } from "./latent.ts";
+import type { MatmulChoices } from "./matmul-choice.ts";
 import { type MoeSpec, routerColumns } from "./moe.ts";
 import type { Weight } from "./weights.ts";
 

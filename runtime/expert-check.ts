@@ -9,7 +9,7 @@ import type { MatmulShape } from "../kernels/matmul-shape.ts";
 import { normal, seededRandom, uniform } from "../kernels/probe.ts";
 import { rmsNorm } from "../kernels/rms-norm.ts";
 import type { WeightFormatName } from "../kernels/weight-format.ts";
-import type { MatmulChoice } from "../models/graph.ts";
+import type { MatmulChoice } from "../models/matmul-choice.ts";
 import { bytesToFloats, type Device } from "./device.ts";
 import { runProbe } from "./probe-runner.ts";
 

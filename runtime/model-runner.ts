@@ -7,7 +7,8 @@ import { type RopeSpec, ropeTable } from "../kernels/rope-tables.ts";
 import { decoderGraph } from "../models/blocks.ts";
 import { type DecoderSpec, layerGroups, numStages } from "../models/decoder.ts";
 import { emitCalls, type GraphSegment, graphSegments } from "../models/emit-calls.ts";
-import type { GraphNode, MatmulChoices, StepSizes } from "../models/graph.ts";
+import type { GraphNode, StepSizes } from "../models/graph.ts";
+import type { MatmulChoices } from "../models/matmul-choice.ts";
 import {
   type ActivationName,
   activationWidths,

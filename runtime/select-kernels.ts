@@ -10,7 +10,7 @@ import { normal, seededRandom, uniform } from "../kernels/probe.ts";
 import { rmsNorm } from "../kernels/rms-norm.ts";
 import type { RotatingEpilogue } from "../kernels/rope-kv-epilogue.ts";
 import { type WeightFormatName, weightFormats } from "../kernels/weight-format.ts";
-import type { MatmulChoice, MatmulChoices } from "../models/graph.ts";
+import type { MatmulChoice, MatmulChoices } from "../models/matmul-choice.ts";
 import { bytesToFloats, type Device, type DeviceInfo } from "./device.ts";
 import { reasonOf } from "./errors.ts";
 import { otherExpertShapes } from "./expert-check.ts";

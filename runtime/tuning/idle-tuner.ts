@@ -2,7 +2,7 @@
  * Tunes a model's matrices while nobody asks it anything, and stores what it finds. It begins once
  * the engine has answered and is quiet, asks again before each submission, and ends with its budget.
  */
-import type { MatmulChoices } from "../../models/graph.ts";
+import type { MatmulChoices } from "../../models/matmul-choice.ts";
 import { matrixKey } from "../../models/matrix-use.ts";
 import type { Device } from "../device.ts";
 import { Budget } from "./budget.ts";

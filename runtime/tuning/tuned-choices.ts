@@ -5,7 +5,7 @@
 import type { MatmulShape } from "../../kernels/matmul-shape.ts";
 import type { RotatingEpilogue } from "../../kernels/rope-kv-epilogue.ts";
 import type { WeightFormatName } from "../../kernels/weight-format.ts";
-import type { MatmulChoice } from "../../models/graph.ts";
+import type { MatmulChoice } from "../../models/matmul-choice.ts";
 import { type MatrixUse, matrixKey } from "../../models/matrix-use.ts";
 import type { Device } from "../device.ts";
 import { reasonOf } from "../errors.ts";

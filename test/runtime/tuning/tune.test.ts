@@ -6,7 +6,7 @@ import { bindingBytes } from "../../../kernels/kernel.ts";
 import { matmulShapes } from "../../../kernels/matmul.ts";
 import { packedRead } from "../../../kernels/packed-matrix.ts";
 import { weightFormats } from "../../../kernels/weight-format.ts";
-import type { MatmulChoices } from "../../../models/graph.ts";
+import type { MatmulChoices } from "../../../models/matmul-choice.ts";
 import type { MatrixUse } from "../../../models/matrix-use.ts";
 import { type Device, wholeBuffer } from "../../../runtime/device.ts";
 import { Budget } from "../../../runtime/tuning/budget.ts";
