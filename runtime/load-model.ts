@@ -44,7 +44,7 @@ import { readRecord, shapeOf, type TuningCache, tuningKey } from "./tuning/tunin
 import { openCheckpoint } from "./weights/open-checkpoint.ts";
 import { readQuantisation } from "./weights/quantisation-config.ts";
 import { quantisedCheckpoint } from "./weights/quantised-checkpoint.ts";
-import type { LoadProgress } from "./weights/stream.ts";
+import { type LoadProgress, PIECE_BYTES } from "./weights/stream.ts";
 
 /** Without a budget the KV cache gets room for this much, and no more bytes than that. */
 const DEFAULT_TOKENS_PER_ROW = 2048;
@@ -208,7 +208,10 @@ function planMemory(
   const weightBytes = experts ? allBytes - experts.totalBytes + experts.poolBytes : allBytes;
   const maxParkedTokens = 2 * maxTokensPerPlan;
   const activationBytes =
-    activationSize(spec, maxTokensPerPlan, maxLogitRows) + 4 * spec.hiddenSize * maxParkedTokens;
+    activationSize(spec, maxTokensPerPlan, maxLogitRows) +
+    4 * spec.hiddenSize * maxParkedTokens +
+    // Experts that come and go are staged for as long as the engine lives.
+    (experts ? PIECE_BYTES : 0);
   const fixedBytes = weightBytes + activationBytes;
   const bytesPerToken = kvTokenBytes(spec, storage);
   if (memoryBudgetBytes !== undefined && memoryBudgetBytes <= fixedBytes) {
