@@ -207,6 +207,7 @@ export const expertKernels: readonly Kernel[] = [
     route({ score, choiceBias: false, groups: "none" }),
     route({ score, choiceBias: true, groups: "none" }),
   ]),
+  route({ score: "softmax", choiceBias: false, groups: "none", adapted: true }),
   route({ score: "softmax", choiceBias: false, groups: "max" }),
   route({ score: "sigmoid", choiceBias: true, groups: "top2sum" }),
   expertBlocks,

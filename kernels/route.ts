@@ -15,12 +15,18 @@ const SUMMED = MAX_EXPERTS / LANES;
 /** What the text of the kernel depends on; the rest are numbers. */
 export type RouterKind = Pick<RouterSpec, "score" | "choiceBias"> & {
   readonly groups: "none" | "max" | "top2sum";
+  /** Whether rows of an adapter go to experts of its own. */
+  readonly adapted?: boolean;
 };
 
-export const routerKind = ({ score, choiceBias, groups }: RouterSpec): RouterKind => ({
+export const routerKind = (
+  { score, choiceBias, groups }: RouterSpec,
+  { adapted = false } = {},
+): RouterKind => ({
   score,
   choiceBias,
   groups: groups?.stat ?? "none",
+  adapted,
 });
 
 const scoresWgsl = {
@@ -65,7 +71,7 @@ const groupsWgsl = (stat: "max" | "top2sum") => wgsl`
   }
   workgroupBarrier();`;
 
-const source = ({ score, choiceBias, groups }: RouterKind): string => wgsl`
+const source = ({ score, choiceBias, groups, adapted }: RouterKind): string => wgsl`
 const LOWEST = -3.4028234e38;
 /** Logits; then what the choice goes by. */
 var<workgroup> ranked: array<f32, ${MAX_EXPERTS}>;
@@ -106,20 +112,24 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
     divisor = sum + params.eps;
   }
   let id = chosen[lane];
-  store_ids(row * params.k + lane, select(id, ${NO_EXPERT}u, id >= params.identity_from));
+  let own = ${adapted ? "load_expert_of(load_row_adapters(row) * params.E + id)" : "id"};
+  store_ids(row * params.k + lane, select(own, ${NO_EXPERT}u, id >= params.identity_from));
   store_weights(row * params.k + lane, scores[id] / divisor * params.scale);
 }
 `;
 
 /**
  *   logits [T,stride] (the first E)  choice_bias? [E]  → ids [T,k] u32, weights [T,k]
+ *   adapted: row_adapters [T] u32, expert_of [A,E] u32: what an expert's number is for rows of an adapter
  *
  * The best expert first. Identity experts become NO_EXPERT and keep their weight.
  * Cost: 4·T·E bytes and E comparisons for each logit: small beside the experts.
  * @see Shazeer et al., arXiv:1701.06538; DeepSeek-V3, arXiv:2412.19437, section 2.1.2 (bias, groups).
  */
 export const route = (kind: RouterKind): Kernel => {
-  const name = `route.${kind.score}${kind.choiceBias ? "_bias" : ""}${kind.groups === "none" ? "" : `_${kind.groups}`}`;
+  const { score, choiceBias, groups, adapted } = kind;
+  const parts = [choiceBias && "bias", groups !== "none" && groups, adapted && "adapted"];
+  const name = `route.${[score, ...parts.filter(Boolean)].join("_")}`;
   let kernel = built.get(name);
   if (!kernel) {
     kernel = build(name, kind);
@@ -151,6 +161,7 @@ function build(name: string, kind: RouterKind): Kernel {
     bindings: {
       logits: read("T,stride"),
       ...(kind.choiceBias && { choice_bias: read("E") }),
+      ...(kind.adapted && { row_adapters: read("T", "u32"), expert_of: read("A,E", "u32") }),
       ids: write("T,k", "u32"),
       weights: write("T,k"),
     },
@@ -165,28 +176,35 @@ function build(name: string, kind: RouterKind): Kernel {
       bytes: {
         logits: 4 * T * E,
         ...(kind.choiceBias && { choice_bias: 4 * T * E }),
+        ...(kind.adapted && { row_adapters: 4 * T * k, expert_of: 4 * T * k }),
         ids: 4 * T * k,
         weights: 4 * T * k,
       },
     }),
-    reference: ({ logits, choice_bias, ids, weights }, dims) => {
-      const { T, stride, k } = dims;
+    reference: ({ logits, choice_bias, row_adapters, expert_of, ids, weights }, dims) => {
+      const { T, E, stride, k } = dims;
       const router = routerOf(kind, dims);
       for (let t = 0; t < T; t++) {
         const choice = chooseExperts(router, logits.subarray(t * stride), choice_bias);
         for (const [j, id] of choice.ids.entries()) {
-          ids[t * k + j] = id >= dims.identity_from ? NO_EXPERT : id;
+          const own = kind.adapted ? expert_of[row_adapters[t] * E + id] : id;
+          ids[t * k + j] = id >= dims.identity_from ? NO_EXPERT : own;
           weights[t * k + j] = choice.weights[j];
         }
       }
     },
     probes: probeRouters(kind).map((router) => {
-      const dims = routeDims(router, 3, router.experts + 1);
+      const dims: Dims = { ...routeDims(router, 3, router.experts + 1), A: 3 };
+      const { T, A, E } = dims;
       return {
         dims,
         inputs: (random) => ({
-          logits: normal(dims.T * dims.stride, random, 2),
-          ...(kind.choiceBias && { choice_bias: normal(dims.E, random) }),
+          logits: normal(T * dims.stride, random, 2),
+          ...(kind.choiceBias && { choice_bias: normal(E, random) }),
+          ...(kind.adapted && {
+            row_adapters: Uint32Array.of(2, 0, 1),
+            expert_of: Uint32Array.from({ length: A * E }, (_, i) => (i * 7) % (2 * E)),
+          }),
         }),
       };
     }),

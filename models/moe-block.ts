@@ -36,6 +36,11 @@ interface Block {
   /** What the block reads, normalised, and adds to. */
   readonly hidden: BufferSlice;
   readonly norm: InputNorm;
+  /** Of the layer whose router it is. */
+  readonly adapters?: {
+    readonly count: number;
+    readonly buffers: Readonly<Record<"row_adapters" | "expert_of", BufferSlice>>;
+  };
   weight(name: string): Weight;
   activation(name: ActivationName): BufferSlice;
 }
@@ -48,15 +53,20 @@ export function moeBlock(
   layer: number,
   at: Pick<Block, "rows" | "hidden" | "norm">,
 ): void {
+  const { adapters } = tensors;
   const block: Block = {
     ...{ graph, moe, ...at },
+    adapters: adapters && {
+      count: adapters.count,
+      buffers: { row_adapters: adapters.rows(at.rows), expert_of: adapters.expertOf(layer) },
+    },
     weight: (name) => tensors.weight(layerWeight(layer, name)),
     activation: (name) => tensors.activation(name),
   };
   const { router } = moe;
   const pool = tensors.expertPool(layer);
   const stacks = pool ? { ...pool, numMatrices: pool.slots } : ownStacks(block);
-  const numExperts = numMatrices(router);
+  const numExperts = pool ? numMatrices(router) : stacks.numMatrices;
   const chosen = router.chosen;
   const ways = expertWays(graph, [stacks.gateUp, stacks.down], { numExperts, chosen });
   const hinted = pool && hintable(spec, tensors, layer);
@@ -67,7 +77,7 @@ export function moeBlock(
     const blockRows = (step: StepSizes) => wayFor(ways, step[at.rows]).blockRows;
     graph.fetch({ layer, rows: at.rows, hinted, blockRows }, () => multiply(block, stacks, ways));
   } else {
-    group(block, ways);
+    group(block, numExperts, ways);
     multiply(block, stacks, ways);
   }
   if (moe.shared) sharedExpert(block);
@@ -78,11 +88,13 @@ export function moeBlock(
 const forRows = ({ rows }: Block, dims: (T: number) => Dims | undefined) =>
   keptWhileSame((step: StepSizes) => (step[rows] === 0 ? undefined : dims(step[rows])));
 
+/** Those of adapters follow those of the router. */
 function ownStacks({ moe, weight }: Block): Stacks {
   const bias = (name: string) => weight(name).shards[0].slice;
+  const gateUp = weight("experts_gate_up");
   return {
-    numMatrices: numMatrices(moe.router),
-    gateUp: weight("experts_gate_up"),
+    numMatrices: gateUp.rows / (2 * moe.ffnSize),
+    gateUp,
     down: weight("experts_down"),
     ...(moe.names.biases && {
       biases: { gateUp: bias("experts_gate_up_bias"), down: bias("experts_down_bias") },
@@ -114,7 +126,7 @@ function guess(block: Block, spec: DecoderSpec, tensors: DecoderTensors, next: n
 
 /** @returns Whether the router had its rows normalised apart. */
 function choose(block: Block, ids = block.activation("expert_ids")): (step: StepSizes) => boolean {
-  const { graph, moe, rows, hidden, norm, weight, activation } = block;
+  const { graph, moe, rows, hidden, norm, adapters, weight, activation } = block;
   const { router } = moe;
   const logits = activation("router_logits");
   const bias = biasOf(block, "router_bias");
@@ -124,9 +136,11 @@ function choose(block: Block, ids = block.activation("expert_ids")): (step: Step
   const buffers = {
     ...{ logits, ids, weights: activation("expert_weights") },
     ...(router.choiceBias && { choice_bias: weight("choice_bias").shards[0].slice }),
+    ...adapters?.buffers,
   };
-  const dims = forRows(block, (T) => routeDims(router, T, routerColumns(moe)));
-  graph.add(route(routerKind(router)), buffers, dims);
+  const sizes = adapters && { A: adapters.count };
+  const dims = forRows(block, (T) => ({ ...routeDims(router, T, routerColumns(moe)), ...sizes }));
+  graph.add(route(routerKind(router, { adapted: adapters !== undefined })), buffers, dims);
   return storesNormed;
 }
 
@@ -143,9 +157,8 @@ function normalise(
   graph.add(rmsNorm, { x: hidden, weight: norm.weight, out: norm.out }, dims);
 }
 
-function group(block: Block, ways: readonly ExpertWay[]): void {
+function group(block: Block, E: number, ways: readonly ExpertWay[]): void {
   const { graph, moe, activation } = block;
-  const E = numMatrices(moe.router);
   const buffers = {
     ids: activation("expert_ids"),
     places: activation("expert_places"),

@@ -127,7 +127,18 @@ export interface ExpertPool {
   readonly biases?: { readonly gateUp: BufferSlice; readonly down: BufferSlice };
 }
 
+/** Of requests that go to experts of their own. */
+export interface AdapterTensors {
+  /** Adapters, the one without any included. */
+  readonly count: number;
+  /** u32 by row of the step, `[T]`, or of the rows that are sampled, `[R]`. */
+  rows(rows: "T" | "R"): BufferSlice;
+  /** `[count,E]`: matrices of a layer's stack. */
+  expertOf(layer: number): BufferSlice;
+}
+
 export interface DecoderTensors {
+  readonly adapters?: AdapterTensors;
   readonly kvStorage: KvStorage;
   readonly matmul: MatmulChoices;
   /** B: tokens per block. */

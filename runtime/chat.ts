@@ -44,6 +44,7 @@ export interface ChatCompletionRequest {
   readonly program?: string;
   readonly session?: string;
   readonly cache_salt?: string;
+  readonly adapter?: string;
   /** More variables for the chat template, e.g. `{ enable_thinking: false }`. */
   readonly chat_template_kwargs?: Readonly<Record<string, unknown>>;
 }
@@ -193,6 +194,7 @@ function tokenRequest(engine: ChatHost, request: ChatCompletionRequest): Generat
     program: request.program,
     session: request.session,
     cacheSalt: request.cache_salt,
+    adapter: request.adapter,
   };
   // OpenAI's clients write null for what is left out.
   const given = Object.entries(generate).map(([field, value]) => [field, value ?? undefined]);

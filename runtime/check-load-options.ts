@@ -16,6 +16,8 @@ interface GivenOptions {
   readonly tuning?: object;
   readonly invariant?: boolean;
   readonly activations?: string;
+  readonly adapters?: object;
+  readonly experts?: object;
 }
 
 /** @throws {WeftError} `bad_request`. */
@@ -23,6 +25,16 @@ export function checkLoadOptions(device: Device, options: GivenOptions): void {
   checkQuant(options.quant);
   checkTuning(options);
   checkActivations(device, options);
+  checkAdapters(options);
+}
+
+function checkAdapters({ adapters = {}, experts }: GivenOptions): void {
+  if (!experts || Object.keys(adapters).length === 0) return;
+  throw new WeftError(
+    "bad_request",
+    "adapters are given with experts.memoryBytes; experts of adapters all have their place in GPU " +
+      "memory: leave out one of the two",
+  );
 }
 
 function checkQuant(quant: string | undefined): void {

@@ -7,12 +7,14 @@ import type { ModelFolder } from "./model-folder/model-folder.ts";
 import { type OpenLocalFolder, openModelFolder } from "./model-folder/open-folder.ts";
 import { ReferenceDevice } from "./reference/device.ts";
 
-export interface CreateEngineOptions extends EngineOptions {
+export interface CreateEngineOptions extends Omit<EngineOptions, "adapters"> {
   /**
    * Folder, GGUF file, http(s) URL of one of them, `hf:org/name`, a GGUF file as a Blob, or a folder
    * object.
    */
   readonly model: string | Blob | ModelFolder;
+  /** By name, folders of ESFT adapters, as paths, URLs or folder objects: for `adapter` of requests. */
+  readonly adapters?: Readonly<Record<string, string | ModelFolder>>;
   /**
    * `gpu` by default. `reference` computes on the CPU: slow, correct, never chosen by itself. A
    * device opened before belongs to the engine from now on.
@@ -40,7 +42,11 @@ export async function createEngineWith(
     const device = await openDevice(platform, options.device ?? "gpu");
     try {
       const quantumMs = options.quantumMs ?? platform.quantumMs;
-      return await Engine.load(device, folder, { ...options, quantumMs });
+      const given = Object.entries(options.adapters ?? {});
+      const adapters = Object.fromEntries(
+        given.map(([name, model]) => [name, modelFolder(platform, model)]),
+      );
+      return await Engine.load(device, folder, { ...options, adapters, quantumMs });
     } catch (error) {
       device.destroy();
       throw error;

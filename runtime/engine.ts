@@ -189,14 +189,14 @@ export class Engine {
   ): SequenceId {
     const { priority, deadlineMs, client, program, session, cacheSalt } = request;
     const scheduling = { priority, deadlineMs, client, program, session, cacheSalt };
+    const adapter = adapterNumber(this.plan.adapters?.names ?? [], request.adapter);
     const sampling = this.text.resolveSampling(request, index);
     try {
       checkLength(promptIds.length, maxTokens, this.plan.maxContext);
       return this.loop.add({
         promptIds,
         maxTokens,
-        sampling,
-        scheduling,
+        ...{ sampling, scheduling, adapter },
         forkOf,
         onToken: (token) => answers.push(index, token),
         onFinish: (reason) => answers.finish(index, reason),
@@ -208,4 +208,16 @@ export class Engine {
       throw error;
     }
   }
+}
+
+/** @throws {WeftError} `bad_request` for a name that the engine was not given. */
+function adapterNumber(names: readonly string[], name: string | undefined): number {
+  if (name === undefined) return 0;
+  const index = names.indexOf(name);
+  if (index >= 0) return index + 1;
+  throw new WeftError(
+    "bad_request",
+    `adapter is ${JSON.stringify(name)}, this engine has ${names.map((known) => JSON.stringify(known)).join(", ") || "none"}; ` +
+      "name one of them, or create the engine with it (adapters)",
+  );
 }

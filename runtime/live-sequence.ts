@@ -9,6 +9,8 @@ export interface SequenceStart {
   readonly maxTokens: number;
   readonly sampling: ResolvedSampling;
   readonly scheduling?: SchedulingOptions;
+  /** 0, the default, is the base model. */
+  readonly adapter?: number;
   /** Another answer to the prompt of this sequence. */
   readonly forkOf?: SequenceId;
   /** Takes each token in order; true ends the sequence with that token. */

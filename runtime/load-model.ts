@@ -10,6 +10,8 @@ import { rotatingEpilogue } from "../models/qkv.ts";
 import { readDecoderSpec } from "../models/registry.ts";
 import { activationWidths, headWidths, partialBytes } from "../models/tensors.ts";
 import { decoderWeights, layerWeight } from "../models/weights.ts";
+import { openAdapters } from "./adapters/adapter.ts";
+import { type AdapterPlan, planAdapters } from "./adapters/adapter-plan.ts";
 import {
   checkHasIntegers,
   checkLatentStorage,
@@ -59,6 +61,11 @@ export interface LoadModelOptions {
   readonly quant?: Quant;
   /** Keeps experts in the model's files, and on the GPU only as many as this allows. */
   readonly experts?: ExpertOptions;
+  /**
+   * By name, folders of expert-specialised adapters (ESFT): a request that names one goes to its experts
+   * instead of the base's. Requests of all adapters share every step.
+   */
+  readonly adapters?: Readonly<Record<string, ModelFolder>>;
   readonly blockTokens?: 16 | 32;
   readonly maxTokensPerPlan?: number;
   readonly maxRows?: number;
@@ -90,6 +97,7 @@ export interface ModelPlan {
   readonly weights: readonly PlacedWeight[];
   /** Where experts lie that do not all fit. */
   readonly experts?: ExpertPlan;
+  readonly adapters?: AdapterPlan;
   /** On the device at once. */
   readonly weightBytes: number;
   readonly activationBytes: number;
@@ -120,8 +128,16 @@ export async function planModel(
   const quantisation = readQuantisation(config as RawConfig);
   const files = await openCheckpoint(folder, options.signal);
   const checkpoint = quantisedCheckpoint(files, quantisation);
+  const opened: { close(): Promise<void> }[] = [checkpoint];
+  const close = async () => {
+    for (const file of opened) await file.close();
+  };
   try {
-    const weights = placeWeights(decoderWeights(spec), checkpoint, options.quant);
+    const base = placeWeights(decoderWeights(spec), checkpoint, options.quant);
+    const added = await openAdapters(options.adapters ?? {}, spec, options.signal);
+    opened.push(...added);
+    const adapters = added.length > 0 ? planAdapters(spec, base, added) : undefined;
+    const weights = adapters?.weights ?? base;
     if (options.activations === "i8") checkHasIntegers(weights);
     for (const weight of weights) {
       for (const run of weight.runs) maxShardRows(device, weight, run);
@@ -129,9 +145,9 @@ export async function planModel(
     const experts = options.experts && planExperts(spec, weights, options.experts);
     const memory = planMemory(device, spec, weights, options, experts);
     checkUnpacks(device, weights, memory.kv.storage);
-    return { spec, weights, experts, ...memory, close: () => checkpoint.close() };
+    return { spec, weights, experts, adapters, ...memory, close };
   } catch (error) {
-    await checkpoint.close();
+    await close();
     throw error;
   }
 }

@@ -7,7 +7,7 @@ import { type RopeSpec, ropeTable } from "../kernels/rope-tables.ts";
 import { decoderGraph } from "../models/blocks.ts";
 import { type DecoderSpec, layerGroups, numStages } from "../models/decoder.ts";
 import { emitCalls, type GraphSegment, graphSegments } from "../models/emit-calls.ts";
-import type { GraphNode, StepSizes } from "../models/graph.ts";
+import type { GraphNode, RowCount, StepSizes } from "../models/graph.ts";
 import type { MatmulChoices } from "../models/matmul-choice.ts";
 import {
   type ActivationName,
@@ -17,6 +17,7 @@ import {
 } from "../models/tensors.ts";
 import type { Weight } from "../models/weights.ts";
 import type { SequenceId } from "../scheduler/work-plan.ts";
+import type { AdapterPlan } from "./adapters/adapter-plan.ts";
 import { type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
 import type { ResidentExperts } from "./experts/resident-experts.ts";
 import { createKvCache, type KvPlan } from "./kv-cache.ts";
@@ -31,6 +32,7 @@ export interface ModelRunnerOptions {
   readonly device: Device;
   readonly spec: DecoderSpec;
   readonly weights: ReadonlyMap<string, Weight>;
+  readonly adapters?: AdapterPlan;
   /** Of a model whose experts come and go. */
   readonly experts?: ResidentExperts;
   readonly kvPlan: KvPlan;
@@ -100,6 +102,7 @@ export class ModelRunner {
         Math.floor(Math.min(MAX_PARTIALS_BYTES, device.info.limits.maxBindingBytes) / tileBytes),
       ),
       numStages: numStages(spec),
+      hasAdapters: options.adapters !== undefined,
     };
     const inputs = await StepInputs.create(device, limits, groups);
     const activations = new Map<string, BufferSlice>();
@@ -122,6 +125,17 @@ export class ModelRunner {
     const lastToken = await device.createBuffer("last_token", 4 * maxRows);
     const kvPools = await createKvCache(device, kvPlan);
     const partials = await allocate("partials", tileBytes * limits.maxDecodeTiles);
+    const expertOf = new Map<number, BufferSlice>();
+    for (const [layer, table] of options.adapters?.expertOf ?? []) {
+      const slice = await allocate("expert_of", table.byteLength);
+      device.write(slice.buffer as DeviceBuffer, 0, table);
+      expertOf.set(layer, slice);
+    }
+    const adapters = options.adapters && {
+      count: options.adapters.names.length + 1,
+      rows: (rows: RowCount) => inputs.slice(rows === "T" ? "row_adapters" : "sampled_adapters"),
+      expertOf: (layer: number) => expertOf.get(layer)!,
+    };
     const activation = (name: ActivationName) => activations.get(name)!;
     const nodes = decoderGraph(spec, {
       kvStorage: kvPlan.storage,
@@ -132,7 +146,7 @@ export class ModelRunner {
       sampled_rows: inputs.slice("sampled_rows"),
       last_token: wholeBuffer(lastToken),
       partials,
-      activation,
+      ...{ activation, adapters },
       weight: (name) => weights.get(name)!,
       kvPool: (layer) => kvPools[layer],
       expertPool: (layer) => options.experts?.pool(layer),

@@ -56,6 +56,8 @@ export interface SchedulingOptions {
 }
 
 export interface GenerateRequest extends SamplingOptions, SchedulingOptions {
+  /** One of the engine's `adapters`; the base model when left out. */
+  readonly adapter?: string;
   /** Text, encoded with the model's special tokens, or token ids as they are. */
   readonly prompt: string | readonly number[];
   /**
@@ -187,6 +189,7 @@ function* problems(request: GenerateRequest, vocabSize: number): Iterable<Proble
   yield* label("program", request.program);
   yield* label("session", request.session);
   yield* label("cacheSalt", request.cacheSalt);
+  yield* label("adapter", request.adapter);
   yield* flag("ignoreEos", request.ignoreEos);
   yield* flag("skipSpecialTokens", request.skipSpecialTokens);
   const stops: unknown = stopList(request);

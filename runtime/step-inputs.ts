@@ -20,6 +20,8 @@ export interface StepRow {
   readonly ids: ArrayLike<number>;
   /** Where the sampler leaves this sequence's last id. */
   readonly slot: number;
+  /** 0, the default, is the base model. */
+  readonly adapter?: number;
 }
 
 export interface StepLimits {
@@ -32,9 +34,10 @@ export interface StepLimits {
   /** KV tiles that split decode has scratch for. */
   readonly maxDecodeTiles: number;
   readonly numStages: number;
+  readonly hasAdapters: boolean;
 }
 
-type SharedInput = "token_ids" | "sampled_rows";
+type SharedInput = "token_ids" | "sampled_rows" | "row_adapters" | "sampled_adapters";
 type AttentionInput =
   | "token_places"
   | "block_table"
@@ -73,6 +76,8 @@ export class StepInputs {
     const words: [string, number][] = [
       ["token_ids", maxTokens],
       ["sampled_rows", maxLogitRows],
+      ["row_adapters", maxTokens],
+      ["sampled_adapters", maxLogitRows],
     ];
     for (const [index, { taps }] of groups.entries()) {
       if (taps !== undefined) {
@@ -122,9 +127,10 @@ export class StepInputs {
     logitRows?: readonly number[],
   ): { all: StepSizes; withoutLast: StepSizes } {
     const tokenIds: number[] = [];
+    const adapters: number[] = [];
     const sampledRows: number[] = [];
     const ranges: AttentionRange[] = [];
-    rows.forEach(({ planned, ids, slot }, sequence) => {
+    rows.forEach(({ planned, ids, slot, adapter = 0 }, sequence) => {
       const { from, to } = planned.tokens;
       ranges.push({
         firstRow: tokenIds.length,
@@ -134,12 +140,20 @@ export class StepInputs {
       });
       for (let token = from; token < to; token++) {
         tokenIds.push(token < ids.length ? ids[token] : FROM_SLOT + slot);
+        adapters.push(adapter);
       }
       if (planned.sample) sampledRows.push(tokenIds.length - 1);
     });
     const sampled = logitRows ?? sampledRows;
     this.#write("token_ids", tokenIds);
     this.#write("sampled_rows", sampled);
+    if (this.#limits.hasAdapters) {
+      this.#write("row_adapters", adapters);
+      this.#write(
+        "sampled_adapters",
+        sampled.map((row) => adapters[row]),
+      );
+    }
     const attention = this.#groups.map((group, index) =>
       group.taps === undefined
         ? this.#writeGroup(rows, ranges, index, group.window ?? 0)

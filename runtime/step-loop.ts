@@ -74,9 +74,9 @@ export class StepLoop {
     const { id } = sequence;
     const { scheduler, now, observer } = this.#options;
     const nowMs = now();
-    const { promptIds, maxTokens, scheduling, forkOf } = start;
+    const { promptIds, maxTokens, scheduling, adapter, forkOf } = start;
     const numPromptTokens = promptIds.length;
-    const request = { ...scheduling, id, numPromptTokens, promptIds, maxTokens, forkOf };
+    const request = { ...scheduling, id, numPromptTokens, promptIds, maxTokens, adapter, forkOf };
     const ended = scheduler.add(request, nowMs);
     this.#live.set(id, sequence);
     observer?.onAdd(id, start, nowMs);
@@ -164,8 +164,8 @@ export class StepLoop {
     const { runner, sampler, copier, swapped, now, onPlan, observer } = this.#options;
     for (const id of plan.preempted) this.#releaseSlot(this.#live.get(id)!);
     const rows = plan.rows.map((planned) => {
-      const { ids, slot } = this.#started(planned);
-      return { planned, ids, slot: slot! };
+      const { ids, slot, start } = this.#started(planned);
+      return { planned, ids, slot: slot!, adapter: start.adapter };
     });
     const hasSwapped = swapped.out(plan.swapOut);
     // What comes in is written ahead of all that is recorded, so what goes out goes before.

@@ -11,7 +11,7 @@
 export interface PrefixScope {
   /** `LayerPlan.hash`. */
   readonly layerPlan?: string;
-  readonly adapter?: string;
+  readonly adapter?: number;
   /** Of weights and KV cache. */
   readonly precision?: string;
   /** Chosen by the caller, e.g. one per user: who shares a cache can time what others asked. */

@@ -13,6 +13,8 @@ export interface SequenceRequest {
   readonly promptIds?: readonly number[];
   /** Nothing is shared with sequences of another salt. Default: all have one. */
   readonly cacheSalt?: string;
+  /** Nothing is shared with sequences of another adapter: their keys and values differ. */
+  readonly adapter?: number;
   /** Most tokens to sample, at least 1. Nothing is to be scheduled for 0: answer it at once. */
   readonly maxTokens: number;
   /**
@@ -35,7 +37,7 @@ export interface SequenceRequest {
   /** Whose keys and values `hold` keeps when it has ended, for the session's next request. */
   readonly session?: string;
   /**
-   * A live sequence with the same prompt and `cacheSalt`, which is computed for both: this one waits
+   * A live sequence with the same prompt, `cacheSalt` and `adapter`, which is computed for both: this one waits
    * until that is planned, begins with its blocks, and computes the last token of the prompt alone.
    * Should the other end or be taken back before, it begins with what the prefix cache has.
    */

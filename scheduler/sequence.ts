@@ -89,7 +89,7 @@ export class Sequence {
     this.worstCaseBlocks = worstCaseBlocks;
     this.parent = parent;
     this.#ids = [...(request.promptIds ?? [])];
-    this.blocks = blocks.newSequence(scopeKey({ salt: request.cacheSalt }), this.#ids);
+    this.blocks = blocks.newSequence(scopeOf(request), this.#ids);
   }
 
   /** Prompt and sampled tokens, those included that only the GPU knows yet. */
@@ -172,9 +172,10 @@ export class Sequence {
   }
 
   /** Whether the request begins as this one does, as far as ids were told. */
-  hasPromptOf({ numPromptTokens, promptIds, cacheSalt }: SequenceRequest): boolean {
+  hasPromptOf(request: SequenceRequest): boolean {
+    const { numPromptTokens, promptIds } = request;
     if (numPromptTokens !== this.numPromptTokens) return false;
-    if (this.blocks.identity.scope !== scopeKey({ salt: cacheSalt })) return false;
+    if (this.blocks.identity.scope !== scopeOf(request)) return false;
     return (promptIds ?? []).every((id, i) => i >= this.#ids.length || id === this.#ids[i]);
   }
 
@@ -280,3 +281,6 @@ export class Sequence {
 }
 
 type AdvancedRow = Pick<PlannedRow, "tokens" | "sample" | "blockTables">;
+
+const scopeOf = ({ cacheSalt: salt, adapter }: SequenceRequest): string =>
+  scopeKey({ salt, adapter });

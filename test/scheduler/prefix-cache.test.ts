@@ -35,8 +35,8 @@ describe("what is found", () => {
 
   test("nothing of another scope", () => {
     const blocks = new CachedBlocks([FULL], [20], 16);
-    const scopes = [{}, { salt: "a" }, { adapter: "a" }, { layerPlan: "a" }, { precision: "a" }];
-    const keys = [...scopes, { salt: "a", adapter: "a" }].map(scopeKey);
+    const scopes = [{}, { salt: "a" }, { adapter: 1 }, { layerPlan: "a" }, { precision: "a" }];
+    const keys = [...scopes, { salt: "a", adapter: 1 }].map(scopeKey);
     expect(new Set(keys).size).toBe(keys.length);
     blocks.run(range(40), keys[0]);
     expect(keys.map((key) => blocks.numHit(range(40), key))).toEqual([32, 0, 0, 0, 0, 0]);
