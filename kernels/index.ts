@@ -239,7 +239,7 @@ export const latentKernels: readonly Kernel[] = [
     latentDecode(storage),
     latentPrefill(storage),
   ]),
-  ...(["f32", "bf16", "q8_0", "q4_0"] as const).flatMap((format) => [
+  ...(["bf16", "q8_0", "q4_0"] as const).flatMap((format) => [
     headMatmul(format, "columns"),
     headMatmul(format, "rows"),
   ]),
