@@ -232,17 +232,14 @@ export const attentionKernels: readonly Kernel[] = [
   rope,
 ];
 
-/** Of multi-head latent attention; formats with one piece a chunk and with more, with fields and without. */
+/** Of multi-head latent attention. */
 export const latentKernels: readonly Kernel[] = [
   ...latentStorages.flatMap((storage) => [
     latentWrite(storage),
     latentDecode(storage),
     latentPrefill(storage),
   ]),
-  ...(["bf16", "q8_0", "q4_0"] as const).flatMap((format) => [
-    headMatmul(format, "columns"),
-    headMatmul(format, "rows"),
-  ]),
+  ...listedFormats.flatMap((format) => [headMatmul(format, "columns"), headMatmul(format, "rows")]),
 ];
 
 export const samplingKernels: readonly Kernel[] = [

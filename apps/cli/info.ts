@@ -98,6 +98,8 @@ function isCommonOn(
   const shapes = new Set<string>(preferred.map(({ name }) => name));
   return ({ name, bindings }) => {
     if ("bias" in bindings) return false;
+    const perHead = /^head_matmul\[(\w+)/.exec(name)?.[1];
+    if (perHead) return COMMON_FORMATS.includes(perHead);
     const [, shape, format] = /^matmul\.(\w+)\[(\w+)/.exec(name) ?? [];
     return !shape || !format || (shapes.has(shape) && COMMON_FORMATS.includes(format));
   };

@@ -41,7 +41,9 @@ export function sampled({ name, features }: Kernel, info: DeviceInfo): boolean {
   if (!features.every((feature) => info.features.includes(feature))) return false;
   const subgroup = /_(?:subgroup|broadcast)(\d+)/.exec(name);
   if (subgroup && Number(subgroup[1]) !== info.subgroupSize) return false;
-  if (name.startsWith("head_matmul") && project() === "swiftshader") return name.includes("q8_0");
+  if (name.startsWith("head_matmul") && scale("kernels", 0, 1) === 0) {
+    return project() === "swiftshader" ? name.includes("q8_0") : /bf16\]|q8_0|q4_0/.test(name);
+  }
   if (!name.startsWith("matmul")) return true;
   if (scale("kernels", 0, 1) === 1) return inSoak(name);
   const samples =
