@@ -6,6 +6,7 @@ import { INTEGER_DOTS } from "../kernels/int8-activations.ts";
 import type { KvStorage } from "../kernels/kv-layout.ts";
 import { weightFormats } from "../kernels/weight-format.ts";
 import type { DecoderSpec } from "../models/decoder.ts";
+import { activationWidths } from "../models/tensors.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
 import { formatsOf, type PlacedWeight } from "./placed-weight.ts";
@@ -105,6 +106,26 @@ export function checkUnpacks(
     "unsupported_dtype",
     `${what} would need the WGSL language feature ${INTEGER_DOTS}, and this WebGPU implementation is ` +
       "without it; update the browser, or load f16 weights with a KV cache in f16",
+  );
+}
+
+/**
+ * Queries in the latent's space are the widest rows of all: with 128 heads those of 512 tokens exceed the
+ * bindings that every device has. @throws {WeftError} `limit_exceeded`.
+ */
+export function checkLatentRows(
+  { info }: Device,
+  spec: DecoderSpec,
+  maxTokensPerPlan: number,
+): void {
+  const rowBytes = 4 * activationWidths(spec).q_latent;
+  const { maxBindingBytes } = info.limits;
+  if (rowBytes * maxTokensPerPlan <= maxBindingBytes) return;
+  throw new WeftError(
+    "limit_exceeded",
+    `the queries of ${maxTokensPerPlan} tokens need ${rowBytes * maxTokensPerPlan} bytes in one binding ` +
+      `where they meet latents, this adapter allows ${maxBindingBytes}; set maxTokensPerPlan to ` +
+      `${Math.floor(maxBindingBytes / rowBytes)} at most`,
   );
 }
 

@@ -14,6 +14,7 @@ import { openAdapters } from "./adapters/adapter.ts";
 import { type AdapterPlan, planAdapters } from "./adapters/adapter-plan.ts";
 import {
   checkHasIntegers,
+  checkLatentRows,
   checkLatentStorage,
   checkLoadOptions,
   checkUnpacks,
@@ -220,6 +221,7 @@ function planMemory(
   const { maxLogitRows = maxRows, memoryBudgetBytes } = options;
   const storage = options.kv ?? (weights.some(isF32Matrix) ? "f32" : "f16");
   checkLatentStorage(spec, storage);
+  checkLatentRows(device, spec, maxTokensPerPlan);
   const allBytes = weights.reduce((sum, weight) => sum + placedBytes(weight), 0);
   const weightBytes = experts ? allBytes - experts.totalBytes + experts.poolBytes : allBytes;
   const maxParkedTokens = 2 * maxTokensPerPlan;

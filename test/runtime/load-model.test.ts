@@ -139,6 +139,17 @@ test("a binding that does not hold one head, or two blocks of the cache, is refu
   expect(error.message).toMatch(/64 rows of weight layers\.0\.qkv need 16384 bytes.*allows 12000/);
 });
 
+test("queries that meet latents must fit a binding: fewer tokens at a time do", async () => {
+  const folder = localFolder(`${goldens}deepseek-v2/f32`);
+  // 4 heads of 48 dims, and two tokens too few.
+  const device = withLimits({ maxBindingBytes: 4 * 4 * 48 * 510 });
+  const error = await refusal(folder, { maxTokensPerPlan: 512 }, device);
+  expect(error.code).toBe("limit_exceeded");
+  expect(error.message).toMatch(/of 512 tokens need 393216 bytes.*set maxTokensPerPlan to 510/);
+  const plan = await planModel(device, folder, { maxTokensPerPlan: 510 });
+  await plan.close();
+});
+
 test("int8 rows need integer weights, dot products of integers, and no tuning", async () => {
   const folder = localFolder(`${goldens}llama/f32`);
   const i8 = { activations: "i8" } as const;
