@@ -45,6 +45,8 @@ function countedHere(kernel: Kernel): boolean {
   if (scale("kernels", 0, 1) === 1) return sampled(kernel, info);
   if (kernel.name.startsWith("repack")) return /\[(f16|q4_k|q6_k|mxfp4)\]/.test(kernel.name);
   if (kernel.name.startsWith("head_matmul")) return kernel.name.includes("q8_0");
+  // A cap is arithmetic.
+  if (/^attention.*capped/.test(kernel.name)) return false;
   if (kernel.name.startsWith("latent")) return kernel.name.includes("f16");
   if (!kernel.name.startsWith("matmul")) return true;
   return [
