@@ -46,7 +46,7 @@ export function sampled({ name, features }: Kernel, info: DeviceInfo): boolean {
   }
   // What caps and sinks do has nothing to do with how the cache is stored.
   if (/^attention.*(capped|sinks)/.test(name)) {
-    return scale("kernels", 0, 1) === 1 || name.includes("[f16]");
+    return scale("kernels", 0, 1) === 1 || !/\[(f32|i8)\]/.test(name);
   }
   if (!name.startsWith("matmul")) return true;
   if (scale("kernels", 0, 1) === 1) return inSoak(name);
