@@ -101,8 +101,8 @@ async function vector(
   let at = 0;
   for (const tensor of run.tensors) {
     const stored = inOrder(await readFloat32(tensor, stream), tensor.rowOrder);
-    const { offset } = spec;
-    const values = offset === undefined ? stored : stored.map((value) => value + offset);
+    const offset = (spec.offset ?? 0) - (tensor.added ?? 0);
+    const values = offset === 0 ? stored : stored.map((value) => value + offset);
     device.write(buffer, at, values);
     at += values.byteLength;
   }

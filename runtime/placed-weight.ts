@@ -51,7 +51,8 @@ export function placeWeights(
 /** A stack of matrices as rows one below the other, as it lies in the file. */
 function inRows(tensor: WeightTensor, { alternating }: WeightPart): WeightTensor {
   const { shape } = tensor;
-  const rowOrder = alternating ? { headSize: alternating } : tensor.rowOrder;
+  const alternates = alternating && !tensor.separated;
+  const rowOrder = alternates ? { headSize: alternating } : tensor.rowOrder;
   return {
     ...{ ...tensor, rowOrder },
     shape: shape.length < 3 ? shape : [shape[0] * shape[1], shape[2]],

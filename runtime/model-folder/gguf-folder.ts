@@ -8,23 +8,24 @@ import { type ByteSource, blobSource } from "../weights/byte-source.ts";
 import { GgufCheckpoint } from "../weights/gguf-checkpoint.ts";
 import { type GgufHeader, readGgufHeader } from "../weights/gguf-header.ts";
 import { readFloat32 } from "../weights/stream.ts";
-import { ggufConfig, interleavedHeadSize, ROPE_DIVISORS } from "./gguf-config.ts";
+import { ggufConfig, ggufLayout } from "./gguf-config.ts";
+import { ROPE_TENSORS, type RopeLists } from "./gguf-rope.ts";
 import { ggufGenerationConfig, ggufTokenizer, ggufTokenizerConfig } from "./gguf-tokenizer.ts";
 import { GgufVocabulary } from "./gguf-vocabulary.ts";
 import type { ModelFolder } from "./model-folder.ts";
 
 /** Above any head; the list lies in the file's data, so the header does not bound it. */
-const MAX_ROPE_DIVISORS = 4096;
+const MAX_ROPE_LIST = 4096;
 
 /** What the small files are made from. */
 class Model {
   readonly header: GgufHeader;
-  readonly ropeDivisors: readonly number[] | undefined;
+  readonly ropeLists: RopeLists;
   #vocabulary: GgufVocabulary | undefined;
 
-  constructor(header: GgufHeader, ropeDivisors: readonly number[] | undefined) {
+  constructor(header: GgufHeader, ropeLists: RopeLists) {
     this.header = header;
-    this.ropeDivisors = ropeDivisors;
+    this.ropeLists = ropeLists;
   }
 
   /** A file without a vocabulary still has a configuration and weights. */
@@ -60,9 +61,7 @@ export function ggufFolder(
       const { header } = await model(signal);
       const source = await openSource(signal);
       if (source.sizeBytes === header.sizeBytes) {
-        return new GgufCheckpoint(header, source, {
-          interleavedHeadSize: interleavedHeadSize(header),
-        });
+        return new GgufCheckpoint(header, source, ggufLayout(header));
       }
       await source.close?.();
       throw new WeftError(
@@ -74,7 +73,7 @@ export function ggufFolder(
 }
 
 const FILES: ReadonlyMap<string, (model: Model) => object> = new Map([
-  ["config.json", ({ header, ropeDivisors }: Model) => ggufConfig(header, ropeDivisors)],
+  ["config.json", ({ header, ropeLists }: Model) => ggufConfig(header, ropeLists)],
   ["tokenizer.json", ({ vocabulary }) => ggufTokenizer(vocabulary)],
   ["tokenizer_config.json", ({ vocabulary }) => ggufTokenizerConfig(vocabulary)],
   ["generation_config.json", ({ vocabulary }) => ggufGenerationConfig(vocabulary)],
@@ -87,29 +86,33 @@ async function readModel(
   const source = await openSource(signal);
   try {
     const header = await readGgufHeader(source, signal);
-    return new Model(header, await readRopeDivisors(header, source, signal));
+    return new Model(header, await readRopeLists(header, source, signal));
   } finally {
     await source.close?.();
   }
 }
 
-async function readRopeDivisors(
+async function readRopeLists(
   header: GgufHeader,
   source: ByteSource,
   signal: AbortSignal | undefined,
-): Promise<readonly number[] | undefined> {
-  if (!header.tensors.has(ROPE_DIVISORS)) return undefined;
-  const checkpoint = new GgufCheckpoint(header, source, { interleavedHeadSize: undefined });
-  const tensor = checkpoint.tensor(ROPE_DIVISORS);
-  const [size] = tensor.shape;
-  if (tensor.shape.length === 1 && size <= MAX_ROPE_DIVISORS) {
-    return [...(await readFloat32(tensor, { signal }))];
+): Promise<RopeLists> {
+  const checkpoint = new GgufCheckpoint(header, source, { architecture: "" });
+  const lists: Record<string, readonly number[]> = {};
+  for (const [kind, name] of Object.entries(ROPE_TENSORS)) {
+    if (!checkpoint.has(name)) continue;
+    const tensor = checkpoint.tensor(name);
+    const [size] = tensor.shape;
+    if (tensor.shape.length !== 1 || size > MAX_ROPE_LIST) {
+      throw new WeftError(
+        "bad_gguf",
+        `tensor ${name} in ${header.name} has shape [${tensor.shape}], a list of at most ` +
+          `${MAX_ROPE_LIST} was expected; convert the model anew`,
+      );
+    }
+    lists[kind] = [...(await readFloat32(tensor, { signal }))];
   }
-  throw new WeftError(
-    "bad_gguf",
-    `tensor ${ROPE_DIVISORS} in ${header.name} has shape [${tensor.shape}], a list of at most ` +
-      `${MAX_ROPE_DIVISORS} was expected; convert the model anew`,
-  );
+  return lists;
 }
 
 function notInFile(name: string, location: string): WeftError {

@@ -28,6 +28,10 @@ export interface WeightTensor extends Omit<TensorEntry, "dtype">, TensorSpan {
   readonly dtype: WeightDtype;
   /** How the file orders the rows, where that is not Hugging Face's order. */
   readonly rowOrder?: RowOrder;
+  /** Gates lie above their values, also where Hugging Face's files have them alternate. */
+  readonly separated?: boolean;
+  /** What the file has added to each value of Hugging Face's. */
+  readonly added?: number;
 }
 
 export interface Checkpoint {

@@ -69,6 +69,14 @@ export class GgufMetadata {
     throw this.#wrongType(key, entry, `an array of ${elements}`);
   }
 
+  /** Undefined where the key is no array, too. */
+  flags(key: string): readonly boolean[] | undefined {
+    const entry = this.#entry(key);
+    if (entry?.type !== "array") return undefined;
+    if (entry.elements === "bool") return Array.from(entry.value as Uint8Array, (byte) => byte > 0);
+    throw this.#wrongType(key, entry, "an array of bool");
+  }
+
   requiredText(key: string): string {
     return this.text(key) ?? this.#missing(key);
   }

@@ -111,4 +111,5 @@ export const GGUF_DTYPES: ReadonlyMap<string, WeightDtype> = new Map([
   ["Q4_K", "q4_k"],
   ["Q5_K", "q5_k"],
   ["Q6_K", "q6_k"],
+  ["MXFP4", "mxfp4"],
 ]);

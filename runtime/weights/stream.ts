@@ -36,7 +36,7 @@ export interface FileSpan {
 export interface TensorSpan extends FileSpan {
   /**
    * Makes the tensor's bytes, where the file has them in another form: pieces of whole rows, in order.
-   * `from` and `to`, at whole rows, are given for stacks of experts alone.
+   * `from` and `to`, at whole rows, are given for stacks of experts alone; offsets count from there.
    */
   readonly pieces?: (options: StreamOptions) => Pieces;
 }

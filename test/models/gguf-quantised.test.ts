@@ -9,7 +9,7 @@ import { blobFolder, readText } from "../../runtime/model-folder/model-folder.ts
 import { openModelFolder } from "../../runtime/model-folder/open-folder.ts";
 import { ReferenceDevice } from "../../runtime/reference/device.ts";
 import { toFloat32 } from "../../runtime/weights/dtype.ts";
-import { ggufName, isQueryOrKey } from "../../runtime/weights/gguf-names.ts";
+import { ggufNames, isQueryOrKey } from "../../runtime/weights/gguf-names.ts";
 import { GGUF_DTYPES, TENSOR_TYPES } from "../../runtime/weights/gguf-types.ts";
 import { openCheckpoint } from "../../runtime/weights/open-checkpoint.ts";
 import { readFloat32 } from "../../runtime/weights/stream.ts";
@@ -42,7 +42,7 @@ async function quantised(typeName: string) {
     folder[name] = { dtype: "F32", shape, bytes: bytesOf(decoded) };
     if (isQueryOrKey(name)) values = interleave(values, shape[0], headSize);
     written.push({
-      name: ggufName(name),
+      name: ggufNames(name, "llama")[0],
       dims: shape.toReversed(),
       type: isMatrix ? typeId : 0,
       offset: data.length,

@@ -24,27 +24,36 @@ import { loadTiny, logitsOf } from "./sequence-runner.ts";
 const root = fileURLToPath(new URL("../fixtures/goldens/", import.meta.url));
 const { prompts, endOfTurnId } = demo;
 const isDemo = ({ name }: ModelFixture) => name.startsWith("demo");
+const isQuantised = ({ name }: ModelFixture) => /-q\d_\d$/.test(name);
 const blobModel = async (fixture: ModelFixture): Promise<ModelFolder> =>
   openModelFolder(new Blob([await modelFile(fixture)]));
 
+/** What GGUF has no key for: what llama.cpp knows by name, which the goldens have otherwise. */
+const KNOWN_BY_NAME: Readonly<Record<string, object>> = {
+  smollm3: { no_rope_layer_interval: 4 },
+  gemma2: { query_pre_attn_scalar: 32 },
+  gemma3_text: { query_pre_attn_scalar: 32 },
+};
+/** Their files have divisors of frequencies in f32: compared with transformers instead. */
+const WITH_DIVISORS = ["llama-llama3-f32", "phi3-long-f32"];
+
 describe("goldens", () => {
-  test.each(modelFixtures.filter((fixture) => !isDemo(fixture)).map((f) => [f.name, f] as const))(
+  const asStored = modelFixtures.filter((fixture) => !isDemo(fixture) && !isQuantised(fixture));
+  test.each(asStored.map((fixture) => [fixture.name, fixture] as const))(
     "%s",
     async (name, fixture) => {
       const golden = goldens.fixtures.find(({ folder }) => fixture.source.endsWith(folder))!;
       const fromGguf = await loadTiny(new ReferenceDevice(), await blobModel(fixture), {
         kv: "f32",
       });
-      // GGUF has no key for it, and every fourth layer is what SmolLM3 has.
-      const folder = await sameTypes(fixture, { no_rope_layer_interval: 4 });
+      const folder = await sameTypes(fixture, KNOWN_BY_NAME[golden.modelType] ?? {});
       const fromFolder = await loadTiny(new ReferenceDevice(), folder, { kv: "f32" });
       expect(fromGguf.spec.modelType).toBe(golden.modelType);
       const ids = golden.prompts.at(-1)!;
       const logits = await logitsOf(fromGguf, ids);
       expect(logits.every(Number.isFinite)).toBe(true);
       const expected = await logitsOf(fromFolder, ids);
-      if (!name.startsWith("llama-llama3")) return expectSame(logits, expected);
-      // GGUF stores the divisors of a llama3 scaling in f32: compared with transformers instead.
+      if (!WITH_DIVISORS.includes(name)) return expectSame(logits, expected);
       const bytes = readFileSync(root + golden.logitsFile);
       const all = new Float32Array(bytes.buffer.slice(bytes.byteOffset), 0, bytes.byteLength / 4);
       const theirs = all.subarray(all.length - logits.length);
@@ -52,6 +61,19 @@ describe("goldens", () => {
       expect(Math.max(...errors)).toBeLessThanOrEqual(goldens.tolerance.f32.max);
     },
   );
+});
+
+// What Weft makes of the folder itself: routers stay as they are, experts are quantised one by one.
+test.each([
+  ["qwen3-moe-q8_0", "q8"],
+  ["qwen3-moe-q4_0", "q4"],
+] as const)("%s", async (wanted, quant) => {
+  const fixture = modelFixtures.find(({ name }) => name === wanted)!;
+  const fromGguf = await loadTiny(new ReferenceDevice(), await blobModel(fixture), { kv: "f32" });
+  const path = sourceFolder(fixture);
+  const fromFolder = await loadTiny(new ReferenceDevice(), path, { kv: "f32", quant });
+  const ids = [1, 100, 7, 64, 3, 130, 99, 12, 31];
+  expectSame(await logitsOf(fromGguf, ids), await logitsOf(fromFolder, ids));
 });
 
 describe("the demo model", () => {

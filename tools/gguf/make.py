@@ -32,6 +32,19 @@ GOLDENS = [
     "smollm3/f32",
     "granite/f32",
     "lfm2/f32",
+    "mixtral/f32",
+    "qwen2-moe/f32",
+    "qwen3-moe/f32",
+    "olmoe/f32",
+    "granitemoe/f32",
+    "granitemoeshared/f32",
+    "gpt-oss/f32",
+    "gemma2/f32",
+    "gemma3_text/f32",
+    "gemma3_text-linear/f32",
+    "olmo2/f32",
+    "phi3/f32",
+    "phi3-long/f32",
 ]
 
 
@@ -132,6 +145,9 @@ def main() -> None:
     for golden in GOLDENS:
         source = ROOT / "test" / "fixtures" / "goldens" / golden
         write_model(golden.replace("/", "-"), source, None, index)
+    experts = ROOT / "test" / "fixtures" / "goldens" / "qwen3-moe" / "f32"
+    for dtype in ("Q8_0", "Q4_0"):
+        write_model(f"qwen3-moe-{dtype.lower()}", experts, dtype, index)
     for dtype in ("F16", "F32", "Q8_0", "Q4_0"):
         write_model(f"demo-{dtype.lower()}", DEMO, dtype, index)
     (OUT / "models.json").write_text(json.dumps(index, separators=(",", ":")) + "\n")

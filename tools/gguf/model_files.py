@@ -5,11 +5,14 @@ has no bf16.
 """
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import gguf
 import numpy
+
+from mixtures import stacks_of
 
 ARCHITECTURES = {
     "llama": gguf.MODEL_ARCH.LLAMA,
@@ -19,9 +22,22 @@ ARCHITECTURES = {
     "qwen3": gguf.MODEL_ARCH.QWEN3,
     "granite": gguf.MODEL_ARCH.GRANITE,
     "lfm2": gguf.MODEL_ARCH.LFM2,
+    "mixtral": gguf.MODEL_ARCH.LLAMA,
+    "qwen2_moe": gguf.MODEL_ARCH.QWEN2MOE,
+    "qwen3_moe": gguf.MODEL_ARCH.QWEN3MOE,
+    "olmoe": gguf.MODEL_ARCH.OLMOE,
+    "granitemoe": gguf.MODEL_ARCH.GRANITE_MOE,
+    "granitemoeshared": gguf.MODEL_ARCH.GRANITE_MOE,
+    "gpt_oss": gguf.MODEL_ARCH.GPT_OSS,
+    "gemma2": gguf.MODEL_ARCH.GEMMA2,
+    "gemma3_text": gguf.MODEL_ARCH.GEMMA3,
+    "olmo2": gguf.MODEL_ARCH.OLMO2,
+    "phi3": gguf.MODEL_ARCH.PHI3,
 }
 # LlamaModel.undo_permute, which SmolLM3Model and GraniteModel inherit.
-INTERLEAVED = {"llama", "mistral", "smollm3", "granite"}
+GRANITES = {"granite", "granitemoe", "granitemoeshared"}
+INTERLEAVED = {"llama", "mistral", "smollm3", "mixtral", *GRANITES}
+GEMMAS = {"gemma2", "gemma3_text"}
 
 TYPES = {
     "F32": gguf.GGMLQuantizationType.F32,
@@ -29,6 +45,7 @@ TYPES = {
     "BF16": gguf.GGMLQuantizationType.BF16,
     "Q8_0": gguf.GGMLQuantizationType.Q8_0,
     "Q4_0": gguf.GGMLQuantizationType.Q4_0,
+    "MXFP4": gguf.GGMLQuantizationType.MXFP4,
 }
 
 
@@ -42,6 +59,11 @@ class Tensor:
     head_size: int | None = None
     # Of a tensor that no folder has.
     values: list[float] | None = None
+    # As mixtures.py has them.
+    experts: int | None = None
+    half: dict | None = None
+    # Added to each value.
+    plus: float | None = None
 
 
 @dataclass
@@ -49,6 +71,9 @@ class Folder:
     config: dict
     # dtype, shape and bytes by name
     tensors: dict[str, tuple[str, list[int], bytes]] = field(default_factory=dict)
+
+    def float32(self, name: str) -> numpy.ndarray:
+        return as_float32(*self.tensors[name])
 
 
 def read_folder(path: Path) -> Folder:
@@ -72,7 +97,7 @@ def as_float32(dtype: str, shape: list[int], raw: bytes) -> numpy.ndarray:
 
 
 def from_float32(values: numpy.ndarray, dtype: str) -> numpy.ndarray:
-    if dtype == "F32":
+    if dtype in ("F32", "MXFP4"):
         return values
     if dtype == "F16":
         return values.astype("<f2")
@@ -115,24 +140,72 @@ def add_config(writer: gguf.GGUFWriter, config: dict, head_size: int) -> None:
     else:
         writer.add_head_count_kv(config["num_key_value_heads"])
     writer.add_layer_norm_rms_eps(config["norm_eps" if is_lfm2 else "rms_norm_eps"])
-    writer.add_rope_freq_base(config.get("rope_theta") or config["rope_parameters"]["rope_theta"])
+    ropes = config.get("rope_parameters") or {}
+    rope = ropes.get("full_attention", ropes)
+    usual = 1_000_000.0 if config["model_type"] == "mixtral" else 10_000.0
+    writer.add_rope_freq_base(config.get("rope_theta") or rope.get("rope_theta") or usual)
     if config.get("head_dim"):
         writer.add_key_length(head_size)
         writer.add_value_length(head_size)
     if config["model_type"] in INTERLEAVED:
         writer.add_vocab_size(config["vocab_size"])
         writer.add_rope_dimension_count(head_size)
-    if config["model_type"] == "granite":
+    if config["model_type"] in GRANITES:
         writer.add_attention_scale(config["attention_multiplier"])
         writer.add_embedding_scale(config["embedding_multiplier"])
         writer.add_residual_scale(config["residual_multiplier"])
         writer.add_logit_scale(config["logits_scaling"])
-    scaling = config.get("rope_scaling") or config or {}
-    if (scaling.get("rope_type") or scaling.get("type")) == "linear":
-        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
-        writer.add_rope_scaling_factor(scaling["factor"])
+    add_experts(writer, config)
+    add_rope_scaling(writer, config, head_size)
+    for cap in ("attn_logit_softcapping", "final_logit_softcapping"):
+        if config.get(cap):
+            getattr(writer, f"add_{cap}")(config[cap])
     if config.get("sliding_window") and config.get("use_sliding_window", True):
         writer.add_sliding_window(config["sliding_window"])
+    if config["model_type"] == "gemma3_text":
+        types = [kind == "sliding_attention" for kind in config.get("layer_types") or []]
+        writer.add_sliding_window_pattern(types or config["sliding_window_pattern"])
+        of_windows = config.get("rope_local_base_freq") or ropes["sliding_attention"]["rope_theta"]
+        writer.add_rope_freq_base_swa(of_windows)
+
+
+def add_rope_scaling(writer: gguf.GGUFWriter, config: dict, head_size: int) -> None:
+    ropes = config.get("rope_parameters") or {}
+    scaling = config.get("rope_scaling") or ropes.get("full_attention") or config
+    kind = scaling.get("rope_type") or scaling.get("type")
+    if kind == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(scaling["factor"])
+    if kind == "yarn":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(scaling["factor"])
+        writer.add_rope_scaling_orig_ctx_len(scaling["original_max_position_embeddings"])
+        writer.add_rope_scaling_yarn_beta_fast(scaling["beta_fast"])
+        writer.add_rope_scaling_yarn_beta_slow(scaling["beta_slow"])
+    if config["model_type"] == "phi3":
+        context = config["max_position_embeddings"]
+        first = config.get("original_max_position_embeddings", context)
+        writer.add_rope_scaling_orig_ctx_len(first)
+        writer.add_rope_dimension_count(int(config.get("partial_rotary_factor", 1) * head_size))
+        if kind == "longrope":
+            growth = max(0, math.log(context / first))
+            writer.add_rope_scaling_attn_factors(math.sqrt(1 + growth / math.log(first)))
+
+
+def add_experts(writer: gguf.GGUFWriter, config: dict) -> None:
+    """What the converters write: no gating function, and no norm or scale of weights."""
+    experts = config.get("num_experts") or config.get("num_local_experts")
+    if not experts:
+        return
+    writer.add_expert_count(experts)
+    writer.add_expert_used_count(config["num_experts_per_tok"])
+    if config["model_type"] == "gpt_oss":
+        writer.add_expert_feed_forward_length(config["intermediate_size"])
+    if config.get("moe_intermediate_size"):
+        writer.add_expert_feed_forward_length(config["moe_intermediate_size"])
+    shared = config.get("shared_expert_intermediate_size") or config.get("shared_intermediate_size")
+    if shared:
+        writer.add_expert_shared_feed_forward_length(shared)
 
 
 def add_convolutions(writer: gguf.GGUFWriter, config: dict) -> None:
@@ -155,28 +228,46 @@ def add_tensors(writer: gguf.GGUFWriter, folder: Folder, dtype: str | None) -> l
     names = gguf.get_tensor_name_map(ARCHITECTURES[model_type], config["num_hidden_layers"])
     head_size = head_size_of(config)
     tensors = []
-    for name in sorted(folder.tensors):
-        stored, shape, raw = folder.tensors[name]
+    stacks, in_stacks = stacks_of(folder)
+    for stack in stacks:
+        to = stack.dtype if stack.dtype == "MXFP4" else dtype or stack.dtype
+        if stack.gguf_name.endswith(".bias"):
+            to = "F32"
+        writer.add_tensor(stack.gguf_name, from_float32(stack.values, to), raw_dtype=TYPES[to])
+        tensors.append(Tensor(stack.name, to, experts=stack.experts, half=stack.half))
+    for name in sorted(folder.tensors.keys() - in_stacks):
+        stored, shape, _ = folder.tensors[name]
+        gguf_name = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        if name.endswith(".sinks"):
+            gguf_name += ".weight"
+        assert gguf_name, name
         is_convolution = name.endswith(".conv.conv.weight")
-        to = "F32" if len(shape) == 1 or is_convolution else dtype or stored
+        is_exact = len(shape) == 1 or is_convolution or "ffn_gate_inp" in gguf_name
+        to = "F32" if is_exact else dtype or stored
         if to == "Q4_0" and "embed" in name:
             # As Weft's --quant q4: the vocabulary keeps 8 bits.
             to = "Q8_0"
         is_qk = ".q_proj." in name or ".k_proj." in name
         interleaved = is_qk and model_type in INTERLEAVED
-        values = as_float32(stored, shape, raw)
+        values = folder.float32(name)
         if interleaved:
             values = interleave(values, head_size)
         if is_convolution:
             values = values.squeeze(1)
-        gguf_name = names.get_name(name, try_suffixes=(".weight", ".bias"))
-        assert gguf_name, name
+        plus = 1.0 if model_type in GEMMAS and name.endswith("norm.weight") else None
+        if plus:
+            values = values + numpy.float32(plus)
         writer.add_tensor(gguf_name, from_float32(values, to), raw_dtype=TYPES[to])
-        tensors.append(Tensor(name, to, head_size if interleaved else None))
+        tensors.append(Tensor(name, to, head_size if interleaved else None, plus=plus))
     divisors = rope_divisors(config, head_size)
     if divisors:
         writer.add_tensor("rope_freqs.weight", numpy.array(divisors, "<f4"))
         tensors.append(Tensor("rope_freqs.weight", "F32", values=divisors))
+    for kind in ("long", "short") if model_type == "phi3" else ():
+        factors = (config.get("rope_scaling") or {}).get(f"{kind}_factor")
+        if factors:
+            writer.add_tensor(f"rope_factors_{kind}.weight", numpy.array(factors, "<f4"))
+            tensors.append(Tensor(f"rope_factors_{kind}.weight", "F32", values=factors))
     return tensors
 
 

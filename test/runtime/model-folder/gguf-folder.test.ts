@@ -186,9 +186,9 @@ describe("config.json", () => {
     ],
     [
       "an architecture of others",
-      { "general.architecture": text("gemma3") },
+      { "general.architecture": text("bert") },
       "unsupported_model",
-      /"gemma3", Weft computes llama, smollm3, qwen2, qwen3, lfm2, granite; choose/,
+      /"bert", Weft computes llama, smollm3, qwen2, qwen3, lfm2, granite, .*, gpt-oss; choose/,
     ],
     [
       "an architecture called toString",
@@ -252,10 +252,10 @@ describe("config.json", () => {
       /scaling\.type "yarn", Weft computes none, linear and llama3/,
     ],
     [
-      "experts",
-      { "llama.expert_count": scalar("u32", 8) },
+      "experts of a dense family",
+      { ...renamed("qwen2"), "qwen2.expert_count": scalar("u32", 8) },
       "unsupported_model",
-      /expert_count 8, Weft computes dense models/,
+      /qwen2\.expert_count 8, Weft computes qwen2 without experts/,
     ],
     [
       "a soft cap",

@@ -1,0 +1,49 @@
+/** Of a GGUF file's sliding windows, what config.json says of them. */
+import type { GgufHeader } from "../weights/gguf-header.ts";
+import type { GgufMetadata } from "../weights/gguf-metadata.ts";
+import type { Architecture } from "./gguf-architectures.ts";
+import { unsupported } from "./gguf-unsupported.ts";
+
+/** @throws {WeftError} `unsupported_model` for a window that no model file of ours has, `bad_gguf`. */
+export function ggufWindows(
+  header: GgufHeader,
+  metadata: GgufMetadata,
+  name: string,
+  windows: Architecture["windows"],
+): { sliding_window: number | null } & Record<string, unknown> {
+  const key = `${name}.attention.sliding_window`;
+  const size = (metadata.count(key) ?? windows?.size) || null;
+  if (name === "olmo2" && size !== null) {
+    throw unsupported(header, `${key} ${size}`, "olmo2 without it");
+  }
+  if (!windows || size === null) {
+    return {
+      sliding_window: size,
+      use_sliding_window: size !== null,
+      // GGUF has one window for all layers; Hugging Face's default would keep it from the lower ones.
+      max_window_layers: 0,
+      ...(windows && { layer_types: typesOf(metadata, name, () => false) }),
+    };
+  }
+  const isWindowed = patternOf(metadata, `${key}_pattern`, windows.period);
+  return { sliding_window: size, layer_types: typesOf(metadata, name, isWindowed) };
+}
+
+/** Of so many layers the last sees all; 0 is a window in each. Or a flag for each layer. */
+function patternOf(metadata: GgufMetadata, key: string, usual: number): (layer: number) => boolean {
+  const flags = metadata.flags(key);
+  if (flags) return (layer) => flags[layer] ?? false;
+  const period = metadata.count(key) ?? usual;
+  return (layer) => period === 0 || layer % period < period - 1;
+}
+
+function typesOf(
+  metadata: GgufMetadata,
+  name: string,
+  isWindowed: (layer: number) => boolean,
+): string[] {
+  const length = metadata.requiredCount(`${name}.block_count`);
+  return Array.from({ length }, (_, layer) =>
+    isWindowed(layer) ? "sliding_attention" : "full_attention",
+  );
+}
