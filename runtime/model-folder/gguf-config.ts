@@ -33,14 +33,16 @@ export function ggufConfig(header: GgufHeader, ropeLists: RopeLists = {}): Recor
   const key = (suffix: string) => `${name}.${suffix}`;
   const numHeads = metadata.requiredCount(key("attention.head_count"));
   const architecture = ARCHITECTURES[name];
-  const windows = ggufWindows(header, metadata, name, architecture.windows);
+  const numLayers = countLayers(header, metadata, key("block_count"));
+  const layers = { name, numLayers, windows: architecture.windows };
+  const windows = ggufWindows(header, metadata, layers);
   const experts = ggufExperts(header, metadata, name, architecture.experts);
   const size = headSize(metadata, name);
   return {
     model_type: modelType(name, windows, experts),
     hidden_size: metadata.requiredCount(key("embedding_length")),
     intermediate_size: metadata.requiredCount(key("feed_forward_length")),
-    num_hidden_layers: numLayers(header, metadata, key("block_count")),
+    num_hidden_layers: numLayers,
     num_attention_heads: numHeads,
     num_key_value_heads: architecture.convolves
       ? undefined
@@ -184,7 +186,7 @@ function headSize(metadata: GgufMetadata, name: string): number {
 }
 
 /** Checked before lists of that length are made. */
-function numLayers({ tensors }: GgufHeader, metadata: GgufMetadata, key: string): number {
+function countLayers({ tensors }: GgufHeader, metadata: GgufMetadata, key: string): number {
   const count = metadata.requiredCount(key);
   if (count <= tensors.size) return count;
   throw metadata.bad(`its ${key} is ${count}, and it has ${tensors.size} tensors`);

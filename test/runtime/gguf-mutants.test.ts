@@ -25,18 +25,24 @@ const CODES = [
 test("mutants give a sound model or a typed error", async () => {
   const count = scale("gguf-mutants", 500, 10_000);
   const random = generator(0x66ff);
-  const model = modelFixtures.find(({ name }) => name === "llama-llama3-f32")!;
+  const models = ["llama-llama3-f32", "gpt-oss-f32", "gemma3_text-linear-f32"].map(
+    async (wanted) => {
+      const model = modelFixtures.find(({ name }) => name === wanted)!;
+      const file = await modelFile(model);
+      return { file, headBytes: headOf(wanted).length, isModel: true };
+    },
+  );
   const bases = [
-    { file: await modelFile(model), headBytes: headOf(model.name).length },
+    ...(await Promise.all(models)),
     ...["llama-bpe", "sentencepiece"].map((name) => {
       const file = vocabularyFile(name);
-      return { file, headBytes: file.length };
+      return { file, headBytes: file.length, isModel: false };
     }),
   ];
   const codes: Record<string, number> = {};
   let slowestMs = 0;
   for (let i = 0; i < count; i++) {
-    const { file, headBytes } = bases[i % bases.length];
+    const { file, headBytes, isModel } = bases[i % bases.length];
     const bytes = mutant(file, headBytes, random);
     const started = performance.now();
     const reads: number[] = [];
@@ -46,7 +52,7 @@ test("mutants give a sound model or a typed error", async () => {
     if (header) {
       expectInside(header, bytes.length);
       const folder = ggufFolder("m.gguf", async () => source);
-      if (i % bases.length === 0) {
+      if (isModel) {
         const plan = await attempt(codes, "plan", () => planModel(new ReferenceDevice(), folder));
         await plan?.close();
       } else {
