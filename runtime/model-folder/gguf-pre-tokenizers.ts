@@ -26,9 +26,13 @@ const LLAMA3 = WORDS_AND_SPACES("\\p{N}{1,3}");
 const QWEN2 = WORDS_AND_SPACES("\\p{N}");
 const UPPER = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
 const LOWER = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
-const TEKKEN =
-  `[^\\r\\n\\p{L}\\p{N}]?${UPPER}*${LOWER}+|[^\\r\\n\\p{L}\\p{N}]?${UPPER}+${LOWER}*|\\p{N}|` +
+/** A capital begins a word. @param suffix Of words. */
+const CASED_WORDS = (digits: string, suffix = "") =>
+  `[^\\r\\n\\p{L}\\p{N}]?${UPPER}*${LOWER}+${suffix}|` +
+  `[^\\r\\n\\p{L}\\p{N}]?${UPPER}+${LOWER}*${suffix}|${digits}|` +
   " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+const TEKKEN = CASED_WORDS("\\p{N}");
+const GPT4O = CASED_WORDS("\\p{N}{1,3}", `${CONTRACTIONS}?`);
 
 const plain: PreTokenizer = {
   normalizer: null,
@@ -51,6 +55,9 @@ export const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([
   ["falcon3", llama3],
   ["lfm2", llama3],
   ["smaug-bpe", { ...plain, preTokenizer: cut(LLAMA3) }],
+  ["dbrx", { ...plain, preTokenizer: cut(LLAMA3) }],
+  ["gpt-4o", { ...plain, preTokenizer: cut(GPT4O) }],
+  ["olmo", { ...plain, normalizer: { type: "NFC" } }],
   ["qwen2", { ...qwen2, normalizer: { type: "NFC" } }],
   ["deepseek-r1-qwen", qwen2],
   ["smollm", digits],

@@ -53,11 +53,16 @@ const END_TEXTS = [
   "<｜end▁of▁sentence｜>",
 ];
 
+/** gpt-oss ends each part of an answer with `<|end|>`, and goes on: these end it. */
+const HARMONY_ENDS = ["<|return|>", "<|call|>"];
+
 export function ggufGenerationConfig(vocabulary: GgufVocabulary): object {
   const { metadata, idOf } = vocabulary;
+  const isHarmony = HARMONY_ENDS.every((text) => idOf.has(text));
+  const texts = isHarmony ? [...HARMONY_ENDS, "<|endoftext|>"] : END_TEXTS;
   const ids = [
     ...(["eos", "eot", "eom"] as const).map((role) => vocabulary.special(role)?.id),
-    ...END_TEXTS.map((text) => idOf.get(text)),
+    ...texts.map((text) => idOf.get(text)),
   ];
   return {
     eos_token_id: [...new Set(ids.filter((id) => id !== undefined))],
