@@ -36,6 +36,8 @@ export interface Experts {
   readonly shared?: "always" | "sized";
   /** Weights of the chosen add up to 1. */
   readonly renormalised: boolean;
+  /** Scores are logits by themselves, the first layers dense, and weights may be scaled. */
+  readonly sigmoid?: boolean;
 }
 
 const RENORMALISED: Experts = { renormalised: true };
@@ -52,6 +54,11 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   qwen2: {},
   qwen3: {},
   lfm2: { convolves: true },
+  lfm2moe: {
+    modelType: "lfm2_moe",
+    convolves: true,
+    experts: { ...RENORMALISED, ownSize: true, sigmoid: true },
+  },
   ...granites(),
   gemma2: {
     normsHaveOne: true,

@@ -7,6 +7,7 @@ import { unsupported } from "./gguf-unsupported.ts";
 /** llama.cpp's numbers for a softmax of all, and of the chosen: the same where weights add up to 1. */
 const SOFTMAX = 1;
 const SOFTMAX_OF_CHOSEN = 3;
+const SIGMOID = 2;
 
 /**
  * Nothing where the model has none.
@@ -39,32 +40,51 @@ export function ggufExperts(
     num_local_experts: numExperts,
     num_experts_per_tok: metadata.requiredCount(key("expert_used_count")),
     norm_topk_prob: experts.renormalised,
+    ...(experts.sigmoid && sigmoidRouter(header, metadata, name)),
     ...(experts.shared === "always" && { shared_expert_intermediate_size: sharedSize || mlpSize }),
     ...(experts.shared === "sized" && { shared_intermediate_size: sharedSize }),
   };
 }
+
+function sigmoidRouter(
+  { tensors }: GgufHeader,
+  metadata: GgufMetadata,
+  name: string,
+): Record<string, unknown> {
+  return {
+    num_dense_layers: metadata.requiredCount(`${name}.leading_dense_block_count`),
+    use_expert_bias: [...tensors.keys()].some((tensor) => tensor.endsWith(".exp_probs_b.bias")),
+    routed_scaling_factor: scaleOf(metadata, name),
+  };
+}
+
+/** 0 is llama.cpp's default, and scales nothing. */
+const scaleOf = (metadata: GgufMetadata, name: string): number =>
+  metadata.number(`${name}.expert_weights_scale`) || 1;
 
 /** Keys that converters of these families do not write say what llama.cpp computes without them. */
 function checkRouter(
   header: GgufHeader,
   metadata: GgufMetadata,
   name: string,
-  { renormalised }: Experts,
+  { renormalised, sigmoid }: Experts,
 ): void {
-  const gating = metadata.count(`${name}.expert_gating_func`) || SOFTMAX;
-  if (gating !== SOFTMAX && !(renormalised && gating === SOFTMAX_OF_CHOSEN)) {
-    throw unsupported(header, `${name}.expert_gating_func ${gating}`, `softmax (${SOFTMAX})`);
+  const usual = sigmoid ? SIGMOID : SOFTMAX;
+  const gating = metadata.count(`${name}.expert_gating_func`) || usual;
+  if (gating !== usual && !(renormalised && !sigmoid && gating === SOFTMAX_OF_CHOSEN)) {
+    const supported = sigmoid ? "sigmoid" : "softmax";
+    throw unsupported(header, `${name}.expert_gating_func ${gating}`, `${supported} (${usual})`);
   }
   const norm = metadata.flag(`${name}.expert_weights_norm`) ?? renormalised;
   if (norm !== renormalised) {
     throw unsupported(header, `${name}.expert_weights_norm ${norm}`, `${renormalised}`);
   }
-  // 0 is llama.cpp's default, and scales nothing.
-  const scale = metadata.number(`${name}.expert_weights_scale`) || 1;
-  if (scale !== 1) throw unsupported(header, `${name}.expert_weights_scale ${scale}`, "1");
+  const scale = scaleOf(metadata, name);
+  if (scale !== 1 && !sigmoid)
+    throw unsupported(header, `${name}.expert_weights_scale ${scale}`, "1");
   for (const [suffix, most] of [
     ["expert_group_count", 1],
-    ["leading_dense_block_count", 0],
+    ["leading_dense_block_count", sigmoid ? Number.POSITIVE_INFINITY : 0],
   ] as const) {
     const value = metadata.count(`${name}.${suffix}`) ?? 0;
     if (value > most) throw unsupported(header, `${name}.${suffix} ${value}`, `at most ${most}`);

@@ -50,6 +50,23 @@ const GEMMA: Names = {
   pre_feedforward_layernorm: "ffn_norm",
 };
 
+const LFM2: Names = {
+  operator_norm: "attn_norm",
+  ffn_norm: "ffn_norm",
+  "self_attn.q_proj": "attn_q",
+  "self_attn.k_proj": "attn_k",
+  "self_attn.v_proj": "attn_v",
+  "self_attn.out_proj": "attn_output",
+  "self_attn.q_layernorm": "attn_q_norm",
+  "self_attn.k_layernorm": "attn_k_norm",
+  "feed_forward.w1": "ffn_gate",
+  "feed_forward.w3": "ffn_up",
+  "feed_forward.w2": "ffn_down",
+  "conv.in_proj": "shortconv.in_proj",
+  "conv.conv": "shortconv.conv",
+  "conv.out_proj": "shortconv.out_proj",
+};
+
 /** Within a layer, by `general.architecture`. */
 const OF_LAYER: ReadonlyMap<string, Names> = new Map(
   Object.entries<Names>({
@@ -91,30 +108,25 @@ const OF_LAYER: ReadonlyMap<string, Names> = new Map(
       "self_attn.sinks": "attn_sinks",
       "mlp.router": "ffn_gate_inp",
     },
-    lfm2: {
-      operator_norm: "attn_norm",
-      ffn_norm: "ffn_norm",
-      "self_attn.q_proj": "attn_q",
-      "self_attn.k_proj": "attn_k",
-      "self_attn.v_proj": "attn_v",
-      "self_attn.out_proj": "attn_output",
-      "self_attn.q_layernorm": "attn_q_norm",
-      "self_attn.k_layernorm": "attn_k_norm",
-      "feed_forward.w1": "ffn_gate",
-      "feed_forward.w3": "ffn_up",
-      "feed_forward.w2": "ffn_down",
-      "conv.in_proj": "shortconv.in_proj",
-      "conv.conv": "shortconv.conv",
-      "conv.out_proj": "shortconv.out_proj",
+    lfm2: LFM2,
+    lfm2moe: {
+      ...LFM2,
+      "feed_forward.gate": "ffn_gate_inp",
+      "feed_forward.expert": "exp_probs_b",
+      "feed_forward.experts.gate_up_proj": ["ffn_gate_exps", "ffn_up_exps"],
+      "feed_forward.experts.down_proj": "ffn_down_exps",
     },
   }),
 );
 
 /** Of the model, where they are not everybody's. */
-const OF_MODEL: ReadonlyMap<string, Names> = new Map([
+const OF_MODEL: ReadonlyMap<string, Names> = new Map(
   // A mistake of the first converter, kept since.
-  ["lfm2", { ...WHOLE, "model.embedding_norm": "token_embd_norm" }],
-]);
+  ["lfm2", "lfm2moe"].map((name) => [
+    name,
+    { ...WHOLE, "model.embedding_norm": "token_embd_norm" },
+  ]),
+);
 
 /**
  * `model.layers.3.self_attn.q_proj.weight` is `blk.3.attn_q.weight`. One name, or where the file has

@@ -33,6 +33,7 @@ const KNOWN_BY_NAME: Readonly<Record<string, object>> = {
   smollm3: { no_rope_layer_interval: 4 },
   gemma2: { query_pre_attn_scalar: 32 },
   gemma3_text: { query_pre_attn_scalar: 32 },
+  lfm2_moe: { routed_scaling_factor: 1 },
 };
 /** Their files have divisors of frequencies in f32: compared with transformers instead. */
 const WITH_DIVISORS = ["llama-llama3-f32", "phi3-long-f32"];

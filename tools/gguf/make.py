@@ -32,6 +32,7 @@ GOLDENS = [
     "smollm3/f32",
     "granite/f32",
     "lfm2/f32",
+    "lfm2-moe/f32",
     "mixtral/f32",
     "qwen2-moe/f32",
     "qwen3-moe/f32",

@@ -22,6 +22,7 @@ ARCHITECTURES = {
     "qwen3": gguf.MODEL_ARCH.QWEN3,
     "granite": gguf.MODEL_ARCH.GRANITE,
     "lfm2": gguf.MODEL_ARCH.LFM2,
+    "lfm2_moe": gguf.MODEL_ARCH.LFM2MOE,
     "mixtral": gguf.MODEL_ARCH.LLAMA,
     "qwen2_moe": gguf.MODEL_ARCH.QWEN2MOE,
     "qwen3_moe": gguf.MODEL_ARCH.QWEN3MOE,
@@ -131,8 +132,8 @@ def add_config(writer: gguf.GGUFWriter, config: dict, head_size: int) -> None:
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
-    is_lfm2 = config["model_type"] == "lfm2"
-    if not is_lfm2:
+    is_lfm2 = config["model_type"] in ("lfm2", "lfm2_moe")
+    if config["model_type"] != "lfm2":
         writer.add_feed_forward_length(config["intermediate_size"])
     writer.add_head_count(config["num_attention_heads"])
     if is_lfm2:
@@ -214,9 +215,13 @@ def add_convolutions(writer: gguf.GGUFWriter, config: dict) -> None:
     writer.add_head_count_kv(
         [kv_heads if kind == "full_attention" else 0 for kind in config["layer_types"]]
     )
-    size = int(2 * config["intermediate_size"] / 3 * config["block_ffn_dim_multiplier"])
-    multiple = config["block_multiple_of"]
-    writer.add_feed_forward_length(multiple * -(-size // multiple))
+    if config["model_type"] == "lfm2":
+        size = int(2 * config["intermediate_size"] / 3 * config["block_ffn_dim_multiplier"])
+        multiple = config["block_multiple_of"]
+        writer.add_feed_forward_length(multiple * -(-size // multiple))
+    else:
+        writer.add_leading_dense_block_count(config["num_dense_layers"])
+        writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
     writer.add_vocab_size(config["vocab_size"])
     writer.add_shortconv_l_cache(config["conv_L_cache"])
 
@@ -238,8 +243,8 @@ def add_tensors(writer: gguf.GGUFWriter, folder: Folder, dtype: str | None) -> l
     for name in sorted(folder.tensors.keys() - in_stacks):
         stored, shape, _ = folder.tensors[name]
         gguf_name = names.get_name(name, try_suffixes=(".weight", ".bias"))
-        if name.endswith(".sinks"):
-            gguf_name += ".weight"
+        if name.endswith((".sinks", ".expert_bias")):
+            gguf_name += ".weight" if name.endswith(".sinks") else ".bias"
         assert gguf_name, name
         is_convolution = name.endswith(".conv.conv.weight")
         is_exact = len(shape) == 1 or is_convolution or "ffn_gate_inp" in gguf_name

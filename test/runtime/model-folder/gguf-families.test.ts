@@ -132,6 +132,12 @@ describe("experts", () => {
       { ...EXPERTS, expert_group_count: scalar("u32", 4) },
       /expert_group_count 4, Weft computes at most 1/,
     ],
+    [
+      "a softmax in place of a sigmoid",
+      "lfm2moe",
+      { ...EXPERTS, expert_gating_func: scalar("u32", 1) },
+      /lfm2moe\.expert_gating_func 1, Weft computes sigmoid \(2\)/,
+    ],
     ["experts of no known size", "qwen3moe", EXPERTS, /expert_feed_forward_length; convert/],
   ])("refuses %s", async (_, architecture, keys, message) => {
     expect((await refusal(architecture, keys)).message).toMatch(message);

@@ -188,7 +188,7 @@ describe("config.json", () => {
       "an architecture of others",
       { "general.architecture": text("bert") },
       "unsupported_model",
-      /"bert", Weft computes llama, smollm3, qwen2, qwen3, lfm2, granite, .*, gpt-oss; choose/,
+      /"bert", Weft computes llama, smollm3, qwen2, qwen3, lfm2, .*, gpt-oss; choose/,
     ],
     [
       "an architecture called toString",
