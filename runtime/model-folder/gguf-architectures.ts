@@ -14,8 +14,13 @@ export interface Architecture {
   readonly convolves?: boolean;
   /** Keys below its name that other architectures do not have: config.json's name of each. */
   readonly numbers?: Readonly<Record<string, string>>;
-  /** Of so many layers the last sees all, the others a window; of a size, where no key says it. */
-  readonly windows?: { readonly period: number; readonly size?: number };
+  /**
+   * Of so many layers the last sees all, the others a window; of a size, where no key says it. "none" where
+   * the model file knows no windows, undefined where a window is in all layers.
+   */
+  readonly windows?: "none" | { readonly period: number; readonly size?: number };
+  /** `rope.scaling.finetuned` says whether it rotates at all. */
+  readonly switchesRope?: boolean;
   /** The dimension of a head that rotates may be less than its size. */
   readonly rotatesPart?: boolean;
   /** RoPE scalings beside linear and llama3. */
@@ -50,13 +55,14 @@ const RENORMALISED: Experts = { renormalised: true };
  */
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   llama: { interleaves: true, experts: { ...RENORMALISED, optional: true } },
-  smollm3: { interleaves: true },
+  smollm3: { interleaves: true, windows: "none" },
   qwen2: {},
   qwen3: {},
-  lfm2: { convolves: true },
+  lfm2: { convolves: true, windows: "none" },
   lfm2moe: {
     modelType: "lfm2_moe",
     convolves: true,
+    windows: "none",
     experts: { ...RENORMALISED, ownSize: true, sigmoid: true },
   },
   ...granites(),
@@ -77,10 +83,10 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
     windowRopeBase: 10_000,
     scaledByHiddenSize: 62,
   },
-  olmo2: {},
+  olmo2: { windows: "none" },
   phi3: { rotatesPart: true, ropeScaling: "longrope" },
   qwen3moe: { modelType: "qwen3_moe", experts: { ...RENORMALISED, ownSize: true } },
-  olmoe: { experts: { renormalised: false } },
+  olmoe: { windows: "none", experts: { renormalised: false } },
   qwen2moe: {
     modelType: "qwen2_moe",
     experts: { renormalised: false, ownSize: true, shared: "always" },
@@ -96,6 +102,8 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
 function granites(): Readonly<Record<"granite" | "granitemoe", Architecture>> {
   const granite: Architecture = {
     interleaves: true,
+    windows: "none",
+    switchesRope: true,
     numbers: {
       "attention.scale": "attention_multiplier",
       embedding_scale: "embedding_multiplier",

@@ -117,7 +117,7 @@ function checkComputed(header: GgufHeader, metadata: GgufMetadata, name: string)
   }
   const { numbers = {}, windows } = ARCHITECTURES[name];
   const other = NOT_COMPUTED.filter((suffix) => !Object.hasOwn(numbers, suffix))
-    .filter((suffix) => !windows || suffix !== "attention.sliding_window_pattern")
+    .filter((s) => typeof windows !== "object" || s !== "attention.sliding_window_pattern")
     .map((suffix) => `${name}.${suffix}`)
     .find((key) => metadata.has(key));
   if (other) throw unsupported(header, other, `${name} without it`);

@@ -67,6 +67,9 @@ function scaling(rope: Rope): Record<string, unknown> | null {
   const key = (suffix: string) => `${name}.rope.scaling.${suffix}`;
   const other = NOT_COMPUTED.map(key).find((own) => metadata.has(own));
   if (other) throw unsupported(header, other, `${name} without it`);
+  if (architecture.switchesRope && metadata.flag(key("finetuned")) === false) {
+    throw unsupported(header, `${key("finetuned")} false: no positions`, `${name} with them`);
+  }
   // As llama.cpp reads them: without a type, a factor means linear.
   const type = metadata.text(key("type"));
   const factor = metadata.number(key("factor")) ?? metadata.number(`${name}.rope.scale_linear`);

@@ -17,20 +17,21 @@ export function ggufWindows(
   { name, numLayers, windows }: Layers,
 ): { sliding_window: number | null } & Record<string, unknown> {
   const key = `${name}.attention.sliding_window`;
-  const size = (metadata.count(key) ?? windows?.size) || null;
-  if (name === "olmo2" && size !== null) {
-    throw unsupported(header, `${key} ${size}`, "olmo2 without it");
+  const pattern = windows === "none" ? undefined : windows;
+  const size = (metadata.count(key) ?? pattern?.size) || null;
+  if (windows === "none" && size !== null) {
+    throw unsupported(header, `${key} ${size}`, `${name} without it`);
   }
-  if (!windows || size === null) {
+  if (!pattern || size === null) {
     return {
       sliding_window: size,
       use_sliding_window: size !== null,
       // GGUF has one window for all layers; Hugging Face's default would keep it from the lower ones.
       max_window_layers: 0,
-      ...(windows && { layer_types: typesOf(numLayers, () => false) }),
+      ...(pattern && { layer_types: typesOf(numLayers, () => false) }),
     };
   }
-  const isWindowed = patternOf(metadata, `${key}_pattern`, { numLayers, ...windows });
+  const isWindowed = patternOf(metadata, `${key}_pattern`, { numLayers, ...pattern });
   return { sliding_window: size, layer_types: typesOf(numLayers, isWindowed) };
 }
 

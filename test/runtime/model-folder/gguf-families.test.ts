@@ -170,6 +170,7 @@ describe("windows", () => {
   test.each<[string, string, Record<string, Written>, RegExp]>([
     ["flags of fewer layers", "gemma3", { ...window, ...flags(0, 1) }, /has 2 flags.* are 4/],
     ["a window in olmo2", "olmo2", window, /olmo2\.attention\.sliding_window 512/],
+    ["a window in granite", "granite", window, /granite\.attention\.sliding_window 512/],
     ["a pattern where none is computed", "qwen3", { ...window, ...period(2) }, /window_pattern/],
   ])("refuses %s", async (_, architecture, keys, message) => {
     expect((await refusal(architecture, keys)).message).toMatch(message);
@@ -204,6 +205,12 @@ describe("rotary embedding", () => {
     expect(other.message).toMatch(
       /a tensor rope_factors_long\.weight, Weft computes qwen3 without/,
     );
+  });
+
+  test("granite without positions is refused", async () => {
+    const keys = { "rope.scaling.finetuned": scalar("bool", 0) };
+    expect((await refusal("granite", keys)).message).toMatch(/finetuned false: no positions, Weft/);
+    expect(await configOf("qwen3", keys)).toMatchObject({ rope_scaling: null });
   });
 
   test("gpt-oss blends between pairs", async () => {
