@@ -346,6 +346,38 @@ describe("the weights", () => {
     );
   });
 
+  test("gates and values of experts are one, of one type", async () => {
+    const stack = (name: string, type: number, offset: number, dims = [4, 2, 2]) => ({
+      ...{ name: `blk.0.${name}.weight`, dims, type, offset },
+    });
+    const gates = stack("ffn_gate_exps", 0, 512);
+    const name = "model.layers.0.mlp.experts.gate_up_proj";
+    const both = await openCheckpoint(folderOf({}, [gates, stack("ffn_up_exps", 0, 576)]));
+    expect(both.has(name)).toBe(true);
+    expect(both.tensor(name, [2, 4, 4])).toMatchObject({ shape: [2, 4, 4], byteLength: 128 });
+    expect(() => both.tensor(name, [2, 6, 4])).toThrow(
+      expect.objectContaining({ code: "bad_gguf" }),
+    );
+    const mixed = await openCheckpoint(folderOf({}, [gates, stack("ffn_up_exps", 1, 576)]));
+    expect(() => mixed.tensor(name)).toThrow(
+      expect.objectContaining({
+        code: "unsupported_dtype",
+        message: expect.stringMatching(
+          /blk\.0\.ffn_gate_exps\.weight and blk\.0\.ffn_up_exps\.weight in m\.gguf are f32 and f16; /,
+        ),
+      }),
+    );
+    const alone = await openCheckpoint(folderOf({}, [gates]));
+    expect(alone.has(name)).toBe(false);
+  });
+
+  test("a row without its dimension of 1 is a row", async () => {
+    const gate = { name: "blk.0.ffn_gate_inp_shexp.weight", dims: [8], type: 0, offset: 512 };
+    const checkpoint = await openCheckpoint(folderOf(renamed("qwen2moe"), [gate]));
+    const tensor = checkpoint.tensor("model.layers.0.mlp.shared_expert_gate.weight", [1, 8]);
+    expect(tensor).toMatchObject({ shape: [1, 8], byteLength: 32 });
+  });
+
   test("a file that has grown since its header was read is refused", async () => {
     const file = model();
     let opened = 0;
