@@ -25,6 +25,8 @@ const NOT_COMPUTED = [
   "residual_scale",
 ];
 
+const EMBEDDING = "token_embd.weight";
+
 /** @throws {WeftError} `unsupported_model`, `bad_gguf` for metadata that is missing or odd. */
 export function ggufConfig(header: GgufHeader, ropeLists: RopeLists = {}): Record<string, unknown> {
   const metadata = new GgufMetadata(header);
@@ -53,6 +55,7 @@ export function ggufConfig(header: GgufHeader, ropeLists: RopeLists = {}): Recor
     ...numbersOf(metadata, name),
     ...(architecture.scaledByHiddenSize && {
       query_pre_attn_scalar: scoreScalar(metadata, name, architecture.scaledByHiddenSize),
+      torch_dtype: header.tensors.get(EMBEDDING)?.type.name === "F32" ? "float32" : "bfloat16",
     }),
     ...(architecture.convolves && convolutionsOf(header, metadata, name)),
     ...ggufRope({ header, metadata, name, architecture, headSize: size, lists: ropeLists }),
@@ -194,7 +197,7 @@ function countLayers({ tensors }: GgufHeader, metadata: GgufMetadata, key: strin
 
 /** Rows of the embedding: a vocabulary may have fewer tokens. */
 function vocabSize({ tensors }: GgufHeader, metadata: GgufMetadata): number {
-  const embedding = tensors.get("token_embd.weight");
+  const embedding = tensors.get(EMBEDDING);
   if (embedding) return embedding.shape[0];
-  throw metadata.bad("it has no tensor token_embd.weight");
+  throw metadata.bad(`it has no tensor ${EMBEDDING}`);
 }

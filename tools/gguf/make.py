@@ -41,6 +41,7 @@ GOLDENS = [
     "granitemoeshared/f32",
     "gpt-oss/f32",
     "gemma2/f32",
+    "gemma3_text/bf16",
     "gemma3_text/f32",
     "gemma3_text-linear/f32",
     "olmo2/f32",
