@@ -93,7 +93,7 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   },
   "gpt-oss": {
     modelType: "gpt_oss",
-    windows: { period: 2 },
+    windows: { period: 2, size: 128 },
     ropeScaling: "yarn",
     experts: RENORMALISED,
   },

@@ -157,6 +157,7 @@ describe("windows", () => {
 
   test.each<[string, string, Record<string, Written>, number | null, string]>([
     ["every second layer of gemma2, of 4096", "gemma2", {}, 4096, "wfwf"],
+    ["every second layer of gpt-oss, of 128", "gpt-oss", EXPERTS, 128, "wfwf"],
     ["five of six layers of gemma3", "gemma3", window, 512, "wwww"],
     ["no layer of gemma3 without a size", "gemma3", {}, null, "ffff"],
     ["two of three", "gemma3", { ...window, ...period(3) }, 512, "wwfw"],
