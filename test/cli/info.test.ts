@@ -56,6 +56,17 @@ test("of a model with latents, one latent and one rotated key for all heads", as
   expect(refused.stderr).toMatch(/kv is "i8".*keeps a latent.*f16 or f32.*bad_request/);
 });
 
+test("says what room experts have where not all fit", async () => {
+  const args = ["--model", join(GOLDENS, "mixtral", "f32"), "--expert-memory"];
+  const { model: all } = await weftJson([...INFO, ...args, "1G"]);
+  expect(all.experts).toBeNull();
+  const { model } = await weftJson([...INFO, ...args, "100K"]);
+  const { slots, poolBytes, totalBytes } = model.experts;
+  expect(slots).toBeGreaterThan(1);
+  expect(poolBytes).toBeLessThanOrEqual(100_000);
+  expect(all.weightBytes - model.weightBytes).toBe(totalBytes - poolBytes);
+});
+
 test("what it says fits is what the engine takes", async () => {
   const model = tinyModel();
   const shared = ["--model", model, "--device", "reference", "--memory-budget", "2300K"];
