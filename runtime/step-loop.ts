@@ -168,6 +168,8 @@ export class StepLoop {
       return { planned, ids, slot: slot!, adapter: start.adapter };
     });
     const hasSwapped = swapped.out(plan.swapOut);
+    // It is waited for once all is recorded, which may be later than it fails.
+    hasSwapped.catch(() => {});
     // What comes in is written ahead of all that is recorded, so what goes out goes before.
     if (plan.swapOut.length > 0) runner.device.submit();
     swapped.in(plan.swapIn);

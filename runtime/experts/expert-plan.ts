@@ -7,6 +7,7 @@ import { layerWeight } from "../../models/weights.ts";
 import { WeftError } from "../errors.ts";
 import { type PlacedWeight, placedBytes } from "../placed-weight.ts";
 import { checkExpertOptions, type ExpertOptions } from "./expert-options.ts";
+import type { ExpertId } from "./expert-slots.ts";
 import { stackOf } from "./expert-tensors.ts";
 
 const STACKS = ["experts_gate_up", "experts_down"] as const;
@@ -44,6 +45,7 @@ export function planExperts(
   options: ExpertOptions,
 ): ExpertPlan | undefined {
   checkExpertOptions(spec, options);
+  const pinned = eachOnce(options.pinned ?? []);
   const placed = new Map(weights.map((weight) => [weight.spec.name, weight]));
   const own = new Map<string, PlacedWeight>();
   const classes = new Map<string, PoolClass>();
@@ -63,10 +65,14 @@ export function planExperts(
   }
   const totalBytes = [...own.values()].reduce((sum, weight) => sum + placedBytes(weight), 0);
   if (options.memoryBytes >= totalBytes) return undefined;
-  const pools = divide([...classes.values()], options);
+  const pools = divide([...classes.values()], { ...options, pinned });
   const poolBytes = pools.reduce((sum, { slots, slotBytes }) => sum + slots * slotBytes, 0);
-  return { ...options, pools, poolBytes, totalBytes, placed: own };
+  return { ...options, pinned, pools, poolBytes, totalBytes, placed: own };
 }
+
+const eachOnce = (ids: readonly ExpertId[]): ExpertId[] => [
+  ...new Map(ids.map(({ layer, expert }) => [`${layer}/${expert}`, { layer, expert }])).values(),
+];
 
 interface PoolClass {
   readonly layers: number[];
