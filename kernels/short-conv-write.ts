@@ -4,6 +4,13 @@ import { normal } from "./probe.ts";
 
 export const CONV_LANES = 64;
 
+/** Of the probes of both kernels. */
+export const convolutionSizes = [
+  { T: 1, D: 32, L: 3, P: 2, B: 16 },
+  { T: 5, D: 96, L: 4, P: 3, B: 32 },
+  { T: 2, D: 288, L: 1, P: 3, B: 16 },
+] as const;
+
 /**
  *   projected [T,3*D]: b, c and x  tap_slots [T,L] u32  → pool [P,B,D],  row of the last slot = b · x
  *
@@ -46,11 +53,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   },
   // One product, rounded once: the same everywhere.
   tolerance: 0,
-  probes: [
-    { T: 1, D: 32, L: 3, P: 2, B: 16 },
-    { T: 5, D: 96, L: 4, P: 3, B: 32 },
-    { T: 2, D: 288, L: 1, P: 3, B: 16 },
-  ].map((dims) => ({
+  probes: convolutionSizes.map((dims) => ({
     dims,
     inputs: (random) => ({
       projected: normal(dims.T * 3 * dims.D, random),

@@ -1,7 +1,7 @@
 /** Gated short convolution over the last L tokens of a sequence, each dim by itself (LFM2). */
 import { ceilDiv, defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
 import { normal } from "./probe.ts";
-import { CONV_LANES, probeTapSlots } from "./short-conv-write.ts";
+import { CONV_LANES, convolutionSizes, probeTapSlots } from "./short-conv-write.ts";
 
 /**
  *   projected [T,3*D]: b, c and x  tap_slots [T,L] u32  pool [P,B,D]: b · x  taps [D,L]  bias [D]?
@@ -81,11 +81,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
         }
       }
     },
-    probes: [
-      { T: 1, D: 32, L: 3, P: 2, B: 16 },
-      { T: 5, D: 96, L: 4, P: 3, B: 32 },
-      { T: 2, D: 288, L: 1, P: 3, B: 16 },
-    ].map((dims) => ({
+    probes: convolutionSizes.map((dims) => ({
       dims,
       inputs: (random) => ({
         projected: normal(dims.T * 3 * dims.D, random),
