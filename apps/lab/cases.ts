@@ -7,7 +7,6 @@ import {
   attentionDecode,
   attentionPrefill,
   attentionReduce,
-  bindingBytes,
   blockCopy,
   type Dims,
   embedding,
@@ -19,9 +18,7 @@ import {
   matmul,
   matmulShapes,
   normal,
-  packedRead,
   qkNorm as qkNormOfRows,
-  repack,
   rmsNorm,
   rmsNormResidual,
   rope,
@@ -34,13 +31,13 @@ import {
   shortConvWrite,
   uniform,
   type WeightFormatName,
-  weightFormats,
 } from "../../kernels/index.ts";
 import { attentionBatch } from "./attention-batch.ts";
 import type { Inputs } from "./contents.ts";
 import { expertCases } from "./expert-cases.ts";
 import type { LabCase } from "./lab-case.ts";
 import { latentCases } from "./latent-cases.ts";
+import { loadCases } from "./load-cases.ts";
 import type { ModelShape } from "./model-shapes.ts";
 import { samplingCases } from "./sampling-cases.ts";
 
@@ -290,21 +287,4 @@ function partials(count: number, H: number): Float32Array {
   const values = normal(count * (H + 2) * 4, random);
   for (let i = 0; i < count; i++) values.set(uniform(4, 1, 9, random), (i * (H + 2) + 1) * 4);
   return values;
-}
-
-/** Weights on their way from the file into the layout that kernels read. */
-function loadCases({ name: model, hiddenSize: D }: ModelShape, options: CaseOptions): LabCase[] {
-  return options.formatsOf("load").map((format) => {
-    const kernel = repack(format);
-    const { weights, bytes } = weightFormats[format].block;
-    const sizes = { N: D, K: D, rows: D, from_row: 0, first_row: 0, to_row: 0, head_size: 0 };
-    return {
-      ...{ model, operation: "repack", role: "load", rows: D, kernels: [kernel], inputs: none },
-      dims: {
-        ...sizes,
-        words: (D * (D / weights) * bytes) / 4,
-        out_words: bindingBytes(packedRead("N,K", weightFormats[format]), sizes) / 4,
-      },
-    };
-  });
 }
