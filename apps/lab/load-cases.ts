@@ -1,13 +1,18 @@
 /** What loading a model measures: each format's rows from the file's order into the kernels'. */
-import { bindingBytes, packedRead, repack, weightFormats } from "../../kernels/index.ts";
-import type { CaseOptions } from "./cases.ts";
+import {
+  bindingBytes,
+  packedRead,
+  repack,
+  type WeightFormatName,
+  weightFormats,
+} from "../../kernels/index.ts";
 import type { LabCase } from "./lab-case.ts";
 import type { ModelShape } from "./model-shapes.ts";
 
 /** Weights on their way from the file into the layout that kernels read. */
 export function loadCases(
   { name: model, hiddenSize: D }: ModelShape,
-  { formatsOf }: Pick<CaseOptions, "formatsOf">,
+  { formatsOf }: { formatsOf(role: string): readonly WeightFormatName[] },
 ): LabCase[] {
   return formatsOf("load").map((format) => {
     const kernel = repack(format);
