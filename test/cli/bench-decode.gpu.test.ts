@@ -26,7 +26,10 @@ once(
       expect(run.dispatchesPerLayer).toBe(6);
       expect(run.dispatchesPerStep).toBe(runs[0].dispatchesPerStep);
       expect(run.submissionsPerToken).toBeCloseTo(1 / concurrency, 10);
-      expect(run.predictedMs).toBe(Math.max(run.predictedGpuMs, run.predictedHostMs));
+      // The mean of each step's longer side: one step may wait for the host, the next for the GPU.
+      const [less, more] = [run.predictedGpuMs, run.predictedHostMs].sort((a, b) => a - b);
+      expect(run.predictedMs).toBeGreaterThanOrEqual(more * (1 - 1e-9));
+      expect(run.predictedMs).toBeLessThanOrEqual(less + more);
       expect(run.ofPredictionPct).toBeCloseTo((100 * run.predictedMs) / run.stepMs, 6);
       expect(run.ofBandwidthPct).toBeGreaterThan(0);
     }
