@@ -5,7 +5,8 @@
 import type { BufferSlice } from "../kernels/kernel.ts";
 import { rmsNormResidual } from "../kernels/rms-norm-residual.ts";
 import type { DecoderSpec } from "./decoder.ts";
-import { type GraphBuilder, keptWhileSame, type RowCount } from "./graph.ts";
+import type { GraphBuilder } from "./graph.ts";
+import { keptWhileSame, type RowCount } from "./step-sizes.ts";
 import type { Weight } from "./weights.ts";
 
 export interface BlockOutput {

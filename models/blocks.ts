@@ -16,19 +16,15 @@ import { requireChunkedColumns } from "../kernels/matmul.ts";
 import { rowGather } from "../kernels/row-gather.ts";
 import { addToResidual } from "./block-output.ts";
 import { type DecoderSpec, layerGroups } from "./decoder.ts";
-import {
-  GraphBuilder,
-  type GraphNode,
-  type InputNorm,
-  keptWhileSame,
-  type StepSizes,
-} from "./graph.ts";
+import { GraphBuilder, type GraphNode, type InputNorm } from "./graph.ts";
 import { checkLatent } from "./latent.ts";
 import { latentAttention, latentDims } from "./latent-attention.ts";
+import { stagesOf } from "./layer-plan.ts";
 import { checkMoe } from "./moe.ts";
 import { moeBlock } from "./moe-block.ts";
 import { queryKeyValue } from "./qkv.ts";
 import { shortConvolution } from "./short-conv.ts";
+import { keptWhileSame, type StepSizes } from "./step-sizes.ts";
 import type { DecoderTensors } from "./tensors.ts";
 import { layerWeight, type Weight } from "./weights.ts";
 
@@ -61,24 +57,40 @@ export function decoderGraph(spec: DecoderSpec, tensors: DecoderTensors): GraphN
   );
   graph.nextStage("embed");
   embed(graph, spec, tensors);
-  for (const layer of spec.layers.keys()) {
-    const group = groups.findIndex(({ layers }) => layers.includes(layer));
-    const { convolution } = spec.layers[layer];
-    if (convolution) {
-      graph.nextStage(`layer ${layer} convolution`);
-      const norm = inputNorm(spec, tensors, tensors.weight(layerWeight(layer, "attention_norm")));
-      shortConvolution(graph, spec, convolution, tensors, { layer, group, norm });
-    } else {
-      graph.nextStage(`layer ${layer} attention`);
-      attention(graph, spec, tensors, layer, group, work[group]);
+  const { layers, repeatable = [] } = spec;
+  for (const { kind, layer, isExtra } of stagesOf(spec)) {
+    if (kind === "attention") {
+      // The first of two runs has the layer's weights, and keys and values of its own.
+      const run = isExtra ? layers.length + repeatable.indexOf(layer) : layer;
+      const group = groups.findIndex((of) => of.layers.includes(run));
+      const own = { ...tensors, kvPool: () => tensors.kvPool(run) };
+      const { convolution } = layers[layer];
+      if (convolution) {
+        graph.nextStage(`layer ${layer} convolution`);
+        const norm = inputNorm(spec, tensors, tensors.weight(layerWeight(layer, "attention_norm")));
+        shortConvolution(graph, spec, convolution, own, { layer, group, norm });
+      } else {
+        graph.nextStage(`layer ${layer} attention`);
+        attention(graph, spec, own, layer, group, work[group]);
+      }
+    } else if (kind === "mlp") {
+      const label = `layer ${layer} mlp`;
+      const isLast = layer === layers.length - 1 && !isExtra;
+      const add = (rows: typeof ALL_ROWS | typeof SAMPLED_ROWS) =>
+        mlp(graph, spec, tensors, layer, rows);
+      graph.nextStage(label);
+      if (!isLast) {
+        add(ALL_ROWS);
+        continue;
+      }
+      // Nothing reads what the last MLP adds to rows that are not sampled; whoever runs it runs the
+      // head. It takes all rows where some of those that are sampled leave it out.
+      graph.inForm("T", label, () => add(ALL_ROWS));
+      graph.nextStage("head");
+      gatherSampled(graph, spec, tensors);
+      graph.inForm("R", label, () => add(SAMPLED_ROWS));
     }
-    graph.nextStage(`layer ${layer} mlp`);
-    // Nothing reads what the last MLP adds to the other rows; a plan that runs it runs the head.
-    const isLast = layer === spec.layers.length - 1;
-    if (isLast) gatherSampled(graph, spec, tensors);
-    mlp(graph, spec, tensors, layer, isLast ? SAMPLED_ROWS : ALL_ROWS);
   }
-  graph.nextStage("head");
   head(graph, spec, tensors);
   return graph.nodes;
 }
@@ -260,7 +272,7 @@ function gatherSampled(graph: GraphBuilder, spec: DecoderSpec, tensors: DecoderT
   };
   const { hiddenSize: D } = spec;
   const dims = keptWhileSame(({ T, R }) => (R === 0 ? undefined : { T, R, D }));
-  graph.add(rowGather, buffers, dims, {}, "head");
+  graph.add(rowGather, buffers, dims);
 }
 
 /** Only rows that are sampled pay for the last MLP, the final norm and the vocabulary. */

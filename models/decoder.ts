@@ -67,13 +67,20 @@ export interface DecoderSpec {
   /** What checkpoints call tensors, by their names in llama's: of the model, or within a layer. */
   readonly tensorNames?: Readonly<Record<string, string>>;
   readonly layers: readonly DecoderLayer[];
+  /** Layers that may run twice in a row: their first runs have keys and values of their own. */
+  readonly repeatable?: readonly number[];
+  /** KV cache: layers of one number here share block tables, if they could at all; default all. */
+  readonly tables?: readonly number[];
 }
 
 /** Layers that share block tables: they keep the same of a token, and see the same tokens. */
 export interface LayerGroup {
   readonly window?: number;
   readonly latent?: LatentSpec;
+  /** First runs of repeatable layers count from `spec.layers.length` on. */
   readonly layers: readonly number[];
+  /** Of first runs: held only by sequences whose plan repeats. */
+  readonly isExtra?: boolean;
   /** Of a convolution's layers, whose window it is: a row of hidden size is kept, not keys and values. */
   readonly taps?: number;
   /** What one layer keeps of a token. */
@@ -81,25 +88,31 @@ export interface LayerGroup {
 }
 
 export function layerGroups(spec: DecoderSpec): LayerGroup[] {
-  const { layers, numKvHeads, headDim, hiddenSize } = spec;
+  const { layers, numKvHeads, headDim, hiddenSize, repeatable = [], tables } = spec;
   const byKind = new Map<string, number[]>();
-  layers.forEach(({ window, latent, convolution }, index) => {
-    const kind = JSON.stringify({ window, latent, taps: convolution?.taps });
+  const ofRuns = [...layers.keys(), ...repeatable];
+  ofRuns.forEach((layer, index) => {
+    const { window, latent, convolution } = layers[layer];
+    const isExtra = index >= layers.length;
+    const table = isExtra ? undefined : tables?.[layer];
+    const kind = JSON.stringify({ window, latent, taps: convolution?.taps, isExtra, table });
     byKind.set(kind, [...(byKind.get(kind) ?? []), index]);
   });
   const keysAndValues = (storage: KvStorage) => 2 * numKvHeads * kvRowBytes(storage, headDim);
   return [...byKind.values()].map((members): LayerGroup => {
-    const { window, latent, convolution } = layers[members[0]];
+    const { window, latent, convolution } = layers[ofRuns[members[0]]];
+    const isExtra = members[0] >= layers.length;
     if (convolution) {
       const { taps } = convolution;
-      return { window: taps, taps, layers: members, tokenBytes: () => 4 * hiddenSize };
+      return { window: taps, taps, layers: members, isExtra, tokenBytes: () => 4 * hiddenSize };
     }
     const tokenBytes = latent
       ? (storage: KvStorage) => latentTokenBytes(latent, storage)
       : keysAndValues;
-    return { window, latent, layers: members, tokenBytes };
+    return { window, latent, layers: members, isExtra, tokenBytes };
   });
 }
 
-/** embed, (attention, mlp) × L, head. */
-export const numStages = ({ layers }: DecoderSpec): number => 2 * layers.length + 2;
+/** embed, (attention, mlp) × L, head; layers that may run twice count twice. */
+export const numStages = ({ layers, repeatable = [] }: DecoderSpec): number =>
+  2 * (layers.length + repeatable.length) + 2;

@@ -1,25 +1,31 @@
 /** The calls of one step: of a graph's nodes in a range of stages, and where the host comes in between. */
 import type { KernelCall } from "../kernels/kernel.ts";
-import type { ExpertFetch, GraphNode, StepSizes } from "./graph.ts";
+import type { ExpertFetch, GraphNode } from "./graph.ts";
+import type { RowCount, StepSizes } from "./step-sizes.ts";
 
-/** Half-open. */
-interface Stages {
+/** What of a graph runs. */
+export interface StageSelection {
+  /** Half-open. */
   readonly from: number;
   readonly to: number;
+  /** Of the last MLP: "R", the default, unless some of the rows that are sampled leave it out. */
+  readonly lastMlp?: RowCount;
 }
 
-const isWithin = ({ stage }: GraphNode, { from, to }: Stages): boolean =>
-  stage >= from && stage < to;
+const isSelected = (
+  { stage, form }: GraphNode,
+  { from, to, lastMlp = "R" }: StageSelection,
+): boolean => stage >= from && stage < to && (form === undefined || form === lastMlp);
 
-/** Calls of the nodes in stages [from, to), in order. */
+/** Calls of the nodes that are selected, in order. */
 export function emitCalls(
   nodes: readonly GraphNode[],
   step: StepSizes,
-  stages: Stages,
+  selection: StageSelection,
 ): KernelCall[] {
   const calls: KernelCall[] = [];
   for (const node of nodes) {
-    const call = isWithin(node, stages) ? node.emit(step) : undefined;
+    const call = isSelected(node, selection) ? node.emit(step) : undefined;
     if (call) calls.push(call);
   }
   return calls;
@@ -28,8 +34,8 @@ export function emitCalls(
 /** Nodes that run without the host, and the experts that it then brings; the last has none. */
 export interface GraphSegment {
   readonly nodes: readonly GraphNode[];
-  /** Where its stage runs. */
-  fetch(stages: Stages): ExpertFetch | undefined;
+  /** Where it runs. */
+  fetch(selection: StageSelection): ExpertFetch | undefined;
 }
 
 export function graphSegments(nodes: readonly GraphNode[]): GraphSegment[] {
@@ -38,7 +44,8 @@ export function graphSegments(nodes: readonly GraphNode[]): GraphSegment[] {
   for (const [index, node] of nodes.entries()) {
     const isLast = index === nodes.length - 1;
     if (!node.fetch && !isLast) continue;
-    const fetch = (stages: Stages) => (isWithin(node, stages) ? node.fetch : undefined);
+    const fetch = (selection: StageSelection) =>
+      isSelected(node, selection) ? node.fetch : undefined;
     segments.push({ nodes: nodes.slice(from, index + 1), fetch });
     from = index + 1;
   }

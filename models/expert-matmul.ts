@@ -8,7 +8,8 @@ import type { BufferSlice, Dims } from "../kernels/kernel.ts";
 import { matmul } from "../kernels/matmul.ts";
 import { rowsFor } from "../kernels/matmul-rows.ts";
 import type { MatmulShape } from "../kernels/matmul-shape.ts";
-import { type GraphBuilder, keptWhileSame, type RowCount } from "./graph.ts";
+import type { GraphBuilder } from "./graph.ts";
+import { keptWhileSame, type RowCount } from "./step-sizes.ts";
 import type { Weight, WeightShard } from "./weights.ts";
 
 /** Rows that a matrix takes with its norm fused (matmul-few-rows.ts), at most. */

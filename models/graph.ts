@@ -2,7 +2,6 @@
  * A graph is a list of nodes; a node turns the sizes of a step into one kernel call, or none.
  * Built once per model: the buffers of a node never change, only its sizes do.
  */
-import type { AttentionWorkDims } from "../kernels/attention-work.ts";
 import { type Epilogue, isGated } from "../kernels/epilogue.ts";
 import type { BufferSlice, Dims, Kernel, KernelCall } from "../kernels/kernel.ts";
 import { matmul } from "../kernels/matmul.ts";
@@ -11,17 +10,8 @@ import { rmsNorm } from "../kernels/rms-norm.ts";
 import type { WeightFormatName } from "../kernels/weight-format.ts";
 import type { MatmulChoice, MatmulChoices } from "./matmul-choice.ts";
 import { type MatrixUse, matrixKey } from "./matrix-use.ts";
+import { keptWhileSame, type RowCount, type StepSizes } from "./step-sizes.ts";
 import type { Weight } from "./weights.ts";
-
-/** Sizes of one step. */
-export interface StepSizes {
-  /** Token rows. */
-  readonly T: number;
-  /** Rows that are sampled. */
-  readonly R: number;
-  /** Attention work by KV group. */
-  readonly attention: readonly AttentionWorkDims[];
-}
 
 export interface GraphNode {
   /** Index into embed, (attention, mlp) × L, head. */
@@ -30,6 +20,8 @@ export interface GraphNode {
   readonly pipelines: readonly { readonly kernel: Kernel; readonly constants: Dims }[];
   /** What a matrix node multiplies by, for tuning. */
   readonly matrix?: MatrixUse & { readonly weight: BufferSlice; readonly rows: RowCount };
+  /** Of the last MLP, which is there twice: for any rows, and for those that are sampled alone. */
+  readonly form?: RowCount;
   /** In place of calls: what runs once the host has brought the experts that were chosen. */
   readonly fetch?: ExpertFetch;
   emit(step: StepSizes): KernelCall | undefined;
@@ -48,9 +40,6 @@ export interface ExpertFetch {
   /** Slots of a block in a step; 1 where slots go one by one. */
   blockRows(step: StepSizes): number;
 }
-
-/** Rows a matrix node works on. */
-export type RowCount = "T" | "R";
 
 /** RMSNorm of a matrix's input. */
 export interface InputNorm {
@@ -82,6 +71,7 @@ export class GraphBuilder {
   readonly #choices: MatmulChoices;
   #stage = -1;
   #label = "";
+  #form: RowCount | undefined;
 
   constructor(choices: MatmulChoices) {
     this.#choices = choices;
@@ -91,6 +81,18 @@ export class GraphBuilder {
   nextStage(label: string): void {
     this.#stage += 1;
     this.#label = label;
+  }
+
+  /** Nodes that `add` adds are those of one of two forms. */
+  inForm(form: RowCount, label: string, add: () => void): void {
+    const outer = this.#label;
+    [this.#form, this.#label] = [form, label];
+    add();
+    [this.#form, this.#label] = [undefined, outer];
+  }
+
+  #push(node: Omit<GraphNode, "stage" | "form">): void {
+    this.nodes.push({ stage: this.#stage, form: this.#form, ...node });
   }
 
   /**
@@ -112,7 +114,7 @@ export class GraphBuilder {
       if (latest?.dims !== sizes) latest = { kernel, buffers, dims: sizes, label };
       return latest;
     };
-    this.nodes.push({ stage: this.#stage, pipelines: [{ kernel, constants }], emit });
+    this.#push({ pipelines: [{ kernel, constants }], emit });
   }
 
   /** A node that may take several kernels: of those whose dims are there for a step, the first. */
@@ -132,7 +134,7 @@ export class GraphBuilder {
       return undefined;
     });
     const pipelines = alternatives.map(({ kernel }) => ({ kernel, constants: {} }));
-    this.nodes.push({ stage: this.#stage, pipelines, emit });
+    this.#push({ pipelines, emit });
   }
 
   /** @param addProducts Adds the nodes that multiply by experts. */
@@ -142,7 +144,7 @@ export class GraphBuilder {
     const products = this.nodes.splice(before);
     const pipelines = products.flatMap((node) => node.pipelines);
     const fetch = { ...of, products };
-    this.nodes.push({ stage: this.#stage, pipelines, fetch, emit: () => undefined });
+    this.#push({ pipelines, fetch, emit: () => undefined });
   }
 
   choiceFor(format: WeightFormatName): MatmulChoice {
@@ -208,7 +210,7 @@ export class GraphBuilder {
       });
       const pipelines = own.map(({ kernel }) => ({ kernel, constants: {} }));
       const matrix = { ...uses[index], weight: shard.slice, rows };
-      this.nodes.push({ stage: this.#stage, pipelines, matrix, emit });
+      this.#push({ pipelines, matrix, emit });
     }
     return (step) => norm !== undefined && isSeparate(step);
   }
@@ -261,22 +263,6 @@ export class GraphBuilder {
     });
     this.add(rmsNorm, { x, weight, out }, dims);
   }
-}
-
-/**
- * For what depends on the numbers of rows alone: the same object as long as they stay the same, as
- * they do from one decode step to the next. Devices know an object again that they have seen.
- */
-export function keptWhileSame<V>(make: (step: StepSizes) => V): (step: StepSizes) => V {
-  let T = -1;
-  let R = -1;
-  let made: V;
-  return (step) => {
-    if (step.T === T && step.R === R) return made;
-    made = make(step);
-    ({ T, R } = step);
-    return made;
-  };
 }
 
 /** One way to multiply up to so many rows. */

@@ -11,8 +11,9 @@ import { latentShapeDims } from "../kernels/latent-layout.ts";
 import { latentPrefill } from "../kernels/latent-prefill.ts";
 import { latentWrite } from "../kernels/latent-write.ts";
 import type { DecoderSpec } from "./decoder.ts";
-import { type GraphBuilder, type InputNorm, keptWhileSame, type StepSizes } from "./graph.ts";
+import type { GraphBuilder, InputNorm } from "./graph.ts";
 import { headRows, type LatentSpec, latentRow, latentStorage } from "./latent.ts";
+import { keptWhileSame, type StepSizes } from "./step-sizes.ts";
 import type { ActivationName, DecoderTensors } from "./tensors.ts";
 import { layerWeight, type Weight } from "./weights.ts";
 

@@ -10,14 +10,9 @@ import { rmsNorm } from "../kernels/rms-norm.ts";
 import { route, routeDims, routerKind } from "../kernels/route.ts";
 import type { DecoderSpec } from "./decoder.ts";
 import { type ExpertWay, expertMatmul, expertWays, wayFor } from "./expert-matmul.ts";
-import {
-  type GraphBuilder,
-  type InputNorm,
-  keptWhileSame,
-  type RowCount,
-  type StepSizes,
-} from "./graph.ts";
+import type { GraphBuilder, InputNorm } from "./graph.ts";
 import { type MoeSpec, numMatrices, routerColumns } from "./moe.ts";
+import { keptWhileSame, type RowCount, type StepSizes } from "./step-sizes.ts";
 import type { ActivationName, DecoderTensors } from "./tensors.ts";
 import { layerWeight, type Weight } from "./weights.ts";
 

@@ -8,7 +8,8 @@ import type { RotatingEpilogue } from "../kernels/rope-kv-epilogue.ts";
 import { ropeKvWrite } from "../kernels/rope-kv-write.ts";
 import { rotaryDims } from "../kernels/rope-tables.ts";
 import type { DecoderSpec } from "./decoder.ts";
-import { type FusedTail, type GraphBuilder, type InputNorm, keptWhileSame } from "./graph.ts";
+import type { FusedTail, GraphBuilder, InputNorm } from "./graph.ts";
+import { keptWhileSame } from "./step-sizes.ts";
 import type { DecoderTensors } from "./tensors.ts";
 import { layerWeight, type Weight } from "./weights.ts";
 

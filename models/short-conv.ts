@@ -7,7 +7,8 @@ import { shortConv } from "../kernels/short-conv.ts";
 import { shortConvWrite } from "../kernels/short-conv-write.ts";
 import { addToResidual } from "./block-output.ts";
 import type { ConvolutionSpec, DecoderSpec } from "./decoder.ts";
-import { type GraphBuilder, type InputNorm, keptWhileSame } from "./graph.ts";
+import type { GraphBuilder, InputNorm } from "./graph.ts";
+import { keptWhileSame } from "./step-sizes.ts";
 import type { DecoderTensors } from "./tensors.ts";
 import { layerWeight } from "./weights.ts";
 

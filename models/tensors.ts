@@ -73,6 +73,7 @@ export const activationWidths = (spec: DecoderSpec) => ({
   ...attentionWidths(spec),
   hidden: spec.hiddenSize,
   normed: spec.hiddenSize,
+  packed: spec.hiddenSize,
   ...convolutionWidths(spec),
   gated: Math.max(
     0,

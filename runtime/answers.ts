@@ -9,14 +9,19 @@ export class Answers implements AsyncIterable<GenerateChunk> {
   readonly #answers: readonly Answer[];
   readonly #stream: ChunkStream;
   readonly #promptTokens: number;
+  readonly #layers: Pick<Usage, "layersExecuted" | "lossy"> | undefined;
   #numUnfinished: number;
 
-  /** @param onAbandon The reader left before the end of all. */
+  /**
+   * @param onAbandon The reader left before the end of all.
+   * @param layers Reported of a request with a layer policy.
+   */
   constructor(
     tokenizer: Tokenizer,
     request: GenerateRequest,
     promptIds: readonly number[],
     onAbandon: () => void,
+    layers?: Pick<Usage, "layersExecuted" | "lossy">,
   ) {
     const { n = 1 } = request;
     this.#answers = Array.from(
@@ -25,6 +30,7 @@ export class Answers implements AsyncIterable<GenerateChunk> {
     );
     this.#stream = new ChunkStream(onAbandon);
     this.#promptTokens = promptIds.length;
+    this.#layers = layers;
     this.#numUnfinished = n;
   }
 
@@ -61,6 +67,6 @@ export class Answers implements AsyncIterable<GenerateChunk> {
   /** The prompt is there once, whatever the number of answers. */
   #usage(): Usage {
     const completionTokens = this.#answers.reduce((sum, { numTokens }) => sum + numTokens, 0);
-    return { promptTokens: this.#promptTokens, completionTokens };
+    return { promptTokens: this.#promptTokens, completionTokens, ...this.#layers };
   }
 }

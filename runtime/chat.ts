@@ -45,6 +45,7 @@ export interface ChatCompletionRequest {
   readonly session?: string;
   readonly cache_salt?: string;
   readonly adapter?: string;
+  readonly layer_policy?: GenerateRequest["layerPolicy"];
   /** More variables for the chat template, e.g. `{ enable_thinking: false }`. */
   readonly chat_template_kwargs?: Readonly<Record<string, unknown>>;
 }
@@ -53,6 +54,8 @@ export interface ChatCompletionUsage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  readonly layers_executed?: number;
+  readonly lossy?: boolean;
 }
 
 export interface ChatTokenLogprob {
@@ -195,6 +198,7 @@ function tokenRequest(engine: ChatHost, request: ChatCompletionRequest): Generat
     session: request.session,
     cacheSalt: request.cache_salt,
     adapter: request.adapter,
+    layerPolicy: request.layer_policy,
   };
   // OpenAI's clients write null for what is left out.
   const given = Object.entries(generate).map(([field, value]) => [field, value ?? undefined]);
@@ -252,11 +256,15 @@ async function collect(chunks: AsyncIterable<ChatCompletionChunk>): Promise<Chat
   return { id, object: "chat.completion", created, model, choices, usage: usage! };
 }
 
-const openAiUsage = ({ promptTokens, completionTokens }: NonNullable<GenerateChunk["usage"]>) => ({
-  prompt_tokens: promptTokens,
-  completion_tokens: completionTokens,
-  total_tokens: promptTokens + completionTokens,
-});
+const openAiUsage = (usage: NonNullable<GenerateChunk["usage"]>): ChatCompletionUsage => {
+  const { promptTokens, completionTokens, layersExecuted, lossy } = usage;
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+    ...(lossy !== undefined && { layers_executed: layersExecuted, lossy }),
+  };
+};
 
 const openAi =
   ({ text: { tokenizer } }: ChatHost) =>

@@ -13,6 +13,8 @@ import { type ChatApi, chatApi } from "./chat.ts";
 import type { Device } from "./device.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
 import type { ResidentExperts } from "./experts/resident-experts.ts";
+import { LayerPolicies } from "./layer-policies.ts";
+import type { SequenceStart } from "./live-sequence.ts";
 import { type LoadModelOptions, loadModel, type ModelPlan } from "./load-model.ts";
 import type { EngineMetrics } from "./metrics.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
@@ -54,6 +56,7 @@ export class Engine {
   readonly selfTest: SelfTestReport;
   readonly chat: ChatApi = chatApi(this);
   readonly loop: StepLoop;
+  readonly #policies: LayerPolicies;
   readonly #telemetry: Telemetry;
   readonly #experts: ResidentExperts | undefined;
   readonly #tuner: IdleTuner | undefined;
@@ -69,6 +72,7 @@ export class Engine {
     this.text = parts.text;
     this.selfTest = parts.selfTest;
     this.loop = parts.loop;
+    this.#policies = new LayerPolicies(parts.plan.spec);
     this.#telemetry = telemetry;
     this.#experts = experts;
     this.#tuner = tuner;
@@ -137,7 +141,9 @@ export class Engine {
     const leave = () => {
       for (const id of ids) this.loop.abort(id);
     };
-    const answers = new Answers(this.text.tokenizer, request, promptIds, leave);
+    const { layerPlan, ...layers } = this.#policies.resolve(request.layerPolicy);
+    const reported = request.layerPolicy && layers;
+    const answers = new Answers(this.text.tokenizer, request, promptIds, leave, reported);
     const ignoreSignal = onAbort(signal, () => {
       leave();
       answers.fail(abortError(signal?.reason));
@@ -145,7 +151,10 @@ export class Engine {
     try {
       for (let index = 0; index < answers.count; index++) {
         if (maxTokens === 0) answers.finish(index, "length");
-        else ids.push(this.#start(request, promptIds, maxTokens, answers, index, ids.at(0)));
+        else {
+          const start = { promptIds, maxTokens, layerPlan, forkOf: ids.at(0) };
+          ids.push(this.#start(request, start, answers, index));
+        }
       }
       yield* answers;
     } finally {
@@ -181,12 +190,11 @@ export class Engine {
 
   #start(
     request: GenerateRequest,
-    promptIds: readonly number[],
-    maxTokens: number,
+    start: Pick<SequenceStart, "promptIds" | "maxTokens" | "layerPlan" | "forkOf">,
     answers: Answers,
     index: number,
-    forkOf: SequenceId | undefined,
   ): SequenceId {
+    const { promptIds, maxTokens } = start;
     const { priority, deadlineMs, client, program, session, cacheSalt } = request;
     const scheduling = { priority, deadlineMs, client, program, session, cacheSalt };
     const adapter = adapterNumber(this.plan.adapters?.names ?? [], request.adapter);
@@ -194,10 +202,7 @@ export class Engine {
     try {
       checkLength(promptIds.length, maxTokens, this.plan.maxContext);
       return this.loop.add({
-        promptIds,
-        maxTokens,
-        ...{ sampling, scheduling, adapter },
-        forkOf,
+        ...{ ...start, sampling, scheduling, adapter },
         onToken: (token) => answers.push(index, token),
         onFinish: (reason) => answers.finish(index, reason),
         onError: (error) => answers.fail(error),

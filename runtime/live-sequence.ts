@@ -1,5 +1,5 @@
 /** One sequence as the step loop sees it: ids, slot, sampling and where its tokens go. */
-import type { SequenceId } from "../scheduler/work-plan.ts";
+import type { LayerPlan, SequenceId } from "../scheduler/work-plan.ts";
 import type { SchedulingOptions } from "./request.ts";
 import type { ResolvedSampling, SampledToken } from "./sampler.ts";
 
@@ -11,6 +11,8 @@ export interface SequenceStart {
   readonly scheduling?: SchedulingOptions;
   /** 0, the default, is the base model. */
   readonly adapter?: number;
+  /** Which stages its rows run; default those of the model. */
+  readonly layerPlan?: LayerPlan;
   /** Another answer to the prompt of this sequence. */
   readonly forkOf?: SequenceId;
   /** Takes each token in order; true ends the sequence with that token. */

@@ -6,6 +6,7 @@ import type { KvStorage } from "../kernels/kv-layout.ts";
 import { checkDecoderShape } from "../models/blocks.ts";
 import type { RawConfig } from "../models/config.ts";
 import type { DecoderSpec } from "../models/decoder.ts";
+import { type LayerPlanSpec, withLayerPlans } from "../models/layer-plan.ts";
 import { rotatingEpilogue } from "../models/qkv.ts";
 import { readDecoderSpec } from "../models/registry.ts";
 import { activationWidths, headWidths, partialBytes } from "../models/tensors.ts";
@@ -67,6 +68,12 @@ export interface LoadModelOptions {
    * instead of the base's. Requests of all adapters share every step.
    */
   readonly adapters?: Readonly<Record<string, ModelFolder>>;
+  /**
+   * Layer plans that requests will name: a layer that one of them repeats gets a cache for its second
+   * run, and a request keeps nothing for attention that its plan leaves out. Plans that repeat no layer
+   * may be used without being named here; they then keep a whole cache.
+   */
+  readonly layerPlans?: readonly LayerPlanSpec[];
   readonly blockTokens?: 16 | 32;
   readonly maxTokensPerPlan?: number;
   readonly maxRows?: number;
@@ -124,7 +131,7 @@ export async function planModel(
     await readText(folder, "config.json", options.signal),
     "config.json",
   );
-  const spec = readDecoderSpec(config as RawConfig);
+  const spec = withLayerPlans(readDecoderSpec(config as RawConfig), options.layerPlans ?? []);
   checkDecoderShape(spec);
   const quantisation = readQuantisation(config as RawConfig);
   const files = await openCheckpoint(folder, options.signal);

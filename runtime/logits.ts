@@ -3,13 +3,15 @@
  * scheduler hands out blocks as for any request, so windows and pools behave as when serving; any
  * chunking gives the same bits. Samples nothing.
  */
+import { type LayerPlanSpec, stagePlan } from "../models/layer-plan.ts";
 import { createScheduler } from "../scheduler/index.ts";
-import type { PlannedRow } from "../scheduler/work-plan.ts";
+import type { LayerPlan, PlannedRow } from "../scheduler/work-plan.ts";
 import { bytesToFloats, type Device } from "./device.ts";
 import { throwIfAborted, WeftError } from "./errors.ts";
 import { type LoadModelOptions, loadModel, type ModelPlan } from "./load-model.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
 import type { ModelRunner } from "./model-runner.ts";
+import { stageConfig } from "./model-scheduler.ts";
 import { checkLength } from "./request.ts";
 
 /** Positions that get logits in one step: 32 rows of 256 Ki ids are 32 MiB. */
@@ -22,6 +24,8 @@ export interface LogitsOptions
   > {
   /** `all` by default. */
   readonly positions?: "all" | "last";
+  /** Which layers run; all by default. */
+  readonly layerPlan?: LayerPlanSpec;
 }
 
 export interface PositionLogits {
@@ -36,32 +40,37 @@ export async function* modelLogits(
   device: Device,
   folder: ModelFolder,
   ids: readonly number[],
-  { positions = "all", ...options }: LogitsOptions = {},
+  { positions = "all", layerPlan, ...options }: LogitsOptions = {},
 ): AsyncGenerator<PositionLogits, void, undefined> {
   const { runner, plan } = await loadModel(device, folder, {
     ...options,
     maxTokensPerPlan: positions === "all" ? LOGIT_ROWS : undefined,
     maxLogitRows: LOGIT_ROWS,
+    ...(layerPlan && { layerPlans: [layerPlan] }),
   });
+  const runs = layerPlan && stagePlan(plan.spec, plan.kv.groups, layerPlan);
   checkIds(ids, plan.spec.vocabSize);
   checkLength(ids.length, 1, plan.maxContext);
   await device.prepare(runner.pipelines);
-  for (const row of planChunks(plan, ids.length)) {
+  for (const row of planChunks(plan, ids.length, runs)) {
     throwIfAborted(options.signal);
     yield* logitsOfRow(runner, ids, row, positions === "all");
   }
 }
 
-function* planChunks(plan: ModelPlan, numPromptTokens: number): Iterable<PlannedRow> {
-  const { spec, kv, maxTokensPerPlan, maxRows } = plan;
+function* planChunks(
+  plan: ModelPlan,
+  numPromptTokens: number,
+  layerPlan: LayerPlan | undefined,
+): Iterable<PlannedRow> {
+  const { kv, maxTokensPerPlan, maxRows } = plan;
   const scheduler = createScheduler({
-    numLayers: spec.layers.length,
-    kvGroups: kv.groups,
+    ...stageConfig(plan),
     blockTokens: kv.blockTokens,
     maxTokensPerPlan,
     maxRows: Math.min(maxRows, maxTokensPerPlan),
   });
-  scheduler.add({ id: 1, numPromptTokens, maxTokens: 1 }, 0);
+  scheduler.add({ id: 1, numPromptTokens, maxTokens: 1, layerPlan }, 0);
   for (let work = scheduler.schedule(0); work !== "idle"; work = scheduler.schedule(0)) {
     const [row] = work.rows;
     yield row;

@@ -2,13 +2,19 @@
  * A loaded model on a device: weights, KV cache, activations, and the graph over them. Turns the
  * rows of a plan into recorded kernel calls; knows no request, no sampling and no scheduling.
  */
-import type { BufferSlice } from "../kernels/kernel.ts";
+import type { BufferSlice, KernelCall } from "../kernels/kernel.ts";
 import { type RopeSpec, ropeTable } from "../kernels/rope-tables.ts";
 import { decoderGraph } from "../models/blocks.ts";
 import { type DecoderSpec, layerGroups, numStages } from "../models/decoder.ts";
-import { emitCalls, type GraphSegment, graphSegments } from "../models/emit-calls.ts";
-import type { GraphNode, RowCount, StepSizes } from "../models/graph.ts";
+import {
+  emitCalls,
+  type GraphSegment,
+  graphSegments,
+  type StageSelection,
+} from "../models/emit-calls.ts";
+import type { GraphNode } from "../models/graph.ts";
 import type { MatmulChoices } from "../models/matmul-choice.ts";
+import type { RowCount, StepSizes } from "../models/step-sizes.ts";
 import {
   type ActivationName,
   activationWidths,
@@ -22,7 +28,10 @@ import { type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
 import type { ResidentExperts } from "./experts/resident-experts.ts";
 import { createKvCache, type KvPlan } from "./kv-cache.ts";
 import { ParkedRows } from "./parked-rows.ts";
-import { StepInputs, type StepLimits, type StepRow } from "./step-inputs.ts";
+import { RowPacks } from "./row-packs.ts";
+import { type StageRun, stageRuns } from "./stage-runs.ts";
+import { MAX_PACKS, StepInputs, type StepRow } from "./step-inputs.ts";
+import type { StepLimits } from "./step-limits.ts";
 
 /** Scratch of split decode is kept below this; rows beyond it run as prefill, with the same bits. */
 const MAX_PARTIALS_BYTES = 32 * 1024 * 1024;
@@ -59,6 +68,7 @@ export class ModelRunner {
   readonly nodes: readonly GraphNode[];
   readonly #segments: readonly GraphSegment[];
   readonly #parked: ParkedRows;
+  readonly #packs: RowPacks;
 
   private constructor(
     { device, spec, experts }: ModelRunnerOptions,
@@ -69,6 +79,7 @@ export class ModelRunner {
       inputs: StepInputs;
       nodes: readonly GraphNode[];
       parked: ParkedRows;
+      packs: RowPacks;
     },
   ) {
     this.device = device;
@@ -82,6 +93,7 @@ export class ModelRunner {
     this.nodes = parts.nodes;
     this.#segments = graphSegments(parts.nodes);
     this.#parked = parts.parked;
+    this.#packs = parts.packs;
   }
 
   /** @throws {WeftError} `out_of_memory`, `limit_exceeded`; {KernelError} `bad_shape`. */
@@ -101,7 +113,6 @@ export class ModelRunner {
         3 * maxRows * Math.ceil(maxContext / TILE_TOKENS),
         Math.floor(Math.min(MAX_PARTIALS_BYTES, device.info.limits.maxBindingBytes) / tileBytes),
       ),
-      numStages: numStages(spec),
       hasAdapters: options.adapters !== undefined,
     };
     const inputs = await StepInputs.create(device, limits, groups);
@@ -133,7 +144,8 @@ export class ModelRunner {
     }
     const adapters = options.adapters && {
       count: options.adapters.names.length + 1,
-      rows: (rows: RowCount) => inputs.slice(rows === "T" ? "row_adapters" : "sampled_adapters"),
+      rows: (rows: RowCount) =>
+        rows === "T" ? inputs.home.rowAdapters : inputs.slice("sampled_adapters"),
       expertOf: (layer: number) => expertOf.get(layer)!,
     };
     const activation = (name: ActivationName) => activations.get(name)!;
@@ -152,12 +164,12 @@ export class ModelRunner {
       expertPool: (layer) => options.experts?.pool(layer),
       ropeTable: (layer) => ropeTables.get(spec.layers[layer].rope)!,
       group: (index) => ({
-        tap_slots: inputs.groupSlice("tap_slots", index),
-        token_places: inputs.groupSlice("token_places", index),
-        block_table: inputs.groupSlice("block_table", index),
-        decode_tiles: inputs.groupSlice("decode_tiles", index),
-        decode_rows: inputs.groupSlice("decode_rows", index),
-        query_tiles: inputs.groupSlice("query_tiles", index),
+        tap_slots: inputs.home.groupSlice("tap_slots", index),
+        token_places: inputs.home.groupSlice("token_places", index),
+        block_table: inputs.blockTable(index),
+        decode_tiles: inputs.home.groupSlice("decode_tiles", index),
+        decode_rows: inputs.home.groupSlice("decode_rows", index),
+        query_tiles: inputs.home.groupSlice("query_tiles", index),
       }),
     });
     const parked = await ParkedRows.create(device, {
@@ -165,40 +177,63 @@ export class ModelRunner {
       width: spec.hiddenSize,
       maxRows: options.maxParkedTokens,
     });
-    return new ModelRunner(options, { activation, lastToken, kvPools, inputs, nodes, parked });
+    const packs = new RowPacks(inputs, {
+      ...{ hidden: activation("hidden"), packed: activation("packed") },
+      ...{ width: spec.hiddenSize, maxTokens: maxTokensPerPlan },
+    });
+    const parts = { activation, lastToken, kvPools, inputs, nodes, parked, packs };
+    return new ModelRunner(options, parts);
   }
 
   /** Every pipeline of the graph. */
   get pipelines() {
-    return [...this.nodes.flatMap(({ pipelines }) => pipelines), ...this.#parked.pipelines];
+    return [...this.nodes.flatMap(({ pipelines }) => pipelines), ...this.#packs.pipelines];
   }
 
   /**
-   * Records one step. Logits of the sampled rows land in `logits` [R,V], in row order. The last row
-   * may run some stages alone: it joins the others there, and waits in between.
+   * Records one step. Logits of the sampled rows land in `logits` [R,V], in row order. Each row runs the
+   * stages of its layer plan. One row may run some stages alone, and waits for the others: it is the last.
    *
    * All is recorded when it resolves; one step at a time. It waits for nothing, unless experts come and
    * go: then much of the step has been submitted by then.
    * @param logitRows Rows of the step that get logits instead; to look at every position.
    */
   async record(rows: readonly StepRow[], logitRows?: readonly number[]): Promise<void> {
-    const { all, withoutLast } = this.#inputs.write(rows, logitRows);
-    const { sequenceId: id, stages, tokens } = rows.at(-1)!.planned;
     const end = numStages(this.spec);
-    if (stages.from === 0 && stages.to === end) {
-      await this.#emit(all, stages.from, stages.to);
-      return;
+    const staged = rows.map(({ planned: { stages, layerPlan, sample } }) => {
+      return { stages, layerPlan, isSampled: sample || logitRows !== undefined };
+    });
+    const { order, runs, splitsLastMlp } = stageRuns(staged, end);
+    const all = this.#inputs.write(rows, order, logitRows);
+    const { sequenceId: id, stages, tokens } = rows.at(-1)!.planned;
+    const isCut = stages.from > 0 || stages.to < end;
+    if (isCut) {
+      const firstRow = this.#inputs.firstRow(order.indexOf(rows.length - 1));
+      this.#parked.begin(id, firstRow, tokens.to - tokens.from);
     }
-    this.#parked.begin(id, withoutLast.T, tokens.to - tokens.from);
     // Made before anything is waited for: the sequence may be aborted meanwhile.
-    const restore = stages.from > 0 ? [this.#parked.restore(id)] : [];
-    const park = stages.to < end ? [this.#parked.park(id)] : [];
-    if (stages.to === end) this.#parked.drop(id);
-    await this.#emit(withoutLast, 0, stages.from);
-    this.device.record(restore);
-    await this.#emit(all, stages.from, stages.to);
+    const park = isCut && stages.to < end ? [this.#parked.park(id)] : [];
+    if (isCut && stages.from > 0) this.device.record([this.#parked.restore(id)]);
+    if (isCut && stages.to === end) this.#parked.drop(id);
+    let numPacks = 0;
+    for (const run of runs) {
+      const selection = { ...run, lastMlp: splitsLastMlp ? "T" : "R" } as const;
+      if (isFirst(run)) {
+        const { length } = run.rows;
+        const isAll = length === rows.length;
+        const sizes = isAll ? all : this.#inputs.sizesOfFirst(length, all.R);
+        await this.#emit(sizes, selection);
+        continue;
+      }
+      // What an earlier pack reads goes to the queue before its place is written again.
+      if (numPacks > 0 && numPacks % MAX_PACKS === 0) this.device.submit();
+      const pack = numPacks++ % MAX_PACKS;
+      const sizes = this.#inputs.pack(pack, run.rows, all.R);
+      this.device.record([this.#packs.gather(pack, sizes.T)]);
+      await this.#emit(sizes, selection, (call) => this.#packs.place(pack, call));
+      this.device.record([this.#packs.scatter(pack, sizes.T)]);
+    }
     this.device.record(park);
-    await this.#emit(withoutLast, stages.to, end);
   }
 
   /** The sequence has ended or begins again: nothing of it waits any more. */
@@ -206,13 +241,22 @@ export class ModelRunner {
     this.#parked.drop(id);
   }
 
-  async #emit(step: StepSizes, from: number, to: number): Promise<void> {
-    if (step.T === 0) return;
-    const stages = { from, to };
+  async #emit(
+    step: StepSizes,
+    selection: StageSelection,
+    place?: (call: KernelCall) => KernelCall,
+  ): Promise<void> {
+    const record = (nodes: readonly GraphNode[]) => {
+      const calls = emitCalls(nodes, step, selection);
+      this.device.record(place ? calls.map(place) : calls);
+    };
     for (const { nodes, fetch } of this.#segments) {
-      this.device.record(emitCalls(nodes, step, stages));
-      const experts = fetch(stages);
-      if (experts) await this.experts!.run(experts, step, this.#activation);
+      record(nodes);
+      const experts = fetch(selection);
+      if (experts) await this.experts!.run(experts, step, this.#activation, record);
     }
   }
 }
+
+/** The first rows of the step, and no others. */
+const isFirst = ({ rows }: StageRun): boolean => rows.at(-1) === rows.length - 1;

@@ -1,6 +1,7 @@
 /** The scheduler of a loaded model: its pools and sizes, and what its plans may cost. */
 import type { DecoderSpec } from "../models/decoder.ts";
 import { latentRow } from "../models/latent.ts";
+import { stagePlan } from "../models/layer-plan.ts";
 import {
   createScheduler,
   LearnedCosts,
@@ -46,8 +47,7 @@ export function modelScheduler(plan: ModelPlan, options: SchedulerOptions): Sche
     throw new SchedulerError("bad_config", `hostKvBytes is ${hostKvBytes}; it must be 0 or more`);
   const bytesPerBlock = Math.max(...plan.kv.groups.map(groupBlockBytes));
   return createScheduler({
-    numLayers: plan.spec.layers.length,
-    kvGroups: plan.kv.groups,
+    ...stageConfig(plan),
     blockTokens: plan.kv.blockTokens,
     maxTokensPerPlan: plan.maxTokensPerPlan,
     maxRows: plan.maxRows,
@@ -61,6 +61,17 @@ export function modelScheduler(plan: ModelPlan, options: SchedulerOptions): Sche
     prefixCache: options.prefixCache,
     forcePreemptionEvery: options.forcePreemptionEvery,
   });
+}
+
+/** Of a model: what its rows run, and where they keep what. */
+export function stageConfig({ spec, kv }: ModelPlan) {
+  const { layers, repeatable = [] } = spec;
+  return {
+    numLayers: layers.length + repeatable.length,
+    kvGroups: kv.groups,
+    // Otherwise all stages are those that every row runs.
+    layerPlan: repeatable.length > 0 ? stagePlan(spec, kv.groups) : undefined,
+  };
 }
 
 /** Bytes and FLOPs from the model's headers. */

@@ -50,10 +50,6 @@ export class ParkedRows {
     return new ParkedRows(device, options, memory, lists);
   }
 
-  get pipelines() {
-    return [{ kernel: rowCopy, constants: {} }];
-  }
-
   /** A sequence has `count` rows in the step, from `firstRow` on. Before `park` and `restore`. */
   begin(id: SequenceId, firstRow: number, count: number): void {
     const places = this.#taken.get(id) ?? this.#take(id, count);

@@ -4,6 +4,7 @@
  */
 import { PRIORITIES, type Priority } from "../scheduler/index.ts";
 import { WeftError } from "./errors.ts";
+import type { LayerPolicy } from "./layer-policies.ts";
 
 /** What goes beside a request: it cannot be cloned, so a transport maps it. */
 export interface CallOptions {
@@ -58,6 +59,8 @@ export interface SchedulingOptions {
 export interface GenerateRequest extends SamplingOptions, SchedulingOptions {
   /** One of the engine's `adapters`; the base model when left out. */
   readonly adapter?: string;
+  /** Which layers its tokens run; all when left out. */
+  readonly layerPolicy?: LayerPolicy;
   /** Text, encoded with the model's special tokens, or token ids as they are. */
   readonly prompt: string | readonly number[];
   /**
@@ -89,6 +92,10 @@ export interface Usage {
   readonly promptTokens: number;
   /** Of all answers. */
   readonly completionTokens: number;
+  /** Of a request with a layer policy: layers that a token ran on average, a sublayer counted as half. */
+  readonly layersExecuted?: number;
+  /** Of such a request: its answer may differ from the whole model's. */
+  readonly lossy?: boolean;
 }
 
 /** One piece of an answer; its last has `finishReason`, and the last of all answers `usage`. */

@@ -1,18 +1,15 @@
 /**
  * A work plan as the typed arrays that kernels read: one buffer, one region per input, sized once
- * for the largest plan. Owns the translation of tokens to positions, slots and block tables.
+ * for the largest plan.
  */
-import {
-  type AttentionRange,
-  type AttentionWorkDims,
-  attentionWork,
-} from "../kernels/attention-work.ts";
 import { FROM_SLOT } from "../kernels/embedding.ts";
 import type { BufferSlice } from "../kernels/kernel.ts";
 import type { LayerGroup } from "../models/decoder.ts";
-import type { StepSizes } from "../models/graph.ts";
+import type { StepSizes } from "../models/step-sizes.ts";
 import type { PlannedRow } from "../scheduler/work-plan.ts";
 import { alignUp, type Device, type DeviceBuffer } from "./device.ts";
+import { countTokens, InputRegion, type RegionRow, regionWords } from "./input-region.ts";
+import type { StepLimits } from "./step-limits.ts";
 
 export interface StepRow {
   readonly planned: PlannedRow;
@@ -24,27 +21,10 @@ export interface StepRow {
   readonly adapter?: number;
 }
 
-export interface StepLimits {
-  readonly maxTokens: number;
-  readonly maxRows: number;
-  readonly maxLogitRows: number;
-  readonly blockTokens: number;
-  /** M: columns of a block table. */
-  readonly maxBlocks: number;
-  /** KV tiles that split decode has scratch for. */
-  readonly maxDecodeTiles: number;
-  readonly numStages: number;
-  readonly hasAdapters: boolean;
-}
+/** Times that rows of a submission may be packed, each time others. */
+export const MAX_PACKS = 4;
 
-type SharedInput = "token_ids" | "sampled_rows" | "row_adapters" | "sampled_adapters";
-type AttentionInput =
-  | "token_places"
-  | "block_table"
-  | "decode_tiles"
-  | "decode_rows"
-  | "query_tiles";
-type GroupInput = AttentionInput | "tap_slots";
+type SharedInput = "token_ids" | "sampled_rows" | "sampled_adapters" | "row_numbers";
 
 export class StepInputs {
   readonly #device: Device;
@@ -52,6 +32,11 @@ export class StepInputs {
   readonly #slices: ReadonlyMap<string, BufferSlice>;
   readonly #limits: StepLimits;
   readonly #groups: readonly LayerGroup[];
+  /** Where all rows lie as they come. */
+  readonly home: InputRegion;
+  readonly #packs: readonly InputRegion[];
+  /** Of the step, in its order. */
+  #rows: readonly RegionRow[] = [];
 
   private constructor(
     device: Device,
@@ -65,6 +50,13 @@ export class StepInputs {
     this.#slices = slices;
     this.#limits = limits;
     this.#groups = groups;
+    const region = (prefix: string) =>
+      new InputRegion(limits, groups, {
+        slice: (name) => slices.get(`${prefix}${name}`)!,
+        write: (name, values) => this.#write(`${prefix}${name}`, values),
+      });
+    this.home = region("");
+    this.#packs = Array.from({ length: MAX_PACKS }, (_, pack) => region(`pack.${pack}.`));
   }
 
   static async create(
@@ -72,25 +64,21 @@ export class StepInputs {
     limits: StepLimits,
     groups: readonly LayerGroup[],
   ): Promise<StepInputs> {
-    const { maxTokens, maxRows, maxLogitRows, maxBlocks, maxDecodeTiles } = limits;
+    const { maxTokens, maxRows, maxLogitRows, maxBlocks } = limits;
+    const region = regionWords(limits, groups);
     const words: [string, number][] = [
       ["token_ids", maxTokens],
       ["sampled_rows", maxLogitRows],
-      ["row_adapters", maxTokens],
       ["sampled_adapters", maxLogitRows],
+      ["row_numbers", maxTokens],
+      ...region,
     ];
     for (const [index, { taps }] of groups.entries()) {
-      if (taps !== undefined) {
-        words.push([`tap_slots.${index}`, taps * maxTokens]);
-        continue;
-      }
-      words.push(
-        [`token_places.${index}`, 2 * maxTokens],
-        [`block_table.${index}`, maxRows * maxBlocks],
-        [`decode_tiles.${index}`, 4 * Math.max(1, maxDecodeTiles)],
-        [`decode_rows.${index}`, 3 * maxTokens],
-        [`query_tiles.${index}`, 4 * maxTokens],
-      );
+      if (taps === undefined) words.push([`block_table.${index}`, maxRows * maxBlocks]);
+    }
+    for (let pack = 0; pack < MAX_PACKS; pack++) {
+      words.push([`pack.${pack}.rows`, maxTokens]);
+      for (const [name, count] of region) words.push([`pack.${pack}.${name}`, count]);
     }
     let sizeBytes = 0;
     const places = words.map(([name, count]) => {
@@ -105,117 +93,111 @@ export class StepInputs {
     const slices = new Map(
       places.map(({ name, ...place }): [string, BufferSlice] => [name, { buffer, ...place }]),
     );
-    return new StepInputs(device, buffer, slices, limits, groups);
+    const inputs = new StepInputs(device, buffer, slices, limits, groups);
+    inputs.#write(
+      "row_numbers",
+      Uint32Array.from({ length: maxTokens }, (_, row) => row),
+    );
+    return inputs;
   }
 
   slice(name: SharedInput): BufferSlice {
     return this.#slices.get(name)!;
   }
 
-  /** Undefined where a group of its kind has none. */
-  groupSlice(name: GroupInput, group: number): BufferSlice {
-    return this.#slices.get(`${name}.${group}`)!;
+  /** Undefined where a group has none. */
+  blockTable(group: number): BufferSlice {
+    return this.#slices.get(`block_table.${group}`)!;
+  }
+
+  /** Rows of the step that a pack takes, one after another. */
+  packedRows(pack: number): BufferSlice {
+    return this.#slices.get(`pack.${pack}.rows`)!;
+  }
+
+  /** What stands for the inputs of the home region. */
+  packedSlices(pack: number): Iterable<[BufferSlice, BufferSlice]> {
+    return this.home.slicesIn(this.#packs[pack]);
   }
 
   /**
    * Writes the inputs of one step; takes effect before the next submission.
-   * @param logitRows Which rows of the step get logits; by default the last of each sampled row.
-   * @returns Sizes of the step, and of the stages that its last row does not run.
+   * @param order Indices of the rows, in the order in which they lie in the step.
+   * @param logitRows Which tokens of the rows get logits, counted as the rows were given; by default
+   *   the last of each sampled row.
    */
   write(
     rows: readonly StepRow[],
+    order: readonly number[],
     logitRows?: readonly number[],
-  ): { all: StepSizes; withoutLast: StepSizes } {
+  ): StepSizes {
     const tokenIds: number[] = [];
-    const adapters: number[] = [];
-    const sampledRows: number[] = [];
-    const ranges: AttentionRange[] = [];
-    rows.forEach(({ planned, ids, slot, adapter = 0 }, sequence) => {
+    const placeOf = new Array<number>(rows.length);
+    const { maxBlocks } = this.#limits;
+    for (const index of order) {
+      const { planned, ids, slot } = rows[index];
       const { from, to } = planned.tokens;
-      ranges.push({
-        firstRow: tokenIds.length,
-        numRows: to - from,
-        sequence,
-        firstPosition: from,
-      });
+      placeOf[index] = tokenIds.length;
       for (let token = from; token < to; token++) {
         tokenIds.push(token < ids.length ? ids[token] : FROM_SLOT + slot);
-        adapters.push(adapter);
       }
-      if (planned.sample) sampledRows.push(tokenIds.length - 1);
+    }
+    this.#rows = order.map((index, sequence) => {
+      const { planned, adapter = 0 } = rows[index];
+      return { planned, sequence, adapter };
     });
-    const sampled = logitRows ?? sampledRows;
+    const tokenRows = rows.map(({ planned: { tokens, sample } }, index) => {
+      const all = Array.from({ length: tokens.to - tokens.from }, (_, i) => placeOf[index] + i);
+      return { all, last: sample ? all.slice(-1) : [] };
+    });
+    const given = logitRows && tokenRows.flatMap(({ all }) => all);
+    const sampled = given
+      ? logitRows.map((row) => given[row])
+      : tokenRows.flatMap(({ last }) => last);
     this.#write("token_ids", tokenIds);
     this.#write("sampled_rows", sampled);
     if (this.#limits.hasAdapters) {
-      this.#write("row_adapters", adapters);
+      const adapters = this.#rows.flatMap(({ planned: { tokens }, adapter }) =>
+        new Array<number>(tokens.to - tokens.from).fill(adapter),
+      );
       this.#write(
         "sampled_adapters",
         sampled.map((row) => adapters[row]),
       );
     }
-    const attention = this.#groups.map((group, index) =>
-      group.taps === undefined
-        ? this.#writeGroup(rows, ranges, index, group.window ?? 0)
-        : this.#writeTaps(rows, index, group.taps),
-    );
-    const all = { T: tokenIds.length, R: sampled.length, attention };
-    const { stages } = rows.at(-1)!.planned;
-    const isCut = stages.from > 0 || stages.to < this.#limits.numStages;
-    return { all, withoutLast: isCut ? this.#sizes(ranges.slice(0, -1), all.R) : all };
-  }
-
-  /** Work lists grow row by row, so those of the first rows begin those of all. */
-  #sizes(ranges: readonly AttentionRange[], R: number): StepSizes {
-    const { blockTokens, maxDecodeTiles } = this.#limits;
-    const attention = this.#groups.map(
-      ({ window = 0, taps }) =>
-        attentionWork(taps ? [] : ranges, blockTokens, { window, maxDecodeTiles }).dims,
-    );
-    return { T: ranges.reduce((sum, { numRows }) => sum + numRows, 0), R, attention };
-  }
-
-  #writeGroup(
-    rows: readonly StepRow[],
-    ranges: readonly AttentionRange[],
-    group: number,
-    window: number,
-  ): AttentionWorkDims {
-    const { blockTokens, maxBlocks, maxDecodeTiles } = this.#limits;
-    const places: number[] = [];
-    const tables = new Uint32Array(rows.length * maxBlocks);
-    rows.forEach(({ planned }, sequence) => {
-      const table = planned.blockTables[group];
-      tables.set(table, sequence * maxBlocks);
-      for (let token = planned.tokens.from; token < planned.tokens.to; token++) {
-        const block = table[Math.floor(token / blockTokens)];
-        places.push(token, block * blockTokens + (token % blockTokens));
+    for (const [group, { taps }] of this.#groups.entries()) {
+      if (taps !== undefined) continue;
+      const tables = new Uint32Array(rows.length * maxBlocks);
+      for (const { planned, sequence } of this.#rows) {
+        tables.set(planned.blockTables[group], sequence * maxBlocks);
       }
-    });
-    const work = attentionWork(ranges, blockTokens, { window, maxDecodeTiles });
-    this.#write(`token_places.${group}`, places);
-    this.#write(`block_table.${group}`, tables);
-    this.#write(`decode_tiles.${group}`, work.decodeTiles);
-    this.#write(`decode_rows.${group}`, work.decodeRows);
-    this.#write(`query_tiles.${group}`, work.queryTiles);
-    return work.dims;
-  }
-
-  /** Of a convolution: no attention. */
-  #writeTaps(rows: readonly StepRow[], group: number, taps: number): AttentionWorkDims {
-    const { blockTokens } = this.#limits;
-    const slots: number[] = [];
-    for (const { planned } of rows) {
-      const table = planned.blockTables[group];
-      for (let token = planned.tokens.from; token < planned.tokens.to; token++) {
-        for (let seen = token + 1 - taps; seen <= token; seen++) {
-          const block = table[Math.floor(seen / blockTokens)];
-          slots.push(seen < 0 ? 0 : block * blockTokens + (seen % blockTokens));
-        }
-      }
+      this.#write(`block_table.${group}`, tables);
     }
-    this.#write(`tap_slots.${group}`, slots);
-    return attentionWork([], blockTokens, { window: 0, maxDecodeTiles: 0 }).dims;
+    const attention = this.home.write(this.#rows);
+    return { T: tokenIds.length, R: sampled.length, attention };
+  }
+
+  /** Sizes of the step's first `count` rows. */
+  sizesOfFirst(count: number, R: number): StepSizes {
+    return this.home.sizes(this.#rows.slice(0, count), R);
+  }
+
+  /** Of a row of the step, by its place in the order: the first of its tokens. */
+  firstRow(place: number): number {
+    return countTokens(this.#rows.slice(0, place));
+  }
+
+  /** Writes the inputs of some rows of the step as if there were no others. */
+  pack(pack: number, places: readonly number[], R: number): StepSizes {
+    const rows = places.map((place) => this.#rows[place]);
+    const numbers = places.flatMap((place) => {
+      const { tokens } = this.#rows[place].planned;
+      const first = this.firstRow(place);
+      return Array.from({ length: tokens.to - tokens.from }, (_, i) => first + i);
+    });
+    this.#write(`pack.${pack}.rows`, numbers);
+    const attention = this.#packs[pack].write(rows);
+    return { T: numbers.length, R, attention };
   }
 
   #write(name: string, values: readonly number[] | Uint32Array): void {

@@ -74,9 +74,9 @@ export class StepLoop {
     const { id } = sequence;
     const { scheduler, now, observer } = this.#options;
     const nowMs = now();
-    const { promptIds, maxTokens, scheduling, adapter, forkOf } = start;
-    const numPromptTokens = promptIds.length;
-    const request = { ...scheduling, id, numPromptTokens, promptIds, maxTokens, adapter, forkOf };
+    const { promptIds, maxTokens, scheduling, adapter, layerPlan, forkOf } = start;
+    const prompt = { numPromptTokens: promptIds.length, promptIds };
+    const request = { ...scheduling, id, ...prompt, maxTokens, adapter, layerPlan, forkOf };
     const ended = scheduler.add(request, nowMs);
     this.#live.set(id, sequence);
     observer?.onAdd(id, start, nowMs);

@@ -1,10 +1,18 @@
 /** What one plan may hold: tokens and predicted GPU time. Knows no sequences and no blocks. */
 import { assert } from "./assert.ts";
+import { type Cohort, cohortParts } from "./cohorts.ts";
 import type { ResolvedConfig } from "./config.ts";
-import { type CostModel, type PlanPart, type PlanWork, partsMs } from "./cost-model.ts";
+import {
+  addWork,
+  type CostModel,
+  NO_WORK,
+  type PlanPart,
+  type PlanWork,
+  partsMs,
+} from "./cost-model.ts";
 import { YIELDING_RANK } from "./priority.ts";
 import { Stages } from "./stages.ts";
-import type { StageRange } from "./work-plan.ts";
+import type { LayerPlan, StageRange } from "./work-plan.ts";
 
 /** Tokens that a sequence lacks. */
 export interface ChunkWish {
@@ -16,6 +24,7 @@ export interface ChunkWish {
   readonly rank?: number;
   /** Tokens whose activations may wait for a later plan; 0, the default, cuts by tokens alone. */
   readonly parkable?: number;
+  readonly layerPlan?: LayerPlan;
 }
 
 /** Tokens of which some layers have run. */
@@ -25,6 +34,7 @@ export interface ParkedWish {
   /** The next to run. */
   readonly stage: number;
   readonly rank?: number;
+  readonly layerPlan?: LayerPlan;
 }
 
 export interface Chunk {
@@ -40,12 +50,16 @@ export class PlanBudget {
   readonly #minChunkTokens: number;
   readonly #costs: CostModel;
   readonly #stages: Stages;
+  readonly #standard: LayerPlan | undefined;
   readonly #cutBy: ResolvedConfig["cutBy"];
   #mostMs: number;
-  /** Of the rows that run all layers. */
-  readonly #work = { numTokens: 0, numKvTokens: 0, numAttended: 0 };
-  /** With the last row, which runs some layers only. */
-  #withCut: PlanPart | undefined;
+  /** Rows that run all stages of their plan; those without a plan are one cohort. */
+  readonly #cohorts = new Map<LayerPlan | undefined, Cohort>();
+  #hasPlans = false;
+  /** Of all those rows. */
+  #work: PlanWork = NO_WORK;
+  /** The last row, which runs some layers only. */
+  #cut: Cohort | undefined;
   #hasChunk = false;
   /** Of the chunks so far. */
   #numChunkTokens = 0;
@@ -56,13 +70,14 @@ export class PlanBudget {
     this.#maxTokens = config.maxTokensPerPlan;
     this.#minChunkTokens = config.blockTokens;
     this.#costs = config.costs;
-    this.#stages = new Stages(config.numLayers, config.costs.mlpShare ?? 0.5);
+    this.#standard = config.layerPlan;
+    this.#stages = new Stages(config.numLayers, config.costs.mlpShare ?? 0.5, config.layerPlan);
     this.#cutBy = config.cutBy;
     this.#mostMs = quantumMs;
   }
 
   get parts(): PlanPart[] {
-    return this.#withCut ? this.#all(this.#withCut) : [{ work: this.#work, share: 1 }];
+    return this.#partsWith(this.#cut);
   }
 
   get predictedMs(): number {
@@ -70,11 +85,9 @@ export class PlanBudget {
   }
 
   /** The one token that a sequence at `from` lacks; its place is reserved, whatever the quantum. */
-  takeToken(from: number): Chunk {
+  takeToken(from: number, layerPlan?: LayerPlan): Chunk {
     assert(this.#work.numTokens < this.#maxTokens, "no place left for a decode token");
-    this.#work.numTokens += 1;
-    this.#work.numKvTokens += from + 1;
-    this.#work.numAttended += from + 1;
+    this.#add(workOf(from, 1), layerPlan);
     return { count: 1, stages: this.#stages.all };
   }
 
@@ -90,39 +103,42 @@ export class PlanBudget {
    * of a plan get one block of tokens in any case, so that weights are not read for each.
    */
   takeChunk(wish: ChunkWish): Chunk | undefined {
-    const { from, wanted, fitting = wanted, rank = 0, parkable = 0 } = wish;
+    const { from, wanted, fitting = wanted, rank = 0, parkable = 0, layerPlan } = wish;
     if (!this.#opens(rank)) return undefined;
     const most = Math.min(fitting, this.#maxTokens - this.#work.numTokens);
     const least = Math.min(most, Math.max(0, this.#minChunkTokens - this.#numChunkTokens));
+    const { all } = this.#stages;
     const count = largestThat(
-      (tokens) => this.#fits(this.#all({ work: this.#with(from, tokens), share: 1 })),
+      (tokens) => this.#fits({ work: workOf(from, tokens), stages: all, layerPlan }),
       least,
       most,
     );
     this.#hasChunk = true;
+    const work = workOf(from, count);
     if (count < most) {
-      const whole = this.#all({ work: this.#with(from, count), share: 1 });
-      const speed = this.#fits(whole) ? this.#speed(wish, count, whole) : 0;
+      const speed = this.#fits({ work, stages: all, layerPlan })
+        ? this.#speed(wish, count, all)
+        : 0;
       const byLayers = this.#cutByLayers(wish, Math.min(most, parkable), speed);
       if (byLayers) return byLayers;
     }
     this.#isCut = count < wanted;
     if (count === 0) return undefined;
     this.#numChunkTokens += count;
-    Object.assign(this.#work, this.#with(from, count));
-    return { count, stages: this.#stages.all };
+    this.#add(work, layerPlan);
+    return { count, stages: all };
   }
 
   /** The next layers of a chunk that was cut by layers: as many as fit, one sublayer at least. */
-  takeParked({ from, to, stage, rank = 0 }: ParkedWish): Chunk | undefined {
+  takeParked({ from, to, stage, rank = 0, layerPlan }: ParkedWish): Chunk | undefined {
     const count = to - from;
     if (count > this.#maxTokens - this.#work.numTokens || !this.#opens(rank)) return undefined;
-    const work = this.#with(from, count);
-    const stages = this.#longestRun(work, stage, this.#hasChunk ? -1 : 0);
+    const work = workOf(from, count);
+    const stages = this.#longestRun(work, layerPlan, stage, this.#hasChunk ? -1 : 0);
     this.#hasChunk = true;
     this.#isCut = true;
     if (stages === undefined) return undefined;
-    this.#withCut = { work, share: this.#stages.share(stages) };
+    this.#cut = { work, stages, layerPlan };
     return { count, stages };
   }
 
@@ -137,71 +153,88 @@ export class PlanBudget {
 
   /** More tokens at once and fewer layers: weights are read less often. @param speed To be beaten. */
   #cutByLayers(wish: ChunkWish, most: number, speed: number): Chunk | undefined {
-    let best: { chunk: Chunk; part: PlanPart } | undefined;
+    const { layerPlan } = wish;
+    let best: { chunk: Chunk; cut: Cohort } | undefined;
     let bestSpeed = this.#cutBy === "layers" ? 0 : speed;
     const least = Math.max(2, Math.min(most, this.#minChunkTokens));
     for (let count = most; count >= least; count = count >>> 1) {
-      const work = this.#with(wish.from, count);
-      const stages = this.#longestRun(work, 0);
+      const work = workOf(wish.from, count);
+      const stages = this.#longestRun(work, layerPlan, 0);
       if (stages === undefined || stages.to === this.#stages.count) continue;
-      const part = { work, share: this.#stages.share(stages) };
-      const partSpeed = this.#speed(wish, count * part.share, this.#all(part));
-      if (partSpeed <= LEAST_GAIN * bestSpeed) continue;
-      best = { chunk: { count, stages }, part };
-      bestSpeed = partSpeed;
+      const cutSpeed = this.#speed(wish, count, stages);
+      if (cutSpeed <= LEAST_GAIN * bestSpeed) continue;
+      best = { chunk: { count, stages }, cut: { work, stages, layerPlan } };
+      bestSpeed = cutSpeed;
     }
     if (best === undefined) return undefined;
-    this.#withCut = best.part;
+    this.#cut = best.cut;
     this.#isCut = true;
     return best.chunk;
   }
 
   /**
-   * Prompt tokens through all layers per millisecond. All of a prompt attend to as many as they do on
-   * average: otherwise its beginning would seem fast, and a short chunk better than a long one.
+   * Prompt tokens through all their layers per millisecond. All of a prompt attend to as many as they do
+   * on average: otherwise its beginning would seem fast, and a short chunk better than a long one.
    */
-  #speed({ from, wanted }: ChunkWish, tokens: number, parts: readonly PlanPart[]): number {
-    const mean = from + (wanted + 1) / 2;
-    const levelled = parts.map(({ work, share }) => {
-      const count = work.numTokens - this.#work.numTokens;
-      return { work: { ...work, numAttended: this.#work.numAttended + count * mean }, share };
-    });
-    return tokens / partsMs(this.#costs, levelled);
+  #speed({ from, wanted, layerPlan }: ChunkWish, count: number, stages: StageRange): number {
+    const numAttended = count * (from + (wanted + 1) / 2);
+    const cohort = { work: { ...workOf(from, count), numAttended }, stages, layerPlan };
+    const done = this.#stages.share(stages, layerPlan);
+    const tokens = count * (done / this.#stages.share(this.#stages.all, layerPlan));
+    return tokens / partsMs(this.#costs, this.#partsWith(cohort));
   }
 
   /** @param least Index of an end that is good however long it takes; none by default. */
-  #longestRun(work: PlanWork, from: number, least = -1): StageRange | undefined {
+  #longestRun(
+    work: PlanWork,
+    layerPlan: LayerPlan | undefined,
+    from: number,
+    least = -1,
+  ): StageRange | undefined {
     const numEnds = this.#stages.numEnds(from);
     const index = largestThat(
-      (end) => {
-        const share = this.#stages.share({ from, to: this.#stages.end(from, end) });
-        return this.#fits(this.#all({ work, share }));
-      },
+      (end) => this.#fits({ work, stages: { from, to: this.#stages.end(from, end) }, layerPlan }),
       least,
       numEnds - 1,
     );
     return index < 0 ? undefined : { from, to: this.#stages.end(from, index) };
   }
 
-  #fits(parts: readonly PlanPart[]): boolean {
-    return partsMs(this.#costs, parts) <= this.#mostMs;
+  #fits(cohort: Cohort): boolean {
+    return partsMs(this.#costs, this.#partsWith(cohort)) <= this.#mostMs;
   }
 
-  /** The other rows run the other layers alone. */
-  #all(cut: PlanPart): PlanPart[] {
-    const rest = { work: this.#work, share: 1 - cut.share };
-    return rest.work.numTokens > 0 && rest.share > 0 ? [rest, cut] : [cut];
+  /** With one more row. Rows without a plan run the same, so there are two parts at most. */
+  #partsWith(added: Cohort | undefined): PlanPart[] {
+    if (this.#hasPlans || added?.layerPlan !== undefined)
+      return cohortParts(
+        [...this.#cohorts.values(), ...(added ? [added] : [])],
+        this.#stages,
+        this.#standard,
+      );
+    if (added === undefined) return [{ work: this.#work, share: 1 }];
+    const share = this.#stages.share(added.stages);
+    const withAdded = { work: addWork(this.#work, added.work), share };
+    const rest = { work: this.#work, share: 1 - share };
+    return rest.work.numTokens > 0 && rest.share > 0 ? [rest, withAdded] : [withAdded];
   }
 
-  #with(from: number, count: number): PlanWork {
-    const { numTokens, numKvTokens, numAttended } = this.#work;
-    return {
-      numTokens: numTokens + count,
-      numKvTokens: numKvTokens + from + count,
-      // Σ (position + 1) over the new tokens.
-      numAttended: numAttended + (count * (2 * from + count + 1)) / 2,
-    };
+  #add(work: PlanWork, layerPlan: LayerPlan | undefined): void {
+    this.#work = addWork(this.#work, work);
+    if (layerPlan !== undefined) this.#hasPlans = true;
+    const known = this.#cohorts.get(layerPlan)?.work ?? NO_WORK;
+    const { all: stages } = this.#stages;
+    this.#cohorts.set(layerPlan, { work: addWork(known, work), stages, layerPlan });
   }
+}
+
+function workOf(from: number, count: number): PlanWork {
+  return {
+    numTokens: count,
+    numKvTokens: from + count,
+    // Σ (position + 1) over the tokens.
+    numAttended: (count * (2 * from + count + 1)) / 2,
+  };
 }
 
 /** The largest number from `least` to `most` that holds, where all below it do; `least` unasked. */

@@ -3,12 +3,14 @@ import { type AdmissionName, admissionPolicies } from "./admission/policies.ts";
 import type { CostModel } from "./cost-model.ts";
 import { SchedulerError } from "./errors.ts";
 import { isPositiveInteger } from "./positive-integer.ts";
-import type { KvGroup } from "./work-plan.ts";
+import type { KvGroup, LayerPlan } from "./work-plan.ts";
 
 export interface SchedulerConfig {
-  /** L: every row covers the stages [0, 2·L + 2). */
+  /** L: every row covers the stages [0, 2·L + 2). Layers that may run twice count twice. */
   readonly numLayers: number;
   readonly kvGroups: readonly KvGroup[];
+  /** Of sequences that name none. Default: all stages run, and every group keeps what it is for. */
+  readonly layerPlan?: LayerPlan;
   /** Tokens per KV block, the same in all groups. Default 32. */
   readonly blockTokens?: 16 | 32;
   /** Most tokens of one plan, over all rows; at least `maxRows`. Default 512. */
@@ -54,7 +56,8 @@ export interface SchedulerConfig {
   readonly forcePreemptionEvery?: number;
 }
 
-export type ResolvedConfig = Required<SchedulerConfig>;
+export type ResolvedConfig = Required<Omit<SchedulerConfig, "layerPlan">> &
+  Pick<SchedulerConfig, "layerPlan">;
 
 /** @throws {SchedulerError} "bad_config". */
 export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
@@ -98,6 +101,7 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
   return {
     ...positive,
     kvGroups,
+    layerPlan: config.layerPlan,
     blockTokens,
     costs,
     quantumMs,

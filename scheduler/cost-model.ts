@@ -16,6 +16,14 @@ export interface PlanWork {
   readonly numAttended: number;
 }
 
+export const NO_WORK: PlanWork = { numTokens: 0, numKvTokens: 0, numAttended: 0 };
+
+export const addWork = (a: PlanWork, b: PlanWork): PlanWork => ({
+  numTokens: a.numTokens + b.numTokens,
+  numKvTokens: a.numKvTokens + b.numKvTokens,
+  numAttended: a.numAttended + b.numAttended,
+});
+
 export interface CostModel {
   /** Milliseconds, through all layers. Must not fall when a number grows, but for what is learnt. */
   predictMs(work: PlanWork): number;

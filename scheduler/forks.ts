@@ -47,7 +47,7 @@ export function checkFork(request: SequenceRequest, parent: Sequence | undefined
   if (parent === undefined || parent.hasPromptOf(request)) return;
   throw new SchedulerError(
     "bad_request",
-    `sequence ${request.id} is a fork of ${parent.id}, which has another prompt, cacheSalt or adapter; ` +
+    `sequence ${request.id} is a fork of ${parent.id}, which has another prompt, cacheSalt, adapter or layerPlan; ` +
       "give both the same, or leave forkOf out",
   );
 }

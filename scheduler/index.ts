@@ -21,7 +21,6 @@ export type {
   BlockCopy,
   BlockSwap,
   KvGroup,
-  LayerOp,
   LayerPlan,
   PlannedRow,
   PlanOutcome,

@@ -7,7 +7,7 @@ import { BlockPool } from "./block-pool.ts";
 import { BlockTable } from "./block-table.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { SequenceBlocks } from "./sequence-blocks.ts";
-import type { KvGroup } from "./work-plan.ts";
+import type { KvGroup, LayerPlan } from "./work-plan.ts";
 
 export class KvBlocks {
   readonly groups: readonly KvGroup[];
@@ -15,11 +15,19 @@ export class KvBlocks {
   readonly #pools: readonly BlockPool[];
   readonly #cache: PrefixCache;
   readonly #cachesPrefixes: boolean;
+  readonly #keeps: readonly boolean[];
 
-  constructor(groups: readonly KvGroup[], blockTokens: number, cachesPrefixes: boolean) {
+  /** @param keeps By group: whether sequences keep anything there that do not say. Default all do. */
+  constructor(
+    groups: readonly KvGroup[],
+    blockTokens: number,
+    cachesPrefixes: boolean,
+    keeps: readonly boolean[] = groups.map(() => true),
+  ) {
     this.groups = groups;
     this.blockTokens = blockTokens;
     this.#cachesPrefixes = cachesPrefixes;
+    this.#keeps = keeps;
     this.#pools = groups.map(
       ({ numBlocks }, group) =>
         new BlockPool(numBlocks, (block) => this.#cache.evict(group, block)),
@@ -45,13 +53,19 @@ export class KvBlocks {
   /**
    * Those of a new sequence: none yet.
    * @param ids All that the host knows; may grow at the end.
+   * @param keeps By group: whether it keeps anything there.
    */
-  newSequence(scope: string, ids: readonly number[]): SequenceBlocks {
-    const tables = this.groups.map(
-      ({ window }, group) => new BlockTable(this.#pools[group], this.blockTokens, window),
+  newSequence(scope: string, ids: readonly number[], keeps = this.#keeps): SequenceBlocks {
+    const tables = this.groups.map(({ window }, group) =>
+      keeps[group] ? new BlockTable(this.#pools[group], this.blockTokens, window) : undefined,
     );
     const chain = new HashChain(scope, this.#cachesPrefixes ? ids : [], this.blockTokens);
     return new SequenceBlocks(tables, this.#cache, chain);
+  }
+
+  /** Whether sequences of a plan keep anything in the group. */
+  keeps(group: number, layerPlan: LayerPlan | undefined): boolean {
+    return (layerPlan?.keeps ?? this.#keeps)[group];
   }
 
   /** The device that held all contents is gone. Nobody holds a block. */

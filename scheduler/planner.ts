@@ -74,7 +74,10 @@ export class Planner {
   *#planTokens(budget: PlanBudget): Iterable<PlannedRow> {
     for (const sequence of this.#queue.running)
       if (sequence.numReadyTokens === 1 && this.#preemption.makeRoom(sequence))
-        yield this.#planRow(sequence, budget.takeToken(sequence.numComputedTokens));
+        yield this.#planRow(
+          sequence,
+          budget.takeToken(sequence.numComputedTokens, sequence.layerPlan),
+        );
   }
 
   /** Prompts under way, each cut to what is left, and before each whoever waits and is more urgent. */
@@ -89,10 +92,11 @@ export class Planner {
   }
 
   #nextChunk(sequence: Sequence, budget: PlanBudget): Chunk | undefined {
-    const { parked, rank, numComputedTokens: from, numReadyTokens: wanted } = sequence;
-    if (parked) return budget.takeParked({ ...parked, from, rank });
+    const { parked, rank, numComputedTokens: from, numReadyTokens: wanted, layerPlan } = sequence;
+    if (parked) return budget.takeParked({ ...parked, from, rank, layerPlan });
     const fitting = this.#preemption.fitting(sequence, wanted);
-    return budget.takeChunk({ from, wanted, fitting, rank, parkable: this.#parkable });
+    const parkable = this.#parkable;
+    return budget.takeChunk({ from, wanted, fitting, rank, parkable, layerPlan });
   }
 
   /** Tokens that one more row may park; there is always a place for it beside those that decode. */
@@ -122,7 +126,9 @@ export class Planner {
       const from = Math.max(hit.numTokens, numKept);
       const wanted = sequence.numReadyTokens - from;
       const fitting = this.#preemption.fitting(sequence, wanted, hit, from);
-      const chunk = budget.takeChunk({ from, wanted, fitting, rank, parkable: this.#parkable });
+      const { layerPlan } = sequence;
+      const parkable = this.#parkable;
+      const chunk = budget.takeChunk({ from, wanted, fitting, rank, parkable, layerPlan });
       if (chunk === undefined) return;
       this.#copies.push(...this.#queue.start(sequence, nowMs, hit, from));
       this.#holds.observeStart(sequence);
@@ -137,6 +143,8 @@ export class Planner {
     const { tokens, sample, blockTables } = sequence.advance(count, stages, numStages);
     if (sample) this.#sampling.push(sequence);
     this.#planned.push(sequence);
-    return { sequenceId: sequence.id, tokens, stages, kind: "compute", sample, blockTables };
+    const layerPlan = sequence.layerPlan ?? this.#config.layerPlan;
+    const row = { sequenceId: sequence.id, tokens, stages, kind: "compute", sample } as const;
+    return { ...row, blockTables, ...(layerPlan && { layerPlan }) };
   }
 }

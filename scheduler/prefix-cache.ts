@@ -35,8 +35,8 @@ export interface PrefixHit {
   readonly numPublished: number;
   /** One table per KV group; 0 where a query at `numTokens` sees nothing any more. */
   readonly blocks: readonly (readonly number[])[];
-  /** Only of a fork: the block behind those, to be copied, per KV group; none if all are full. */
-  readonly tails?: readonly number[];
+  /** Only of a fork: the block behind those, to be copied, per KV group that it keeps anything in. */
+  readonly tails?: readonly (number | undefined)[];
 }
 
 export class PrefixCache {
@@ -60,8 +60,11 @@ export class PrefixCache {
     return this.#prefixes.size;
   }
 
-  /** The longest beginning of `ids` that every group still has; changes nothing. */
-  lookup(chain: HashChain): PrefixHit {
+  /**
+   * The longest beginning of `ids` that every group still has; changes nothing.
+   * @param isKept Whether the sequence keeps anything in a group; default in all.
+   */
+  lookup(chain: HashChain, isKept: (group: number) => boolean = () => true): PrefixHit {
     // One token stays to be computed: the next is sampled from its logits.
     const maxBlocks = Math.floor((chain.ids.length - 1) / this.#blockTokens);
     const path: CachedPrefix[] = [];
@@ -76,7 +79,7 @@ export class PrefixCache {
       for (let group = 0; group < numPresent.length; group++) {
         numPresent[group] = prefix.blocks[group].length > 0 ? numPresent[group] + 1 : 0;
         const numSeen = path.length - this.#numPassed(group, path.length);
-        isHit &&= numPresent[group] >= numSeen;
+        isHit &&= numPresent[group] >= numSeen || !isKept(group);
       }
       if (isHit) numBlocks = path.length;
     }
@@ -85,6 +88,7 @@ export class PrefixCache {
       prefix: path[numBlocks - 1],
       numPublished: numBlocks,
       blocks: this.#pools.map((_, group) => {
+        if (!isKept(group)) return [];
         const numPassed = this.#numPassed(group, numBlocks);
         return path
           .slice(0, numBlocks)

@@ -50,8 +50,8 @@ export class Scheduler {
   /** @throws {SchedulerError} "bad_config". */
   constructor(config: SchedulerConfig) {
     this.#config = resolveConfig(config);
-    const { kvGroups, blockTokens, prefixCache } = this.#config;
-    this.#blocks = new KvBlocks(kvGroups, blockTokens, prefixCache);
+    const { kvGroups, blockTokens, prefixCache, layerPlan } = this.#config;
+    this.#blocks = new KvBlocks(kvGroups, blockTokens, prefixCache, layerPlan?.keeps);
     const { maxTokensPerPlan, admission, seed } = this.#config;
     this.#holds = new Holds(this.#blocks);
     this.#admission = new Admission(

@@ -3,20 +3,22 @@
  * Takes and gives back; when, and for whom, others decide.
  */
 import type { HashChain } from "./block-hash.ts";
+import { TRASH_BLOCK } from "./block-pool.ts";
 import type { BlockTable } from "./block-table.ts";
 import type { CachedPrefix, PrefixCache, PrefixHit } from "./prefix-cache.ts";
 import type { BlockCopy, TokenRange } from "./work-plan.ts";
 
 export class SequenceBlocks {
-  readonly #tables: readonly BlockTable[];
+  /** By KV group; none where the sequence keeps nothing. */
+  readonly #tables: readonly (BlockTable | undefined)[];
   readonly #cache: PrefixCache;
   readonly #chain: HashChain;
   /** Ends with the last block that was published; held since the first was. */
   #prefix: CachedPrefix | undefined;
   #numPublished = 0;
 
-  /** @param tables Empty ones, one per KV group. */
-  constructor(tables: readonly BlockTable[], cache: PrefixCache, chain: HashChain) {
+  /** @param tables Empty ones, one per KV group that it keeps anything in. */
+  constructor(tables: readonly (BlockTable | undefined)[], cache: PrefixCache, chain: HashChain) {
     this.#tables = tables;
     this.#cache = cache;
     this.#chain = chain;
@@ -33,12 +35,13 @@ export class SequenceBlocks {
   }
 
   numHeld(group: number): number {
-    return this.#tables[group].numHeld;
+    return this.#tables[group]?.numHeld ?? 0;
   }
 
   /** What need not be computed, should it start now; changes nothing. */
   lookup(): PrefixHit {
-    return this.#cache.lookup(this.#chain);
+    const isKept = (group: number) => this.#tables[group] !== undefined;
+    return this.#cache.lookup(this.#chain, isKept);
   }
 
   /**
@@ -50,21 +53,27 @@ export class SequenceBlocks {
       this.#prefix = this.#cache.hold(this.#chain, prefix);
       this.#numPublished = numPublished;
     }
-    for (const [group, table] of this.#tables.entries()) table.adopt(blocks[group]);
-    return (tails ?? []).map((from, group) => ({ group, from, to: this.#tables[group].extend() }));
+    const copies: BlockCopy[] = [];
+    for (const [group, table] of this.#tables.entries()) {
+      if (table === undefined) continue;
+      table.adopt(blocks[group]);
+      const from = tails?.[group];
+      if (from !== undefined) copies.push({ group, from, to: table.extend() });
+    }
+    return copies;
   }
 
   /** End of the longest row from `from` on that there are blocks for, after taking the hit. */
   reach(from: number, hit?: PrefixHit): number {
     let reach = Number.POSITIVE_INFINITY;
-    for (let group = 0; group < this.#tables.length; group++)
-      reach = Math.min(reach, this.#tables[group].reach(from, hit?.blocks[group]));
+    for (const [group, table] of this.#tables.entries())
+      if (table) reach = Math.min(reach, table.reach(from, hit?.blocks[group]));
     return reach;
   }
 
   /** Blocks for a row that computes `tokens`, and nothing earlier ever again. */
   cover(tokens: TokenRange): void {
-    for (const table of this.#tables) table.cover(tokens);
+    for (const table of this.#tables) table?.cover(tokens);
   }
 
   /**
@@ -78,7 +87,7 @@ export class SequenceBlocks {
     for (; this.#numPublished < end; this.#numPublished++) {
       this.#prefix ??= this.#cache.hold(this.#chain);
       const index = this.#numPublished;
-      const blocks = this.#tables.map((table) => table.blockAt(index));
+      const blocks = this.#tables.map((table) => table?.blockAt(index) ?? TRASH_BLOCK);
       const longer = this.#cache.publish(this.#prefix, this.#chain, index, blocks);
       if (longer === undefined) return;
       this.#prefix = longer;
@@ -93,7 +102,7 @@ export class SequenceBlocks {
   fork(numTokens: number): PrefixHit | undefined {
     const tables: number[][] = [];
     for (const table of this.#tables) {
-      const blocks = table.fork(numTokens);
+      const blocks = table ? table.fork(numTokens) : [];
       if (blocks === undefined) return undefined;
       tables.push(blocks);
     }
@@ -105,18 +114,18 @@ export class SequenceBlocks {
       prefix,
       numPublished: Math.min(this.#numPublished, numFull),
       blocks: tables.map((blocks) => blocks.slice(0, numFull)),
-      tails: tables.flatMap((blocks) => blocks.slice(numFull)),
+      tails: tables.map((blocks) => blocks.at(numFull)),
     };
   }
 
   /** One table per KV group. */
   snapshot(): number[][] {
-    return this.#tables.map((table) => table.snapshot());
+    return this.#tables.map((table) => table?.snapshot() ?? []);
   }
 
   /** Give everything back. What is published is found until its blocks are handed out again. */
   release(): void {
-    for (const table of this.#tables) table.release();
+    for (const table of this.#tables) table?.release();
     if (this.#prefix) this.#cache.drop(this.#prefix);
     this.#prefix = undefined;
     this.#numPublished = 0;

@@ -2,7 +2,7 @@
 import { SchedulerError } from "./errors.ts";
 import { isPositiveInteger } from "./positive-integer.ts";
 import { PRIORITIES, type Priority } from "./priority.ts";
-import type { SequenceId } from "./work-plan.ts";
+import type { LayerPlan, SequenceId } from "./work-plan.ts";
 
 export interface SequenceRequest {
   /** Chosen by the caller; unique among the sequences that have not ended. */
@@ -15,6 +15,8 @@ export interface SequenceRequest {
   readonly cacheSalt?: string;
   /** Nothing is shared with sequences of another adapter: their keys and values differ. */
   readonly adapter?: number;
+  /** Which stages its rows run; default the configuration's. Another plan shares nothing with it. */
+  readonly layerPlan?: LayerPlan;
   /** Most tokens to sample, at least 1. Nothing is to be scheduled for 0: answer it at once. */
   readonly maxTokens: number;
   /**
@@ -37,7 +39,7 @@ export interface SequenceRequest {
   /** Whose keys and values `hold` keeps when it has ended, for the session's next request. */
   readonly session?: string;
   /**
-   * A live sequence with the same prompt, `cacheSalt` and `adapter`, which is computed for both: this one waits
+   * A live sequence with the same prompt, `cacheSalt`, `adapter` and `layerPlan`, which is computed for both: this one waits
    * until that is planned, begins with its blocks, and computes the last token of the prompt alone.
    * Should the other end or be taken back before, it begins with what the prefix cache has.
    */

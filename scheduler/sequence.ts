@@ -9,7 +9,14 @@ import type { PrefixHit } from "./prefix-cache.ts";
 import type { Priority } from "./priority.ts";
 import type { SequenceBlocks } from "./sequence-blocks.ts";
 import type { SequenceRequest } from "./sequence-request.ts";
-import type { BlockCopy, PlannedRow, SampledOutcome, SequenceId, StageRange } from "./work-plan.ts";
+import type {
+  BlockCopy,
+  LayerPlan,
+  PlannedRow,
+  SampledOutcome,
+  SequenceId,
+  StageRange,
+} from "./work-plan.ts";
 
 /** Tokens of which some layers have run, and whose activations wait for the others. */
 export interface ParkedRows {
@@ -37,6 +44,8 @@ export class Sequence {
   readonly program: string | undefined;
   readonly session: string | undefined;
   readonly outputTokens: number | undefined;
+  /** Undefined runs what all run by default. */
+  readonly layerPlan: LayerPlan | undefined;
   /** Counts arrivals. */
   readonly ticket: number;
   readonly arrivalMs: number;
@@ -84,12 +93,13 @@ export class Sequence {
     this.program = request.program;
     this.session = request.session;
     this.outputTokens = request.outputTokens;
+    this.layerPlan = request.layerPlan;
     this.ticket = ticket;
     this.arrivalMs = arrivalMs;
     this.worstCaseBlocks = worstCaseBlocks;
     this.parent = parent;
     this.#ids = [...(request.promptIds ?? [])];
-    this.blocks = blocks.newSequence(scopeOf(request), this.#ids);
+    this.blocks = blocks.newSequence(scopeOf(request), this.#ids, request.layerPlan?.keeps);
   }
 
   /** Prompt and sampled tokens, those included that only the GPU knows yet. */
@@ -282,5 +292,5 @@ export class Sequence {
 
 type AdvancedRow = Pick<PlannedRow, "tokens" | "sample" | "blockTables">;
 
-const scopeOf = ({ cacheSalt: salt, adapter }: SequenceRequest): string =>
-  scopeKey({ salt, adapter });
+const scopeOf = ({ cacheSalt: salt, adapter, layerPlan }: SequenceRequest): string =>
+  scopeKey({ salt, adapter, layerPlan: layerPlan?.hash });

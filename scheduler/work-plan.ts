@@ -11,17 +11,18 @@ export interface TokenRange {
   readonly to: number;
 }
 
-/** Half-open over `embed, (attention, mlp) × L, head`: 2·L + 2 stages. */
+/** Half-open over `embed, (attention, mlp) × L, head`: 2·L + 2 stages; layers that may run twice count twice. */
 export interface StageRange {
   readonly from: number;
   readonly to: number;
 }
 
-/** Which sublayers run, by layer. `undefined` on a row means that all execute. */
-export type LayerOp = "execute" | "skip";
+/** Which stages a row runs, of those that it comes to. `undefined` on a row means all. */
 export interface LayerPlan {
-  readonly attention: readonly LayerOp[];
-  readonly mlp: readonly LayerOp[];
+  /** By stage; embedding and head always run. */
+  readonly runs: readonly boolean[];
+  /** By KV group: whether the sequence keeps anything there. */
+  readonly keeps: readonly boolean[];
   /** Equal plans have equal hashes; part of the prefix-cache key. */
   readonly hash: string;
 }
@@ -36,7 +37,8 @@ export interface PlannedRow {
   readonly sample: boolean;
   /**
    * One block table per KV group, long enough for `tokens.to`. Entry i holds tokens
-   * [i·blockTokens, (i+1)·blockTokens); 0 (the trash block) where a window has passed.
+   * [i·blockTokens, (i+1)·blockTokens); 0 (the trash block) where a window has passed. Empty for a
+   * group in which the layer plan keeps nothing.
    */
   readonly blockTables: readonly (readonly number[])[];
 }

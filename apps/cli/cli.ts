@@ -43,7 +43,6 @@ export async function cli(args: readonly string[], terminal: Terminal): Promise<
       terminal.stdout.write(helpOf(command));
       return 0;
     }
-    refuseLater(rest);
     return await command.run(parseOptions(rest, command.options), terminal);
   } catch (error) {
     if (error instanceof UsageError) {
@@ -72,12 +71,6 @@ function findCommand([first = "", second = ""]: readonly string[]): Command {
   }
   const group = names.some((name) => name.startsWith(`${first} `));
   throw unknown("command", group ? pair.trim() : first, names);
-}
-
-/** @throws {UsageError} */
-function refuseLater(args: readonly string[]): void {
-  if (!args.some((arg) => arg === "--layer-plan" || arg.startsWith("--layer-plan="))) return;
-  throw new UsageError("--layer-plan is not part of this version and comes later; leave it out");
 }
 
 const describe = (error: unknown): string =>

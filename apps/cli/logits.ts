@@ -1,6 +1,7 @@
 /** `weft logits`: float32 logits of given ids, to compare with any other implementation. */
 import { type LoadModelOptions, logits as modelLogits, type PositionLogits } from "../../node.ts";
 import { defineCommand, type Terminal } from "./command.ts";
+import { layerPlan } from "./layer-plan-option.ts";
 import { loadOptions, modelOptions, openDevice, requiredModel } from "./model-options.ts";
 import { required } from "./option.ts";
 import { choice, flag, integers } from "./option-types.ts";
@@ -12,6 +13,7 @@ const options = {
   ...modelOptions,
   ids: integers(0, 2 ** 31, "token ids, e.g. 1,5,9"),
   positions: choice(["all", "last"], "logits of which positions; default all"),
+  layerPlan,
   json: flag("one JSON object on stdout"),
 };
 
@@ -22,7 +24,7 @@ export const logits = defineCommand({
   run: async (values, terminal) => {
     const model = requiredModel(values);
     const ids = required(values.ids, "--ids", "1,5,9");
-    const { positions, json } = values;
+    const { positions, json, layerPlan } = values;
     const progress = new ProgressBar(terminal);
     const device = await openDevice(values, terminal);
     const onProgress: LoadModelOptions["onProgress"] = progress.bytes;
@@ -30,7 +32,7 @@ export const logits = defineCommand({
       const rows = modelLogits(device, model, ids, {
         ...loadOptions(values, terminal),
         onProgress,
-        positions,
+        ...{ positions, layerPlan },
       });
       await (json ? writeJson : writeLikeliest)(rows, terminal, progress);
       return 0;

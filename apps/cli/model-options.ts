@@ -87,7 +87,10 @@ export interface LoadedEngine {
 export async function openEngine(
   values: ModelValues,
   terminal: Terminal,
-  more: Pick<CreateEngineOptions, "maxRows" | "onPlan" | "onRead" | "prefixCache" | "quantumMs"> & {
+  more: Pick<
+    CreateEngineOptions,
+    "layerPlans" | "maxRows" | "onPlan" | "onRead" | "prefixCache" | "quantumMs"
+  > & {
     readonly device?: Device;
   } = {},
 ): Promise<LoadedEngine> {

@@ -10,7 +10,8 @@ import { blockCapacity, groupSlots } from "../../kernels/expert-blocks.ts";
 import type { BufferSlice } from "../../kernels/kernel.ts";
 import { NO_EXPERT } from "../../kernels/router.ts";
 import type { DecoderSpec } from "../../models/decoder.ts";
-import type { ExpertFetch, StepSizes } from "../../models/graph.ts";
+import type { ExpertFetch, GraphNode } from "../../models/graph.ts";
+import type { StepSizes } from "../../models/step-sizes.ts";
 import type { ActivationName, ExpertPool as PoolTensors } from "../../models/tensors.ts";
 import type { Device, DeviceBuffer } from "../device.ts";
 import { formatsOf } from "../placed-weight.ts";
@@ -99,11 +100,13 @@ export class ResidentExperts {
   /**
    * Submits what was recorded, and records the products of a layer.
    * @param activation Those of the graph that the node is of.
+   * @param record Records the calls of its nodes.
    */
   async run(
     { layer, rows, products, hinted, blockRows }: ExpertFetch,
     step: StepSizes,
     activation: (name: ActivationName) => BufferSlice,
+    record: (nodes: readonly GraphNode[]) => void,
   ): Promise<void> {
     const T = step[rows];
     if (T === 0) return;
@@ -134,7 +137,7 @@ export class ResidentExperts {
       const slotOf = new Map(lot.map((id) => [id.expert, slots.slotOf(id)!]));
       const inSlots = chosen.map((id) => slotOf.get(id) ?? NO_EXPERT);
       this.#place(inSlots, slots.numSlots, blockRows(step), activation);
-      this.#device.record(products.flatMap((node) => node.emit(step) ?? []));
+      record(products);
     }
     if (hinted === undefined) return;
     // The products go to the queue before what overwrites the slots that they read.

@@ -12,8 +12,9 @@ export function tunableMatrices(
   maxRows: { readonly T: number; readonly R: number },
 ): TunableMatrix[] {
   const matrices = new Map<string, TunableMatrix>();
-  for (const { matrix } of nodes) {
-    if (!matrix) continue;
+  for (const { matrix, form } of nodes) {
+    // The last MLP is there in two forms.
+    if (!matrix || form === "T") continue;
     const { weight, rows, ...use } = matrix;
     const known = matrices.get(matrixKey(use));
     matrices.set(matrixKey(use), {

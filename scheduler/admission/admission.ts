@@ -1,6 +1,6 @@
 /**
- * Who may start, and who never could. Cuts the question for the policy: `full` groups by its rule,
- * window groups by the most that sequences may come to hold.
+ * Who may start, and who never could. Cuts the question for the policy: groups that keep every token by
+ * its rule, window groups by the most that sequences may come to hold.
  */
 import { SchedulerError } from "../errors.ts";
 import type { Holds } from "../holds.ts";
@@ -41,6 +41,7 @@ export class Admission {
   worstCase(request: SequenceRequest): number[] {
     const { groups, blockTokens } = this.#blocks;
     return groups.map((group, index) => {
+      if (!this.#blocks.keeps(index, request.layerPlan)) return 0;
       const needed = worstCaseBlocks(request, group, blockTokens, this.#maxChunkTokens);
       const available = this.#capacity[index];
       if (needed <= available) return needed;
@@ -68,11 +69,11 @@ export class Admission {
     if (sequence.hasStarted) this.#policy.observeEnd?.(sequence);
   }
 
-  /** Of the smallest `full` pool, what is not held for other sessions. */
-  #fullBlocks({ session }: Sequence): number {
+  /** Of the smallest pool that keeps every token, what is not held for other sessions. */
+  #fullBlocks({ session, layerPlan }: Sequence): number {
     let numBlocks = Number.POSITIVE_INFINITY;
-    this.#blocks.groups.forEach(({ kind }, group) => {
-      if (kind !== "full") return;
+    this.#blocks.groups.forEach(({ window }, group) => {
+      if (window !== undefined || !this.#blocks.keeps(group, layerPlan)) return;
       const free = this.#capacity[group] - this.#holds.numBlocks(group, session);
       numBlocks = Math.min(numBlocks, free);
     });
@@ -80,8 +81,8 @@ export class Admission {
   }
 
   #windowsFit(candidate: Sequence, running: readonly Sequence[]): boolean {
-    return this.#blocks.groups.every(({ kind }, group) => {
-      if (kind === "full") return true;
+    return this.#blocks.groups.every(({ window }, group) => {
+      if (window === undefined) return true;
       let needed = candidate.worstCaseBlocks[group] + this.#holds.numBlocks(group);
       for (const sequence of running) needed += this.#mostBlocks(sequence, group);
       return needed <= this.#capacity[group];
@@ -120,7 +121,7 @@ const blocksOfSpan = (numTokens: number, blockTokens: number): number =>
 
 function cure({ numPromptTokens }: SequenceRequest, group: KvGroup, poolTokens: number): string {
   const room = poolTokens - numPromptTokens + 1;
-  if (group.kind === "full" && room > 0)
+  if (group.window === undefined && room > 0)
     return `ask for at most ${room} new tokens or raise the KV memory budget`;
   return "shorten the prompt or raise the KV memory budget";
 }

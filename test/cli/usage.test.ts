@@ -71,7 +71,7 @@ describe("refused", () => {
     [[...RUN, "--device", "cpu"], /--device is "cpu", it must be one of auto, gpu, reference/],
     [[...RUN, "--kv", "f64"], /--kv is "f64", it must be one of f16, f32, i8/],
     [[...RUN, "--quant", "int4"], /--quant is "int4", it must be one of none, q8, q4/],
-    [[...RUN, "--layer-plan", "{}"], /--layer-plan is not part of this version/],
+    [[...RUN, "--layer-plan", "{skip"], /--layer-plan is "\{skip", it must be JSON like \{"skip"/],
     [[...RUN, "--memory-budget", "lots"], /--memory-budget is "lots".*1\.5e9, 1500M or 1\.5G/],
     [[...RUN, "--memory-budget", "0"], /--memory-budget is "0"/],
     [[...RUN, "--memory-budget", "-5"], /--memory-budget is "-5"/],

@@ -6,7 +6,7 @@ import { layerGroups, numStages } from "../../models/decoder.ts";
 import type { DeviceBuffer } from "../../runtime/device.ts";
 import type { LoadedModel } from "../../runtime/load-model.ts";
 import type { StepRow } from "../../runtime/step-inputs.ts";
-import type { StageRange, TokenRange } from "../../scheduler/index.ts";
+import type { LayerPlan, StageRange, TokenRange } from "../../scheduler/index.ts";
 
 /** By position: the words of its logits, then of what every layer keeps of it. */
 export type TokenBits = readonly Uint32Array[];
@@ -23,6 +23,7 @@ export interface PlacedRange {
   readonly tokens: TokenRange;
   /** Default all; a row that runs some alone is the last of its step. */
   readonly stages?: StageRange;
+  readonly layerPlan?: LayerPlan;
 }
 
 /** @param steps Each covers some ranges; those of `observed` cover all its tokens, in order. */
@@ -51,10 +52,11 @@ export async function tokenBits(
 const CUT_ID = -1;
 
 function stepRow({ plan }: LoadedModel, range: PlacedRange, slot: number): StepRow {
-  const { sequence, tokens, stages = { from: 0, to: numStages(plan.spec) } } = range;
+  const { sequence, tokens, stages = { from: 0, to: numStages(plan.spec) }, layerPlan } = range;
   const { ids, tables: blockTables } = sequence;
   const sequenceId = range.stages ? CUT_ID : slot;
-  const planned = { sequenceId, tokens, stages, kind: "compute", blockTables } as const;
+  const what = { tokens, stages, layerPlan, kind: "compute" } as const;
+  const planned = { sequenceId, ...what, blockTables };
   return { planned: { ...planned, sample: true }, ids, slot };
 }
 

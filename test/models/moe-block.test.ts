@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { emitCalls } from "../../models/emit-calls.ts";
-import type { StepSizes } from "../../models/graph.ts";
+import type { StepSizes } from "../../models/step-sizes.ts";
 import { ReferenceDevice } from "../../runtime/reference/device.ts";
 import { demoFolder } from "../engine/node-model.ts";
 import { loadTiny } from "./sequence-runner.ts";
