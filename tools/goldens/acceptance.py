@@ -11,6 +11,7 @@ import torch
 
 from float64 import attention_float64, load, logits_float64
 from golden import F16_MAX_TOLERANCE, F16_RMS_TOLERANCE, F32_TOLERANCE, Golden
+from layer_plans import LayerPlan, logits_as_stored, mistaken, router_gap
 from mutation import mutated
 from mutations import MUTATIONS
 
@@ -63,28 +64,55 @@ def _mutation_table(golden: Golden) -> dict[str, tuple[float, float]]:
     return table
 
 
+@dataclasses.dataclass(frozen=True)
+class PlanAcceptance:
+    """The same of a layer plan; of a sparse model also the least gap of a router's choice."""
+
+    f32_max: float
+    f16_max: float
+    f16_rms: float
+    mutations: dict[str, tuple[float, float]]
+    router_gap: float | None
+
+
+def measure_plan(golden: Golden, plan: LayerPlan, by_plan: Golden) -> PlanAcceptance:
+    """`golden` is the model without a plan, `by_plan` the same by the plan."""
+    f32_max, _ = by_plan.difference(logits_as_stored(golden, plan, torch.float32))
+    f16_max, f16_rms = by_plan.difference(logits_as_stored(golden, plan, torch.float16))
+    mistakes = mistaken(golden, plan, by_plan)
+    return PlanAcceptance(f32_max, f16_max, f16_rms, mistakes, router_gap(by_plan))
+
+
 def measure(golden: Golden) -> Acceptance:
     f32_max, _ = golden.difference(_logits_as_stored(golden, torch.float32))
     f16_max, f16_rms = golden.difference(_logits_as_stored(golden, torch.float16))
     return Acceptance(*_attention_peak(golden), f32_max, f16_max, f16_rms, _mutation_table(golden))
 
 
+def _limit(name: str, ok: bool, what: str, value: float, bound: str) -> None:
+    if not ok:
+        raise FixtureRejected(f"{name}: {what} is {value:.3g}, {bound} is required")
+
+
 def require(golden: Golden, measured: Acceptance) -> None:
     """@raises FixtureRejected naming the folder, the figure and the limit."""
-
-    def limit(ok: bool, what: str, value: float, bound: str) -> None:
-        if not ok:
-            raise FixtureRejected(f"{golden.name}: {what} is {value:.3g}, {bound} is required")
-
     peak = measured.attention_peak
-    limit(peak >= PEAKED_AT_LEAST, "mean attention peak", peak, f">= {PEAKED_AT_LEAST}")
+    ok = peak >= PEAKED_AT_LEAST
+    _limit(golden.name, ok, "mean attention peak", peak, f">= {PEAKED_AT_LEAST}")
+    require_clear(golden.name, measured)
+
+
+def require_clear(name: str, measured: Acceptance | PlanAcceptance) -> None:
+    """What is asked of each plan too. @raises FixtureRejected naming it, the figure and the limit."""
     noise = measured.f32_max / F32_TOLERANCE
-    limit(noise <= F32_NOISE_AT_MOST, "float32 noise / tolerance", noise, f"<= {F32_NOISE_AT_MOST}")
+    ok = noise <= F32_NOISE_AT_MOST
+    _limit(name, ok, "float32 noise / tolerance", noise, f"<= {F32_NOISE_AT_MOST}")
     noise = max(measured.f16_max / F16_MAX_TOLERANCE, measured.f16_rms / F16_RMS_TOLERANCE)
-    limit(noise <= F16_NOISE_AT_MOST, "f16 noise / tolerance", noise, f"<= {F16_NOISE_AT_MOST}")
-    for name, (moved, _) in measured.mutations.items():
+    ok = noise <= F16_NOISE_AT_MOST
+    _limit(name, ok, "f16 noise / tolerance", noise, f"<= {F16_NOISE_AT_MOST}")
+    for mutation, (moved, _) in measured.mutations.items():
         ratio = moved / F32_TOLERANCE
-        what = f"mutation {name} / tolerance"
-        limit(ratio >= MUTATION_AT_LEAST, what, ratio, f">= {MUTATION_AT_LEAST}")
+        what = f"mutation {mutation} / tolerance"
+        _limit(name, ratio >= MUTATION_AT_LEAST, what, ratio, f">= {MUTATION_AT_LEAST}")
         seen = moved / F16_MAX_TOLERANCE
-        limit(seen > 1, f"mutation {name} / f16 tolerance", seen, "> 1")
+        _limit(name, seen > 1, f"mutation {mutation} / f16 tolerance", seen, "> 1")

@@ -12,7 +12,8 @@ from transformers import PreTrainedModel
 
 from float64 import load_float64, logits_float64
 
-LOGITS_FILE = "logits.f32"
+LOGITS_SUFFIX = ".f32"
+LOGITS_FILE = f"logits{LOGITS_SUFFIX}"
 
 # The engine's tolerance for f32 storage, in standard deviations of the logits.
 F32_TOLERANCE = 1e-4
@@ -52,20 +53,22 @@ def compute(folder: Path, prompts: list[list[int]]) -> Golden:
     return Golden(folder, model, prompts, [logits_float64(model, ids) for ids in prompts])
 
 
-def write_logits(golden: Golden) -> None:
+def write_logits(golden: Golden, file: str = LOGITS_FILE) -> None:
     """Little-endian float32, prompt after prompt, each [T,V] row-major, no header.
 
     Rounding costs at most 2^-24 of a logit: a thousandth of the tolerance.
     """
     flat = numpy.concatenate([x.numpy().ravel() for x in golden.logits])
-    (golden.folder / LOGITS_FILE).write_bytes(flat.astype("<f4").tobytes())
+    (golden.folder / file).write_bytes(flat.astype("<f4").tobytes())
 
 
-def read_logits(folder: Path, prompts: list[list[int]], vocab_size: int) -> list[torch.Tensor]:
+def read_logits(
+    folder: Path, prompts: list[list[int]], vocab_size: int, file: str = LOGITS_FILE
+) -> list[torch.Tensor]:
     """The stored logits, [T,V] per prompt. Raises ValueError if the file has another size."""
-    flat = numpy.fromfile(folder / LOGITS_FILE, "<f4")
+    flat = numpy.fromfile(folder / file, "<f4")
     wanted = sum(map(len, prompts)) * vocab_size
     if flat.size != wanted:
-        raise ValueError(f"{folder / LOGITS_FILE} holds {flat.size} values, {wanted} are required")
+        raise ValueError(f"{folder / file} holds {flat.size} values, {wanted} are required")
     rows = torch.from_numpy(flat.reshape(-1, vocab_size))
     return list(rows.split([len(ids) for ids in prompts]))

@@ -10,9 +10,10 @@ import numpy
 import torch
 import transformers
 
-from acceptance import MUTATION_AT_LEAST, Acceptance
+from acceptance import MUTATION_AT_LEAST, Acceptance, PlanAcceptance
 from fixtures import Fixture
-from golden import F16_MAX_TOLERANCE, F16_RMS_TOLERANCE, F32_TOLERANCE, LOGITS_FILE, Golden
+from golden import F16_MAX_TOLERANCE, F16_RMS_TOLERANCE, F32_TOLERANCE, LOGITS_FILE, LOGITS_SUFFIX, Golden
+from layer_plans import MISTAKES, LayerPlan
 from mutations import MUTATIONS
 
 SCHEMA = 1
@@ -44,7 +45,39 @@ def index_entry(fixture: Fixture, dtype: str, golden: Golden, measured: Acceptan
     }
 
 
-def mutation_entry(measured: Acceptance) -> dict:
+def plan_file(plan: LayerPlan) -> str:
+    """Of the plan's logits, beside those without a plan."""
+    return f"logits-{plan.name}{LOGITS_SUFFIX}"
+
+
+def plan_key(folder: str, plan: str) -> str:
+    """Of the plan's mistakes in mutations.json."""
+    return f"{folder} {plan}"
+
+
+def mutation_keys(entry: dict) -> list[str]:
+    """The entries of mutations.json that belong to one of index.json."""
+    plans = entry.get("plans", [])
+    return [entry["folder"], *(plan_key(entry["folder"], plan["name"]) for plan in plans)]
+
+
+def plan_entry(plan: LayerPlan, by_plan: Golden, measured: PlanAcceptance) -> dict:
+    gap = {} if measured.router_gap is None else {"routerGap": _short(measured.router_gap)}
+    return {
+        "name": plan.name,
+        "plan": plan.json(),
+        "logitStd": float(f"{by_plan.std:.9g}"),
+        "logitsFile": f"{by_plan.name}/{plan_file(plan)}",
+        "measured": {
+            "transformersF32Max": _short(measured.f32_max),
+            "transformersF16Max": _short(measured.f16_max),
+            "transformersF16Rms": _short(measured.f16_rms),
+        }
+        | gap,
+    }
+
+
+def mutation_entry(measured: Acceptance | PlanAcceptance) -> dict:
     return {
         name: {
             "tolerances": _short(largest / F32_TOLERANCE),
@@ -84,6 +117,7 @@ def write_index(root: Path, entries: list[dict]) -> None:
 
 def write_mutations(root: Path, entries: dict[str, dict]) -> None:
     mistakes = {m.name: m.mistake for m in MUTATIONS}
+    mistakes |= {name: mistake for name, (mistake, _) in MISTAKES.items()}
     fixtures = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in entries.items()]
     fields = [
         f'"schema": {SCHEMA}',

@@ -19,10 +19,28 @@ from pathlib import Path
 import torch
 import transformers
 
-from acceptance import FixtureRejected, measure, require
+from acceptance import (
+    FixtureRejected,
+    PlanAcceptance,
+    measure,
+    measure_plan,
+    require,
+    require_clear,
+)
 from fixtures import FIXTURES, Fixture
-from golden import F32_TOLERANCE, LOGITS_FILE, Golden, compute, read_logits, write_logits
-from index import generator, index_entry, mutation_entry, write_index, write_mutations
+from golden import F32_TOLERANCE, LOGITS_SUFFIX, Golden, compute, read_logits, write_logits
+from index import (
+    generator,
+    index_entry,
+    mutation_entry,
+    mutation_keys,
+    plan_entry,
+    plan_file,
+    plan_key,
+    write_index,
+    write_mutations,
+)
+from layer_plans import LayerPlan, planned, plans_of
 from report import generated_text, with_generated, write_report
 from weights import random_prompts, write_folder
 
@@ -49,6 +67,13 @@ def _accepted(golden: Golden):
     return measured
 
 
+def _accepted_plan(golden: Golden, plan: LayerPlan) -> tuple[Golden, PlanAcceptance]:
+    by_plan = planned(golden, plan)
+    measured = measure_plan(golden, plan, by_plan)
+    require_clear(plan_key(golden.name, plan.name), measured)
+    return by_plan, measured
+
+
 def _write_fixtures(root: Path, fixtures: list[Fixture]) -> tuple[list[dict], dict[str, dict]]:
     """Their entries of index.json, and those of mutations.json by folder."""
     entries, mutations = [], {}
@@ -60,8 +85,23 @@ def _write_fixtures(root: Path, fixtures: list[Fixture]) -> tuple[list[dict], di
             golden = compute(folder, prompts)
             write_logits(golden)
             measured = _accepted(golden)
-            entries.append(index_entry(fixture, dtype, golden, measured))
+            entry = index_entry(fixture, dtype, golden, measured)
             mutations[golden.name] = mutation_entry(measured)
+            if fixture.plans:
+                entry["plans"], moved = _write_plans(golden)
+                mutations |= moved
+            entries.append(entry)
+    return entries, mutations
+
+
+def _write_plans(golden: Golden) -> tuple[list[dict], dict[str, dict]]:
+    """What the plans add to the fixture's entry, and their mistakes by folder and name."""
+    entries, mutations = [], {}
+    for plan in plans_of(golden.model.config.num_hidden_layers):
+        by_plan, measured = _accepted_plan(golden, plan)
+        write_logits(by_plan, plan_file(plan))
+        entries.append(plan_entry(plan, by_plan, measured))
+        mutations[plan_key(golden.name, plan.name)] = mutation_entry(measured)
     return entries, mutations
 
 
@@ -77,7 +117,7 @@ def _kept(fixtures: list[Fixture]) -> tuple[list[dict], dict[str, dict]]:
         )
     names = {fixture.name for fixture in fixtures}
     entries = [entry for entry in index["fixtures"] if entry["name"] in names]
-    return entries, {e["folder"]: mutations["fixtures"][e["folder"]] for e in entries}
+    return entries, {key: mutations["fixtures"][key] for e in entries for key in mutation_keys(e)}
 
 
 def write(fixtures: list[Fixture]) -> None:
@@ -97,7 +137,7 @@ def write(fixtures: list[Fixture]) -> None:
     entries = sorted([*entries, *added], key=lambda entry: order.index(entry["folder"]))
     mutations |= moved
     write_index(GOLDENS, entries)
-    write_mutations(GOLDENS, {entry["folder"]: mutations[entry["folder"]] for entry in entries})
+    write_mutations(GOLDENS, {key: mutations[key] for e in entries for key in mutation_keys(e)})
     write_report(DOCS, *_committed_json())
 
 
@@ -122,7 +162,7 @@ def _check_weights(fixtures: list[Fixture]) -> list[str]:
     found = {
         name: path.read_bytes()
         for name, path in _relative_files(GOLDENS).items()
-        if "/" in name and path.name != LOGITS_FILE and name.split("/")[0] not in unasked
+        if "/" in name and path.suffix != LOGITS_SUFFIX and name.split("/")[0] not in unasked
     }
     differing = {n for n in expected.keys() & found.keys() if expected[n] != found[n]}
     return [
@@ -135,23 +175,51 @@ def _check_weights(fixtures: list[Fixture]) -> list[str]:
     ]
 
 
-def _check_fixture(entry: dict, committed_mutations: dict) -> list[str]:
-    folder = GOLDENS / entry["folder"]
-    golden = compute(folder, entry["prompts"])
-    stored = read_logits(folder, entry["prompts"], entry["vocabSize"])
+def _check_logits(name: str, golden: Golden, stored: list, std: float) -> list[str]:
     problems = []
     largest, _ = golden.difference(stored)
     if not largest <= STORED_LOGITS_TOLERANCE:
-        problems.append(f"{golden.name}: stored logits are off by {largest:.2g} std")
-    if abs(golden.std / entry["logitStd"] - 1) > 1e-6:
-        problems.append(f"{golden.name}: logitStd is {entry['logitStd']}, {golden.std} is required")
-    again = mutation_entry(_accepted(golden))
-    if again.keys() != committed_mutations.keys():
-        problems.append(f"{golden.name}: mutations.json lists other mutations than apply")
-    for name in again.keys() & committed_mutations.keys():
-        a, b = again[name]["tolerances"], committed_mutations[name]["tolerances"]
+        problems.append(f"{name}: stored logits are off by {largest:.2g} std")
+    if abs(golden.std / std - 1) > 1e-6:
+        problems.append(f"{name}: logitStd is {std}, {golden.std} is required")
+    return problems
+
+
+def _check_mutations(name: str, again: dict, committed: dict) -> list[str]:
+    if again.keys() != committed.keys():
+        return [f"{name}: mutations.json lists other mutations than apply"]
+    problems = []
+    for mutation, figures in again.items():
+        a, b = figures["tolerances"], committed[mutation]["tolerances"]
         if abs(a / b - 1) > FIGURE_TOLERANCE:
-            problems.append(f"{golden.name}: mutations.json says {name} = {b}, it is {a}")
+            problems.append(f"{name}: mutations.json says {mutation} = {b}, it is {a}")
+    return problems
+
+
+def _check_plan(golden: Golden, plan: LayerPlan, vocab_size: int, stored: dict, mutations: dict):
+    name = plan_key(golden.name, plan.name)
+    by_plan, measured = _accepted_plan(golden, plan)
+    logits = read_logits(golden.folder, golden.prompts, vocab_size, plan_file(plan))
+    problems = _check_logits(name, by_plan, logits, stored["logitStd"])
+    if plan.json() != stored["plan"]:
+        problems.append(f"{name}: index.json says {stored['plan']}, it is {plan.json()}")
+    return problems + _check_mutations(name, mutation_entry(measured), mutations.get(name, {}))
+
+
+def _check_fixture(entry: dict, mutations: dict) -> list[str]:
+    folder = GOLDENS / entry["folder"]
+    golden = compute(folder, entry["prompts"])
+    stored = read_logits(folder, entry["prompts"], entry["vocabSize"])
+    problems = _check_logits(golden.name, golden, stored, entry["logitStd"])
+    again = mutation_entry(_accepted(golden))
+    problems += _check_mutations(golden.name, again, mutations.get(golden.name, {}))
+    plans = {plan.name: plan for plan in plans_of(golden.model.config.num_hidden_layers)}
+    for plan in entry.get("plans", []):
+        if plan["name"] in plans:
+            which = plans[plan["name"]]
+            problems += _check_plan(golden, which, entry["vocabSize"], plan, mutations)
+        else:
+            problems.append(f"{golden.name}: index.json has an unknown plan {plan['name']}")
     return problems
 
 
@@ -166,8 +234,7 @@ def check(fixtures: list[Fixture]) -> list[str]:
     names = {fixture.name for fixture in fixtures}
     for entry in index["fixtures"]:
         if entry["name"] in names:
-            committed = mutations["fixtures"].get(entry["folder"], {})
-            problems += _check_fixture(entry, committed)
+            problems += _check_fixture(entry, mutations["fixtures"])
     document = DOCS.read_text()
     if with_generated(document, generated_text(index, mutations)) != document:
         problems.append("docs/goldens.md: its tables are not those of the JSON files")

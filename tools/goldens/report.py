@@ -3,7 +3,10 @@
 Owns the text between the two markers and nothing outside them.
 """
 
+import json
 from pathlib import Path
+
+from index import plan_key
 
 BEGIN = "<!-- written by tools/goldens/make.py: begin -->"
 END = "<!-- written by tools/goldens/make.py: end -->"
@@ -49,12 +52,41 @@ def _mutation_table(model_type: str, entries: list[dict], mutations: dict) -> st
     return _table(["mistake", *(f"`{e['name']}`" for e in columns)], rows)
 
 
+def _plan_tables(entry: dict, mutations: dict) -> list[str]:
+    """The plans of one fixture, then what mistakes in reading them would do."""
+    names = [plan["name"] for plan in entry["plans"]]
+    moved = {name: mutations["fixtures"][plan_key(entry["folder"], name)] for name in names}
+    rows = [
+        [
+            plan["name"],
+            f"`{json.dumps(plan['plan'])}`",
+            f"{plan['measured']['transformersF32Max']:.1e}",
+            f"{plan['measured']['transformersF16Max']:.1e}",
+            f"{gap:.1e}" if (gap := plan["measured"].get("routerGap")) else "",
+        ]
+        for plan in entry["plans"]
+    ]
+    mistakes = [
+        [mistake, *(f"{m[name]['tolerances']:,.0f}" if name in m else "" for m in moved.values())]
+        for name, mistake in mutations["mistakes"].items()
+        if any(name in m for m in moved.values())
+    ]
+    return [
+        f"### Layer plans of `{entry['name']}`",
+        _table(["plan", "", "f32 max", "f16 max", "router gap"], rows),
+        _table(["mistake", *moved], mistakes),
+    ]
+
+
 def generated_text(index: dict, mutations: dict) -> str:
     entries = index["fixtures"]
     versions = ", ".join(f"{name} {version}" for name, version in index["generator"].items())
     parts = [f"Generated with {versions}.", _fixture_table(entries)]
     for model_type in dict.fromkeys(entry["modelType"] for entry in entries):
         parts += [f"### {model_type}", _mutation_table(model_type, entries, mutations)]
+    for entry in entries:
+        if "plans" in entry:
+            parts += _plan_tables(entry, mutations)
     return "\n\n".join(parts)
 
 
