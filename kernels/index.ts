@@ -4,6 +4,7 @@ import { attentionDecode } from "./attention-decode.ts";
 import { attentionPrefill } from "./attention-prefill.ts";
 import { attentionReduce, attentionReduceWithSinks } from "./attention-reduce.ts";
 import { blockCopy } from "./block-copy.ts";
+import { blockInfluence } from "./block-influence.ts";
 import { embedding } from "./embedding.ts";
 import type { Epilogue } from "./epilogue.ts";
 import { expertBlocks } from "./expert-blocks.ts";
@@ -16,6 +17,8 @@ import { latentDecode } from "./latent-decode.ts";
 import { latentStorages } from "./latent-layout.ts";
 import { latentPrefill } from "./latent-prefill.ts";
 import { latentWrite } from "./latent-write.ts";
+import { layerRouter } from "./layer-router.ts";
+import { lowRank } from "./low-rank.ts";
 import { int8Shapes, matmul, matmulShapes } from "./matmul.ts";
 import { anyOrderShapes } from "./matmul-any-order.ts";
 import { rowsFor } from "./matmul-rows.ts";
@@ -39,6 +42,7 @@ import { sampleScores } from "./sample-scores.ts";
 import { shortConv } from "./short-conv.ts";
 import { shortConvWrite } from "./short-conv-write.ts";
 import { type WeightFormatName, weightFormats } from "./weight-format.ts";
+import { windowMeans } from "./window-means.ts";
 
 export { gatedActivation } from "./activation.ts";
 export { attentionDecode } from "./attention-decode.ts";
@@ -46,6 +50,7 @@ export { attentionPrefill } from "./attention-prefill.ts";
 export { attentionReduce, attentionReduceWithSinks } from "./attention-reduce.ts";
 export { attentionShapeDims, attentionWork } from "./attention-work.ts";
 export { blockCopy } from "./block-copy.ts";
+export { blockInfluence } from "./block-influence.ts";
 export { embedding } from "./embedding.ts";
 export * from "./errors.ts";
 export { blockCapacity, expertBlocks } from "./expert-blocks.ts";
@@ -58,6 +63,8 @@ export { latentDecode } from "./latent-decode.ts";
 export { latentShapeDims } from "./latent-layout.ts";
 export { latentPrefill } from "./latent-prefill.ts";
 export { latentWrite } from "./latent-write.ts";
+export { LAYER_DECISIONS, layerRouter, ROUTER_WIDTH } from "./layer-router.ts";
+export { lowRank, MAX_RANK } from "./low-rank.ts";
 export { int8Shapes, type MatmulVariant, matmul, matmulShapes, shapeNamed } from "./matmul.ts";
 export { anyOrderShapes } from "./matmul-any-order.ts";
 export { rowsFor } from "./matmul-rows.ts";
@@ -84,6 +91,7 @@ export { shortConv } from "./short-conv.ts";
 export { shortConvWrite } from "./short-conv-write.ts";
 export { moduleSource } from "./source.ts";
 export { type WeightFormatName, weightFormats } from "./weight-format.ts";
+export { MAX_WINDOWS, numWindows, windowMeans } from "./window-means.ts";
 
 /**
  * Formats of 4-bit groups differ in a divisor and in how scales decode: each divisor and each way is
@@ -242,6 +250,15 @@ export const latentKernels: readonly Kernel[] = [
   ...listedFormats.flatMap((format) => [headMatmul(format, "columns"), headMatmul(format, "rows")]),
 ];
 
+/** Of layers that are skipped: what they would change, who decides, what stands in for them. */
+export const layerKernels: readonly Kernel[] = [
+  blockInfluence,
+  windowMeans,
+  layerRouter,
+  lowRank("f32"),
+  lowRank("f16"),
+];
+
 export const samplingKernels: readonly Kernel[] = [
   sampleScores,
   sampleDraw,
@@ -272,6 +289,7 @@ export const allKernels: readonly Kernel[] = [
   ...scaledKernels,
   ...attentionKernels,
   ...latentKernels,
+  ...layerKernels,
   ...samplingKernels,
   ...expertKernels,
   ...expertMatrixKernels,

@@ -37,6 +37,7 @@ import type { Inputs } from "./contents.ts";
 import { expertCases } from "./expert-cases.ts";
 import type { LabCase } from "./lab-case.ts";
 import { latentCases } from "./latent-cases.ts";
+import { layerCases } from "./layer-cases.ts";
 import { loadCases } from "./load-cases.ts";
 import type { ModelShape } from "./model-shapes.ts";
 import { samplingCases } from "./sampling-cases.ts";
@@ -71,6 +72,7 @@ export function casesOf(model: ModelShape, options: CaseOptions): LabCase[] {
         formatsOf: options.formatsOf,
       }),
     ),
+    ...model.rows.flatMap((rows) => layerCases(model, rows)),
     ...loadCases(model, options),
     ...model.rows.slice(0, 2).flatMap((rows) => samplingCases(model, rows)),
   ];

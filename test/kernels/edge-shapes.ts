@@ -10,6 +10,7 @@ import { type Dims, type Kernel, type Probe, scalarCount } from "../../kernels/k
 import { probeSlots } from "../../kernels/kv-write.ts";
 import { latentProbe } from "../../kernels/latent-probes.ts";
 import { latentWriteProbe } from "../../kernels/latent-write.ts";
+import { lowRankProbe } from "../../kernels/low-rank.ts";
 import { normal, uniform } from "../../kernels/probe.ts";
 import { probeTable } from "../../kernels/rope.ts";
 import { probePlaces } from "../../kernels/rope-kv-write.ts";
@@ -87,6 +88,40 @@ const families: Record<string, (kernel: Kernel, shape: string) => readonly Probe
         rows: Uint32Array.from({ length: 4 }, () => Math.floor(random() * 5)),
       })),
     ),
+  block_influence: (kernel) => [
+    ...[4, 28, 36, 2016, 2048, 2052, 2080].map((D) => plain(kernel, { T: 2, D })),
+    plain(kernel, { T: 3, D: 96 }, "large"),
+    plain(kernel, { T: 3, D: 96 }, "zeros"),
+  ],
+  window_means: (kernel) =>
+    [
+      ...[7, 8, 9, 15, 16].map((n) => ({ n, D: 252 + 4 * (n % 3) })),
+      ...[8 * 31, 8 * 32, 8 * 33].map((n) => ({ n, D: 4 })),
+    ].flatMap((sizes) =>
+      (["normal", "large"] as const).map((activations) =>
+        plain(kernel, { ...sizes, T: sizes.n + 3, first_row: 2 }, activations),
+      ),
+    ),
+  layer_router: (kernel) =>
+    [
+      { W: 8, D: 4 },
+      { W: 3, D: 28 },
+      { W: 4, D: 36 },
+      { W: 7, D: 2052 },
+    ].map((sizes) => {
+      const dims = { ...sizes, S: 2, slot: 0 };
+      return plain(kernel, dims, "normal", (random) => ({
+        weight_in: normal(scalarCount(kernel.bindings.weight_in!.shape, dims), random, 0.1),
+      }));
+    }),
+  low_rank: () =>
+    [
+      { D: 4, r: 64 },
+      { D: 28, r: 4 },
+      { D: 1020, r: 28 },
+      { D: 1024, r: 32 },
+      { D: 1060, r: 40 },
+    ].map((sizes) => lowRankProbe({ ...sizes, T: 5, R: 2 })),
   embedding: (kernel) => [
     ...[224, 256, 288, 2080].map((D) =>
       embedded(kernel, D, ({ first_row, V }) => [first_row, first_row + V - 1]),

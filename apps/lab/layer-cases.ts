@@ -1,0 +1,36 @@
+/** What is measured of layers that are skipped. Data; runs nothing. */
+import {
+  blockInfluence,
+  type Dims,
+  type Kernel,
+  layerRouter,
+  lowRank,
+  MAX_RANK,
+  numWindows,
+  windowMeans,
+} from "../../kernels/index.ts";
+import type { Inputs } from "./contents.ts";
+import type { LabCase } from "./lab-case.ts";
+import type { ModelShape } from "./model-shapes.ts";
+
+const none = (): Inputs => ({});
+
+/** Rows that a router decides for together are a prompt; a low-rank matrix stands in for all rows. */
+export function layerCases(model: ModelShape, T: number): LabCase[] {
+  const { hiddenSize: D } = model;
+  const caseOf = (role: string, kernels: readonly Kernel[], dims: Dims, inputs = none) => ({
+    ...{ model: model.name, rows: T, role, kernels, dims, inputs },
+    operation: kernels[0].name.replace(/[.[].*/, ""),
+  });
+  return [
+    caseOf("influence of a layer", [blockInfluence], { T, D }),
+    caseOf("windows of a prompt", [windowMeans], { T, D, first_row: 0, n: T }),
+    caseOf("whether a layer runs", [layerRouter], { W: numWindows(T), D, S: 1, slot: 0 }),
+    caseOf(
+      "in place of a sublayer",
+      [lowRank("f32"), lowRank("f16")],
+      { T, R: T, D, r: MAX_RANK },
+      () => ({ rows: Uint32Array.from({ length: T }, (_, i) => i) }),
+    ),
+  ];
+}
