@@ -1,13 +1,14 @@
 // Runs token ids through a ModelRunner without scheduler or sampler, in chunks of any size, and
 // gives the logits of every position: what golden and invariance tests compare.
 
+import { layerGroups, numStages } from "../../models/decoder.ts";
 import { bytesToFloats, type Device } from "../../runtime/device.ts";
 import type { LoadModelOptions } from "../../runtime/load-model.ts";
 import { loadModel } from "../../runtime/load-model.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
 import type { ModelFolder } from "../../runtime/model-folder/model-folder.ts";
 import type { ModelRunner } from "../../runtime/model-runner.ts";
-import type { PlannedRow } from "../../scheduler/work-plan.ts";
+import type { LayerPlan, PlannedRow } from "../../scheduler/work-plan.ts";
 
 export async function loadTiny(
   device: Device,
@@ -29,11 +30,13 @@ export async function logitsOf(
   runner: ModelRunner,
   ids: readonly number[],
   chunk: number = ids.length,
+  layerPlan?: LayerPlan,
 ): Promise<Float32Array> {
   const { device, spec } = runner;
   const all = new Float32Array(ids.length * spec.vocabSize);
   const blocks = Array.from({ length: Math.ceil(ids.length / 32) }, (_, i) => i + 1);
-  const stages = { from: 0, to: 2 * spec.layers.length + 2 };
+  const stages = { from: 0, to: numStages(spec) };
+  const blockTables = layerGroups(spec).map(() => blocks);
   for (let from = 0; from < ids.length; from += chunk) {
     const to = Math.min(ids.length, from + chunk);
     const planned: PlannedRow = {
@@ -42,7 +45,8 @@ export async function logitsOf(
       stages,
       kind: "compute",
       sample: true,
-      blockTables: [blocks, blocks],
+      blockTables,
+      layerPlan,
     };
     const logitRows = Array.from({ length: to - from }, (_, i) => i);
     await runner.record([{ planned, ids, slot: 0 }], logitRows);
