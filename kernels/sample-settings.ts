@@ -50,6 +50,8 @@ export const PLAIN: SamplingSettings = {
 };
 
 export const SETTINGS_WORDS = 16;
+/** Of a row: where its id goes. */
+export const SLOT_WORD = 0;
 /** Of a row: the only word that changes from token to token. */
 export const POSITION_WORD = 11;
 

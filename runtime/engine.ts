@@ -13,7 +13,7 @@ import { type ChatApi, chatApi } from "./chat.ts";
 import type { Device } from "./device.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
 import type { ResidentExperts } from "./experts/resident-experts.ts";
-import { LayerPolicies } from "./layer-policies.ts";
+import { LayerPolicies, type ResolvedPolicy } from "./layer-policies.ts";
 import type { SequenceStart } from "./live-sequence.ts";
 import { type LoadModelOptions, loadModel, type ModelPlan } from "./load-model.ts";
 import type { EngineMetrics } from "./metrics.ts";
@@ -27,7 +27,7 @@ import {
   type GenerateChunk,
   type GenerateRequest,
 } from "./request.ts";
-import { Sampler } from "./sampler.ts";
+import { hasPenalties, Sampler } from "./sampler.ts";
 import { requireSound, type SelfTestReport, selfTest } from "./self-test.ts";
 import { openSession, type Session } from "./session.ts";
 import { StepLoop } from "./step-loop.ts";
@@ -43,6 +43,10 @@ export interface EngineOptions extends LoadModelOptions, SchedulerOptions {
   readonly onPlan?: (plan: WorkPlan) => void;
   /** Sees when every plan was made, submitted and read back, for cost models. */
   readonly onRead?: PlanListener;
+}
+
+interface EngineStart extends Pick<SequenceStart, "promptIds" | "maxTokens" | "forkOf"> {
+  readonly policy: ResolvedPolicy;
 }
 
 /** Work of tuning in the idle time of one engine; its pipelines are built within it. */
@@ -72,7 +76,7 @@ export class Engine {
     this.text = parts.text;
     this.selfTest = parts.selfTest;
     this.loop = parts.loop;
-    this.#policies = new LayerPolicies(parts.plan.spec);
+    this.#policies = new LayerPolicies(parts.plan.spec, parts.plan.maxDraftTokens);
     this.#telemetry = telemetry;
     this.#experts = experts;
     this.#tuner = tuner;
@@ -87,7 +91,8 @@ export class Engine {
   static async load(device: Device, folder: ModelFolder, options: EngineOptions): Promise<Engine> {
     const text = await TextModel.open(folder, options.signal);
     const { runner, plan, choice } = await loadModel(device, folder, options);
-    const sampler = await Sampler.create(runner, plan.maxRows, plan.maxContext);
+    const { maxRows: numSlots, maxLogitRows: numRows, maxContext } = plan;
+    const sampler = await Sampler.create(runner, { numSlots, numRows, maxContext });
     const copier = await BlockCopier.create(runner, plan.kv, plan.maxRows);
     const pipelines = [...runner.pipelines, ...sampler.pipelines, ...copier.pipelines];
     await device.prepare(pipelines);
@@ -141,8 +146,9 @@ export class Engine {
     const leave = () => {
       for (const id of ids) this.loop.abort(id);
     };
-    const { layerPlan, ...layers } = this.#policies.resolve(request.layerPolicy);
-    const reported = request.layerPolicy && layers;
+    const policy = this.#policies.resolve(request.layerPolicy);
+    const { lossy, layersExecuted } = policy;
+    const reported = request.layerPolicy && { lossy, layersExecuted };
     const answers = new Answers(this.text.tokenizer, request, promptIds, leave, reported);
     const ignoreSignal = onAbort(signal, () => {
       leave();
@@ -152,7 +158,7 @@ export class Engine {
       for (let index = 0; index < answers.count; index++) {
         if (maxTokens === 0) answers.finish(index, "length");
         else {
-          const start = { promptIds, maxTokens, layerPlan, forkOf: ids.at(0) };
+          const start = { promptIds, maxTokens, policy, forkOf: ids.at(0) };
           ids.push(this.#start(request, start, answers, index));
         }
       }
@@ -190,7 +196,7 @@ export class Engine {
 
   #start(
     request: GenerateRequest,
-    start: Pick<SequenceStart, "promptIds" | "maxTokens" | "layerPlan" | "forkOf">,
+    { policy, ...start }: EngineStart,
     answers: Answers,
     index: number,
   ): SequenceId {
@@ -202,7 +208,9 @@ export class Engine {
     try {
       checkLength(promptIds.length, maxTokens, this.plan.maxContext);
       return this.loop.add({
-        ...{ ...start, sampling, scheduling, adapter },
+        ...{ ...start, sampling, scheduling, adapter, layerPlan: policy.layerPlan },
+        // Penalties count what was sampled before, and drafts are not.
+        ...(!hasPenalties(sampling) && { drafter: policy.drafter, lookup: policy.lookup?.() }),
         onToken: (token) => answers.push(index, token),
         onFinish: (reason) => answers.finish(index, reason),
         onError: (error) => answers.fail(error),

@@ -1,55 +1,143 @@
 /**
- * Layer policies of requests, resolved for a model: which stages their rows run. Owns the plans, one
- * object for each, so that rows of equal plans are known as such.
+ * Layer policies of requests, resolved for a model: which stages their rows run, and what drafts for
+ * them. Owns the plans, one object for each, so that rows of equal plans are known as such.
  */
 import { type DecoderSpec, layerGroups } from "../models/decoder.ts";
 import { countSublayers, type LayerPlanSpec, stagePlan } from "../models/layer-plan.ts";
+import { type Drafter, HostDrafter, PromptLookup, SelfDrafter } from "../scheduler/index.ts";
 import type { LayerPlan as StagePlan } from "../scheduler/work-plan.ts";
 import { WeftError } from "./errors.ts";
 
 export type { LayerPlanSpec as LayerPlan } from "../models/layer-plan.ts";
 
-/** Which layers the tokens of a request run: `static` leaves the same ones out for all of them. */
-export interface LayerPolicy {
-  readonly name: "static";
-  readonly plan: LayerPlanSpec;
-}
+/**
+ * Which layers the tokens of a request run. Two never change a token, sampled ones included:
+ *
+ * - `self-speculation`: tokens are guessed with some layers left out (`draft`, or several to learn the
+ *   best of), and verified several at once by the whole model;
+ * - `prompt-lookup`: guessed from what the prompt and the answer have said before.
+ *
+ * Both go on without where that is faster, unless `always`. One is lossy:
+ *
+ * - `static`: the same layers are left out, or run twice, for every token.
+ */
+export type LayerPolicy =
+  | { readonly name: "static"; readonly plan: LayerPlanSpec }
+  | {
+      readonly name: "self-speculation";
+      readonly draft?: LayerPlanSpec | readonly LayerPlanSpec[];
+      /** Most guesses before they are verified, 1 to the engine's `maxDraftTokens`, the default. */
+      readonly maxDraftTokens?: number;
+      readonly always?: boolean;
+    }
+  | { readonly name: "prompt-lookup"; readonly maxDraftTokens?: number; readonly always?: boolean };
 
 export interface ResolvedPolicy {
   /** Undefined runs the whole model. */
   readonly layerPlan?: StagePlan;
+  readonly drafter?: Drafter;
+  /** For each answer one of its own. */
+  lookup?(): PromptLookup;
   /** The answer may differ from the whole model's. */
   readonly lossy: boolean;
-  /** By a token, a sublayer counted as half a layer. */
+  /** By a token that is not drafted, a sublayer counted as half a layer. */
   readonly layersExecuted: number;
 }
 
-const NAMES = ["static"];
+const FIELDS: Readonly<Record<LayerPolicy["name"], readonly string[]>> = {
+  static: ["plan"],
+  "self-speculation": ["draft", "maxDraftTokens", "always"],
+  "prompt-lookup": ["maxDraftTokens", "always"],
+};
 
 export class LayerPolicies {
   readonly #spec: DecoderSpec;
+  readonly #maxDraftTokens: number;
   readonly #plans = new Map<string, StagePlan>();
+  /** By what they draft with: what one request has taught serves the next. */
+  readonly #drafters = new Map<string, Drafter>();
   /** What runs where nothing is left out and nothing repeated. */
   readonly standard: StagePlan;
 
-  constructor(spec: DecoderSpec) {
+  constructor(spec: DecoderSpec, maxDraftTokens: number) {
     this.#spec = spec;
+    this.#maxDraftTokens = maxDraftTokens;
     this.standard = this.#planOf({});
   }
 
   /** @throws {WeftError} `bad_request`. */
   resolve(policy: LayerPolicy | undefined): ResolvedPolicy {
-    if (policy === undefined) return resolved(this.standard, false);
-    const { name, plan, ...rest } = Object(policy) as LayerPolicy;
-    if (!NAMES.includes(name)) {
-      refuse(`layerPolicy has the name ${JSON.stringify(name)}, it must be ${NAMES.join(", ")}`);
+    const whole = { lossy: false, layersExecuted: countSublayers(this.standard) / 2 };
+    if (policy === undefined) return whole;
+    this.#check(policy);
+    switch (policy.name) {
+      case "static": {
+        const layerPlan = this.#planOf(policy.plan);
+        if (layerPlan === this.standard) return whole;
+        return { layerPlan, lossy: true, layersExecuted: countSublayers(layerPlan) / 2 };
+      }
+      case "self-speculation":
+        return { ...whole, drafter: this.#selfDrafter(policy) };
+      case "prompt-lookup":
+        return { ...whole, drafter: this.#hostDrafter(policy), lookup: () => new PromptLookup() };
     }
-    const stray = Object.keys(rest).at(0);
-    if (stray !== undefined)
-      refuse(`layerPolicy has ${JSON.stringify(stray)}; it takes name, plan`);
+  }
+
+  #check(policy: LayerPolicy): void {
+    const { name, ...rest } = Object(policy) as LayerPolicy;
+    const names = Object.keys(FIELDS);
+    if (!names.includes(name)) {
+      refuse(`layerPolicy has the name ${JSON.stringify(name)}, it must be ${names.join(", ")}`);
+    }
+    const stray = Object.keys(rest).find((field) => !FIELDS[name].includes(field));
+    if (stray !== undefined) {
+      refuse(`layerPolicy ${name} has ${stray}; it takes ${FIELDS[name].join(", ")}`);
+    }
+  }
+
+  #selfDrafter(policy: LayerPolicy & { name: "self-speculation" }): Drafter {
+    const { draft = defaultDraft(this.#spec), always = false } = policy;
+    const plans = Array.isArray(draft) ? draft : [draft];
+    if (plans.length === 0) refuse("draft is an empty list; give a layer plan, or leave it out");
+    const ways = plans.map((plan) => this.#draftWay(plan));
+    const max = this.#mostDrafts(policy);
+    const key = JSON.stringify(["self", ways.map(({ layerPlan }) => layerPlan.hash), max, always]);
+    return this.#drafter(key, () => new SelfDrafter({ ways, max, guarded: !always }));
+  }
+
+  #hostDrafter(policy: LayerPolicy & { name: "prompt-lookup" }): Drafter {
+    const max = this.#mostDrafts(policy);
+    const { always = false } = policy;
+    const key = JSON.stringify(["host", max, always]);
+    return this.#drafter(key, () => new HostDrafter({ max, guarded: !always }));
+  }
+
+  #drafter(key: string, make: () => Drafter): Drafter {
+    const known = this.#drafters.get(key) ?? make();
+    this.#drafters.set(key, known);
+    return known;
+  }
+
+  #draftWay(plan: LayerPlanSpec) {
     const layerPlan = this.#planOf(plan);
-    if (layerPlan === this.standard) return resolved(layerPlan, false);
-    return { layerPlan, ...resolved(layerPlan, true) };
+    const repeats = (plan.repeat ?? []).length > 0;
+    const isLess = countSublayers(layerPlan) < countSublayers(this.standard);
+    if (repeats || !isLess) {
+      refuse(`draft is ${JSON.stringify(plan)}; it must leave a sublayer out, and repeat none`);
+    }
+    return { layerPlan, cost: countSublayers(layerPlan) / countSublayers(this.standard) };
+  }
+
+  #mostDrafts({ maxDraftTokens = this.#maxDraftTokens }: { maxDraftTokens?: number }): number {
+    const isCount = Number.isInteger(maxDraftTokens) && maxDraftTokens >= 1;
+    if (isCount && maxDraftTokens <= this.#maxDraftTokens) return maxDraftTokens;
+    if (this.#maxDraftTokens === 0) {
+      refuse("this engine drafts nothing; create it with maxDraftTokens of 1 or more");
+    }
+    return refuse(
+      `maxDraftTokens is ${maxDraftTokens}, this engine drafts 1 to ${this.#maxDraftTokens} at a ` +
+        "time; ask for as many, or create the engine with more",
+    );
   }
 
   #planOf(spec: LayerPlanSpec): StagePlan {
@@ -64,9 +152,12 @@ export class LayerPolicies {
   }
 }
 
-const resolved = (plan: StagePlan, lossy: boolean): ResolvedPolicy => ({
-  lossy,
-  layersExecuted: countSublayers(plan) / 2,
+/**
+ * Every second layer but the first and the last, as SWIFT begins; calibration finds better ones.
+ * @see Xia et al., "SWIFT", arXiv:2410.06916.
+ */
+const defaultDraft = ({ layers }: DecoderSpec): LayerPlanSpec => ({
+  skip: [...layers.keys()].filter((layer) => layer % 2 === 1 && layer < layers.length - 1),
 });
 
 function refuse(message: string): never {

@@ -1,4 +1,5 @@
 /** One sequence as the step loop sees it: ids, slot, sampling and where its tokens go. */
+import type { Drafter, PromptLookup } from "../scheduler/index.ts";
 import type { LayerPlan, SequenceId } from "../scheduler/work-plan.ts";
 import type { SchedulingOptions } from "./request.ts";
 import type { ResolvedSampling, SampledToken } from "./sampler.ts";
@@ -13,6 +14,10 @@ export interface SequenceStart {
   readonly adapter?: number;
   /** Which stages its rows run; default those of the model. */
   readonly layerPlan?: LayerPlan;
+  /** Guesses tokens, to be verified several at once; never changes one. */
+  readonly drafter?: Drafter;
+  /** Proposes drafts from what was read so far, for a drafter that asks the host. */
+  readonly lookup?: PromptLookup;
   /** Another answer to the prompt of this sequence. */
   readonly forkOf?: SequenceId;
   /** Takes each token in order; true ends the sequence with that token. */
@@ -30,12 +35,27 @@ export class LiveSequence {
   readonly ids: number[];
   /** Outputs whose sampling has been recorded; runs ahead of `ids`, and survives a preemption. */
   numSampled = 0;
+  /** Ids of the round under way, as they are read; another list for each round. */
+  drafts: number[] = [];
   /** Sampler slot while it runs. */
   slot: number | undefined;
+
+  /** Drafts for what follows the last token that was read. */
+  proposal: readonly number[] = [];
 
   constructor(id: SequenceId, start: SequenceStart) {
     this.id = id;
     this.start = start;
     this.ids = [...start.promptIds];
+    for (const token of start.promptIds) start.lookup?.push(token);
+  }
+
+  /** @returns Drafts that the host has, now that these tokens were read. */
+  propose(tokenIds: readonly number[]): number {
+    const { lookup, drafter } = this.start;
+    if (!lookup || !drafter) return 0;
+    for (const token of tokenIds) lookup.push(token);
+    this.proposal = lookup.propose(drafter.max);
+    return this.proposal.length;
   }
 }

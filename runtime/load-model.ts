@@ -78,6 +78,8 @@ export interface LoadModelOptions {
   readonly maxTokensPerPlan?: number;
   readonly maxRows?: number;
   readonly maxLogitRows?: number;
+  /** Most tokens that requests draft at a time, all together. Default 8. */
+  readonly maxDraftTokens?: number;
   /**
    * Where the fastest kernels for each matrix are kept. With it, those found before are used where they
    * give the same bits, and an engine that has answered and is idle looks for what is missing: 1.5 s of
@@ -115,6 +117,7 @@ export interface ModelPlan {
   readonly maxTokensPerPlan: number;
   readonly maxRows: number;
   readonly maxLogitRows: number;
+  readonly maxDraftTokens: number;
   /** Rows whose activations may wait between two plans: of two prompts, each cut by layers. */
   readonly maxParkedTokens: number;
   close(): Promise<void>;
@@ -225,7 +228,8 @@ function planMemory(
   experts: ExpertPlan | undefined,
 ) {
   const { maxRows = 16, maxTokensPerPlan = 512, blockTokens = 32 } = options;
-  const { maxLogitRows = maxRows, memoryBudgetBytes } = options;
+  const maxDraftTokens = Math.min(options.maxDraftTokens ?? 8, maxTokensPerPlan - maxRows);
+  const { maxLogitRows = maxRows + maxDraftTokens, memoryBudgetBytes } = options;
   const storage = options.kv ?? (weights.some(isF32Matrix) ? "f32" : "f16");
   checkLatentStorage(spec, storage);
   checkLatentRows(device, spec, maxTokensPerPlan);
@@ -273,6 +277,7 @@ function planMemory(
     maxTokensPerPlan,
     maxRows,
     maxLogitRows,
+    maxDraftTokens,
     maxParkedTokens,
   };
 }

@@ -52,6 +52,8 @@ export interface ModelRunnerOptions {
   readonly maxRows: number;
   /** Rows that may get logits in one step; at least `maxRows`. */
   readonly maxLogitRows: number;
+  /** Drafts of one sequence that are not verified yet. */
+  readonly maxDraftTokens: number;
   /** Rows that may wait between two steps for the layers that they lack. */
   readonly maxParkedTokens: number;
 }
@@ -133,7 +135,8 @@ export class ModelRunner {
       if (table.length > 0) device.write(slice.buffer as DeviceBuffer, 0, table);
       ropeTables.set(rope, slice);
     }
-    const lastToken = await device.createBuffer("last_token", 4 * maxRows);
+    const { maxDraftTokens } = options;
+    const lastToken = await device.createBuffer("last_token", 4 * maxRows * (1 + maxDraftTokens));
     const kvPools = await createKvCache(device, kvPlan);
     const partials = await allocate("partials", tileBytes * limits.maxDecodeTiles);
     const expertOf = new Map<number, BufferSlice>();

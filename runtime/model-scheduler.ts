@@ -51,6 +51,7 @@ export function modelScheduler(plan: ModelPlan, options: SchedulerOptions): Sche
     blockTokens: plan.kv.blockTokens,
     maxTokensPerPlan: plan.maxTokensPerPlan,
     maxRows: plan.maxRows,
+    maxDraftTokens: plan.maxDraftTokens,
     maxRunAhead: options.maxRunAhead,
     maxParkedTokens: plan.maxParkedTokens,
     maxHostBlocks: Math.floor(Math.min(hostKvBytes / bytesPerBlock, 2 ** 31)),

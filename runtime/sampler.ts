@@ -14,6 +14,7 @@ import {
   packSettings,
   type SamplingSettings,
   SETTINGS_WORDS,
+  SLOT_WORD,
 } from "../kernels/sample-settings.ts";
 import { bytesToFloats, type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
 import type { ModelRunner } from "./model-runner.ts";
@@ -45,6 +46,14 @@ export interface SampleRow {
   readonly sampling: ResolvedSampling;
   /** Index of the token in the request's output: the counter of its random draw. */
   readonly position: number;
+  /** Entry of `last_token` that takes the id; default the sequence's. */
+  readonly target?: number;
+}
+
+export interface SamplerSizes {
+  readonly numSlots: number;
+  readonly numRows: number;
+  readonly maxContext: number;
 }
 
 export class Sampler {
@@ -73,19 +82,23 @@ export class Sampler {
     this.#settings = new Uint32Array(numSlots * SETTINGS_WORDS);
   }
 
-  static async create(runner: ModelRunner, numSlots: number, maxContext: number): Promise<Sampler> {
+  /** @param sizes Sequences that run at once, and rows that are sampled in one step. */
+  static async create(
+    runner: ModelRunner,
+    { numSlots, numRows, maxContext }: SamplerSizes,
+  ): Promise<Sampler> {
     const { device, spec } = runner;
     const V = spec.vocabSize;
     const words = {
-      settings: numSlots * SETTINGS_WORDS,
+      settings: numRows * SETTINGS_WORDS,
       bias: 2 * numSlots * MAX_BIAS_ENTRIES,
       history: numSlots * V,
       entries: 2 * Math.min(maxContext, V),
-      scores: numSlots * V,
-      tile_argmax: numSlots * sampleTiles(V),
-      picks: 2 * numSlots,
-      top_ids: LOGPROB_ENTRIES * numSlots,
-      top_logprobs: LOGPROB_ENTRIES * numSlots,
+      scores: numRows * V,
+      tile_argmax: numRows * sampleTiles(V),
+      picks: 2 * numRows,
+      top_ids: LOGPROB_ENTRIES * numRows,
+      top_logprobs: LOGPROB_ENTRIES * numRows,
     };
     const slices: Record<string, BufferSlice> = {
       logits: runner.logits,
@@ -103,6 +116,13 @@ export class Sampler {
 
   get numSlotsTaken(): number {
     return this.#numSlots - this.#freeSlots.length;
+  }
+
+  /** Entry of `last_token` for a draft of the sequence in a slot. */
+  draftTarget(slot: number, index: number): number {
+    const { sizeBytes } = this.#slices.last_token;
+    const perSlot = sizeBytes / 4 / this.#numSlots - 1;
+    return this.#numSlots + slot * perSlot + Math.min(index, perSlot - 1);
   }
 
   /**
@@ -160,11 +180,12 @@ export class Sampler {
   #writeSettings(rows: readonly SampleRow[]): void {
     const table = new Uint32Array(rows.length * SETTINGS_WORDS);
     for (let row = 0; row < rows.length; row++) {
-      const { slot, position } = rows[row];
+      const { slot, position, target } = rows[row];
       const at = row * SETTINGS_WORDS;
       const from = slot * SETTINGS_WORDS;
       table.set(this.#settings.subarray(from, from + SETTINGS_WORDS), at);
       table[at + POSITION_WORD] = position;
+      if (target !== undefined) table[at + SLOT_WORD] = target;
     }
     this.#write("settings", table, 0);
   }
@@ -232,7 +253,7 @@ function settingsOf(sampling: ResolvedSampling, slot: number): SamplingSettings 
   };
 }
 
-const hasPenalties = (sampling: ResolvedSampling): boolean =>
+export const hasPenalties = (sampling: ResolvedSampling): boolean =>
   sampling.repetitionPenalty !== 1 ||
   sampling.presencePenalty !== 0 ||
   sampling.frequencyPenalty !== 0;

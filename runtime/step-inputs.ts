@@ -19,6 +19,12 @@ export interface StepRow {
   readonly slot: number;
   /** 0, the default, is the base model. */
   readonly adapter?: number;
+  /** Of tokens that are drafts: the ids that the host proposed, or where the sampler left the first. */
+  readonly drafts?: {
+    readonly from: number;
+    readonly slot: number;
+    readonly ids?: readonly number[];
+  };
 }
 
 /** Times that rows of a submission may be packed, each time others. */
@@ -124,7 +130,7 @@ export class StepInputs {
    * Writes the inputs of one step; takes effect before the next submission.
    * @param order Indices of the rows, in the order in which they lie in the step.
    * @param logitRows Which tokens of the rows get logits, counted as the rows were given; by default
-   *   the last of each sampled row.
+   *   the last of each sampled row, and all of one that verifies.
    */
   write(
     rows: readonly StepRow[],
@@ -135,25 +141,22 @@ export class StepInputs {
     const placeOf = new Array<number>(rows.length);
     const { maxBlocks } = this.#limits;
     for (const index of order) {
-      const { planned, ids, slot } = rows[index];
-      const { from, to } = planned.tokens;
+      const { from, to } = rows[index].planned.tokens;
       placeOf[index] = tokenIds.length;
-      for (let token = from; token < to; token++) {
-        tokenIds.push(token < ids.length ? ids[token] : FROM_SLOT + slot);
-      }
+      for (let token = from; token < to; token++) tokenIds.push(entryOf(rows[index], token));
     }
     this.#rows = order.map((index, sequence) => {
       const { planned, adapter = 0 } = rows[index];
       return { planned, sequence, adapter };
     });
-    const tokenRows = rows.map(({ planned: { tokens, sample } }, index) => {
+    const tokenRows = rows.map(({ planned: { tokens, sample, kind } }, index) => {
       const all = Array.from({ length: tokens.to - tokens.from }, (_, i) => placeOf[index] + i);
-      return { all, last: sample ? all.slice(-1) : [] };
+      return { all, sampled: !sample ? [] : kind === "verify" ? all : all.slice(-1) };
     });
     const given = logitRows && tokenRows.flatMap(({ all }) => all);
     const sampled = given
       ? logitRows.map((row) => given[row])
-      : tokenRows.flatMap(({ last }) => last);
+      : tokenRows.flatMap((row) => row.sampled);
     this.#write("token_ids", tokenIds);
     this.#write("sampled_rows", sampled);
     if (this.#limits.hasAdapters) {
@@ -209,4 +212,13 @@ export class StepInputs {
     }
     this.#device.write(this.#buffer, offsetBytes, words);
   }
+}
+
+/** An id that the host knows, or where the device finds it. */
+function entryOf({ ids, slot, drafts }: StepRow, token: number): number {
+  if (drafts && token >= drafts.from) {
+    const index = token - drafts.from;
+    return drafts.ids?.[index] ?? FROM_SLOT + drafts.slot + index;
+  }
+  return token < ids.length ? ids[token] : FROM_SLOT + slot;
 }

@@ -3,14 +3,14 @@
  * of readback and never waits for a token to encode the next step.
  */
 import type { Scheduler, SchedulerEvent } from "../scheduler/index.ts";
-import type { PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
+import type { PlannedRow, SampledOutcome, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { BlockCopier } from "./block-copier.ts";
 import { WeftError } from "./errors.ts";
 import { LiveSequence, type SequenceStart } from "./live-sequence.ts";
 import type { LoopObserver } from "./loop-observer.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import { PlanClock } from "./plan-clock.ts";
-import type { SampledToken, Sampler } from "./sampler.ts";
+import type { SampledToken, SampleRow, Sampler } from "./sampler.ts";
 import type { SwappedBlocks } from "./swapped-blocks.ts";
 import { nextTask } from "./task.ts";
 
@@ -35,6 +35,14 @@ export interface LoopUsage {
   readonly kv: readonly number[];
   /** Plans that were not read back yet. */
   readonly plans: number;
+}
+
+/** What came of a row that samples. */
+interface RowResult {
+  readonly row: PlannedRow;
+  readonly tokens: readonly SampledToken[];
+  /** Of its round, as far as they were read. */
+  readonly drafts: number[];
 }
 
 export class StepLoop {
@@ -74,9 +82,10 @@ export class StepLoop {
     const { id } = sequence;
     const { scheduler, now, observer } = this.#options;
     const nowMs = now();
-    const { promptIds, maxTokens, scheduling, adapter, layerPlan, forkOf } = start;
+    const { promptIds, maxTokens, scheduling, adapter, layerPlan, drafter, forkOf } = start;
     const prompt = { numPromptTokens: promptIds.length, promptIds };
-    const request = { ...scheduling, id, ...prompt, maxTokens, adapter, layerPlan, forkOf };
+    const how = { adapter, layerPlan, drafter, forkOf };
+    const request = { ...scheduling, id, ...prompt, maxTokens, ...how };
     const ended = scheduler.add(request, nowMs);
     this.#live.set(id, sequence);
     observer?.onAdd(id, start, nowMs);
@@ -164,8 +173,10 @@ export class StepLoop {
     const { runner, sampler, copier, swapped, now, onPlan, observer } = this.#options;
     for (const id of plan.preempted) this.#releaseSlot(this.#live.get(id)!);
     const rows = plan.rows.map((planned) => {
-      const { ids, slot, start } = this.#started(planned);
-      return { planned, ids, slot: slot!, adapter: start.adapter };
+      const sequence = this.#started(planned);
+      const { ids, slot, start } = sequence;
+      const drafts = this.#draftsOf(sequence, planned);
+      return { planned, ids, slot: slot!, adapter: start.adapter, drafts };
     });
     const hasSwapped = swapped.out(plan.swapOut);
     // It is waited for once all is recorded, which may be later than it fails.
@@ -176,18 +187,25 @@ export class StepLoop {
     copier.record(plan.copies);
     const sampled = plan.rows.filter(({ sample }) => sample);
     // Made before anything is waited for: a sequence may be aborted meanwhile.
-    const sampleRows = sampled.map((row) => this.#sampleRow(row));
+    const samples = sampled.map((row) => this.#sampleRows(row));
+    const drafts = sampled.map(({ sequenceId }) => this.#live.get(sequenceId)!.drafts);
     const startedMs = now();
     await runner.record(rows);
     if (this.#stopped) return;
-    const tokens = sampler.record(sampleRows);
+    const tokens = sampler.record(samples.flat());
     this.#committed = Promise.all([tokens, this.#committed, hasSwapped])
       .then(([read]) => {
         const readMs = now();
         // Of a step in several submissions, the device has measured but the last.
         const gpuMs = this.#clock.gpuMs(runner.experts ? {} : submission, submittedMs, readMs);
         observer?.onCommit(plan, { submittedMs, gpuMs, readMs });
-        this.#commit(plan, gpuMs, sampled, read);
+        let first = 0;
+        const results = sampled.map((row, i) => {
+          const ofRow = read.slice(first, first + samples[i].length);
+          first += ofRow.length;
+          return { row, tokens: ofRow, drafts: drafts[i] };
+        });
+        this.#commit(plan, gpuMs, results);
       })
       .catch((error) => this.stop(asError(error)));
     const submittedMs = runner.experts ? startedMs : now();
@@ -195,21 +213,11 @@ export class StepLoop {
     onPlan?.(plan);
   }
 
-  #commit(
-    plan: WorkPlan,
-    gpuMs: number,
-    sampled: readonly PlannedRow[],
-    tokens: readonly SampledToken[],
-  ): void {
+  #commit(plan: WorkPlan, gpuMs: number, results: readonly RowResult[]): void {
     if (this.#stopped) return;
     const { scheduler, now } = this.#options;
-    const outcome = sampled.map(({ sequenceId }, row) => {
-      const sequence = this.#live.get(sequenceId);
-      sequence?.ids.push(tokens[row].id);
-      const finished = sequence?.start.onToken(tokens[row]) ?? false;
-      return { sequenceId, finished, tokenId: tokens[row].id };
-    });
-    const committed = { planId: plan.id, gpuMs, sampled: outcome };
+    const sampled = results.map((result) => this.#outcome(result));
+    const committed = { planId: plan.id, gpuMs, sampled };
     this.#end(scheduler.commit(committed, now()));
     this.#wake?.();
   }
@@ -238,10 +246,59 @@ export class StepLoop {
     return sequence;
   }
 
-  #sampleRow({ sequenceId }: PlannedRow) {
+  /** Where a round's drafts are: with the host, or in entries of `last_token` behind those of the slots. */
+  #draftsOf(sequence: LiveSequence, { draftsFrom: from, kind, tokens }: PlannedRow) {
+    if (from === undefined) return undefined;
+    // Only rows that draft know of a round that began with them.
+    const isFirst = kind === "draft" ? tokens.from + 1 === from : sequence.start.lookup;
+    if (isFirst) sequence.drafts = [];
+    const { start, proposal } = sequence;
+    if (start.lookup) sequence.drafts.push(...proposal);
+    const slot = this.#options.sampler.draftTarget(sequence.slot!, 0);
+    return { from, slot, ...(start.lookup && { ids: proposal }) };
+  }
+
+  /** Of one row: one, or one for each token that it verifies. */
+  #sampleRows({ sequenceId, kind, tokens, draftsFrom = 0 }: PlannedRow): SampleRow[] {
     const sequence = this.#live.get(sequenceId)!;
-    const position = sequence.numSampled++;
-    return { slot: sequence.slot!, sampling: sequence.start.sampling, position };
+    const { sampling } = sequence.start;
+    const slot = sequence.slot!;
+    const first = sequence.numSampled;
+    if (kind === "compute") {
+      sequence.numSampled += 1;
+      return [{ slot, sampling, position: first }];
+    }
+    // What follows token i is the sample i + 1 behind the round's first.
+    return Array.from({ length: tokens.to - tokens.from }, (_, i) => {
+      const index = tokens.from + i + 1 - draftsFrom;
+      const target = this.#options.sampler.draftTarget(slot, index);
+      return { slot, sampling, position: first + index, target };
+    });
+  }
+
+  /** Delivers what stands of a row's samples: with the drafts that it verified, up to the first that differs. */
+  #outcome({ row: { sequenceId, kind }, tokens, drafts }: RowResult): SampledOutcome {
+    const [{ id: tokenId }] = tokens;
+    if (kind === "draft") {
+      drafts.push(tokenId);
+      return { sequenceId, finished: false, tokenId };
+    }
+    const differs = tokens.findIndex(({ id }, i) => id !== drafts[i]);
+    const count = kind === "verify" && differs >= 0 ? differs + 1 : tokens.length;
+    const standing = tokens.slice(0, count);
+    const sequence = this.#live.get(sequenceId);
+    const tokenIds: number[] = [];
+    let finished = false;
+    for (const token of standing) {
+      sequence?.ids.push(token.id);
+      tokenIds.push(token.id);
+      finished = sequence?.start.onToken(token) ?? false;
+      if (finished) break;
+    }
+    if (kind === "verify" && sequence) sequence.numSampled += tokenIds.length;
+    const proposed = sequence?.propose(tokenIds) ?? 0;
+    if (kind === "compute") return { sequenceId, finished, tokenId, proposed };
+    return { sequenceId, finished, tokenIds, proposed };
   }
 
   #forget(id: SequenceId, end: "finished" | "aborted"): void {

@@ -84,11 +84,14 @@ export class PlanBudget {
     return partsMs(this.#costs, this.parts);
   }
 
-  /** The one token that a sequence at `from` lacks; its place is reserved, whatever the quantum. */
-  takeToken(from: number, layerPlan?: LayerPlan): Chunk {
-    assert(this.#work.numTokens < this.#maxTokens, "no place left for a decode token");
-    this.#add(workOf(from, 1), layerPlan);
-    return { count: 1, stages: this.#stages.all };
+  /**
+   * The one token that a sequence at `from` lacks, or a few that it verifies; their places are reserved,
+   * whatever the quantum.
+   */
+  takeToken(from: number, layerPlan?: LayerPlan, count = 1): Chunk {
+    assert(this.#work.numTokens + count <= this.#maxTokens, "no place left for a decode token");
+    this.#add(workOf(from, count), layerPlan);
+    return { count, stages: this.#stages.all };
   }
 
   /**

@@ -17,6 +17,11 @@ export interface SchedulerConfig {
   readonly maxTokensPerPlan?: number;
   /** Most sequences running at once, hence most rows of a plan. Default 16, or `maxTokensPerPlan` if less. */
   readonly maxRows?: number;
+  /**
+   * Most drafts under way, over all sequences; a plan then samples from up to `maxRows` and so many rows.
+   * Default 0: nobody drafts.
+   */
+  readonly maxDraftTokens?: number;
   /** Most plans that wait for their outcome; 1 plans in lockstep. Default 8. */
   readonly maxRunAhead?: number;
   /** GPU time of a plan; learns from each outcome. Default: every plan takes 0 ms. */
@@ -65,7 +70,7 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
   const { maxRows = Math.min(16, maxTokensPerPlan) } = config;
   const { costs = { predictMs: () => 0 }, quantumMs = Number.POSITIVE_INFINITY } = config;
   const { admission = "past-future", order = "priority", prefixCache = true, seed = 0 } = config;
-  const { cutBy = "sooner", maxParkedTokens = 0, maxHostBlocks = 0 } = config;
+  const { cutBy = "sooner", maxParkedTokens = 0, maxHostBlocks = 0, maxDraftTokens = 0 } = config;
   const { forcePreemptionEvery = Number.POSITIVE_INFINITY } = config;
 
   const positive = { numLayers, maxTokensPerPlan, maxRows, maxRunAhead };
@@ -79,6 +84,11 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
       `maxTokensPerPlan ${maxTokensPerPlan} is below maxRows ${maxRows}; ` +
         `each row needs a token: set maxRows to at most ${maxTokensPerPlan}`,
     );
+  if (maxTokensPerPlan < maxRows + maxDraftTokens)
+    refuse(
+      `maxTokensPerPlan ${maxTokensPerPlan} is below maxRows ${maxRows} and maxDraftTokens ` +
+        `${maxDraftTokens} together; set maxDraftTokens to at most ${maxTokensPerPlan - maxRows}`,
+    );
   if (config.forcePreemptionEvery !== undefined && !isPositiveInteger(forcePreemptionEvery))
     refuse(`forcePreemptionEvery is ${forcePreemptionEvery}; it must be a positive integer`);
   if (!Object.hasOwn(admissionPolicies, admission))
@@ -89,7 +99,7 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
     refuse(`order is "${order}"; it must be priority or fcfs`);
   if (cutBy !== "sooner" && cutBy !== "tokens" && cutBy !== "layers")
     refuse(`cutBy is "${cutBy}"; it must be sooner, tokens or layers`);
-  for (const [name, value] of Object.entries({ maxParkedTokens, maxHostBlocks }))
+  for (const [name, value] of Object.entries({ maxParkedTokens, maxHostBlocks, maxDraftTokens }))
     if (!(Number.isSafeInteger(value) && value >= 0))
       refuse(`${name} is ${value}; it must be a whole number from 0 on`);
   if (!Number.isSafeInteger(seed)) refuse(`seed is ${seed}; it must be an integer`);
@@ -107,6 +117,7 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
     quantumMs,
     cutBy,
     maxParkedTokens,
+    maxDraftTokens,
     maxHostBlocks,
     admission,
     order,

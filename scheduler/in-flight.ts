@@ -2,7 +2,8 @@
 import type { PlanPart } from "./cost-model.ts";
 import { SchedulerError } from "./errors.ts";
 import type { Sequence } from "./sequence.ts";
-import type { PlanOutcome } from "./work-plan.ts";
+import type { DraftRound } from "./speculation/round.ts";
+import type { PlannedRow, PlanOutcome } from "./work-plan.ts";
 
 /** Of the completion latency, the newest observation's share. */
 const SHARE_OF_NEWEST = 0.2;
@@ -15,7 +16,15 @@ export interface InFlightPlan {
   /** Whose blocks the host has when it is settled. */
   readonly leaving: readonly Sequence[];
   /** One per sampled row, in row order. Not ids: an aborted id may already name another sequence. */
-  readonly sampling: readonly Sequence[];
+  readonly sampling: readonly Sampling[];
+}
+
+/** A row that samples. */
+export interface Sampling {
+  readonly sequence: Sequence;
+  /** Of a row that drafts or verifies. */
+  readonly round?: DraftRound;
+  readonly kind: PlannedRow["kind"];
 }
 
 export class InFlight {
@@ -73,12 +82,14 @@ export class InFlight {
         `outcome of plan ${planId}, but ${plan ? `plan ${plan.planId} comes next` : "no plan is in flight"}; ` +
           "commit each plan once, in order",
       );
-    const isAsPlanned = plan.sampling.every(({ id }, row) => id === sampled.at(row)?.sequenceId);
+    const isAsPlanned = plan.sampling.every(
+      ({ sequence: { id } }, row) => id === sampled.at(row)?.sequenceId,
+    );
     if (!isAsPlanned || sampled.length !== plan.sampling.length)
       throw new SchedulerError(
         "bad_outcome",
         `outcome of plan ${planId} samples sequences [${sampled.map(({ sequenceId }) => sequenceId)}], ` +
-          `the plan [${plan.sampling.map(({ id }) => id)}]; ` +
+          `the plan [${plan.sampling.map(({ sequence }) => sequence.id)}]; ` +
           "give one entry per row with `sample`, in row order",
       );
     this.#plans.shift();

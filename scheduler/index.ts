@@ -17,6 +17,10 @@ export { type Random, seededRandom } from "./random.ts";
 export { createScheduler, type Scheduler } from "./scheduler.ts";
 export type { SequenceRequest } from "./sequence-request.ts";
 export * from "./simulator/index.ts";
+export { HostDrafter } from "./speculation/host-drafter.ts";
+export { PromptLookup } from "./speculation/prompt-lookup.ts";
+export type { Drafter } from "./speculation/round.ts";
+export { SelfDrafter } from "./speculation/self-drafter.ts";
 export type {
   BlockCopy,
   BlockSwap,

@@ -7,16 +7,18 @@ import type { ResolvedConfig } from "./config.ts";
 import type { PlanPart } from "./cost-model.ts";
 import type { Holds } from "./holds.ts";
 import type { HostBlocks } from "./host-blocks.ts";
+import type { Sampling } from "./in-flight.ts";
 import type { Preemption } from "./preemption.ts";
 import type { SequenceQueue } from "./queue.ts";
 import type { Sequence } from "./sequence.ts";
+import type { DraftRound } from "./speculation/round.ts";
 import type { BlockCopy, BlockSwap, PlannedRow, WorkPlan } from "./work-plan.ts";
 
 export interface MadePlan {
   readonly plan: Omit<WorkPlan, "id">;
   readonly parts: readonly PlanPart[];
   /** Those whose rows sample, in row order. */
-  readonly sampling: readonly Sequence[];
+  readonly sampling: readonly Sampling[];
   /** Whose blocks the host has when the plan has run. */
   readonly leaving: readonly Sequence[];
 }
@@ -35,7 +37,7 @@ export class Planner {
   readonly #holds: Holds;
   readonly #host: HostBlocks;
   // Of the plan being made.
-  #sampling: Sequence[] = [];
+  #sampling: Sampling[] = [];
   #planned: Sequence[] = [];
   #copies: BlockCopy[] = [];
   #swapIn: BlockSwap[] = [];
@@ -73,11 +75,38 @@ export class Planner {
    */
   *#planTokens(budget: PlanBudget): Iterable<PlannedRow> {
     for (const sequence of this.#queue.running)
-      if (sequence.numReadyTokens === 1 && this.#preemption.makeRoom(sequence))
-        yield this.#planRow(
-          sequence,
-          budget.takeToken(sequence.numComputedTokens, sequence.layerPlan),
-        );
+      if (sequence.numReadyTokens === 1 && this.#preemption.makeRoom(sequence)) {
+        const round = sequence.round ?? this.#beginRound(sequence);
+        if (round) yield this.#planRound(sequence, round, budget);
+        else {
+          const { numComputedTokens: from, layerPlan } = sequence;
+          yield this.#planRow(sequence, budget.takeToken(from, layerPlan));
+        }
+      }
+  }
+
+  /** As long as its drafter wishes, and tokens, blocks and rows allow; undefined goes on without. */
+  #beginRound(sequence: Sequence): DraftRound | undefined {
+    const { drafter, maxTokens, numSampledTokens } = sequence;
+    const wish = drafter?.next(sequence.numProposed);
+    if (wish === undefined) return undefined;
+    let room = this.#config.maxDraftTokens;
+    for (const { round } of this.#queue.running) room -= round?.tokens ?? 0;
+    const fitting = sequence.numFittingTokens() - 1;
+    const tokens = Math.min(wish.tokens, room, fitting, maxTokens - numSampledTokens - 1);
+    return tokens < 1 ? undefined : sequence.beginRound({ ...wish, tokens });
+  }
+
+  #planRound(sequence: Sequence, round: DraftRound, budget: PlanBudget): PlannedRow {
+    const row = sequence.advanceRound(round);
+    const { from, to } = row.tokens;
+    const drafts = row.kind === "draft" ? round.layerPlan : undefined;
+    const layerPlan = drafts ?? sequence.layerPlan;
+    const { stages } = budget.takeToken(from, layerPlan, to - from);
+    this.#sampling.push({ sequence, round, kind: row.kind });
+    this.#planned.push(sequence);
+    const runs = layerPlan ?? this.#config.layerPlan;
+    return { sequenceId: sequence.id, stages, ...row, ...(runs && { layerPlan: runs }) };
   }
 
   /** Prompts under way, each cut to what is left, and before each whoever waits and is more urgent. */
@@ -141,7 +170,7 @@ export class Planner {
   #planRow(sequence: Sequence, { count, stages }: Chunk): PlannedRow {
     const numStages = 2 * this.#config.numLayers + 2;
     const { tokens, sample, blockTables } = sequence.advance(count, stages, numStages);
-    if (sample) this.#sampling.push(sequence);
+    if (sample) this.#sampling.push({ sequence, kind: "compute" });
     this.#planned.push(sequence);
     const layerPlan = sequence.layerPlan ?? this.#config.layerPlan;
     const row = { sequenceId: sequence.id, tokens, stages, kind: "compute", sample } as const;

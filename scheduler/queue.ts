@@ -9,6 +9,7 @@ import { Forks } from "./forks.ts";
 import type { Order } from "./order/order.ts";
 import type { PrefixHit } from "./prefix-cache.ts";
 import type { Sequence } from "./sequence.ts";
+import type { DraftRound } from "./speculation/round.ts";
 import type { BlockCopy, SampledOutcome, SequenceId } from "./work-plan.ts";
 
 export class SequenceQueue {
@@ -94,6 +95,7 @@ export class SequenceQueue {
     const prompt = sequence.numPromptTokens - hit.numTokens;
     if (!sequence.hasStarted) this.#order.charge(sequence, { prompt });
     const copies = sequence.start(nowMs, rank, hit, from);
+    sequence.drafter?.pause();
     this.#leave(sequence, nowMs);
     const at = this.#running.findIndex((other) => other.rank > rank);
     this.#running.splice(at < 0 ? this.#running.length : at, 0, sequence);
@@ -120,10 +122,14 @@ export class SequenceQueue {
     for (const sequence of this.#live.values()) sequence.forgetUnread();
   }
 
-  /** One of its samples was read. */
-  read(sequence: Sequence, sampled: SampledOutcome): "stop" | "length" | undefined {
-    this.#order.charge(sequence, { sampled: 1 });
-    return sequence.read(sampled);
+  /** One of its samples was read, or those of a round of drafts. */
+  read(
+    sequence: Sequence,
+    sampled: SampledOutcome,
+    round?: DraftRound,
+  ): "stop" | "length" | undefined {
+    this.#order.charge(sequence, { sampled: sampled.tokenIds?.length ?? 1 });
+    return round ? sequence.readRound(round, sampled) : sequence.read(sampled);
   }
 
   /**

@@ -26,6 +26,7 @@ import { SequenceQueue } from "./queue.ts";
 import { seededRandom } from "./random.ts";
 import { Sequence } from "./sequence.ts";
 import { checkRequest, type SequenceRequest } from "./sequence-request.ts";
+import type { Drafter } from "./speculation/round.ts";
 import type { PlanOutcome, SequenceId, WorkPlan } from "./work-plan.ts";
 
 /** So long before the GPU is predicted to be done, the next plan is made; predictions err. */
@@ -178,14 +179,25 @@ export class Scheduler {
     const { parts, sampling, leaving } = this.#inFlight.settle(outcome, nowMs);
     for (const sequence of leaving) sequence.awaitsCopy = false;
     observeParts(this.#config.costs, parts, outcome.gpuMs);
-    sampling.forEach((sequence, row) => {
-      // Aborted, or sampled past its end before the end was known: nobody wants the token.
-      if (sequence.state === "finished") return;
-      const reason = this.#queue.read(sequence, outcome.sampled[row]);
+    const committed = new Map<Drafter, { tokens: number; drafted: boolean }>();
+    sampling.forEach(({ sequence, round, kind }, row) => {
+      const sampled = outcome.sampled[row];
+      // Aborted, or sampled past its end before the end was known: nobody wants the token. Nor is a
+      // draft one, until it is verified.
+      if (sequence.state === "finished" || kind === "draft") return;
+      const { drafter } = sequence;
+      const tokens = sampled.tokenIds?.length ?? 1;
+      const drafted = round !== undefined;
+      // Whoever stops leaves drafts behind that nobody judged.
+      if (drafted && !sampled.finished) drafter?.verified(round, tokens - 1);
+      if (drafter) committed.set(drafter, addCommit(committed.get(drafter), { tokens, drafted }));
+      const reason = this.#queue.read(sequence, sampled, round);
       if (reason === undefined) return;
       this.#end(sequence);
       events.push(endedEvent(sequence, reason, nowMs));
     });
+    for (const [drafter, { tokens, drafted }] of committed)
+      drafter.committed(nowMs, tokens, drafted);
     return events;
   }
 
@@ -259,6 +271,16 @@ export class Scheduler {
     this.#holds.observeEnd(sequence, this.#nowMs);
   }
 }
+
+interface Commit {
+  readonly tokens: number;
+  readonly drafted: boolean;
+}
+
+const addCommit = (a: Commit | undefined, b: Commit): Commit => ({
+  tokens: (a?.tokens ?? 0) + b.tokens,
+  drafted: (a?.drafted ?? false) || b.drafted,
+});
 
 const isReady = ({ numReadyTokens }: Sequence): boolean => numReadyTokens > 0;
 

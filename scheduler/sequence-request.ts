@@ -2,6 +2,7 @@
 import { SchedulerError } from "./errors.ts";
 import { isPositiveInteger } from "./positive-integer.ts";
 import { PRIORITIES, type Priority } from "./priority.ts";
+import type { Drafter } from "./speculation/round.ts";
 import type { LayerPlan, SequenceId } from "./work-plan.ts";
 
 export interface SequenceRequest {
@@ -17,6 +18,8 @@ export interface SequenceRequest {
   readonly adapter?: number;
   /** Which stages its rows run; default the configuration's. Another plan shares nothing with it. */
   readonly layerPlan?: LayerPlan;
+  /** Drafts tokens and verifies them: the same tokens, in fewer passes. Not with `needsHost`. */
+  readonly drafter?: Drafter;
   /** Most tokens to sample, at least 1. Nothing is to be scheduled for 0: answer it at once. */
   readonly maxTokens: number;
   /**

@@ -9,6 +9,7 @@ import type { PrefixHit } from "./prefix-cache.ts";
 import type { Priority } from "./priority.ts";
 import type { SequenceBlocks } from "./sequence-blocks.ts";
 import type { SequenceRequest } from "./sequence-request.ts";
+import type { Drafter, DraftRound, DraftWish } from "./speculation/round.ts";
 import type {
   BlockCopy,
   LayerPlan,
@@ -46,6 +47,7 @@ export class Sequence {
   readonly outputTokens: number | undefined;
   /** Undefined runs what all run by default. */
   readonly layerPlan: LayerPlan | undefined;
+  readonly drafter: Drafter | undefined;
   /** Counts arrivals. */
   readonly ticket: number;
   readonly arrivalMs: number;
@@ -74,6 +76,11 @@ export class Sequence {
   #lineage: object | undefined;
   #isHostPending = false;
   #parked: ParkedRows | undefined;
+  #round: DraftRound | undefined;
+  /** Verified, and the outcome is not known; more than one after it was taken back. */
+  #numUnreadRounds = 0;
+  /** Drafts that the host has for what follows the last token that was read. */
+  #proposed = 0;
 
   constructor(
     request: SequenceRequest,
@@ -94,6 +101,7 @@ export class Sequence {
     this.session = request.session;
     this.outputTokens = request.outputTokens;
     this.layerPlan = request.layerPlan;
+    this.drafter = request.drafter;
     this.ticket = ticket;
     this.arrivalMs = arrivalMs;
     this.worstCaseBlocks = worstCaseBlocks;
@@ -136,6 +144,16 @@ export class Sequence {
     return this.#startMs === undefined ? undefined : this.#startMs - this.arrivalMs;
   }
 
+  /** Of drafts, from the first one planned to the outcome. */
+  get round(): DraftRound | undefined {
+    return this.#round;
+  }
+
+  /** Drafts that could follow now: 0 while the host has not read the last token. */
+  get numProposed(): number {
+    return this.numUnreadTokens > 0 ? 0 : this.#proposed;
+  }
+
   /** A token came of running since it last started. */
   get hasSampledSinceStart(): boolean {
     return this.#numSampledTokens > this.#numSampledBeforeStart;
@@ -146,7 +164,8 @@ export class Sequence {
    * was taken back, until all its samples are read: what it computes again begins with known ids.
    */
   get numReadyTokens(): number {
-    if (this.#isHostPending || this.awaitsCopy) return 0;
+    if (this.#isHostPending || this.awaitsCopy || this.#round?.isVerifying) return 0;
+    if (this.#numUnreadRounds > 0 && this.state === "waiting") return 0;
     if (this.numUnreadTokens > 0 && (this.needsHost || this.state === "waiting")) return 0;
     if (this.#numSampledTokens === this.maxTokens) return 0;
     return this.numTokens - this.#numComputedTokens;
@@ -232,6 +251,7 @@ export class Sequence {
   /** What was sampled and not read is not known to anybody any more: it is sampled again. */
   forgetUnread(): void {
     this.#numSampledTokens = this.#numReadTokens;
+    this.#numUnreadRounds = 0;
   }
 
   end(): void {
@@ -267,10 +287,61 @@ export class Sequence {
     return { tokens, sample, blockTables: this.blocks.snapshot() };
   }
 
+  /** Its blocks are there: a round takes one more than it drafts. */
+  beginRound(wish: DraftWish): DraftRound {
+    const from = this.#numComputedTokens;
+    this.blocks.cover({ from, to: from + wish.tokens + 1 });
+    this.#round = { ...wish, numDrafted: 0, isVerifying: false };
+    return this.#round;
+  }
+
+  /** The next row of its round: a draft, or all of it to be verified. */
+  advanceRound(round: DraftRound): AdvancedRow & Pick<PlannedRow, "kind" | "draftsFrom"> {
+    const from = this.#numComputedTokens;
+    const drafts = round.layerPlan !== undefined && round.numDrafted < round.tokens;
+    const first = from + round.numDrafted;
+    if (drafts) round.numDrafted += 1;
+    else {
+      round.isVerifying = true;
+      this.#numUnreadRounds += 1;
+    }
+    const tokens = drafts ? { from: first, to: first + 1 } : { from, to: from + round.tokens + 1 };
+    const kind = drafts ? "draft" : "verify";
+    return {
+      tokens,
+      kind,
+      sample: true,
+      draftsFrom: from + 1,
+      blockTables: this.blocks.snapshot(),
+    };
+  }
+
+  /**
+   * The tokens of a round that stand were read back. Its own drafts among them are computed, unless it
+   * was taken back in between.
+   */
+  readRound(round: DraftRound, outcome: SampledOutcome): "stop" | "length" | undefined {
+    const { finished, tokenIds = [], proposed = 0 } = outcome;
+    assert(tokenIds.length > 0, `a round of sequence ${this.id} has an outcome without tokens`);
+    this.#numUnreadRounds -= 1;
+    this.#proposed = proposed;
+    if (this.#ids.length === this.numPromptTokens + this.#numReadTokens)
+      this.#ids.push(...tokenIds);
+    this.#numSampledTokens += tokenIds.length;
+    this.#numReadTokens += tokenIds.length;
+    if (this.#round === round) {
+      this.#numComputedTokens += tokenIds.length;
+      this.#round = undefined;
+    }
+    if (finished) return "stop";
+    return this.#numReadTokens === this.maxTokens ? "length" : undefined;
+  }
+
   /** One more sampled token was read back. Says why it is the last one, if it is. */
   read(outcome: SampledOutcome): "stop" | "length" | undefined {
-    const { finished, tokenId, hostPending = false } = outcome;
+    const { finished, tokenId, hostPending = false, proposed = 0 } = outcome;
     this.#isHostPending = hostPending;
+    this.#proposed = proposed;
     const isNext = this.#ids.length === this.numPromptTokens + this.#numReadTokens;
     if (isNext && tokenId !== undefined) this.#ids.push(tokenId);
     this.#numReadTokens += 1;
@@ -287,6 +358,7 @@ export class Sequence {
     this.#numSettledTokens = 0;
     this.#lineage = undefined;
     this.#parked = undefined;
+    this.#round = undefined;
   }
 }
 

@@ -32,9 +32,15 @@ export interface PlannedRow {
   readonly tokens: TokenRange;
   readonly stages: StageRange;
   readonly layerPlan?: LayerPlan;
+  /**
+   * `draft`: what it samples is a guess, and what it keeps is computed again. `verify`: it computes the
+   * tokens of a round of drafts, and the one before them.
+   */
   readonly kind: "compute" | "draft" | "verify";
-  /** Sample from the last token's logits. */
+  /** Sample from the last token's logits; of `verify`, from each token's. */
   readonly sample: boolean;
+  /** Of a round of drafts: the first token that is one. Rows before this one have drafted those before. */
+  readonly draftsFrom?: number;
   /**
    * One block table per KV group, long enough for `tokens.to`. Entry i holds tokens
    * [i·blockTokens, (i+1)·blockTokens); 0 (the trash block) where a window has passed. Empty for a
@@ -94,6 +100,10 @@ export interface SampledOutcome {
   readonly finished: boolean;
   /** For the prefix cache: without it, neither this token nor those behind it are shared. */
   readonly tokenId?: number;
+  /** Of a row that verifies: the tokens that stand, one at least; `finished` ends with the last. */
+  readonly tokenIds?: readonly number[];
+  /** Drafts that the host has for what follows, of a sequence whose drafter asks for them. */
+  readonly proposed?: number;
   /** The host has yet to find out what may come next: the sequence sits out until `resume`. */
   readonly hostPending?: boolean;
 }

@@ -74,7 +74,11 @@ export async function decodeRig(device: Device, options: DecodeRigOptions): Prom
     kvPlan: plan.kv,
     matmul,
   });
-  const sampler = await Sampler.create(runner, maxRows, plan.maxContext);
+  const sampler = await Sampler.create(runner, {
+    numSlots: maxRows,
+    numRows: maxRows,
+    maxContext: plan.maxContext,
+  });
   const copier = await BlockCopier.create(runner, plan.kv, maxRows);
   const used = [...runner.pipelines, ...sampler.pipelines].filter(
     ({ kernel }) => !/^(attention_prefill|sample_(?!argmax)|row_copy|rms_norm)/.test(kernel.name),
