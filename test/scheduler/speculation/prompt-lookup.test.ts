@@ -75,21 +75,14 @@ test("at every length of random sequences it says what the naive twin says", () 
   }
 });
 
-test("a token costs the same in a long sequence as in a short one", () => {
+test("200,000 tokens are no matter: a search of all before would take 20 billion steps", () => {
   const random = seededRandom(9);
-  const timeOf = (numTokens: number): number => {
-    const index = new PromptLookup();
-    const ids = Array.from({ length: numTokens }, () => Math.floor(random() * 500));
-    const startMs = performance.now();
-    for (const id of ids) {
-      index.push(id);
-      index.propose(8);
-    }
-    return (performance.now() - startMs) / numTokens;
-  };
-  timeOf(2000);
-  const least = (numTokens: number) =>
-    Math.min(...Array.from({ length: 3 }, () => timeOf(numTokens)));
-  // A rescan would take 32 times as long; caches and the machine's other work get ten.
-  expect(least(64_000) / least(2000)).toBeLessThan(10);
-});
+  const index = new PromptLookup();
+  let numProposed = 0;
+  for (let i = 0; i < 200_000; i++) {
+    index.push(Math.floor(random() * 500));
+    numProposed += index.propose(2).length;
+  }
+  // Nearly every pair of 500 ids has occurred before half of them.
+  expect(numProposed).toBeGreaterThan(100_000);
+}, 10_000);
