@@ -1,6 +1,8 @@
-// What a prompt's rows become a decision by, written down by hand: the windows, and the network over them,
-// on every device.
+// What a prompt's rows become a decision by, on every device: the windows and the network over them, written
+// down by hand; and what PyTorch says of prompts and routers (docs/goldens.md).
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import {
   LAYER_DECISIONS,
@@ -130,4 +132,55 @@ describe("the decision", () => {
       expect(logits[0]! - 0.5 * x * (1 + Math.tanh(inner))).toBeGreaterThan(-1e-5);
     }
   });
+});
+
+interface Golden {
+  readonly hiddenSize: number;
+  readonly layers: readonly Readonly<Record<string, readonly (readonly number[] | number)[]>>[];
+  readonly prompts: readonly {
+    readonly tokens: number;
+    readonly layers: readonly {
+      readonly hidden: readonly (readonly number[])[];
+      readonly logits: readonly number[];
+      readonly decision: number;
+    }[];
+  }[];
+}
+
+describe("as PyTorch decides in float64", () => {
+  const path = join(import.meta.dirname, "..", "fixtures", "layer-routers.json");
+  const golden: Golden = JSON.parse(readFileSync(path, "utf8"));
+
+  test.each(golden.prompts.map(({ tokens }, i) => [tokens, i] as const))(
+    "a prompt of %d tokens",
+    async (n, prompt) => {
+      const { hiddenSize, prompts } = golden;
+      const dims = { T: n + 3, first_row: 2, n, W: numWindows(n), D: hiddenSize };
+      for (const [layer, weights] of golden.layers.entries()) {
+        const { hidden, logits, decision } = prompts[prompt]!.layers[layer]!;
+        // Rows of others before and behind.
+        const x = new Float32Array((n + 3) * hiddenSize).fill(7);
+        x.set(hidden.flat(), 2 * hiddenSize);
+        const put = (name: string) => memory.put(name, Float32Array.from(weights[name]!.flat()));
+        const means = await memory.poison("means", 4 * hiddenSize * MAX_WINDOWS);
+        await memory.run(windowMeans, { x: await memory.put("x", x), out: means }, dims);
+        const decisions = await memory.poison("decisions", 16);
+        const out = await memory.poison("logits", 16);
+        const buffers = {
+          means,
+          weight_in: await put("linear1.weight"),
+          bias_in: await put("linear1.bias"),
+          weight_out: await put("linear2.weight"),
+          bias_out: await put("linear2.bias"),
+          decisions,
+          logits: out,
+        };
+        await memory.run(layerRouter, buffers, { ...dims, S: 1, slot: 0 });
+        const words = await memory.read(out);
+        const got = new Float32Array(words.buffer, 0, 3);
+        for (const [k, logit] of logits.entries()) expect(got[k]).toBeCloseTo(logit, 4);
+        expect((await memory.read(decisions))[0], `layer ${layer}`).toBe(decision);
+      }
+    },
+  );
 });
