@@ -15,7 +15,7 @@ import type { ModelShape } from "./model-shapes.ts";
 
 const none = (): Inputs => ({});
 
-/** Rows that a router decides for together are a prompt; a low-rank matrix stands in for all rows. */
+/** Rows that a router decides for together are a prompt; a low-rank pair stands in for rows that decode. */
 export function layerCases(model: ModelShape, T: number): LabCase[] {
   const { hiddenSize: D } = model;
   const caseOf = (role: string, kernels: readonly Kernel[], dims: Dims, inputs = none) => ({
@@ -26,11 +26,16 @@ export function layerCases(model: ModelShape, T: number): LabCase[] {
     caseOf("influence of a layer", [blockInfluence], { T, D }),
     caseOf("windows of a prompt", [windowMeans], { T, D, first_row: 0, n: T }),
     caseOf("whether a layer runs", [layerRouter], { W: numWindows(T), D, S: 1, slot: 0 }),
-    caseOf(
-      "in place of a sublayer",
-      [lowRank("f32"), lowRank("f16")],
-      { T, R: T, D, r: MAX_RANK },
-      () => ({ rows: Uint32Array.from({ length: T }, (_, i) => i) }),
-    ),
+    // Many rows are two matrix products.
+    ...(T <= 16
+      ? [
+          caseOf(
+            "in place of a sublayer",
+            [lowRank("f32"), lowRank("f16")],
+            { T, R: T, D, r: MAX_RANK },
+            () => ({ rows: Uint32Array.from({ length: T }, (_, i) => i) }),
+          ),
+        ]
+      : []),
   ];
 }
