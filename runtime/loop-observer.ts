@@ -14,8 +14,11 @@ export interface LoopObserver {
   onAdd(id: SequenceId, start: SequenceStart, nowMs: number): void;
   /** Before it is recorded. */
   onPlan(plan: WorkPlan, nowMs: number): void;
-  /** Plans come back in the order they were made. Before the ends that it brings. */
-  onCommit(plan: WorkPlan, times: PlanTimes): void;
+  /**
+   * Plans come back in the order they were made. Before the ends that it brings.
+   * @param standing Of each row that samples: tokens that are the answer's; 0 of one that drafts.
+   */
+  onCommit(plan: WorkPlan, times: PlanTimes, standing: readonly number[]): void;
   /** Once for each sequence; nothing of it is delivered from now on. */
   onEnd(id: SequenceId, end: "finished" | "aborted", nowMs: number): void;
 }

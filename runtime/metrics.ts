@@ -62,6 +62,10 @@ export interface EngineTotals {
   recomputedTokens: number;
   /** Sampled past a request's end before the host knew of it, and dropped. */
   overshootTokens: number;
+  /** Rounds of drafts, all verified; the drafts in them, and those that stood. */
+  draftRounds: number;
+  draftedTokens: number;
+  acceptedTokens: number;
   /** Of all steps that were read back. */
   gpuMs: number;
 }
@@ -126,7 +130,7 @@ export class MetricsRecorder {
       swappedBlocks: 0,
       recomputedTokens: 0,
     },
-    ...{ overshootTokens: 0, gpuMs: 0 },
+    ...{ overshootTokens: 0, draftRounds: 0, draftedTokens: 0, acceptedTokens: 0, gpuMs: 0 },
   };
 
   constructor(startMs: number) {
@@ -153,15 +157,24 @@ export class MetricsRecorder {
     for (const row of rows) this.#planRow(row, nowMs);
   }
 
-  commit({ rows, predictedMs }: WorkPlan, run: StepRun): void {
+  /** @param standing Of each row that samples: tokens that are the answer's. */
+  commit({ rows, predictedMs }: WorkPlan, run: StepRun, standing: readonly number[]): void {
+    const total = this.#total;
     let tokens = 0;
+    let numSampled = 0;
     for (const row of rows) {
-      tokens += row.tokens.to - row.tokens.from;
+      const count = row.tokens.to - row.tokens.from;
+      tokens += count;
       if (!row.sample) continue;
+      const numStanding = standing[numSampled++];
       const record = this.#live.get(row.sequenceId);
-      record?.tokenMs.push(run.readMs);
-      if (record === undefined) this.#total.overshootTokens += 1;
-      else this.#total.sampledTokens += 1;
+      for (let i = 0; i < numStanding; i++) record?.tokenMs.push(run.readMs);
+      if (record === undefined) total.overshootTokens += numStanding;
+      else total.sampledTokens += numStanding;
+      if (row.kind !== "verify") continue;
+      total.draftRounds += 1;
+      total.draftedTokens += count - 1;
+      total.acceptedTokens += numStanding - 1;
     }
     this.#total.gpuMs += run.gpuMs;
     this.#steps.push({ ...run, tokens, rows: rows.length, predictedMs });
@@ -183,9 +196,9 @@ export class MetricsRecorder {
     };
   }
 
-  #planRow({ sequenceId, tokens, stages }: PlannedRow, nowMs: number): void {
-    // Tokens that are cut by layers count with the first of them.
-    if (stages.from > 0) return;
+  #planRow({ sequenceId, tokens, stages, kind }: PlannedRow, nowMs: number): void {
+    // Tokens that are cut by layers count with the first of them, drafts when they are verified.
+    if (stages.from > 0 || kind === "draft") return;
     const record = this.#live.get(sequenceId)!;
     if (record.startedMs === undefined) {
       record.startedMs = nowMs;
@@ -193,7 +206,9 @@ export class MetricsRecorder {
       this.#total.prefixHitTokens += tokens.from;
     }
     const again = Math.max(0, Math.min(tokens.to, record.numEverComputed) - tokens.from);
-    record.numEverComputed = Math.max(record.numEverComputed, tokens.to);
+    // Those behind the first may not stand.
+    const computed = kind === "verify" ? tokens.from + 1 : tokens.to;
+    record.numEverComputed = Math.max(record.numEverComputed, computed);
     record.numRecomputedTokens += again;
     this.#total.recomputedTokens += again;
     this.#total.computedTokens += tokens.to - tokens.from;

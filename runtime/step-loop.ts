@@ -10,7 +10,8 @@ import { LiveSequence, type SequenceStart } from "./live-sequence.ts";
 import type { LoopObserver } from "./loop-observer.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import { PlanClock } from "./plan-clock.ts";
-import type { SampledToken, SampleRow, Sampler } from "./sampler.ts";
+import { draftsOf, samplesOf, standing } from "./row-samples.ts";
+import type { SampledToken, Sampler } from "./sampler.ts";
 import type { SwappedBlocks } from "./swapped-blocks.ts";
 import { nextTask } from "./task.ts";
 
@@ -37,12 +38,10 @@ export interface LoopUsage {
   readonly plans: number;
 }
 
-/** What came of a row that samples. */
+/** What came of a row that samples: tokens of the answer; none of a draft. */
 interface RowResult {
   readonly row: PlannedRow;
   readonly tokens: readonly SampledToken[];
-  /** Of its round, as far as they were read. */
-  readonly drafts: number[];
 }
 
 export class StepLoop {
@@ -175,7 +174,7 @@ export class StepLoop {
     const rows = plan.rows.map((planned) => {
       const sequence = this.#started(planned);
       const { ids, slot, start } = sequence;
-      const drafts = this.#draftsOf(sequence, planned);
+      const drafts = draftsOf(sequence, planned, sampler);
       return { planned, ids, slot: slot!, adapter: start.adapter, drafts };
     });
     const hasSwapped = swapped.out(plan.swapOut);
@@ -185,26 +184,28 @@ export class StepLoop {
     if (plan.swapOut.length > 0) runner.device.submit();
     swapped.in(plan.swapIn);
     copier.record(plan.copies);
-    const sampled = plan.rows.filter(({ sample }) => sample);
     // Made before anything is waited for: a sequence may be aborted meanwhile.
-    const samples = sampled.map((row) => this.#sampleRows(row));
-    const drafts = sampled.map(({ sequenceId }) => this.#live.get(sequenceId)!.drafts);
+    const sampled = plan.rows
+      .filter(({ sample }) => sample)
+      .map((row) => samplesOf(this.#live.get(row.sequenceId)!, row, sampler));
     const startedMs = now();
     await runner.record(rows);
     if (this.#stopped) return;
-    const tokens = sampler.record(samples.flat());
+    const tokens = sampler.record(sampled.flatMap(({ samples }) => samples));
     this.#committed = Promise.all([tokens, this.#committed, hasSwapped])
       .then(([read]) => {
         const readMs = now();
         // Of a step in several submissions, the device has measured but the last.
         const gpuMs = this.#clock.gpuMs(runner.experts ? {} : submission, submittedMs, readMs);
-        observer?.onCommit(plan, { submittedMs, gpuMs, readMs });
         let first = 0;
-        const results = sampled.map((row, i) => {
-          const ofRow = read.slice(first, first + samples[i].length);
-          first += ofRow.length;
-          return { row, tokens: ofRow, drafts: drafts[i] };
+        const results = sampled.map((samples): RowResult => {
+          const end = first + samples.samples.length;
+          const tokens = standing(samples, read.slice(first, end));
+          first = end;
+          return { row: samples.row, tokens };
         });
+        const counts = results.map(({ tokens }) => tokens.length);
+        observer?.onCommit(plan, { submittedMs, gpuMs, readMs }, counts);
         this.#commit(plan, gpuMs, results);
       })
       .catch((error) => this.stop(asError(error)));
@@ -246,50 +247,13 @@ export class StepLoop {
     return sequence;
   }
 
-  /** Where a round's drafts are: with the host, or in entries of `last_token` behind those of the slots. */
-  #draftsOf(sequence: LiveSequence, { draftsFrom: from, kind, tokens }: PlannedRow) {
-    if (from === undefined) return undefined;
-    // Only rows that draft know of a round that began with them.
-    const isFirst = kind === "draft" ? tokens.from + 1 === from : sequence.start.lookup;
-    if (isFirst) sequence.drafts = [];
-    const { start, proposal } = sequence;
-    if (start.lookup) sequence.drafts.push(...proposal);
-    const slot = this.#options.sampler.draftTarget(sequence.slot!, 0);
-    return { from, slot, ...(start.lookup && { ids: proposal }) };
-  }
-
-  /** Of one row: one, or one for each token that it verifies. */
-  #sampleRows({ sequenceId, kind, tokens, draftsFrom = 0 }: PlannedRow): SampleRow[] {
-    const sequence = this.#live.get(sequenceId)!;
-    const { sampling } = sequence.start;
-    const slot = sequence.slot!;
-    const first = sequence.numSampled;
-    if (kind === "compute") {
-      sequence.numSampled += 1;
-      return [{ slot, sampling, position: first }];
-    }
-    // What follows token i is the sample i + 1 behind the round's first.
-    return Array.from({ length: tokens.to - tokens.from }, (_, i) => {
-      const index = tokens.from + i + 1 - draftsFrom;
-      const target = this.#options.sampler.draftTarget(slot, index);
-      return { slot, sampling, position: first + index, target };
-    });
-  }
-
-  /** Delivers what stands of a row's samples: with the drafts that it verified, up to the first that differs. */
-  #outcome({ row: { sequenceId, kind }, tokens, drafts }: RowResult): SampledOutcome {
-    const [{ id: tokenId }] = tokens;
-    if (kind === "draft") {
-      drafts.push(tokenId);
-      return { sequenceId, finished: false, tokenId };
-    }
-    const differs = tokens.findIndex(({ id }, i) => id !== drafts[i]);
-    const count = kind === "verify" && differs >= 0 ? differs + 1 : tokens.length;
-    const standing = tokens.slice(0, count);
+  /** Delivers what came of a row. */
+  #outcome({ row: { sequenceId, kind }, tokens }: RowResult): SampledOutcome {
+    if (kind === "draft") return { sequenceId, finished: false };
     const sequence = this.#live.get(sequenceId);
     const tokenIds: number[] = [];
     let finished = false;
-    for (const token of standing) {
+    for (const token of tokens) {
       sequence?.ids.push(token.id);
       tokenIds.push(token.id);
       finished = sequence?.start.onToken(token) ?? false;
@@ -297,7 +261,7 @@ export class StepLoop {
     }
     if (kind === "verify" && sequence) sequence.numSampled += tokenIds.length;
     const proposed = sequence?.propose(tokenIds) ?? 0;
-    if (kind === "compute") return { sequenceId, finished, tokenId, proposed };
+    if (kind === "compute") return { sequenceId, finished, tokenId: tokenIds[0], proposed };
     return { sequenceId, finished, tokenIds, proposed };
   }
 

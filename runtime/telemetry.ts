@@ -60,7 +60,7 @@ export class Telemetry implements LoopObserver {
     this.#metrics.plan(plan, nowMs);
   }
 
-  onCommit(plan: WorkPlan, times: PlanTimes): void {
+  onCommit(plan: WorkPlan, times: PlanTimes, standing: readonly number[]): void {
     const { submittedMs, gpuMs, readMs } = times;
     const plannedMs = this.#plannedMs.shift()!;
     // The GPU runs plans in order: each begins when it is there and the one before has ended.
@@ -68,7 +68,8 @@ export class Telemetry implements LoopObserver {
     const endMs = Math.min(readMs, startMs + gpuMs);
     this.#gpuFreeMs = endMs;
     const lagSteps = this.#plannedMs.length;
-    this.#metrics.commit(plan, { gpuMs, readMs, lagMs: readMs - endMs, lagSteps });
+    const run = { gpuMs, readMs, lagMs: readMs - endMs, lagSteps };
+    this.#metrics.commit(plan, run, standing);
     this.#trace.commit(plan, { plannedMs, startMs, endMs, gpuMs });
     this.#options.onRead?.(plan, { ...times, plannedMs });
   }

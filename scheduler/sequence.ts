@@ -166,7 +166,8 @@ export class Sequence {
   get numReadyTokens(): number {
     if (this.#isHostPending || this.awaitsCopy || this.#round?.isVerifying) return 0;
     if (this.#numUnreadRounds > 0 && this.state === "waiting") return 0;
-    if (this.numUnreadTokens > 0 && (this.needsHost || this.state === "waiting")) return 0;
+    const needsHost = this.needsHost || this.drafter?.waitsForHost;
+    if (this.numUnreadTokens > 0 && (needsHost || this.state === "waiting")) return 0;
     if (this.#numSampledTokens === this.maxTokens) return 0;
     return this.numTokens - this.#numComputedTokens;
   }

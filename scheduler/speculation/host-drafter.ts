@@ -1,4 +1,7 @@
-/** Drafts that the host proposes from what it has read: rounds without rows that draft. */
+/**
+ * Drafts that the host proposes from what it has read: rounds without rows that draft. Whether that pays
+ * includes the wait for each token to be read, of which plain steps that run ahead know nothing.
+ */
 import { DraftLength } from "./draft-length.ts";
 import { DraftGuard } from "./guard.ts";
 import type { Drafter, DraftRound, DraftWish } from "./round.ts";
@@ -18,8 +21,12 @@ export class HostDrafter implements Drafter {
     this.#length = new DraftLength(COSTS, max);
   }
 
+  get waitsForHost(): boolean {
+    return !this.#guarded || this.guard.drafts;
+  }
+
   next(proposed: number): DraftWish | undefined {
-    if (proposed === 0 || (this.#guarded && !this.guard.drafts)) return undefined;
+    if (proposed === 0 || !this.waitsForHost) return undefined;
     return { tokens: Math.min(proposed, this.#length.tokens), layerPlan: undefined, way: 0 };
   }
 
@@ -27,8 +34,9 @@ export class HostDrafter implements Drafter {
     this.#length.observe(tokens, accepted);
   }
 
-  committed(nowMs: number, tokens: number, drafted: boolean): void {
-    this.guard.observe(nowMs, tokens, drafted);
+  /** Tokens that nothing was proposed for belong to this way as well: they have waited like the others. */
+  committed(nowMs: number, tokens: number): void {
+    this.guard.observe(nowMs, tokens, this.guard.drafts);
   }
 
   pause(): void {

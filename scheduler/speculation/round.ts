@@ -24,6 +24,8 @@ export interface DraftRound extends DraftWish {
 export interface Drafter {
   /** Most drafts of a round. */
   readonly max: number;
+  /** Drafts follow what the host has read: nothing is to be sampled beyond that. */
+  readonly waitsForHost: boolean;
   /**
    * Of the next round; undefined goes on without.
    * @param proposed Drafts that the host has, if it is the one that drafts.

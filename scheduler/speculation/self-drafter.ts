@@ -26,6 +26,7 @@ export interface SelfDrafterOptions {
 
 export class SelfDrafter implements Drafter {
   readonly max: number;
+  readonly waitsForHost = false;
   readonly guard = new DraftGuard();
   readonly #ways: readonly DraftWay[];
   readonly #sets: DraftSets;

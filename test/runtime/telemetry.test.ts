@@ -47,7 +47,11 @@ class Loop {
 
   commit(plan: WorkPlan, submittedMs: number, gpuMs: number, readMs: number): void {
     this.nowMs = readMs;
-    this.telemetry.onCommit(plan, { submittedMs, gpuMs, readMs });
+    this.telemetry.onCommit(
+      plan,
+      { submittedMs, gpuMs, readMs },
+      plan.rows.filter(({ sample }) => sample).map(() => 1),
+    );
   }
 
   get metrics() {

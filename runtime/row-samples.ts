@@ -1,0 +1,71 @@
+/**
+ * What rows of a plan sample: one token each, a guess of one, or all tokens of a round of drafts. Owns where
+ * drafts lie between their rows, and which samples of a round are the answer's.
+ */
+import type { PlannedRow } from "../scheduler/work-plan.ts";
+import type { LiveSequence } from "./live-sequence.ts";
+import type { SampledToken, SampleRow, Sampler } from "./sampler.ts";
+import type { StepRow } from "./step-inputs.ts";
+
+/** Of one row. */
+export interface RowSamples {
+  readonly row: PlannedRow;
+  readonly samples: readonly SampleRow[];
+  /** Of its round, as far as they were read by then. */
+  readonly drafts: number[];
+}
+
+/**
+ * Where the drafts are that a row takes as tokens: with the host, or in entries of `last_token` behind
+ * those of the slots. Begins the round with its first row.
+ */
+export function draftsOf(
+  sequence: LiveSequence,
+  { draftsFrom: from, kind, tokens }: PlannedRow,
+  sampler: Sampler,
+): StepRow["drafts"] {
+  if (from === undefined) return undefined;
+  const { start, proposal } = sequence;
+  const slot = sampler.draftTarget(sequence.slot!, 0);
+  if (start.lookup) {
+    sequence.drafts = [...proposal];
+    return { from, slot, ids: proposal };
+  }
+  if (kind === "draft" && tokens.from + 1 === from) sequence.drafts = [];
+  return { from, slot };
+}
+
+export function samplesOf(sequence: LiveSequence, row: PlannedRow, sampler: Sampler): RowSamples {
+  const { kind, tokens, draftsFrom = 0 } = row;
+  const { drafts, numSampled: first } = sequence;
+  const slot = sequence.slot!;
+  const { sampling } = sequence.start;
+  if (kind === "compute") {
+    sequence.numSampled += 1;
+    return { row, drafts, samples: [{ slot, sampling, position: first }] };
+  }
+  // What follows the token before the drafts is the first of the round.
+  const samples = Array.from({ length: tokens.to - tokens.from }, (_, i) => {
+    const index = tokens.from + i + 1 - draftsFrom;
+    const target = sampler.draftTarget(slot, index);
+    return { slot, sampling, position: first + index, target };
+  });
+  return { row, drafts, samples };
+}
+
+/**
+ * Of what a row sampled, the tokens of the answer: with drafts that were verified, up to the first that
+ * differs from its draft. A draft is none; it is kept for the row that verifies it.
+ */
+export function standing(
+  { row: { kind }, drafts }: RowSamples,
+  tokens: readonly SampledToken[],
+): readonly SampledToken[] {
+  if (kind === "compute") return tokens;
+  if (kind === "draft") {
+    drafts.push(tokens[0].id);
+    return [];
+  }
+  const differs = tokens.findIndex(({ id }, i) => id !== drafts[i]);
+  return differs < 0 ? tokens : tokens.slice(0, differs + 1);
+}
