@@ -10,7 +10,8 @@ import type { GenerateRequest } from "../../runtime/request.ts";
 import { openDevice } from "../harness/device.ts";
 import { project } from "../harness/project.ts";
 import { report, scale } from "../harness/soak.ts";
-import { ask, settled } from "./ask.ts";
+import { chiSquare } from "../kernels/sample-chi-square.ts";
+import { ask, randomIds, settled } from "./ask.ts";
 import { demoFolder, nodePlatform } from "./node-model.ts";
 import { opener, type Subject } from "./subject.ts";
 
@@ -139,6 +140,39 @@ once.each(models)("%s (on SwiftShader in soak only: a tenth of a second a token)
       expect(drafted.logprobs).toEqual(alone.logprobs);
       expect(await beside).toEqual(plain.slice(i, i + 2));
     }
+  }, 600_000);
+
+  test("sampled many times over, they are drawn from the model's distribution", async () => {
+    // Nonsense, so that much may follow.
+    const prompt = randomIds(8, 4);
+    const count = scale("speculation", 40, 2000);
+    const request = (seed: number) => ({
+      prompt,
+      seed,
+      temperature: 1,
+      topK: 0,
+      topP: 1,
+      minP: 0,
+    });
+    const asked = Array.from({ length: count }, (_, seed) => ({ ...request(seed), maxTokens: 3 }));
+    const drafted = await answers(main, asked, POLICIES.far);
+    expect(drafted).toEqual(await answers(main, asked));
+    // The second token, by the likeliest first: what follows a draft or is one.
+    const firsts = new Map<number, number[][]>();
+    for (const ids of drafted) firsts.set(ids[0], [...(firsts.get(ids[0]) ?? []), ids]);
+    const [first, followed] = [...firsts].sort(([, a], [, b]) => b.length - a.length)[0];
+    const next = { ...request(0), prompt: [...prompt, first], maxTokens: 1 };
+    const [likeliest] = (await ask(main.door, { ...next, topLogprobs: 20 })).logprobs;
+    const weights = likeliest.slice(1).map(({ logprob }) => Math.exp(logprob));
+    const rest = 1 - weights.reduce((sum, weight) => sum + weight, 0);
+    const ids = likeliest.slice(1).map(({ tokenId }) => tokenId);
+    const counts = [...ids, -1].map(
+      (id) =>
+        followed.filter(([, second]) => (id < 0 ? !ids.includes(second) : second === id)).length,
+    );
+    const { pValue } = chiSquare(counts, Float64Array.from([...weights, Math.max(rest, 0)]));
+    report("speculation", { model: name, draws: count, followed: followed.length, pValue });
+    expect(pValue).toBeGreaterThan(1e-5);
   }, 600_000);
 
   test("penalties go on without drafts, and say the same", async () => {
