@@ -9,6 +9,7 @@ import { embedding } from "./embedding.ts";
 import type { Epilogue } from "./epilogue.ts";
 import { expertBlocks } from "./expert-blocks.ts";
 import { expertCombine } from "./expert-combine.ts";
+import { gateDispatches } from "./gate-dispatches.ts";
 import { headMatmul } from "./head-matmul.ts";
 import type { Kernel } from "./kernel.ts";
 import { kvStorages } from "./kv-layout.ts";
@@ -255,6 +256,7 @@ export const layerKernels: readonly Kernel[] = [
   blockInfluence,
   windowMeans,
   layerRouter,
+  gateDispatches,
   lowRank("f32"),
   lowRank("f16"),
 ];

@@ -98,6 +98,8 @@ export interface KernelCall {
   readonly buffers: Readonly<Record<string, BufferSlice>>;
   readonly dims: Dims;
   readonly label?: string;
+  /** Three words that hold the workgroups when it runs: those of `dims`, or zeros, as the GPU has decided. */
+  readonly grid?: BufferSlice;
 }
 
 type Partial2<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;

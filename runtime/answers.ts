@@ -67,6 +67,8 @@ export class Answers implements AsyncIterable<GenerateChunk> {
   /** The prompt is there once, whatever the number of answers. */
   #usage(): Usage {
     const completionTokens = this.#answers.reduce((sum, { numTokens }) => sum + numTokens, 0);
-    return { promptTokens: this.#promptTokens, completionTokens, ...this.#layers };
+    const { lossy, layersExecuted } = this.#layers ?? {};
+    const layers = this.#layers && { lossy, layersExecuted };
+    return { promptTokens: this.#promptTokens, completionTokens, ...layers };
   }
 }

@@ -9,6 +9,7 @@ import type { DecoderSpec } from "../models/decoder.ts";
 import { activationWidths } from "../models/tensors.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
+import type { ExpertPlan } from "./experts/expert-plan.ts";
 import { formatsOf, type PlacedWeight } from "./placed-weight.ts";
 
 /** As callers give them: JavaScript may give anything. */
@@ -136,5 +137,19 @@ export function checkLatentStorage({ modelType, layers }: DecoderSpec, kv: KvSto
     "bad_request",
     `kv is "i8", but ${modelType} keeps a latent of each token, which is cached in f16 or f32; leave ` +
       "the option out: a latent is small already",
+  );
+}
+
+/** @throws {WeftError} `unsupported_model` where a router could not leave a layer out on the GPU. */
+export function checkRoutable({ layers }: DecoderSpec, experts: ExpertPlan | undefined): void {
+  const reason = experts
+    ? "experts come and go by the host, which would have to wait for each layer's router"
+    : layers.some(({ convolution }) => convolution)
+      ? "its convolutions keep a state that every layer has to go on with"
+      : undefined;
+  if (reason === undefined) return;
+  throw new WeftError(
+    "unsupported_model",
+    `layerRouters are given for a model where ${reason}; leave them out`,
   );
 }

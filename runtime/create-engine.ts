@@ -7,7 +7,7 @@ import type { ModelFolder } from "./model-folder/model-folder.ts";
 import { type OpenLocalFolder, openModelFolder } from "./model-folder/open-folder.ts";
 import { ReferenceDevice } from "./reference/device.ts";
 
-export interface CreateEngineOptions extends Omit<EngineOptions, "adapters"> {
+export interface CreateEngineOptions extends Omit<EngineOptions, "adapters" | "layerRouters"> {
   /**
    * Folder, GGUF file, http(s) URL of one of them, `hf:org/name`, a GGUF file as a Blob, or a folder
    * object.
@@ -15,6 +15,8 @@ export interface CreateEngineOptions extends Omit<EngineOptions, "adapters"> {
   readonly model: string | Blob | ModelFolder;
   /** By name, folders of ESFT adapters, as paths, URLs or folder objects: for `adapter` of requests. */
   readonly adapters?: Readonly<Record<string, string | ModelFolder>>;
+  /** A folder with routers of layers, as `model`: for requests with the layer policy `routers`. */
+  readonly layerRouters?: string | ModelFolder;
   /**
    * `gpu` by default. `reference` computes on the CPU: slow, correct, never chosen by itself. A
    * device opened before belongs to the engine from now on.
@@ -46,7 +48,9 @@ export async function createEngineWith(
       const adapters = Object.fromEntries(
         given.map(([name, model]) => [name, modelFolder(platform, model)]),
       );
-      return await Engine.load(device, folder, { ...options, adapters, quantumMs });
+      const routers = options.layerRouters;
+      const layerRouters = routers === undefined ? undefined : modelFolder(platform, routers);
+      return await Engine.load(device, folder, { ...options, adapters, layerRouters, quantumMs });
     } catch (error) {
       device.destroy();
       throw error;

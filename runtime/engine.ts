@@ -26,6 +26,7 @@ import {
   checkSignal,
   type GenerateChunk,
   type GenerateRequest,
+  refuse,
 } from "./request.ts";
 import { hasPenalties, Sampler } from "./sampler.ts";
 import { requireSound, type SelfTestReport, selfTest } from "./self-test.ts";
@@ -76,7 +77,7 @@ export class Engine {
     this.text = parts.text;
     this.selfTest = parts.selfTest;
     this.loop = parts.loop;
-    this.#policies = new LayerPolicies(parts.plan.spec, parts.plan.maxDraftTokens);
+    this.#policies = new LayerPolicies(parts.plan);
     this.#telemetry = telemetry;
     this.#experts = experts;
     this.#tuner = tuner;
@@ -147,8 +148,8 @@ export class Engine {
       for (const id of ids) this.loop.abort(id);
     };
     const policy = this.#policies.resolve(request.layerPolicy);
-    const { lossy, layersExecuted } = policy;
-    const reported = request.layerPolicy && { lossy, layersExecuted };
+    checkAnswers(request, policy);
+    const reported = request.layerPolicy && policy;
     const answers = new Answers(this.text.tokenizer, request, promptIds, leave, reported);
     const ignoreSignal = onAbort(signal, () => {
       leave();
@@ -208,7 +209,8 @@ export class Engine {
     try {
       checkLength(promptIds.length, maxTokens, this.plan.maxContext);
       return this.loop.add({
-        ...{ ...start, sampling, scheduling, adapter, layerPlan: policy.layerPlan },
+        ...{ ...start, sampling, scheduling, adapter },
+        ...{ layerPlan: policy.layerPlan, onRouted: policy.onRouted },
         // Penalties count what was sampled before, and drafts are not.
         ...(!hasPenalties(sampling) && { drafter: policy.drafter, lookup: policy.lookup?.() }),
         onToken: (token) => answers.push(index, token),
@@ -220,6 +222,13 @@ export class Engine {
       if (error.code === "request_too_long") this.#telemetry.onReject({ promptIds, scheduling });
       throw error;
     }
+  }
+}
+
+/** @throws {WeftError} `bad_request`. */
+function checkAnswers({ n = 1 }: GenerateRequest, { onRouted }: ResolvedPolicy): void {
+  if (n > 1 && onRouted) {
+    refuse("n", n, "1 beside the layer policy routers, which decides for each answer anew");
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { type DecoderSpec, layerGroups } from "../models/decoder.ts";
 import { countSublayers, type LayerPlanSpec, stagePlan } from "../models/layer-plan.ts";
+import { decidedPlan } from "../models/layer-routers.ts";
 import { type Drafter, HostDrafter, PromptLookup, SelfDrafter } from "../scheduler/index.ts";
 import type { LayerPlan as StagePlan } from "../scheduler/work-plan.ts";
 import { WeftError } from "./errors.ts";
@@ -17,12 +18,14 @@ export type { LayerPlanSpec as LayerPlan } from "../models/layer-plan.ts";
  *   best of), and verified several at once by the whole model;
  * - `prompt-lookup`: guessed from what the prompt and the answer have said before.
  *
- * Both go on without where that is faster, unless `always`. One is lossy:
+ * Both go on without where that is faster, unless `always`. Two are lossy:
  *
- * - `static`: the same layers are left out, or run twice, for every token.
+ * - `static`: the same layers are left out, or run twice, for every token;
+ * - `routers`: those that the engine's `layerRouters` choose by the prompt, then the same for every token.
  */
 export type LayerPolicy =
   | { readonly name: "static"; readonly plan: LayerPlanSpec }
+  | { readonly name: "routers" }
   | {
       readonly name: "self-speculation";
       readonly draft?: LayerPlanSpec | readonly LayerPlanSpec[];
@@ -38,30 +41,43 @@ export interface ResolvedPolicy {
   readonly drafter?: Drafter;
   /** For each answer one of its own. */
   lookup?(): PromptLookup;
+  /** Of a plan that the device decides: its decisions, by layer, as a plan. */
+  onRouted?(decisions: Uint32Array): StagePlan;
   /** The answer may differ from the whole model's. */
   readonly lossy: boolean;
-  /** By a token that is not drafted, a sublayer counted as half a layer. */
+  /** By a token that is not drafted, a sublayer counted as half a layer; as far as it is decided. */
   readonly layersExecuted: number;
 }
 
 const FIELDS: Readonly<Record<LayerPolicy["name"], readonly string[]>> = {
   static: ["plan"],
+  routers: [],
   "self-speculation": ["draft", "maxDraftTokens", "always"],
   "prompt-lookup": ["maxDraftTokens", "always"],
 };
 
+/** What an engine was created with. */
+export interface PolicyLimits {
+  readonly spec: DecoderSpec;
+  readonly maxDraftTokens: number;
+  readonly isRouted: boolean;
+}
+
 export class LayerPolicies {
   readonly #spec: DecoderSpec;
   readonly #maxDraftTokens: number;
+  readonly #isRouted: boolean;
+  #numRouted = 0;
   readonly #plans = new Map<string, StagePlan>();
   /** By what they draft with: what one request has taught serves the next. */
   readonly #drafters = new Map<string, Drafter>();
   /** What runs where nothing is left out and nothing repeated. */
   readonly standard: StagePlan;
 
-  constructor(spec: DecoderSpec, maxDraftTokens: number) {
+  constructor({ spec, maxDraftTokens, isRouted }: PolicyLimits) {
     this.#spec = spec;
     this.#maxDraftTokens = maxDraftTokens;
+    this.#isRouted = isRouted;
     this.standard = this.#planOf({});
   }
 
@@ -76,6 +92,8 @@ export class LayerPolicies {
         if (layerPlan === this.standard) return whole;
         return { layerPlan, lossy: true, layersExecuted: countSublayers(layerPlan) / 2 };
       }
+      case "routers":
+        return this.#routers();
       case "self-speculation":
         return { ...whole, drafter: this.#selfDrafter(policy) };
       case "prompt-lookup":
@@ -93,6 +111,27 @@ export class LayerPolicies {
     if (stray !== undefined) {
       refuse(`layerPolicy ${name} has ${stray}; it takes ${FIELDS[name].join(", ")}`);
     }
+  }
+
+  /** Nobody shares what it computes: another prompt may run other layers. */
+  #routers(): ResolvedPolicy {
+    if (!this.#isRouted) {
+      refuse("layerPolicy routers needs an engine with layerRouters; create it with them");
+    }
+    const { runs, keeps } = this.standard;
+    const layerPlan: StagePlan = {
+      ...{ runs: runs.map(() => true), keeps: keeps.map(() => true), isRouted: true },
+      hash: `routed ${this.#numRouted++}`,
+    };
+    const policy = {
+      ...{ layerPlan, lossy: true, layersExecuted: 0 },
+      onRouted: (decisions: Uint32Array) => {
+        const plan = this.#planOf(decidedPlan(decisions));
+        policy.layersExecuted = countSublayers(plan) / 2;
+        return plan;
+      },
+    };
+    return policy;
   }
 
   #selfDrafter(policy: LayerPolicy & { name: "self-speculation" }): Drafter {

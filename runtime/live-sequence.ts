@@ -18,6 +18,8 @@ export interface SequenceStart {
   readonly drafter?: Drafter;
   /** Proposes drafts from what was read so far, for a drafter that asks the host. */
   readonly lookup?: PromptLookup;
+  /** Of a routed plan: what the device has decided, by layer, as a plan. */
+  onRouted?(decisions: Uint32Array): LayerPlan;
   /** Another answer to the prompt of this sequence. */
   readonly forkOf?: SequenceId;
   /** Takes each token in order; true ends the sequence with that token. */

@@ -7,6 +7,7 @@ import { checkDecoderShape } from "../models/blocks.ts";
 import type { RawConfig } from "../models/config.ts";
 import type { DecoderSpec } from "../models/decoder.ts";
 import { type LayerPlanSpec, withLayerPlans } from "../models/layer-plan.ts";
+import { layerRouterWeights } from "../models/layer-routers.ts";
 import { rotatingEpilogue } from "../models/qkv.ts";
 import { readDecoderSpec } from "../models/registry.ts";
 import { activationWidths, headWidths, partialBytes } from "../models/tensors.ts";
@@ -18,6 +19,7 @@ import {
   checkLatentRows,
   checkLatentStorage,
   checkLoadOptions,
+  checkRoutable,
   checkUnpacks,
 } from "./check-load-options.ts";
 import type { Device } from "./device.ts";
@@ -74,6 +76,11 @@ export interface LoadModelOptions {
    * may be used without being named here; they then keep a whole cache.
    */
   readonly layerPlans?: readonly LayerPlanSpec[];
+  /**
+   * A folder with routers of layers (Dr.LLM's tensors), often the model's own: for requests with the layer
+   * policy `routers`. Every layer gets a cache for a second run.
+   */
+  readonly layerRouters?: ModelFolder;
   readonly blockTokens?: 16 | 32;
   readonly maxTokensPerPlan?: number;
   readonly maxRows?: number;
@@ -108,6 +115,8 @@ export interface ModelPlan {
   /** Where experts lie that do not all fit. */
   readonly experts?: ExpertPlan;
   readonly adapters?: AdapterPlan;
+  /** Layers have routers. */
+  readonly isRouted: boolean;
   /** On the device at once. */
   readonly weightBytes: number;
   readonly activationBytes: number;
@@ -134,7 +143,10 @@ export async function planModel(
     await readText(folder, "config.json", options.signal),
     "config.json",
   );
-  const spec = withLayerPlans(readDecoderSpec(config as RawConfig), options.layerPlans ?? []);
+  const bare = readDecoderSpec(config as RawConfig);
+  const anyLayer = { repeat: [...bare.layers.keys()] };
+  const routed = options.layerRouters ? [anyLayer] : [];
+  const spec = withLayerPlans(bare, [...(options.layerPlans ?? []), ...routed]);
   checkDecoderShape(spec);
   const quantisation = readQuantisation(config as RawConfig);
   const files = await openCheckpoint(folder, options.signal);
@@ -145,6 +157,11 @@ export async function planModel(
   };
   try {
     const base = placeWeights(decoderWeights(spec), checkpoint, options.quant);
+    if (options.layerRouters) {
+      const routers = await openCheckpoint(options.layerRouters, options.signal);
+      opened.push(routers);
+      base.push(...placeWeights(layerRouterWeights(spec), routers));
+    }
     const added = await openAdapters(options.adapters ?? {}, spec, options.signal);
     opened.push(...added);
     const adapters = added.length > 0 ? planAdapters(spec, base, added) : undefined;
@@ -156,7 +173,9 @@ export async function planModel(
     const experts = options.experts && planExperts(spec, weights, options.experts);
     const memory = planMemory(device, spec, weights, options, experts);
     checkUnpacks(device, weights, memory.kv.storage);
-    return { spec, weights, experts, adapters, ...memory, close };
+    const isRouted = options.layerRouters !== undefined;
+    if (isRouted) checkRoutable(spec, experts);
+    return { spec, weights, experts, adapters, isRouted, ...memory, close };
   } catch (error) {
     await close();
     throw error;

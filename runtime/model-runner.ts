@@ -28,6 +28,7 @@ import { type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
 import type { ResidentExperts } from "./experts/resident-experts.ts";
 import { createKvCache, type KvPlan } from "./kv-cache.ts";
 import { ParkedRows } from "./parked-rows.ts";
+import { RoutedLayers } from "./routed-layers.ts";
 import { RowPacks } from "./row-packs.ts";
 import { type StageRun, stageRuns } from "./stage-runs.ts";
 import { MAX_PACKS, StepInputs, type StepRow } from "./step-inputs.ts";
@@ -56,6 +57,8 @@ export interface ModelRunnerOptions {
   readonly maxDraftTokens: number;
   /** Rows that may wait between two steps for the layers that they lack. */
   readonly maxParkedTokens: number;
+  /** Layers have routers among the weights. */
+  readonly isRouted: boolean;
 }
 
 export class ModelRunner {
@@ -71,6 +74,7 @@ export class ModelRunner {
   readonly #segments: readonly GraphSegment[];
   readonly #parked: ParkedRows;
   readonly #packs: RowPacks;
+  readonly #routed: RoutedLayers | undefined;
 
   private constructor(
     { device, spec, experts }: ModelRunnerOptions,
@@ -82,6 +86,7 @@ export class ModelRunner {
       nodes: readonly GraphNode[];
       parked: ParkedRows;
       packs: RowPacks;
+      routed: RoutedLayers | undefined;
     },
   ) {
     this.device = device;
@@ -96,6 +101,7 @@ export class ModelRunner {
     this.#segments = graphSegments(parts.nodes);
     this.#parked = parts.parked;
     this.#packs = parts.packs;
+    this.#routed = parts.routed;
   }
 
   /** @throws {WeftError} `out_of_memory`, `limit_exceeded`; {KernelError} `bad_shape`. */
@@ -184,13 +190,20 @@ export class ModelRunner {
       ...{ hidden: activation("hidden"), packed: activation("packed") },
       ...{ width: spec.hiddenSize, maxTokens: maxTokensPerPlan },
     });
-    const parts = { activation, lastToken, kvPools, inputs, nodes, parked, packs };
+    const routed = options.isRouted
+      ? await RoutedLayers.create(device, spec, weights, nodes.length)
+      : undefined;
+    const parts = { activation, lastToken, kvPools, inputs, nodes, parked, packs, routed };
     return new ModelRunner(options, parts);
   }
 
   /** Every pipeline of the graph. */
   get pipelines() {
-    return [...this.nodes.flatMap(({ pipelines }) => pipelines), ...this.#packs.pipelines];
+    return [
+      ...this.nodes.flatMap(({ pipelines }) => pipelines),
+      ...this.#packs.pipelines,
+      ...(this.#routed?.pipelines ?? []),
+    ];
   }
 
   /**
@@ -221,7 +234,7 @@ export class ModelRunner {
     let numPacks = 0;
     for (const run of runs) {
       const selection = { ...run, lastMlp: splitsLastMlp ? "T" : "R" } as const;
-      if (isFirst(run)) {
+      if (isFirst(run) && !run.isRouted) {
         const { length } = run.rows;
         const isAll = length === rows.length;
         const sizes = isAll ? all : this.#inputs.sizesOfFirst(length, all.R);
@@ -233,10 +246,18 @@ export class ModelRunner {
       const pack = numPacks++ % MAX_PACKS;
       const sizes = this.#inputs.pack(pack, run.rows, all.R);
       this.device.record([this.#packs.gather(pack, sizes.T)]);
-      await this.#emit(sizes, selection, (call) => this.#packs.place(pack, call));
+      const place = (call: KernelCall) => this.#packs.place(pack, call);
+      if (run.isRouted) this.#emitRouted(sizes, place);
+      else await this.#emit(sizes, selection, place);
       this.device.record([this.#packs.scatter(pack, sizes.T)]);
     }
     this.device.record(park);
+  }
+
+  /** Resolves with what routers have decided of the step's routed row, by layer. */
+  async decisions(): Promise<Uint32Array> {
+    const bytes = await this.device.readback(this.#routed!.decisions);
+    return new Uint32Array(bytes.slice().buffer);
   }
 
   /** The sequence has ended or begins again: nothing of it waits any more. */
@@ -258,6 +279,22 @@ export class ModelRunner {
       const experts = fetch(selection);
       if (experts) await this.experts!.run(experts, step, this.#activation, record);
     }
+  }
+
+  /** Each layer's first run and its usual one, for one packed row: the device runs what it decides. */
+  #emitRouted(step: StepSizes, place: (call: KernelCall) => KernelCall): void {
+    const calls = (from: number, to: number) =>
+      emitCalls(this.nodes, step, { from, to, lastMlp: "T" }).map(place);
+    const layers = this.spec.layers.map((_, layer) => {
+      const first = 1 + 4 * layer;
+      return { extra: calls(first, first + 2), main: calls(first + 2, first + 4) };
+    });
+    const hidden = this.#activation("packed");
+    this.#routed!.record(layers, {
+      hidden,
+      T: hidden.sizeBytes / (4 * this.spec.hiddenSize),
+      n: step.T,
+    });
   }
 }
 

@@ -18,6 +18,8 @@ export interface StageRun {
   readonly to: number;
   /** Rising indices of rows, in the order of the step. */
   readonly rows: readonly number[];
+  /** All sublayers of one row, of which the device runs what it decides. */
+  readonly isRouted?: boolean;
 }
 
 export interface StagedStep {
@@ -41,12 +43,19 @@ export function stageRuns(rows: readonly StagedRow[], numStages: number): Staged
   const isLate = (row: number) => (rows[row].stages.from > 0 ? 1 : 0);
   const order = all.toSorted((a, b) => isLate(a) - isLate(b) || counts[b] - counts[a]);
   const ordered = order.map((row) => rows[row]);
-  const splitsLastMlp = rows.some((row) => row.isSampled && !runsStage(row, numStages - 2));
+  const isRouted = (row: StagedRow) => row.layerPlan?.isRouted === true;
+  const splitsLastMlp = rows.some(
+    (row) => row.isSampled && (isRouted(row) || !runsStage(row, numStages - 2)),
+  );
   // The head, and the last MLP where it belongs to it, take the sampled rows from among all.
   const endOfRows = splitsLastMlp ? numStages - 1 : numStages - 2;
   const runs: StageRun[] = [];
   for (let stage = 0; stage < numStages; stage++) {
-    const running = all.filter((row) => stage >= endOfRows || runsStage(ordered[row], stage));
+    const running = all.filter((row) => {
+      if (stage >= endOfRows) return true;
+      const isApart = stage > 0 && isRouted(ordered[row]);
+      return !isApart && runsStage(ordered[row], stage);
+    });
     const last = runs.at(-1);
     if (running.length === 0) continue;
     if (last?.to === stage && isSame(last.rows, running)) {
@@ -55,6 +64,11 @@ export function stageRuns(rows: readonly StagedRow[], numStages: number): Staged
       runs.push({ from: stage, to: stage + 1, rows: running });
     }
   }
+  const routed = all.filter((row) => isRouted(ordered[row]));
+  const sublayers = routed.map((row) => {
+    return { from: 1, to: numStages - 1, rows: [row], isRouted: true };
+  });
+  runs.splice(1, 0, ...sublayers);
   return { order, runs, splitsLastMlp };
 }
 

@@ -191,9 +191,11 @@ export class StepLoop {
     const startedMs = now();
     await runner.record(rows);
     if (this.#stopped) return;
+    const isRouted = plan.rows.some(({ layerPlan }) => layerPlan?.isRouted);
+    const decisions = isRouted ? runner.decisions() : undefined;
     const tokens = sampler.record(sampled.flatMap(({ samples }) => samples));
-    this.#committed = Promise.all([tokens, this.#committed, hasSwapped])
-      .then(([read]) => {
+    this.#committed = Promise.all([tokens, decisions, this.#committed, hasSwapped])
+      .then(([read, decided]) => {
         const readMs = now();
         // Of a step in several submissions, the device has measured but the last.
         const gpuMs = this.#clock.gpuMs(runner.experts ? {} : submission, submittedMs, readMs);
@@ -206,7 +208,7 @@ export class StepLoop {
         });
         const counts = results.map(({ tokens }) => tokens.length);
         observer?.onCommit(plan, { submittedMs, gpuMs, readMs }, counts);
-        this.#commit(plan, gpuMs, results);
+        this.#commit(plan, gpuMs, results, decided);
       })
       .catch((error) => this.stop(asError(error)));
     const submittedMs = runner.experts ? startedMs : now();
@@ -214,11 +216,17 @@ export class StepLoop {
     onPlan?.(plan);
   }
 
-  #commit(plan: WorkPlan, gpuMs: number, results: readonly RowResult[]): void {
+  #commit(
+    plan: WorkPlan,
+    gpuMs: number,
+    results: readonly RowResult[],
+    decisions: Uint32Array | undefined,
+  ): void {
     if (this.#stopped) return;
     const { scheduler, now } = this.#options;
+    const routed = decisions && this.#routed(plan, decisions);
     const sampled = results.map((result) => this.#outcome(result));
-    const committed = { planId: plan.id, gpuMs, sampled };
+    const committed = { planId: plan.id, gpuMs, sampled, routed };
     this.#end(scheduler.commit(committed, now()));
     this.#wake?.();
   }
@@ -245,6 +253,12 @@ export class StepLoop {
       sequence.ids.slice(promptIds.length),
     );
     return sequence;
+  }
+
+  #routed({ rows }: WorkPlan, decisions: Uint32Array) {
+    const { sequenceId } = rows.find(({ layerPlan }) => layerPlan?.isRouted)!;
+    const layerPlan = this.#live.get(sequenceId)?.start.onRouted?.(decisions);
+    return layerPlan && { sequenceId, layerPlan };
   }
 
   /** Delivers what came of a row. */

@@ -25,6 +25,8 @@ export interface ChunkWish {
   /** Tokens whose activations may wait for a later plan; 0, the default, cuts by tokens alone. */
   readonly parkable?: number;
   readonly layerPlan?: LayerPlan;
+  /** At least so many at once, however long that takes, or none. */
+  readonly whole?: number;
 }
 
 /** Tokens of which some layers have run. */
@@ -106,9 +108,10 @@ export class PlanBudget {
    * of a plan get one block of tokens in any case, so that weights are not read for each.
    */
   takeChunk(wish: ChunkWish): Chunk | undefined {
-    const { from, wanted, fitting = wanted, rank = 0, parkable = 0, layerPlan } = wish;
+    const { from, wanted, fitting = wanted, rank = 0, parkable = 0, layerPlan, whole = 0 } = wish;
     if (!this.#opens(rank)) return undefined;
     const most = Math.min(fitting, this.#maxTokens - this.#work.numTokens);
+    if (whole > 0) return most < whole ? undefined : this.#takeWhole(wish, most);
     const least = Math.min(most, Math.max(0, this.#minChunkTokens - this.#numChunkTokens));
     const { all } = this.#stages;
     const count = largestThat(
@@ -130,6 +133,14 @@ export class PlanBudget {
     this.#numChunkTokens += count;
     this.#add(work, layerPlan);
     return { count, stages: all };
+  }
+
+  #takeWhole({ from, wanted, layerPlan }: ChunkWish, count: number): Chunk {
+    this.#hasChunk = true;
+    this.#isCut = count < wanted;
+    this.#numChunkTokens += count;
+    this.#add(workOf(from, count), layerPlan);
+    return { count, stages: this.#stages.all };
   }
 
   /** The next layers of a chunk that was cut by layers: as many as fit, one sublayer at least. */

@@ -41,6 +41,7 @@ export class Planner {
   #planned: Sequence[] = [];
   #copies: BlockCopy[] = [];
   #swapIn: BlockSwap[] = [];
+  #hasRouted = false;
 
   constructor(config: ResolvedConfig, { queue, preemption, holds, host }: PlannerParts) {
     this.#config = config;
@@ -54,6 +55,7 @@ export class Planner {
   plan(nowMs: number, quantumMs: number): MadePlan | undefined {
     const budget = new PlanBudget(this.#config, quantumMs);
     [this.#sampling, this.#planned, this.#copies, this.#swapIn] = [[], [], [], []];
+    this.#hasRouted = false;
     this.#preemption.beginPlan(nowMs);
     const rows = [
       ...this.#planTokens(budget),
@@ -157,8 +159,14 @@ export class Planner {
       const fitting = this.#preemption.fitting(sequence, wanted, hit, from);
       const { layerPlan } = sequence;
       const parkable = this.#parkable;
-      const chunk = budget.takeChunk({ from, wanted, fitting, rank, parkable, layerPlan });
+      // A router sees all of a prompt, or what a plan holds; the device decides of one at a time.
+      const { maxTokensPerPlan, maxRows } = this.#config;
+      const whole = layerPlan?.isRouted ? Math.min(wanted, maxTokensPerPlan - maxRows) : 0;
+      if (whole > 0 && this.#hasRouted) return;
+      const wish = { from, wanted, fitting, rank, parkable, layerPlan, whole };
+      const chunk = budget.takeChunk(wish);
       if (chunk === undefined) return;
+      this.#hasRouted ||= whole > 0;
       this.#copies.push(...this.#queue.start(sequence, nowMs, hit, from));
       this.#holds.observeStart(sequence);
       const row = this.#planRow(sequence, chunk);

@@ -179,6 +179,8 @@ export class Scheduler {
     const { parts, sampling, leaving } = this.#inFlight.settle(outcome, nowMs);
     for (const sequence of leaving) sequence.awaitsCopy = false;
     observeParts(this.#config.costs, parts, outcome.gpuMs);
+    const { routed } = outcome;
+    if (routed) this.#queue.find(routed.sequenceId)?.route(routed.layerPlan);
     const committed = new Map<Drafter, { tokens: number; drafted: boolean }>();
     sampling.forEach(({ sequence, round, kind }, row) => {
       const sampled = outcome.sampled[row];

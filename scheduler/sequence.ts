@@ -45,8 +45,8 @@ export class Sequence {
   readonly program: string | undefined;
   readonly session: string | undefined;
   readonly outputTokens: number | undefined;
-  /** Undefined runs what all run by default. */
-  readonly layerPlan: LayerPlan | undefined;
+  /** Undefined runs what all run by default. Of a routed one, in the end, what the device has decided. */
+  layerPlan: LayerPlan | undefined;
   readonly drafter: Drafter | undefined;
   /** Counts arrivals. */
   readonly ticket: number;
@@ -76,6 +76,8 @@ export class Sequence {
   #lineage: object | undefined;
   #isHostPending = false;
   #parked: ParkedRows | undefined;
+  /** Its first row is planned, and what the device decides by it is not known. */
+  #isRouting = false;
   #round: DraftRound | undefined;
   /** Verified, and the outcome is not known; more than one after it was taken back. */
   #numUnreadRounds = 0;
@@ -164,7 +166,8 @@ export class Sequence {
    * was taken back, until all its samples are read: what it computes again begins with known ids.
    */
   get numReadyTokens(): number {
-    if (this.#isHostPending || this.awaitsCopy || this.#round?.isVerifying) return 0;
+    if (this.#isHostPending || this.awaitsCopy || this.#isRouting) return 0;
+    if (this.#round?.isVerifying) return 0;
     if (this.#numUnreadRounds > 0 && this.state === "waiting") return 0;
     const needsHost = this.needsHost || this.drafter?.waitsForHost;
     if (this.numUnreadTokens > 0 && (needsHost || this.state === "waiting")) return 0;
@@ -237,6 +240,12 @@ export class Sequence {
     return this.blocks.adopt(hit);
   }
 
+  /** What the device has decided by its first row. */
+  route(layerPlan: LayerPlan): void {
+    this.layerPlan = layerPlan;
+    this.#isRouting = false;
+  }
+
   /** The host is done with its last token. */
   resume(): void {
     this.#isHostPending = false;
@@ -253,6 +262,7 @@ export class Sequence {
   forgetUnread(): void {
     this.#numSampledTokens = this.#numReadTokens;
     this.#numUnreadRounds = 0;
+    this.#isRouting = false;
   }
 
   end(): void {
@@ -285,6 +295,7 @@ export class Sequence {
     const sample = isComputed && tokens.to === this.numTokens;
     if (sample) this.#numSampledTokens += 1;
     this.blocks.cover(tokens);
+    this.#isRouting ||= this.layerPlan?.isRouted === true;
     return { tokens, sample, blockTables: this.blocks.snapshot() };
   }
 

@@ -23,6 +23,11 @@ export interface LayerPlan {
   readonly runs: readonly boolean[];
   /** By KV group: whether the sequence keeps anything there. */
   readonly keeps: readonly boolean[];
+  /**
+   * The device decides which of the stages run, for a row that begins with a prompt's first token. The
+   * outcome tells what it has decided, and the sequence waits for that.
+   */
+  readonly isRouted?: boolean;
   /** Equal plans have equal hashes; part of the prefix-cache key. */
   readonly hash: string;
 }
@@ -92,6 +97,8 @@ export interface PlanOutcome {
   readonly gpuMs: number;
   /** One entry for each row with `sample`, in row order. */
   readonly sampled: readonly SampledOutcome[];
+  /** What the device has decided of the row whose plan is routed. */
+  readonly routed?: { readonly sequenceId: SequenceId; readonly layerPlan: LayerPlan };
 }
 
 export interface SampledOutcome {

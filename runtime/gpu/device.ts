@@ -196,8 +196,9 @@ export class GpuDevice implements Device {
 
   #allocate(label: string, sizeBytes: number): DeviceBuffer {
     const size = Math.max(16, Math.ceil(sizeBytes / 4) * 4);
-    const { STORAGE, COPY_DST, COPY_SRC } = GPUBufferUsage;
-    const buffer = this.#device.createBuffer({ label, size, usage: STORAGE | COPY_DST | COPY_SRC });
+    const { STORAGE, COPY_DST, COPY_SRC, INDIRECT } = GPUBufferUsage;
+    const usage = STORAGE | COPY_DST | COPY_SRC | INDIRECT;
+    const buffer = this.#device.createBuffer({ label, size, usage });
     const id = this.#nextId++;
     this.#buffers.set(id, buffer);
     return { id, label, sizeBytes: size };

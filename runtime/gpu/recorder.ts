@@ -71,7 +71,12 @@ export class Recorder {
       const pass = this.#pass ?? this.#beginPass();
       pass.setPipeline(binding.pipeline.pipeline);
       pass.setBindGroup(0, binding.group, offsets);
-      pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
+      if (call.grid) {
+        const { buffer, offsetBytes } = call.grid;
+        pass.dispatchWorkgroupsIndirect(this.#options.gpuBuffer(buffer.id), offsetBytes);
+      } else {
+        pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
+      }
       numDispatches += 1;
     }
     this.#options.counters.dispatches += numDispatches;

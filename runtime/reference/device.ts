@@ -117,7 +117,7 @@ export class ReferenceDevice implements Device {
 
   record(calls: Iterable<KernelCall>): void {
     this.#check();
-    for (const { kernel, buffers, dims } of calls) {
+    for (const { kernel, buffers, dims, grid } of calls) {
       if (!this.#prepared.get(kernel)?.has(constantsKey(kernel, dims))) {
         throw new Error(`${kernel.name} was recorded before it was prepared`);
       }
@@ -129,6 +129,7 @@ export class ReferenceDevice implements Device {
       if (kernel.workgroups(dims).includes(0)) continue;
       const call = { kernel, buffers, dims: { ...dims } };
       this.#recorded.push(() => {
+        if (grid && this.#isEmpty(grid)) return;
         kernel.reference(this.#viewsOf(call), call.dims);
         for (const name of writtenBy(kernel)) this.#decoded.delete(buffers[name]!.buffer.id);
       });
@@ -183,6 +184,10 @@ export class ReferenceDevice implements Device {
     for (const refuse of this.#refusals) refuse(lostError());
     this.#refusals.clear();
     this.#destroy({ reason: "destroyed", message: "destroy() was called" });
+  }
+
+  #isEmpty({ buffer, offsetBytes }: BufferSlice): boolean {
+    return new Uint32Array(this.#bytes(buffer.id), offsetBytes, 3).includes(0);
   }
 
   #viewsOf({ kernel, buffers, dims }: KernelCall): Views {
