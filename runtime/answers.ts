@@ -11,6 +11,7 @@ export class Answers implements AsyncIterable<GenerateChunk> {
   readonly #promptTokens: number;
   readonly #layers: Pick<Usage, "layersExecuted" | "lossy"> | undefined;
   #numUnfinished: number;
+  #layerTokens = 0;
 
   /**
    * @param onAbandon The reader left before the end of all.
@@ -45,7 +46,9 @@ export class Answers implements AsyncIterable<GenerateChunk> {
     return ends;
   }
 
-  finish(index: number, finishReason: "stop" | "length"): void {
+  /** @param layerTokens Layers run for its tokens but the first, one for each token and layer. */
+  finish(index: number, finishReason: "stop" | "length", layerTokens: number): void {
+    this.#layerTokens += layerTokens;
     const chunk = this.#answers[index].finish(finishReason);
     this.#numUnfinished -= 1;
     if (this.#numUnfinished > 0) {
@@ -67,8 +70,15 @@ export class Answers implements AsyncIterable<GenerateChunk> {
   /** The prompt is there once, whatever the number of answers. */
   #usage(): Usage {
     const completionTokens = this.#answers.reduce((sum, { numTokens }) => sum + numTokens, 0);
-    const { lossy, layersExecuted } = this.#layers ?? {};
-    const layers = this.#layers && { lossy, layersExecuted };
-    return { promptTokens: this.#promptTokens, completionTokens, ...layers };
+    const usage = { promptTokens: this.#promptTokens, completionTokens };
+    if (this.#layers === undefined) return usage;
+    // An answer's first token comes of its prompt.
+    const computed = completionTokens - this.count;
+    const { lossy, layersExecuted: planned } = this.#layers;
+    return {
+      ...usage,
+      lossy,
+      layersExecuted: computed > 0 ? this.#layerTokens / computed : planned,
+    };
   }
 }

@@ -157,7 +157,7 @@ export class Engine {
     });
     try {
       for (let index = 0; index < answers.count; index++) {
-        if (maxTokens === 0) answers.finish(index, "length");
+        if (maxTokens === 0) answers.finish(index, "length", 0);
         else {
           const start = { promptIds, maxTokens, policy, forkOf: ids.at(0) };
           ids.push(this.#start(request, start, answers, index));
@@ -214,7 +214,7 @@ export class Engine {
         // Penalties count what was sampled before, and drafts are not.
         ...(!hasPenalties(sampling) && { drafter: policy.drafter, lookup: policy.lookup?.() }),
         onToken: (token) => answers.push(index, token),
-        onFinish: (reason) => answers.finish(index, reason),
+        onFinish: (reason, layerTokens) => answers.finish(index, reason, layerTokens),
         onError: (error) => answers.fail(error),
       });
     } catch (cause) {

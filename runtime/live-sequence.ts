@@ -24,8 +24,12 @@ export interface SequenceStart {
   readonly forkOf?: SequenceId;
   /** Takes each token in order; true ends the sequence with that token. */
   onToken(token: SampledToken): boolean;
-  /** Called once, after the last token; not after an abort. */
-  onFinish(reason: "stop" | "length"): void;
+  /**
+   * Called once, after the last token; not after an abort.
+   * @param layerTokens Layers that were run for tokens behind the prompt, drafts included: one for each
+   *   token and layer.
+   */
+  onFinish(reason: "stop" | "length", layerTokens: number): void;
   /** Called once when a later request supersedes it, or the loop itself fails. */
   onError(error: unknown): void;
 }
@@ -37,6 +41,8 @@ export class LiveSequence {
   readonly ids: number[];
   /** Outputs whose sampling has been recorded; runs ahead of `ids`, and survives a preemption. */
   numSampled = 0;
+  /** Of rows that were read back: tokens times the layers that they ran. */
+  layerTokens = 0;
   /** Ids of the round under way, as they are read; another list for each round. */
   drafts: number[] = [];
   /** Sampler slot while it runs. */

@@ -92,7 +92,10 @@ export interface Usage {
   readonly promptTokens: number;
   /** Of all answers. */
   readonly completionTokens: number;
-  /** Of a request with a layer policy: layers that a token ran on average, a sublayer counted as half. */
+  /**
+   * Of a request with a layer policy: layers run for a token of the answer on average, those of drafts
+   * and their verification included; a sublayer counts as half.
+   */
   readonly layersExecuted?: number;
   /** Of such a request: its answer may differ from the whole model's. */
   readonly lossy?: boolean;

@@ -2,6 +2,8 @@
  * What rows of a plan sample: one token each, a guess of one, or all tokens of a round of drafts. Owns where
  * drafts lie between their rows, and which samples of a round are the answer's.
  */
+import type { DecoderSpec } from "../models/decoder.ts";
+import { countSublayers } from "../models/layer-plan.ts";
 import type { PlannedRow } from "../scheduler/work-plan.ts";
 import type { LiveSequence } from "./live-sequence.ts";
 import type { SampledToken, SampleRow, Sampler } from "./sampler.ts";
@@ -68,4 +70,14 @@ export function standing(
   }
   const differs = tokens.findIndex(({ id }, i) => id !== drafts[i]);
   return differs < 0 ? tokens : tokens.slice(0, differs + 1);
+}
+
+/** Layers that a row ran for tokens behind the prompt, a sublayer counted as half. */
+export function layerTokens(
+  { tokens: { from, to }, layerPlan }: PlannedRow,
+  { start: { promptIds } }: LiveSequence,
+  { layers }: DecoderSpec,
+): number {
+  const count = Math.max(0, to - Math.max(from, promptIds.length));
+  return count * (layerPlan ? countSublayers(layerPlan) / 2 : layers.length);
 }

@@ -10,7 +10,7 @@ import { LiveSequence, type SequenceStart } from "./live-sequence.ts";
 import type { LoopObserver } from "./loop-observer.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import { PlanClock } from "./plan-clock.ts";
-import { draftsOf, samplesOf, standing } from "./row-samples.ts";
+import { draftsOf, layerTokens, samplesOf, standing } from "./row-samples.ts";
 import type { SampledToken, Sampler } from "./sampler.ts";
 import type { SwappedBlocks } from "./swapped-blocks.ts";
 import { nextTask } from "./task.ts";
@@ -236,7 +236,7 @@ export class StepLoop {
       const sequence = this.#live.get(sequenceId);
       this.#forget(sequenceId, reason === "superseded" ? "aborted" : "finished");
       if (reason === "superseded") sequence?.start.onError(supersededError());
-      else sequence?.start.onFinish(reason);
+      else sequence?.start.onFinish(reason, sequence.layerTokens);
     }
   }
 
@@ -262,9 +262,11 @@ export class StepLoop {
   }
 
   /** Delivers what came of a row. */
-  #outcome({ row: { sequenceId, kind }, tokens }: RowResult): SampledOutcome {
-    if (kind === "draft") return { sequenceId, finished: false };
+  #outcome({ row, tokens }: RowResult): SampledOutcome {
+    const { sequenceId, kind } = row;
     const sequence = this.#live.get(sequenceId);
+    if (sequence) sequence.layerTokens += layerTokens(row, sequence, this.#options.runner.spec);
+    if (kind === "draft") return { sequenceId, finished: false };
     const tokenIds: number[] = [];
     let finished = false;
     for (const token of tokens) {

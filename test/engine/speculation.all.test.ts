@@ -72,7 +72,8 @@ once.each(models)("%s (on SwiftShader in soak only: a tenth of a second a token)
   beforeAll(async () => {
     const device = await openDevice();
     main = await open({}, device);
-    takesBack = await open({ forcePreemptionEvery: 3 }, device);
+    // All that run may draft at once, and a round takes other numbers of plans than the period.
+    takesBack = await open({ forcePreemptionEvery: 5, maxRows: 3 }, device);
     requests = prompts(main.engine).map((prompt, i) => ({
       ...{ prompt, maxTokens: MAX_TOKENS, seed: i },
       temperature: i % 3 === 0 ? 0.9 : 0,
