@@ -103,6 +103,13 @@ class MLP(nn.Module):
 
 
 class Layer(nn.Module):
+    # What a layer plan skips (planned.py), and the matrix that forecasts it, if any (forecasts.py).
+    skips_attention = False
+    skips_mlp = False
+    attention_forecast: Tensor | None = None
+    mlp_forecast: Tensor | None = None
+    only: Tensor | None = None  # [B]: with a cache, the rows that this layer changes
+
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
@@ -111,10 +118,16 @@ class Layer(nn.Module):
         self.input_layernorm = RMSNorm(config.hidden_size)
         self.post_attention_layernorm = RMSNorm(config.hidden_size)
 
+    def attention_input(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self.input_layernorm.weight, self.config.rms_norm_eps)
+
+    def mlp_input(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self.post_attention_layernorm.weight, self.config.rms_norm_eps)
+
     def heads(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x [..., E] -> queries [..., H, D], keys and values [..., KV heads, D]."""
         config, attention = self.config, self.self_attn
-        x = rms_norm(x, self.input_layernorm.weight, config.rms_norm_eps)
+        x = self.attention_input(x)
         query = attention.q_proj(x).unflatten(-1, (config.num_attention_heads, config.head_dim))
         key = attention.k_proj(x).unflatten(-1, (config.num_key_value_heads, config.head_dim))
         value = attention.v_proj(x).unflatten(-1, (config.num_key_value_heads, config.head_dim))
@@ -126,8 +139,7 @@ class Layer(nn.Module):
         return x + self.self_attn.o_proj(attended)
 
     def add_mlp(self, x: Tensor) -> Tensor:
-        y = rms_norm(x, self.post_attention_layernorm.weight, self.config.rms_norm_eps)
-        return x + self.mlp(y)
+        return x + self.mlp(self.mlp_input(x))
 
 
 def attend_rows(query: Tensor, key: Tensor, value: Tensor, rows: Rows) -> Tensor:
@@ -183,10 +195,10 @@ class DemoModel(nn.Module):
         x = self.model.embed_tokens(ids)
         cos, sin = self.cos[rows.positions], self.sin[rows.positions]
         for index, layer in enumerate(self.model.layers):
-            if keep[2 * index]:
+            if keep[2 * index] and not layer.skips_attention:
                 attended = attend_rows(*layer.heads(x, cos, sin), rows)
                 x = layer.add_attention(x, attended)
-            if keep[2 * index + 1]:
+            if keep[2 * index + 1] and not layer.skips_mlp:
                 x = layer.add_mlp(x)
         return x
 
@@ -197,11 +209,20 @@ class DemoModel(nn.Module):
         cos, sin = self.cos[positions], self.sin[positions]
         before, after = cache.length, cache.length + ids.shape[1]
         for layer, (keys, values) in zip(self.model.layers, cache.layers, strict=True):
-            query, keys[:, before:after], values[:, before:after] = layer.heads(x, cos, sin)
-            heads = (t.transpose(1, 2) for t in (query, keys[:, :after], values[:, :after]))
-            out = F.scaled_dot_product_attention(*heads, mask, enable_gqa=True)
-            x = layer.add_attention(x, out.transpose(1, 2).flatten(2))
-            x = layer.add_mlp(x)
+            entered = x
+            if not layer.skips_attention:
+                query, keys[:, before:after], values[:, before:after] = layer.heads(x, cos, sin)
+                heads = (t.transpose(1, 2) for t in (query, keys[:, :after], values[:, :after]))
+                out = F.scaled_dot_product_attention(*heads, mask, enable_gqa=True)
+                x = layer.add_attention(x, out.transpose(1, 2).flatten(2))
+            elif layer.attention_forecast is not None:
+                x = x + layer.attention_input(x) @ layer.attention_forecast
+            if not layer.skips_mlp:
+                x = layer.add_mlp(x)
+            elif layer.mlp_forecast is not None:
+                x = x + layer.mlp_input(x) @ layer.mlp_forecast
+            if layer.only is not None:
+                x = torch.where(layer.only[:, None, None], x, entered)
         cache.length = after
         return self.head(x[:, -1])
 

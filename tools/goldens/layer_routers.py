@@ -106,7 +106,9 @@ def write() -> None:
     prompts = []
     for tokens in PROMPT_LENGTHS:
         # A mean of its own for each prompt, so that decisions differ between prompts.
-        hidden = [_drawn(rng, 1, tokens, HIDDEN_SIZE) + _drawn(rng, 1, 1, HIDDEN_SIZE) for _ in layers]
+        hidden = [
+            _drawn(rng, 1, tokens, HIDDEN_SIZE) + _drawn(rng, 1, 1, HIDDEN_SIZE) for _ in layers
+        ]
         prompts.append({"tokens": tokens, "layers": list(map(answer, routers, hidden))})
     _require(prompts)
     content = {

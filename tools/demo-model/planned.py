@@ -1,0 +1,72 @@
+"""A demo model that runs by a layer plan: some sublayers skipped, some layers twice in a row.
+
+Owns the plan as the engine reads it. A sublayer has a number: 2 · layer for its attention, one more
+for its MLP.
+"""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from model import DemoModel, Layer
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    skip_attention: frozenset[int] = frozenset()
+    skip_mlp: frozenset[int] = frozenset()
+    repeat: frozenset[int] = frozenset()
+
+    @staticmethod
+    def without(sublayers: Iterable[int]) -> "LayerPlan":
+        attention = frozenset(s // 2 for s in sublayers if s % 2 == 0)
+        return LayerPlan(attention, frozenset(s // 2 for s in sublayers if s % 2 == 1))
+
+    @property
+    def skip(self) -> frozenset[int]:
+        """Layers of which nothing runs."""
+        return self.skip_attention & self.skip_mlp
+
+    def executed(self, layers: int) -> int:
+        """Sublayers that run, those of repeated layers twice."""
+        once = 2 * layers - len(self.skip_attention) - len(self.skip_mlp)
+        again = 2 * len(self.repeat)
+        return (
+            once + again - len(self.repeat & self.skip_attention) - len(self.repeat & self.skip_mlp)
+        )
+
+    def plain(self) -> dict[str, list[int]]:
+        """The plan's JSON, without what is empty."""
+        lists = {
+            "skip": self.skip,
+            "skipAttention": self.skip_attention - self.skip,
+            "skipMlp": self.skip_mlp - self.skip,
+            "repeat": self.repeat,
+        }
+        return {key: sorted(layers) for key, layers in lists.items() if layers}
+
+
+def planned(
+    model: DemoModel, plan: LayerPlan, forecasts: dict[int, Tensor] | None = None
+) -> DemoModel:
+    """Shares its weights with the model, which stays as it is. Skipped sublayers that have a forecast
+    add that (forecasts.py)."""
+    forecasts, layers = forecasts or {}, []
+    for at, layer in enumerate(model.model.layers):
+        if at not in plan.skip or 2 * at in forecasts or 2 * at + 1 in forecasts:
+            layer = copy.copy(layer)
+            layer.skips_attention = at in plan.skip_attention
+            layer.skips_mlp = at in plan.skip_mlp
+            layer.attention_forecast = forecasts.get(2 * at)
+            layer.mlp_forecast = forecasts.get(2 * at + 1)
+            layers += [layer] * (2 if at in plan.repeat else 1)
+    return with_layers(model, layers)
+
+
+def with_layers(model: DemoModel, layers: list[Layer]) -> DemoModel:
+    edited = DemoModel(replace(model.config, num_hidden_layers=len(layers)))
+    edited.model.embed_tokens = model.model.embed_tokens
+    edited.model.norm = model.model.norm
+    edited.model.layers = nn.ModuleList(layers)
+    return edited
