@@ -1,32 +1,22 @@
 """Low-rank forecasts in place of skipped sublayers of a demo model, beside skipping alone.
 
 Where a plan skips a sublayer that adds Δ to the residual stream x, a forecast adds B·A·n, n being the
-normalised x that the sublayer would have read. A and B come in closed form from the answers' tasks of
-training, with the sublayers before already skipped or forecast: ridge regression, cut to a rank where it
+normalised x that the sublayer would have read. A and B come in closed form from texts of the training
+tasks, with the sublayers before already skipped or forecast: ridge regression, cut to a rank where it
 costs least (in the metric of n).
-Usage: python forecasts.py FOLDER [--removed 4,6,8] [--ranks 16,32,64] [--items 200] [--json FILE]
+Usage: python forecasts.py FOLDER --plan JSON … [--ranks 16,32,64] [--items 50] [--json FILE]
 """
 
 import argparse
 import json
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
+from itertools import product
 from pathlib import Path
 
 import torch
-from layer_plans import (
-    CALIBRATION_SEED,
-    accuracy,
-    add_sublayer,
-    greedy,
-    normalised,
-    sublayers,
-)
+from layer_plans import add_sublayer, normalised
 from model import DemoModel
 from planned import LayerPlan
-from taught import RUNS, Taught, by_run, divergence, log_probabilities, right, taught
-from tasks import TASKS
+from taught import RUNS, Taught, by_run, divergence, log_probabilities, right, taught, title
 from torch import Tensor
 from weights import load_folder
 
@@ -85,56 +75,43 @@ def fed(model: DemoModel, text: Taught, removed: list[int], made: dict[int, Tens
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path, help="the model folder")
-    parser.add_argument("--removed", default="4,6,8", help="sublayers of the plans measured")
+    parser.add_argument("--plan", type=LayerPlan.parse, action="append", required=True)
     parser.add_argument("--ranks", default="16,32,64")
-    parser.add_argument("--fit", type=int, default=80, help="training items per task")
-    parser.add_argument("--items", type=int, default=200, help="held-out items per task")
+    parser.add_argument("--fit", type=int, default=40, help="training items per task")
+    parser.add_argument("--items", type=int, default=50, help="held-out items per task")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    model = load_folder(args.folder)
-    sizes, ranks = ([int(n) for n in one.split(",")] for one in (args.removed, args.ranks))
-    text = taught(args.folder, CALIBRATION_SEED, 40, held_out=False)
-    found = greedy(model, text, max(sizes), sublayers(model))
+    model, ranks = load_folder(args.folder), [int(rank) for rank in args.ranks.split(",")]
     text = taught(args.folder, FORECAST_SEED, args.fit, held_out=False)
-    check = taught(args.folder, FORECAST_SEED, 20, held_out=True)
-    with torch.inference_mode():
-        whole = fed(model, check, [], {})
-    report = []
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        for size in sizes:
-            removed = found[size].removed
-            for rank in [0, *ranks]:
-                made, errors = forecasts(model, text, check, removed, rank) if rank else ({}, {})
-                told = fed(model, check, removed, made)
-                kl = float(divergence(whole, told, check).mean())
-                plan = LayerPlan.without(removed)
-                one = partial(accuracy, args.folder, args.items, plan, forecasts=made)
-                tasks = list(pool.map(one, RUNS))
-                mean = sum(task.right / task.total for task in tasks[: len(TASKS)]) / len(TASKS)
-                shares = " ".join(f"{task.right / task.total:.1%}" for task in tasks)
-                worst = max(errors.values(), default=1.0)
-                print(
-                    f"{size} removed, rank {rank}: KL {kl:.4f} worst error {worst:.2f} mean {mean:.2%}: {shares}",
-                    flush=True,
-                )
-                report.append(
-                    {
-                        "plan": plan.plain(),
-                        "sublayersExecuted": plan.executed(len(model.model.layers)),
-                        "rank": rank,
-                        "heldOutKl": kl,
-                        "relativeError": {str(at): error for at, error in errors.items()},
-                        "meanAccuracy": mean,
-                        "tasks": [task.plain() for task in tasks],
-                    }
-                )
+    check = taught(args.folder, FORECAST_SEED, args.items, held_out=True)
+    whole, report = fed(model, check, [], {}), []
+    for plan, rank in product(args.plan, [0, *ranks]):
+        removed = plan.skipped()
+        made, errors = forecasts(model, text, check, removed, rank) if rank else ({}, {})
+        told = fed(model, check, removed, made)
+        kl = divergence(whole, told, check)
+        exact = by_run(right(told, check), check)
+        figures = " ".join(f"{share:.3f}" for share in exact.tolist())
+        print(f"{plan.plain()}, rank {rank}: KL {kl.mean():.4f}, exact {figures}", flush=True)
+        report.append(
+            {
+                "plan": plan.plain(),
+                "sublayersExecuted": plan.executed(len(model.model.layers)),
+                "rank": rank,
+                "meanKl": float(kl.mean()),
+                "relativeError": {str(at): error for at, error in errors.items()},
+                "tasks": [
+                    {"name": title(*run), "kl": k, "exact": share}
+                    for run, k, share in zip(RUNS, kl.tolist(), exact.tolist(), strict=True)
+                ],
+            }
+        )
     if args.json:
         folder = f"assets/{args.folder.resolve().name}"
-        command = (
-            f"python forecasts.py ../../{folder} --removed {args.removed} --ranks {args.ranks}"
-        )
+        plans = " ".join(f"--plan '{json.dumps(plan.plain())}'" for plan in args.plan)
+        command = f"python forecasts.py ../../{folder} {plans} --ranks {args.ranks}"
         content = {
             "model": folder,
             "command": f"{command} --fit {args.fit} --items {args.items}",

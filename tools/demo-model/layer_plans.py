@@ -117,17 +117,11 @@ class Accuracy:
         }
 
 
-def accuracy(
-    folder: Path,
-    count: int,
-    plan: LayerPlan,
-    run: tuple[str, bool],
-    forecasts: dict[int, Tensor] | None = None,
-) -> Accuracy:
+def accuracy(folder: Path, count: int, plan: LayerPlan, run: tuple[str, bool]) -> Accuracy:
     """Of greedy decoding on the held-out items that docs/demo-model.md measures."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    model = planned(load_folder(folder), plan, forecasts)
+    model = planned(load_folder(folder), plan)
     task, thinking = run
     exercises = list(islice(items(task, HELD_OUT_SEED, held_out=True), count))
     prompts = [prompt_text(item, thinking) for item in exercises]

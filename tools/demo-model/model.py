@@ -103,11 +103,9 @@ class MLP(nn.Module):
 
 
 class Layer(nn.Module):
-    # What a layer plan skips (planned.py), and the matrix that forecasts it, if any (forecasts.py).
+    # What a layer plan skips (planned.py).
     skips_attention = False
     skips_mlp = False
-    attention_forecast: Tensor | None = None
-    mlp_forecast: Tensor | None = None
     only: Tensor | None = None  # [B]: with a cache, the rows that this layer changes
 
     def __init__(self, config: ModelConfig):
@@ -215,12 +213,8 @@ class DemoModel(nn.Module):
                 heads = (t.transpose(1, 2) for t in (query, keys[:, :after], values[:, :after]))
                 out = F.scaled_dot_product_attention(*heads, mask, enable_gqa=True)
                 x = layer.add_attention(x, out.transpose(1, 2).flatten(2))
-            elif layer.attention_forecast is not None:
-                x = x + layer.attention_input(x) @ layer.attention_forecast
             if not layer.skips_mlp:
                 x = layer.add_mlp(x)
-            elif layer.mlp_forecast is not None:
-                x = x + layer.mlp_input(x) @ layer.mlp_forecast
             if layer.only is not None:
                 x = torch.where(layer.only[:, None, None], x, entered)
         cache.length = after

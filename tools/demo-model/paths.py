@@ -17,7 +17,7 @@ from torch import Tensor
 
 # How much likelier than any other token each token of an answer must be, in logits: a path that is right
 # by a hair teaches nothing.
-CLEARLY = 0.5
+CLEARLY = 1.0
 
 
 def items_of_tokens(text: Taught) -> Tensor:

@@ -5,11 +5,12 @@ for its MLP.
 """
 
 import copy
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from model import DemoModel, Layer
-from torch import Tensor, nn
+from torch import nn
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,21 @@ class LayerPlan:
     def without(sublayers: Iterable[int]) -> "LayerPlan":
         attention = frozenset(s // 2 for s in sublayers if s % 2 == 0)
         return LayerPlan(attention, frozenset(s // 2 for s in sublayers if s % 2 == 1))
+
+    @staticmethod
+    def parse(text: str) -> "LayerPlan":
+        """The plan of its JSON."""
+        lists = {key: frozenset(layers) for key, layers in json.loads(text).items()}
+        unknown = lists.keys() - {"skip", "skipAttention", "skipMlp", "repeat"}
+        if unknown:
+            raise ValueError(f"a layer plan has no {', '.join(sorted(unknown))}")
+        skip, none = lists.get("skip", frozenset()), frozenset()
+        attention, mlp = lists.get("skipAttention", none), lists.get("skipMlp", none)
+        return LayerPlan(skip | attention, skip | mlp, lists.get("repeat", none))
+
+    def skipped(self) -> list[int]:
+        """Sublayers by number."""
+        return sorted([2 * at for at in self.skip_attention] + [2 * at + 1 for at in self.skip_mlp])
 
     @property
     def skip(self) -> frozenset[int]:
@@ -47,19 +63,14 @@ class LayerPlan:
         return {key: sorted(layers) for key, layers in lists.items() if layers}
 
 
-def planned(
-    model: DemoModel, plan: LayerPlan, forecasts: dict[int, Tensor] | None = None
-) -> DemoModel:
-    """Shares its weights with the model, which stays as it is. Skipped sublayers that have a forecast
-    add that (forecasts.py)."""
-    forecasts, layers = forecasts or {}, []
+def planned(model: DemoModel, plan: LayerPlan) -> DemoModel:
+    """Shares its weights with the model, which stays as it is."""
+    layers = []
     for at, layer in enumerate(model.model.layers):
-        if at not in plan.skip or 2 * at in forecasts or 2 * at + 1 in forecasts:
+        if at not in plan.skip:
             layer = copy.copy(layer)
             layer.skips_attention = at in plan.skip_attention
             layer.skips_mlp = at in plan.skip_mlp
-            layer.attention_forecast = forecasts.get(2 * at)
-            layer.mlp_forecast = forecasts.get(2 * at + 1)
             layers += [layer] * (2 if at in plan.repeat else 1)
     return with_layers(model, layers)
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from chat import prompt_text, without_thinking
 from evaluate import HELD_OUT_SEED
 from generate import generate_ids
 from grammar import items
@@ -24,7 +23,17 @@ from layer_plans import CALIBRATION_SEED, Accuracy, greedy, whole_layers
 from model import DemoModel
 from paths import clearly_right, hidden_by_path, mixed, shortest_paths
 from safetensors.torch import load_file, save_file
-from taught import RUNS, Taught, batch, padded, taught, title
+from taught import (
+    RUNS,
+    Taught,
+    batch,
+    both,
+    log_probabilities,
+    padded,
+    right,
+    taught,
+    title,
+)
 from tasks import TASKS
 from tokenizer import load
 from torch import Tensor, nn
@@ -183,40 +192,48 @@ def at_random(visits: Tensor) -> Tensor:
     return torch.stack([row[torch.randperm(len(row))] for row in visits])
 
 
+def told_right(model: DemoModel, tokenizer, text: Taught, visits: Tensor) -> Tensor:
+    """Of each item, whether its path gives the right answer: a story is decoded and checked, any other
+    answer is right if greedy decoding gives the expected one to its end."""
+    if RUNS[text.run[0]][0] == "story":
+        found = answers(model, [prompt for prompt, _ in text.texts], visits)
+        texts = [tokenizer.decode(ids, skip_special_tokens=False) for ids in found]
+        checks = [item.check for item in text.items]
+        return torch.tensor(list(map(TASKS["story"].check, checks, texts)))
+    marks = torch.zeros(len(text.run), dtype=torch.bool)
+    for piece in pieces(text, list(range(len(text.run)))):
+        part, mine = text.some(piece), visits[piece]
+        hidden, _ = hidden_by_path(model, part, lambda at, _: mine[:, at])
+        marks[piece] = right(log_probabilities(model, hidden, part), part)
+    return marks
+
+
+@torch.inference_mode()
 def measured(
-    folder: Path, path: Path, order: list[int], count: int, run: tuple[str, bool]
+    folder: Path, path: Path, order: list[int], most: int, count: int, stories: int, run: int
 ) -> dict[str, tuple[Accuracy, float]]:
     """Accuracy and mean layers visited of each way to choose paths, on held-out items of one run."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
-    model, tokenizer, (task, thinking) = load_folder(folder), load(folder), run
+    model, tokenizer, (task, thinking) = load_folder(folder), load(folder), RUNS[run]
+    count = stories if task == "story" else count
     exercises = list(islice(items(task, HELD_OUT_SEED, held_out=True), count))
-    prompts = [tokenizer.encode(prompt_text(item, thinking)).ids for item in exercises]
-    # A batch is in the order of lengths, an empty answer has no tokens.
-    by_length = sorted(range(count), key=lambda i: padded((prompts[i], [0])))
-    text = batch(
-        [(prompts[i], [0]) for i in by_length], [0] * count, [exercises[i] for i in by_length]
-    )
+    texts = [(both(tokenizer, item, thinking), item) for item in exercises]
+    texts.sort(key=lambda one: padded(one[0]))
+    text = batch([one for one, _ in texts], [run] * count, [item for _, item in texts])
     routers, layers = load_released(path, model), len(model.model.layers)
     routed = torch.zeros(count, layers, dtype=torch.long)
     for piece in pieces(text, list(range(count))):
-        routed[[by_length[i] for i in piece]] = decided(model, routers, text.some(piece))
-    ways = {
-        "whole model": static(order, 0, layers, count),
-        "routers": routed,
-        "random, as many": at_random(routed),
-    }
-    ways |= {f"static, {n} skipped": static(order, n, layers, count) for n in (1, 2, 3, 4)}
+        routed[piece] = decided(model, routers, text.some(piece))
+    ways = {"routers": routed, "random, as many": at_random(routed)}
+    ways |= {f"static, {n} skipped": static(order, n, layers, count) for n in range(most + 1)}
     found = {}
     for name, visits in ways.items():
-        marks = [
-            TASKS[task].check(
-                item.check, without_thinking(tokenizer.decode(ids, skip_special_tokens=False))
-            )
-            for item, ids in zip(exercises, answers(model, prompts, visits), strict=True)
-        ]
-        found[name] = Accuracy(title(*run), sum(marks), count), float(visits.sum(1).float().mean())
+        marks = told_right(model, tokenizer, text, visits)
+        visited = float(visits.sum(1).float().mean())
+        found[name] = Accuracy(title(task, thinking), int(marks.sum()), count), visited
+        print(f"{found[name][0]}, {name}: {visited:.2f} layers", flush=True)
     return found
 
 
@@ -225,8 +242,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="the model folder")
     parser.add_argument("--work", type=Path, required=True, help="where labels and routers go")
     parser.add_argument("--train", type=int, default=300, help="training items per task")
-    parser.add_argument("--most", type=int, default=4, help="layers that a label skips at most")
+    parser.add_argument("--most", type=int, default=3, help="layers that a label skips at most")
     parser.add_argument("--items", type=int, default=200, help="held-out items per task")
+    parser.add_argument("--stories", type=int, default=200, help="of them for stories, the slowest")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -244,10 +262,12 @@ def main() -> None:
         torch.save((order, text, *made), args.work / "labels.pt")
     order, text, visits, usable = torch.load(args.work / "labels.pt", weights_only=False)
     path = args.work / "routers.safetensors"
-    save_released(train(model, text, visits, usable), path)
+    if not path.exists():
+        save_released(train(model, text, visits, usable), path)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        one = partial(measured, args.folder, path, order, args.items)
-        runs = list(pool.map(one, RUNS))
+        sizes = (args.most, args.items, args.stories)
+        one = partial(measured, args.folder, path, order, *sizes)
+        runs = list(pool.map(one, range(len(RUNS))))
     report = []
     for way in runs[0]:
         tasks = [found[way][0] for found in runs]
@@ -270,7 +290,7 @@ def main() -> None:
         command += f" --train {args.train} --most {args.most}"
         content = {
             "model": folder,
-            "command": f"{command} --items {args.items}",
+            "command": f"{command} --items {args.items} --stories {args.stories}",
             "layers": len(model.model.layers),
             "staticOrder": order,
             "labels": {
