@@ -5,7 +5,9 @@ import type {
   BlockCopy,
   BlockSwap,
   KvGroup,
+  LayerPlan,
   PlannedRow,
+  SequenceId,
   SequenceRequest,
   WorkPlan,
 } from "../../scheduler/index.ts";
@@ -31,13 +33,20 @@ interface Parked {
   readonly hidden: readonly number[];
 }
 
-/** One layer per KV group: what a layer writes depends on all that the layer below saw. */
+/**
+ * One layer per KV group: what a layer writes depends on all that the layer below saw. What a draft
+ * writes is marked, and none but drafts may read it.
+ */
 export class FakeDevice {
   readonly #groups: readonly KvGroup[];
   readonly #blockTokens: number;
   readonly #pools: Int32Array[];
   readonly #tokens = new Map<number, number[]>();
   readonly #parked = new Map<number, Parked>();
+  /** Of the latest round, behind the tokens. */
+  readonly #drafts = new Map<number, number[]>();
+  /** By token: what requests that draft should come to, their prompts included. */
+  readonly #answers = new Map<number, readonly number[]>();
   readonly #host = new Map<string, { readonly planId: number; readonly values: Int32Array }>();
 
   constructor(groups: readonly KvGroup[], blockTokens: number) {
@@ -48,14 +57,22 @@ export class FakeDevice {
     );
   }
 
-  addPrompt({ id, promptTokens }: FakeRequest): void {
+  /** @param answer What most drafts guess; none for a request that does not draft. */
+  addPrompt({ id, promptTokens }: FakeRequest, answer: readonly number[] = []): void {
     this.#tokens.set(id, [...promptTokens]);
+    this.#answers.set(id, [...promptTokens, ...answer]);
+  }
+
+  /** The host has read a round of drafts, and these stand. */
+  learn(id: SequenceId, ids: readonly number[]): void {
+    this.#tokens.get(id)!.push(...ids);
   }
 
   /** A new device that knows nothing but the ids that the host has read. */
   replace(known: ReadonlyMap<number, readonly number[]>): void {
     for (const pool of this.#pools) pool.fill(POISON);
     this.#parked.clear();
+    this.#drafts.clear();
     this.#host.clear();
     for (const [id, ids] of known) this.#tokens.set(id, [...ids]);
   }
@@ -65,8 +82,12 @@ export class FakeDevice {
     return this.#host.get(keyOf(swap))?.planId;
   }
 
-  /** Runs plans in the order given, as a GPU's queue does. @returns Ids of the sampled rows. */
-  execute(plan: WorkPlan): number[] {
+  /**
+   * Runs plans in the order given, as a GPU's queue does.
+   * @param proposed Drafts of rows that verify what the host proposes.
+   * @returns Ids of each row that samples.
+   */
+  execute(plan: WorkPlan, proposed: ReadonlyMap<SequenceId, readonly number[]>): number[][] {
     for (const id of plan.preempted) this.#parked.delete(id);
     for (const swap of plan.swapOut)
       this.#host.set(keyOf(swap), {
@@ -76,11 +97,18 @@ export class FakeDevice {
     for (const swap of plan.swapIn)
       this.#block(swap.group, swap.block).set(this.#host.get(keyOf(swap))!.values);
     this.#copy(plan.copies);
+    for (const [id, drafts] of proposed) this.#drafts.set(id, [...drafts]);
     const hidden = plan.rows.map((row) => this.#begin(row));
     const numStages = 2 * this.#groups.length + 2;
     for (let stage = 1; stage < numStages - 1; stage++) {
       const rows = [...plan.rows.entries()].filter(
-        ([, { stages }]) => stages.from <= stage && stage < stages.to,
+        ([
+          ,
+          {
+            stages: { from, to },
+            layerPlan,
+          },
+        ]) => from <= stage && stage < to && (layerPlan?.runs[stage] ?? true),
       );
       if (stage % 2 === 1) this.#attend((stage - 1) / 2, rows, hidden);
       else for (const [r] of rows) hidden[r] = hidden[r].map(mlp);
@@ -107,16 +135,29 @@ export class FakeDevice {
   }
 
   /** What the row's first stage reads: its tokens, or what an earlier plan left. */
-  #begin({ sequenceId, tokens, stages }: PlannedRow): readonly number[] {
-    const known = this.#tokens.get(sequenceId)!;
-    if (known.length < tokens.to) throw new Error(`row reads a token that was not sampled yet`);
-    if (stages.from === 0) return known.slice(tokens.from, tokens.to);
+  #begin(row: PlannedRow): readonly number[] {
+    const { sequenceId, tokens, stages } = row;
+    if (stages.from === 0) return this.#tokensOf(row);
     const parked = this.#parked.get(sequenceId);
     if (parked?.from !== tokens.from || parked.hidden.length !== tokens.to - tokens.from)
       throw new Error(`tokens ${tokens.from} to ${tokens.to} were not parked`);
     if (parked.stage !== stages.from) throw new Error(`parked at ${parked.stage}`);
     this.#parked.delete(sequenceId);
     return parked.hidden;
+  }
+
+  /** Prompt and samples, and then drafts. */
+  #tokensOf({ sequenceId, tokens, kind, draftsFrom }: PlannedRow): readonly number[] {
+    const known = this.#tokens.get(sequenceId)!;
+    if (kind !== "compute" && known.length !== draftsFrom)
+      throw new Error(`drafts from ${draftsFrom} on behind ${known.length} tokens`);
+    if (kind === "draft" && tokens.to === draftsFrom) this.#drafts.set(sequenceId, []);
+    const drafts = kind === "compute" ? [] : this.#drafts.get(sequenceId)!;
+    if (known.length + drafts.length < tokens.to)
+      throw new Error("row reads a token that was not sampled yet");
+    const numDrafts = Math.max(0, tokens.to - known.length);
+    const firstDraft = Math.max(0, tokens.from - known.length);
+    return [...known.slice(tokens.from, tokens.to), ...drafts.slice(firstDraft, numDrafts)];
   }
 
   #attend(
@@ -135,14 +176,17 @@ export class FakeDevice {
 
   #write(group: number, row: PlannedRow, hidden: readonly number[]): void {
     hidden.forEach((h, i) => {
-      this.#pools[group][this.#slot(group, row, row.tokens.from + i)] = h;
+      const slot = this.#slot(group, row, row.tokens.from + i);
+      this.#pools[group][slot] = row.kind === "draft" ? POISON - 1 - (h >>> 1) : h;
     });
   }
 
   #read(group: number, row: PlannedRow, position: number): number {
     const value = this.#pools[group][this.#slot(group, row, position)];
     if (value === POISON) throw new Error(`token ${position} was read but never written`);
-    return value;
+    if (value < POISON && row.kind !== "draft")
+      throw new Error(`token ${position} was read as a draft wrote it`);
+    return Math.abs(value);
   }
 
   #slot(group: number, row: PlannedRow, position: number): number {
@@ -151,20 +195,36 @@ export class FakeDevice {
     return block * this.#blockTokens + (position % this.#blockTokens);
   }
 
-  #sample({ sequenceId, tokens }: PlannedRow, hidden: readonly number[]): number {
+  #sample({ sequenceId, tokens, kind }: PlannedRow, hidden: readonly number[]): number[] {
+    if (kind === "verify") return hidden.map((h) => h % VOCAB);
     const known = this.#tokens.get(sequenceId)!;
+    const last = hidden[hidden.length - 1];
+    if (kind === "draft") {
+      const drafts = this.#drafts.get(sequenceId)!;
+      if (known.length + drafts.length !== tokens.to) throw new Error("a draft was drafted twice");
+      const right = this.#answers.get(sequenceId)![tokens.to];
+      drafts.push(last % 4 > 0 ? (right ?? 0) : last % VOCAB);
+      return drafts.slice(-1);
+    }
     if (known.length !== tokens.to) throw new Error("sampled from another than the last token");
-    const id = hidden[hidden.length - 1] % VOCAB;
-    known.push(id);
-    return id;
+    known.push(last % VOCAB);
+    return known.slice(-1);
   }
 }
 
 const keyOf = ({ sequenceId, group, index }: BlockSwap): string =>
   `${sequenceId}/${group}/${index}`;
 
-/** What the request yields alone: no blocks, no plans, no neighbours. */
-export function expectedIds(request: FakeRequest, groups: readonly KvGroup[]): number[] {
+/**
+ * What the request yields alone: no blocks, no plans, no neighbours, no drafts.
+ * @param standard Layer plan of a request that names none.
+ */
+export function expectedIds(
+  request: FakeRequest,
+  groups: readonly KvGroup[],
+  standard?: LayerPlan,
+): number[] {
+  const { runs } = request.layerPlan ?? standard ?? {};
   const layers: number[][] = groups.map(() => []);
   const ids: number[] = [];
   const tokens = [...request.promptTokens];
@@ -172,7 +232,9 @@ export function expectedIds(request: FakeRequest, groups: readonly KvGroup[]): n
     let hidden = tokens[position];
     groups.forEach((group, g) => {
       layers[g].push(hidden);
-      hidden = mlp(attend(hidden, position, group.window, (p) => layers[g][p]));
+      if (runs?.[2 * g + 1] ?? true)
+        hidden = attend(hidden, position, group.window, (p) => layers[g][p]);
+      if (runs?.[2 * g + 2] ?? true) hidden = mlp(hidden);
     });
     if (position < tokens.length - 1) continue;
     const id = hidden % VOCAB;

@@ -1,6 +1,6 @@
 // Random schedules against a device whose memory is real: whatever the depth, the quantum, the
 // chunks, the neighbours, the aborts and the preemptions, each request yields the ids that it yields
-// alone.
+// alone; so it does with layers left out, and whatever drafts guess.
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -13,6 +13,8 @@ import {
 } from "../../scheduler/index.ts";
 import { report, scale } from "../harness/soak.ts";
 import { expectedIds, type FakeRequest } from "./fake-device.ts";
+import { planOf } from "./layer-plans.ts";
+import { ScriptedDrafter } from "./scripted-drafter.ts";
 import { Serving } from "./serving.ts";
 
 const window = fc.integer({ min: 1, max: 70 });
@@ -61,6 +63,23 @@ const policies = fc.record({
   prefixCache: fc.boolean(),
 });
 
+/** What is left out, of as many layers as there are; most requests run all. */
+const left = fc.constantFrom(0, 0, 0b10, 0b1, 0b1100, 0b111, 0b100001, 0b111111);
+const idle = fc.constantFrom(0, 0, 0b1, 0b10);
+const drafting = fc.record({
+  maxDraftTokens: fc.constantFrom(0, 1, 3, 8),
+  /** What nobody runs who does not say. */
+  standard: fc.constantFrom(undefined, undefined, 0b10, 0b1100),
+  scripts: fc.array(
+    fc.record({
+      max: fc.integer({ min: 1, max: 5 }),
+      seed: fc.nat(),
+      lefts: fc.constantFrom([], [], [0], [0b1], [0b100], [0b11, 0b1010]),
+    }),
+    { minLength: 2, maxLength: 2 },
+  ),
+});
+
 /** What many prompts begin with, some of it or all. */
 const shared = Array.from({ length: 80 }, (_, i) => (i * 389) % 1009);
 
@@ -83,6 +102,8 @@ const urgent = {
   program: fc.constantFrom(undefined, "p"),
   session: fc.constantFrom(undefined, "session 0", "session 1"),
   cacheSalt: fc.constantFrom(undefined, undefined, "s"),
+  plan: fc.constantFrom(undefined, undefined, 0, 1),
+  drafter: fc.constantFrom(undefined, undefined, 0, 1),
 };
 
 function listOf<One extends object>(
@@ -95,21 +116,59 @@ function listOf<One extends object>(
 
 /** Another answer to the same prompt. Where the parent was refused or has ended, it stands alone. */
 function asForkOf(parent: FakeRequest, request: FakeRequest): FakeRequest {
-  const { id: forkOf, promptTokens, cacheSalt } = parent;
-  return { ...request, forkOf, promptTokens, cacheSalt };
+  const { id: forkOf, promptTokens, cacheSalt, layerPlan } = parent;
+  return { ...request, forkOf, promptTokens, cacheSalt, layerPlan };
 }
 
 const plainRequests = listOf(fc.record(plain));
 /** How many requests before it the one came that it is a fork of. */
 const back = fc.constantFrom(undefined, undefined, 1, 1, 2);
-const requests = listOf(fc.record({ ...plain, ...urgent, back })).map((list) => {
+const requests = fc.record({
+  list: listOf(fc.record({ ...plain, ...urgent, back })),
+  plans: fc.tuple(fc.tuple(left, idle), fc.tuple(left, idle)),
+});
+type Asked = typeof requests extends fc.Arbitrary<infer One> ? One : never;
+type Drafting = typeof drafting extends fc.Arbitrary<infer One> ? One : never;
+
+/** With plans and drafters of their own: drafters remember, so each run has new ones. */
+function served(
+  base: SchedulerConfig,
+  { list, plans }: Asked,
+  { maxDraftTokens, standard, scripts }: Drafting,
+): { configuration: SchedulerConfig; asked: FakeRequest[] } {
+  const { numLayers, maxTokensPerPlan = 512, maxRows = 16 } = base;
+  const layerPlans = plans.map(([left, idle]) => planOf(numLayers, left, idle));
+  // A draft reads what was computed: it runs no layer that its request leaves out.
+  const everLeft = plans.reduce((all, [left]) => all | left, standard ?? 0);
+  const drafters = scripts.map(
+    ({ lefts, ...script }) =>
+      new ScriptedDrafter({
+        ...script,
+        layerPlans: lefts.map((left) => planOf(numLayers, left | everLeft)),
+      }),
+  );
   const asked: FakeRequest[] = [];
-  for (const { back, ...request } of list) {
+  for (const { back, plan, drafter, ...one } of list) {
+    const request = {
+      ...one,
+      layerPlan: plan === undefined ? undefined : layerPlans[plan],
+      // Whose tokens go through the host one by one, drafts nothing.
+      ...(drafter !== undefined && {
+        drafter: drafters[drafter],
+        ...{ needsHost: false, hostDelay: 0 },
+      }),
+    };
     const parent = back && asked.at(-back);
     asked.push(parent ? asForkOf(parent, request) : request);
   }
-  return asked;
-});
+  const configuration = {
+    ...base,
+    layerPlan: standard === undefined ? undefined : planOf(numLayers, standard),
+    maxDraftTokens,
+    maxTokensPerPlan: Math.max(maxTokensPerPlan, maxRows + maxDraftTokens),
+  };
+  return { configuration, asked };
+}
 
 /** One character an operation: add, schedule, commit, abort, hold, lose. fast-check prefers short lists unless told. */
 const operations = fc.array(
@@ -140,9 +199,9 @@ function isCutByLayers({ rows }: WorkPlan): boolean {
   return rows.at(-1)!.stages.from > 0;
 }
 
-function expectOwnIds(serving: Serving, { kvGroups }: SchedulerConfig): void {
+function expectOwnIds(serving: Serving, { kvGroups, layerPlan }: SchedulerConfig): void {
   for (const { request, state, ids } of serving.progress.values()) {
-    const expected = expectedIds(request, kvGroups);
+    const expected = expectedIds(request, kvGroups, layerPlan);
     // An aborted request has a beginning of its answer, the others all of it.
     expect(ids).toEqual(state === "aborted" ? expected.slice(0, ids.length) : expected);
   }
@@ -160,12 +219,17 @@ test("random arrivals, depths, commits and aborts: invariants hold, ids are each
     hit: 0,
     swapped: 0,
     forked: 0,
+    skipping: 0,
+    drafting: 0,
+    accepted: 0,
+    brokenRounds: 0,
   };
   fc.assert(
-    fc.property(config, policies, requests, operations, (base, chosen, list, script) => {
-      const configuration = { ...base, ...chosen };
+    fc.property(config, policies, requests, drafting, operations, (...drawn) => {
+      const [base, chosen, list, drafts, script] = drawn;
+      const { configuration, asked } = served({ ...base, ...chosen }, list, drafts);
       const serving = new Serving(configuration);
-      const toAdd = [...list];
+      const toAdd = [...asked];
       for (const { kind, pick } of script) {
         if (kind === "a") addAll(serving, toAdd.splice(0, 1));
         else if (kind === "s") serving.schedule();
@@ -190,16 +254,15 @@ test("random arrivals, depths, commits and aborts: invariants hold, ids are each
       counts.cutPlans += serving.plans.filter(isCutByLayers).length;
       counts.finished += ended.length;
       counts.aborted += serving.progress.size - ended.length;
-      for (const {
-        numPreemptions,
-        numHitTokens,
-        numSwapIns,
-        numForks,
-      } of serving.progress.values()) {
-        counts.forked += Math.sign(numForks);
-        counts.preempted += Math.sign(numPreemptions);
-        counts.hit += Math.sign(numHitTokens);
-        counts.swapped += Math.sign(numSwapIns);
+      for (const progress of serving.progress.values()) {
+        counts.forked += Math.sign(progress.numForks);
+        counts.preempted += Math.sign(progress.numPreemptions);
+        counts.hit += Math.sign(progress.numHitTokens);
+        counts.swapped += Math.sign(progress.numSwapIns);
+        counts.skipping += progress.request.layerPlan?.runs.includes(false) ? 1 : 0;
+        counts.drafting += Math.sign(progress.numRounds);
+        counts.accepted += progress.numAccepted;
+        counts.brokenRounds += Math.sign(progress.numBrokenRounds);
       }
     }),
     { numRuns: scale("scheduler", 400, 40_000) },

@@ -4,16 +4,34 @@
 import assert from "node:assert/strict";
 import {
   createScheduler,
+  type LayerPlan,
   type PlannedRow,
-  type PlanOutcome,
   type PlanWork,
   PRIORITIES,
+  type SampledOutcome,
   type Scheduler,
   type SchedulerConfig,
   type SchedulerEvent,
+  type SequenceId,
   type WorkPlan,
 } from "../../scheduler/index.ts";
-import { FakeDevice, type FakeRequest, isStop } from "./fake-device.ts";
+import { expectedIds, FakeDevice, type FakeRequest, isStop } from "./fake-device.ts";
+import { ScriptedDrafter } from "./scripted-drafter.ts";
+
+/** Of drafts, as its rows tell it. */
+interface SeenRound {
+  numDrafted: number;
+  /** As read from the rows that draft, or as the host proposed them. */
+  readonly drafts: number[];
+  isVerifying: boolean;
+}
+
+/** A row that samples. */
+interface Sampling {
+  readonly row: PlannedRow;
+  readonly ids: readonly number[];
+  readonly round: SeenRound | undefined;
+}
 
 interface Progress {
   readonly request: FakeRequest;
@@ -26,6 +44,19 @@ interface Progress {
   numSampled: number;
   /** Of those, committed; ids beyond are known to the device alone. */
   numRead: number;
+  round: SeenRound | undefined;
+  /** Verified, and not read. */
+  numUnreadRounds: number;
+  /** Rounds whose outcome was read. */
+  numRounds: number;
+  /** Of their drafts, those that stood. */
+  numAccepted: number;
+  /** Rounds that ended because it was taken back. */
+  numBrokenRounds: number;
+  /** What its drafts should come to; empty of one that does not draft. */
+  readonly answer: readonly number[];
+  /** What the host would draft behind the last token that was read. */
+  proposal: readonly number[];
   numPreemptions: number;
   /** Of all its starts, taken from the prefix cache, or from its parent. */
   numHitTokens: number;
@@ -65,7 +96,7 @@ export class Serving {
   readonly #config: SchedulerConfig;
   readonly #device: FakeDevice;
   readonly #capacity: readonly number[];
-  readonly #unread: { readonly plan: WorkPlan; readonly ids: readonly number[] }[] = [];
+  readonly #unread: { readonly plan: WorkPlan; readonly sampling: readonly Sampling[] }[] = [];
   nowMs = 0;
 
   constructor(config: SchedulerConfig) {
@@ -84,7 +115,9 @@ export class Serving {
       this.#end(event.sequenceId, "aborted");
       this.events.push(event);
     }
-    this.#device.addPrompt(request);
+    const { kvGroups, layerPlan } = this.#config;
+    const answer = request.drafter ? expectedIds(request, kvGroups, layerPlan) : [];
+    this.#device.addPrompt(request, answer);
     this.progress.set(id, {
       request,
       ids: [],
@@ -92,6 +125,8 @@ export class Serving {
       parked: undefined,
       numSampled: 0,
       numRead: 0,
+      ...{ round: undefined, numUnreadRounds: 0, numRounds: 0, numAccepted: 0, numBrokenRounds: 0 },
+      ...{ answer, proposal: [] },
       numPreemptions: 0,
       numHitTokens: 0,
       numSwapIns: 0,
@@ -129,6 +164,7 @@ export class Serving {
     const known = new Map<number, readonly number[]>();
     for (const [id, progress] of this.progress) {
       progress.numSampled = progress.numRead;
+      progress.numUnreadRounds = 0;
       known.set(id, [...progress.request.promptTokens, ...progress.ids]);
     }
     this.#device.replace(known);
@@ -165,10 +201,11 @@ export class Serving {
     this.#checkCopies(plan, started);
     this.#checkRows(plan);
     this.#checkBudget(plan);
+    this.#checkDrafts(plan);
     for (const progress of this.progress.values())
       if (this.#isForkable(progress.request.forkOf)) progress.attends = false;
     this.#checkBlocks();
-    this.#unread.push({ plan, ids: this.#device.execute(plan) });
+    this.#execute(plan);
     assert.equal(this.scheduler.numInFlight, this.#unread.length);
     return plan;
   }
@@ -177,24 +214,68 @@ export class Serving {
   commit(): SchedulerEvent[] {
     const read = this.#unread.shift();
     if (read === undefined) return [];
-    const sampling = read.plan.rows.filter((row) => row.sample);
-    const sampled: PlanOutcome["sampled"][number][] = sampling.map(({ sequenceId }, i) => {
-      const progress = this.progress.get(sequenceId)!;
-      const { request, state, ids } = progress;
-      if (state === "live") ids.push(read.ids[i]);
-      progress.numRead += 1;
-      const finished = isStop(read.ids[i], progress.numRead, request);
-      const { hostDelay = 0 } = request;
-      if (state === "live" && !finished && hostDelay > 0)
-        this.#hostPlans.set(sequenceId, hostDelay);
-      return { sequenceId, finished, tokenId: read.ids[i], hostPending: hostDelay > 0 };
-    });
+    const sampled = read.sampling.map((sampling) => this.#read(sampling));
     const outcome = { planId: read.plan.id, gpuMs: 1, sampled };
     const events = this.scheduler.commit(outcome, this.nowMs);
     for (const { sequenceId } of events) this.#end(sequenceId, "finished");
     this.events.push(...events);
     this.#checkBlocks();
     return events;
+  }
+
+  #execute(plan: WorkPlan): void {
+    const rows = plan.rows.filter((row) => row.sample);
+    const rounds = rows.map((row) =>
+      row.kind === "compute" ? undefined : this.progress.get(row.sequenceId)!.round,
+    );
+    const proposed = new Map<SequenceId, readonly number[]>();
+    rows.forEach(({ sequenceId, kind }, i) => {
+      if (kind === "verify" && rounds[i]!.numDrafted === 0)
+        proposed.set(sequenceId, rounds[i]!.drafts);
+    });
+    const ids = this.#device.execute(plan, proposed);
+    const sampling = rows.map((row, i) => ({ row, ids: ids[i], round: rounds[i] }));
+    this.#unread.push({ plan, sampling });
+  }
+
+  /** A draft is kept for the row that verifies it; of a round, those stand that were foreseen, and one more. */
+  #read({ row: { sequenceId, kind, tokens }, ids, round }: Sampling): SampledOutcome {
+    const progress = this.progress.get(sequenceId)!;
+    const { request, state, answer } = progress;
+    if (kind === "draft") {
+      round!.drafts.push(ids[0]);
+      return { sequenceId, finished: false };
+    }
+    const differs = ids.findIndex((id, i) => id !== round?.drafts[i]);
+    const standing = kind === "compute" || differs < 0 ? ids : ids.slice(0, differs + 1);
+    const tokenIds: number[] = [];
+    let finished = false;
+    for (const id of standing) {
+      tokenIds.push(id);
+      if (state === "live") progress.ids.push(id);
+      progress.numRead += 1;
+      finished = isStop(id, progress.numRead, request);
+      if (finished) break;
+    }
+    if (kind === "verify") {
+      assert.equal(ids.length, tokens.to - tokens.from);
+      this.#device.learn(sequenceId, tokenIds);
+      progress.numSampled += tokenIds.length;
+      progress.numUnreadRounds -= 1;
+      progress.numRounds += 1;
+      progress.numAccepted += tokenIds.length - 1;
+      if (progress.round === round) {
+        progress.numComputed += tokenIds.length;
+        progress.round = undefined;
+      }
+    }
+    const { hostDelay = 0, drafter } = request;
+    if (state === "live" && !finished && hostDelay > 0) this.#hostPlans.set(sequenceId, hostDelay);
+    if (drafter instanceof ScriptedDrafter && drafter.asksHost)
+      progress.proposal = drafter.propose(answer, progress.ids.length);
+    const told = { sequenceId, finished, proposed: progress.proposal.length };
+    if (kind === "verify") return { ...told, tokenIds };
+    return { ...told, tokenId: tokenIds[0], hostPending: hostDelay > 0 };
   }
 
   /** The host works on all of them at once, and is the slower the more plans it may take. */
@@ -224,7 +305,8 @@ export class Serving {
     const starts = requests.map(
       ({ promptTokens, maxTokens }) => (maxTokens + 1) * (promptTokens.length + maxTokens),
     );
-    return this.#numStages * starts.reduce((sum, tokens) => sum + tokens, 0);
+    const numSteps = this.#numStages + (this.#config.maxDraftTokens ?? 0);
+    return numSteps * starts.reduce((sum, tokens) => sum + tokens, 0);
   }
 
   ids(id: number): readonly number[] {
@@ -238,7 +320,9 @@ export class Serving {
     this.#startsAbove = Number.POSITIVE_INFINITY;
     for (const id of last) {
       const progress = this.progress.get(id)!;
+      progress.numBrokenRounds += progress.round ? 1 : 0;
       Object.assign(progress, { numComputed: 0, parked: undefined, blockTables: [] });
+      progress.round = undefined;
       progress.numPreemptions += 1;
       this.#untold.push(id);
       if (this.#running.some((other) => this.#isReady(other)))
@@ -253,11 +337,12 @@ export class Serving {
     );
   }
 
-  /** Neither done, nor waiting for the host. */
+  /** Neither done, nor waiting for the host or for what became of its drafts. */
   #isReady(id: number): boolean {
-    const { request, numSampled, numRead } = this.progress.get(id)!;
+    const { request, numSampled, numRead, round } = this.progress.get(id)!;
     if (this.#hostPlans.has(id) || numSampled === request.maxTokens) return false;
-    return !request.needsHost || numSampled === numRead;
+    if (round?.isVerifying) return false;
+    return !(request.needsHost || request.drafter?.waitsForHost) || numSampled === numRead;
   }
 
   /** In turn, also those that start again, whose ids are all known by then. */
@@ -265,7 +350,9 @@ export class Serving {
     const progress = this.progress.get(id)!;
     const { blockTokens = 32, prefixCache = false, maxHostBlocks = 0, kvGroups } = this.#config;
     // A token that sees itself alone needs nothing of what came before, so there is nothing to copy.
-    const needsNothing = maxHostBlocks > 0 && kvGroups.every(({ window }) => window === 1);
+    const keeps = this.#planOf(id)?.keeps;
+    const needsNothing =
+      maxHostBlocks > 0 && kvGroups.every(({ window }, g) => window === 1 || keeps?.[g] === false);
     const isCached = numHitTokens === 0 || (prefixCache && numHitTokens % blockTokens === 0);
     const { forkOf, promptTokens } = progress.request;
     const isForked = numHitTokens === promptTokens.length - 1 && this.#hasPrompt(forkOf);
@@ -276,8 +363,9 @@ export class Serving {
     progress.numForks += isForked && !isSwapped && numHitTokens > 0 ? 1 : 0;
     progress.numComputed = numHitTokens;
     progress.numHitTokens += numHitTokens;
-    const { numRead, numSampled } = progress;
+    const { numRead, numSampled, numUnreadRounds } = progress;
     assert.equal(numRead, numSampled, "starts again with ids that the host does not know");
+    assert.equal(numUnreadRounds, 0, "starts again before its drafts are read");
     const rank = this.#rankOf(id);
     assert(rank < this.#startsAbove, "starts beside one taken back");
     for (const [earlier, { state, attends }] of this.progress) {
@@ -310,6 +398,7 @@ export class Serving {
 
   #end(id: number, state: "finished" | "aborted"): void {
     this.progress.get(id)!.state = state;
+    this.progress.get(id)!.round = undefined;
     for (const [key, owner] of this.#kept) if (owner === id) this.#kept.delete(key);
     for (const progress of this.progress.values())
       if (progress.request.forkOf === id) progress.attends = false;
@@ -332,13 +421,13 @@ export class Serving {
     assert(Math.abs(predictedMs - this.#predictedMs(rows)) <= 1e-9 * predictedMs);
     // Past the quantum go only the reserved single tokens, chunks that take as long again, chunks
     // of at most a block in all, and one sublayer of a parked chunk.
-    const isSingle = ({ tokens }: PlannedRow) => tokens.from > 0 && tokens.to - tokens.from === 1;
+    const isSingle = ({ tokens, kind }: PlannedRow) =>
+      kind === "verify" || (tokens.from > 0 && tokens.to - tokens.from === 1);
     const chunks = rows
       .filter((row) => !isSingle(row))
       .map(({ tokens }) => tokens.to - tokens.from);
     const { quantumMs = Number.POSITIVE_INFINITY } = this.#config;
-    const singles = workOf(rows.filter(isSingle));
-    const most = Math.max(quantumMs, singles.numTokens > 0 ? 2 * costs.predictMs(singles) : 0);
+    const most = Math.max(quantumMs, 2 * this.#predictedMs(rows.filter(isSingle)));
     if (predictedMs <= most || !chunks.some((count) => count > 1)) return;
     const { from, to } = rows.at(-1)!.stages;
     const numChunkTokens = chunks.reduce((sum, count) => sum + count, 0);
@@ -358,14 +447,25 @@ export class Serving {
     return parked.reduce((sum, p) => sum + (p.parked ? p.parked.to - p.numComputed : 0), 0);
   }
 
-  /** The sublayers of the last row cost all of it, the others what the rows before it cost. */
+  /** Each stage costs what the rows do that run it; those of a row without a plan cost 1 together. */
   #predictedMs(rows: readonly PlannedRow[]): number {
-    const { costs, numLayers } = this.#config;
-    const { from, to } = rows.at(-1)!.stages;
-    const share = (Math.min(to, 2 * numLayers + 1) - Math.max(from, 1)) / (2 * numLayers);
-    const others = rows.slice(0, -1);
-    const rest = others.length > 0 && share < 1 ? costs!.predictMs(workOf(others)) : 0;
-    return share * costs!.predictMs(workOf(rows)) + (1 - share) * rest;
+    const { costs, layerPlan } = this.#config;
+    let numStandard = 0;
+    let ms = 0;
+    for (let stage = 1; stage < this.#numStages - 1; stage++) {
+      numStandard += runsStage(layerPlan, stage) ? 1 : 0;
+      const running = rows.filter(
+        ({ stages: { from, to }, layerPlan }) =>
+          from <= stage && stage < to && runsStage(layerPlan, stage),
+      );
+      if (running.length > 0) ms += costs!.predictMs(workOf(running));
+    }
+    return ms / numStandard;
+  }
+
+  /** What it runs unless it drafts. */
+  #planOf(id: number): LayerPlan | undefined {
+    return this.progress.get(id)!.request.layerPlan ?? this.#config.layerPlan;
   }
 
   #isLive(id: number | undefined): boolean {
@@ -420,29 +520,89 @@ export class Serving {
 
   #checkRows({ rows }: WorkPlan): void {
     assert.equal(new Set(rows.map((row) => row.sequenceId)).size, rows.length);
-    for (const { sequenceId, tokens, sample, stages, kind, blockTables } of rows) {
+    for (const row of rows) {
+      const { sequenceId, kind, stages, blockTables } = row;
       const progress = this.progress.get(sequenceId)!;
-      const { request, parked } = progress;
-      const numTokens = request.promptTokens.length + progress.numSampled;
       assert.equal(progress.state, "live");
       assert(!this.#hostPlans.has(sequenceId), "runs before the host is done with it");
       assert(this.#running.includes(sequenceId));
-      assert.equal(tokens.from, progress.numComputed);
-      assert(tokens.to > tokens.from && tokens.to <= numTokens, `tokens up to ${tokens.to}`);
-      assert.equal(stages.from, parked?.stage ?? 0);
-      if (parked) assert.equal(tokens.to, parked.to);
-      const isWhole = stages.to === this.#numStages;
-      assert(isWhole || (stages.to > stages.from && stages.to < this.#numStages - 1));
-      assert.equal(sample, isWhole && tokens.to === numTokens);
-      assert.equal(kind, "compute");
-      // One row at most, the last, runs some stages alone.
-      if (stages.from > 0 || !isWhole) assert.equal(sequenceId, rows.at(-1)!.sequenceId);
-      progress.parked = isWhole ? undefined : { to: tokens.to, stage: stages.to };
-      if (isWhole) progress.numComputed = tokens.to;
-      progress.numSampled += sample ? 1 : 0;
+      const keeps = this.#planOf(sequenceId)?.keeps;
+      blockTables.forEach((table, group) => {
+        assert.equal(table.length > 0, keeps?.[group] ?? true);
+      });
       progress.blockTables = blockTables;
-      assert(progress.numSampled <= request.maxTokens, `${progress.numSampled} samples`);
+      // One row at most, the last, runs some stages alone.
+      if (stages.from > 0 || stages.to !== this.#numStages)
+        assert.equal(sequenceId, rows.at(-1)!.sequenceId);
+      if (kind === "compute") this.#checkCompute(row, progress);
+      else this.#checkRound(row, progress);
     }
+  }
+
+  #checkCompute(row: PlannedRow, progress: Progress): void {
+    const { sequenceId, tokens, sample, stages, layerPlan, draftsFrom } = row;
+    const { request, parked } = progress;
+    const numTokens = request.promptTokens.length + progress.numSampled;
+    assert.equal(progress.round, undefined, "computes while it drafts");
+    assert.equal(layerPlan, this.#planOf(sequenceId));
+    assert.equal(draftsFrom, undefined);
+    assert.equal(tokens.from, progress.numComputed);
+    assert(tokens.to > tokens.from && tokens.to <= numTokens, `tokens up to ${tokens.to}`);
+    assert.equal(stages.from, parked?.stage ?? 0);
+    if (parked) assert.equal(tokens.to, parked.to);
+    const isWhole = stages.to === this.#numStages;
+    assert(isWhole || (stages.to > stages.from && stages.to < this.#numStages - 1));
+    assert.equal(sample, isWhole && tokens.to === numTokens);
+    progress.parked = isWhole ? undefined : { to: tokens.to, stage: stages.to };
+    if (isWhole) progress.numComputed = tokens.to;
+    progress.numSampled += sample ? 1 : 0;
+    assert(progress.numSampled <= request.maxTokens, `${progress.numSampled} samples`);
+  }
+
+  /** Drafts one after another from the last token on, and then all of them at once. */
+  #checkRound(row: PlannedRow, progress: Progress): void {
+    const { sequenceId, tokens, kind, sample, stages, layerPlan, draftsFrom } = row;
+    const { request, numComputed: from, numSampled, proposal } = progress;
+    progress.round ??= { numDrafted: 0, drafts: [], isVerifying: false };
+    const { round } = progress;
+    assert(!round.isVerifying, "goes on before its drafts are read");
+    assert(sample && stages.from === 0 && stages.to === this.#numStages);
+    assert.equal(progress.parked, undefined);
+    assert.equal(from + 1, request.promptTokens.length + numSampled, "drafts behind a gap");
+    assert.equal(draftsFrom, from + 1);
+    if (kind === "draft") {
+      const first = from + round.numDrafted;
+      assert.deepEqual(tokens, { from: first, to: first + 1 });
+      round.numDrafted += 1;
+    } else {
+      const numDrafts = tokens.to - tokens.from - 1;
+      assert(tokens.from === from && numDrafts > 0, `verifies ${numDrafts} drafts`);
+      assert.equal(layerPlan, this.#planOf(sequenceId));
+      if (round.numDrafted > 0) assert.equal(numDrafts, round.numDrafted);
+      else {
+        assert.equal(numSampled, progress.numRead, "proposes behind an unread token");
+        assert(numDrafts <= proposal.length, `${numDrafts} of ${proposal.length} proposed`);
+        round.drafts.push(...proposal.slice(0, numDrafts));
+      }
+      round.isVerifying = true;
+      progress.numUnreadRounds += 1;
+    }
+    const numDrafts = Math.max(round.numDrafted, round.drafts.length);
+    assert(numDrafts <= request.drafter!.max);
+    assert(numSampled + numDrafts < request.maxTokens, "drafts past the most tokens");
+  }
+
+  /** A bound on what the device must hold for them, and on what it samples at once. */
+  #checkDrafts({ rows }: WorkPlan): void {
+    const { maxRows = 16, maxDraftTokens = 0 } = this.#config;
+    let numDrafts = 0;
+    for (const { round } of this.progress.values())
+      if (round) numDrafts += Math.max(round.numDrafted, round.drafts.length);
+    assert(numDrafts <= maxDraftTokens, `${numDrafts} drafts under way`);
+    let numSamples = 0;
+    for (const { sample, kind, tokens } of rows)
+      if (sample) numSamples += kind === "verify" ? tokens.to - tokens.from : 1;
+    assert(numSamples <= maxRows + maxDraftTokens, `${numSamples} samples`);
   }
 
   /** free + used = N; a block is in tables of live sequences that are alike up to its end, or free. */
@@ -481,6 +641,8 @@ export class Serving {
       "a block is twice there",
     );
     assert.equal(a.progress.request.cacheSalt, b.progress.request.cacheSalt);
+    const [planA, planB] = [a, b].map(({ progress }) => progress.request.layerPlan);
+    assert.equal(planA?.hash, planB?.hash, "layer plans share a block");
     const [idsA, idsB] = [a, b].map(({ progress: { request, ids }, index }) =>
       [...request.promptTokens, ...ids].slice(0, (index + 1) * blockTokens),
     );
@@ -489,12 +651,17 @@ export class Serving {
   }
 }
 
+const runsStage = (plan: LayerPlan | undefined, stage: number): boolean =>
+  plan?.runs[stage] ?? true;
+
 function workOf(rows: readonly PlannedRow[]): PlanWork {
   let [numTokens, numKvTokens, numAttended] = [0, 0, 0];
   for (const { tokens } of rows) {
-    numTokens += tokens.to - tokens.from;
+    const count = tokens.to - tokens.from;
+    numTokens += count;
     numKvTokens += tokens.to;
-    for (let p = tokens.from; p < tokens.to; p++) numAttended += p + 1;
+    // Σ (position + 1)
+    numAttended += count * (tokens.from + (count + 1) / 2);
   }
   return { numTokens, numKvTokens, numAttended };
 }
