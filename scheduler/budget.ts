@@ -11,7 +11,7 @@ import {
   partsMs,
 } from "./cost-model.ts";
 import { YIELDING_RANK } from "./priority.ts";
-import { Stages } from "./stages.ts";
+import type { Stages } from "./stages.ts";
 import type { LayerPlan, StageRange } from "./work-plan.ts";
 
 /** Tokens that a sequence lacks. */
@@ -55,11 +55,10 @@ export class PlanBudget {
   readonly #standard: LayerPlan | undefined;
   readonly #cutBy: ResolvedConfig["cutBy"];
   #mostMs: number;
-  /** Rows that run all stages of their plan; those without a plan are one cohort. */
-  readonly #cohorts = new Map<LayerPlan | undefined, Cohort>();
-  #hasPlans = false;
-  /** Of all those rows. */
+  /** Of the rows that run all stages of their plan. */
   #work: PlanWork = NO_WORK;
+  /** Those rows by their plan, once one has a plan; rows without a plan are one cohort. */
+  #cohorts: Map<LayerPlan | undefined, Cohort> | undefined;
   /** The last row, which runs some layers only. */
   #cut: Cohort | undefined;
   #hasChunk = false;
@@ -73,7 +72,7 @@ export class PlanBudget {
     this.#minChunkTokens = config.blockTokens;
     this.#costs = config.costs;
     this.#standard = config.layerPlan;
-    this.#stages = new Stages(config.numLayers, config.costs.mlpShare ?? 0.5, config.layerPlan);
+    this.#stages = config.stages;
     this.#cutBy = config.cutBy;
     this.#mostMs = quantumMs;
   }
@@ -194,7 +193,7 @@ export class PlanBudget {
     const numAttended = count * (from + (wanted + 1) / 2);
     const cohort = { work: { ...workOf(from, count), numAttended }, stages, layerPlan };
     const done = this.#stages.share(stages, layerPlan);
-    const tokens = count * (done / this.#stages.share(this.#stages.all, layerPlan));
+    const tokens = count * (done / this.#stages.planShare(layerPlan));
     return tokens / partsMs(this.#costs, this.#partsWith(cohort));
   }
 
@@ -220,12 +219,10 @@ export class PlanBudget {
 
   /** With one more row. Rows without a plan run the same, so there are two parts at most. */
   #partsWith(added: Cohort | undefined): PlanPart[] {
-    if (this.#hasPlans || added?.layerPlan !== undefined)
-      return cohortParts(
-        [...this.#cohorts.values(), ...(added ? [added] : [])],
-        this.#stages,
-        this.#standard,
-      );
+    if (this.#cohorts || added?.layerPlan !== undefined) {
+      const cohorts = [...(this.#cohorts ?? this.#standardCohort()).values()];
+      return cohortParts(added ? [...cohorts, added] : cohorts, this.#stages, this.#standard);
+    }
     if (added === undefined) return [{ work: this.#work, share: 1 }];
     const share = this.#stages.share(added.stages);
     const withAdded = { work: addWork(this.#work, added.work), share };
@@ -234,11 +231,18 @@ export class PlanBudget {
   }
 
   #add(work: PlanWork, layerPlan: LayerPlan | undefined): void {
+    if (layerPlan !== undefined) this.#cohorts ??= this.#standardCohort();
     this.#work = addWork(this.#work, work);
-    if (layerPlan !== undefined) this.#hasPlans = true;
+    if (this.#cohorts === undefined) return;
     const known = this.#cohorts.get(layerPlan)?.work ?? NO_WORK;
     const { all: stages } = this.#stages;
     this.#cohorts.set(layerPlan, { work: addWork(known, work), stages, layerPlan });
+  }
+
+  /** While no row has a plan. */
+  #standardCohort(): Map<LayerPlan | undefined, Cohort> {
+    const cohort = { work: this.#work, stages: this.#stages.all };
+    return new Map(cohort.work.numTokens > 0 ? [[undefined, cohort]] : []);
   }
 }
 

@@ -3,6 +3,7 @@ import { type AdmissionName, admissionPolicies } from "./admission/policies.ts";
 import type { CostModel } from "./cost-model.ts";
 import { SchedulerError } from "./errors.ts";
 import { isPositiveInteger } from "./positive-integer.ts";
+import { Stages } from "./stages.ts";
 import type { KvGroup, LayerPlan } from "./work-plan.ts";
 
 export interface SchedulerConfig {
@@ -62,7 +63,7 @@ export interface SchedulerConfig {
 }
 
 export type ResolvedConfig = Required<Omit<SchedulerConfig, "layerPlan">> &
-  Pick<SchedulerConfig, "layerPlan">;
+  Pick<SchedulerConfig, "layerPlan"> & { readonly stages: Stages };
 
 /** @throws {SchedulerError} "bad_config". */
 export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
@@ -108,9 +109,11 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
     refuse(`quantumMs is ${quantumMs} without costs; give the cost model that it bounds`);
   if (kvGroups.length === 0) refuse("kvGroups is empty; declare at least one KV group");
   kvGroups.forEach(checkGroup);
+  const stages = new Stages(numLayers, costs.mlpShare ?? 0.5, config.layerPlan);
   return {
     ...positive,
     kvGroups,
+    stages,
     layerPlan: config.layerPlan,
     blockTokens,
     costs,

@@ -92,11 +92,23 @@ export class Planner {
     const { drafter, maxTokens, numSampledTokens } = sequence;
     const wish = drafter?.next(sequence.numProposed);
     if (wish === undefined) return undefined;
+    const fitting = sequence.numFittingTokens() - 1;
+    const room = Math.min(this.#draftRoom, fitting, maxTokens - numSampledTokens - 1);
+    const tokens = Math.min(wish.tokens, room);
+    if (tokens < 1) return undefined;
+    const { stages } = this.#config;
+    const drafted = wish.layerPlan ? tokens * stages.planShare(wish.layerPlan) : 0;
+    const executed = drafted + (tokens + 1) * stages.planShare(sequence.layerPlan);
+    const round = { ...wish, tokens, executed, numDrafted: 0, isVerifying: false };
+    sequence.beginRound(round);
+    return round;
+  }
+
+  /** Drafts that may come to those under way. */
+  get #draftRoom(): number {
     let room = this.#config.maxDraftTokens;
     for (const { round } of this.#queue.running) room -= round?.tokens ?? 0;
-    const fitting = sequence.numFittingTokens() - 1;
-    const tokens = Math.min(wish.tokens, room, fitting, maxTokens - numSampledTokens - 1);
-    return tokens < 1 ? undefined : sequence.beginRound({ ...wish, tokens });
+    return room;
   }
 
   #planRound(sequence: Sequence, round: DraftRound, budget: PlanBudget): PlannedRow {
@@ -130,14 +142,14 @@ export class Planner {
     return budget.takeChunk({ from, wanted, fitting, rank, parkable, layerPlan });
   }
 
-  /** Tokens that one more row may park; there is always a place for it beside those that decode. */
+  /** Tokens that one more row may park; there is always a place for it beside those that decode or verify. */
   get #parkable(): number {
-    const { maxParkedTokens, maxTokensPerPlan, maxRows, cutBy } = this.#config;
+    const { maxParkedTokens, maxTokensPerPlan, maxRows, maxDraftTokens, cutBy } = this.#config;
     if (maxParkedTokens === 0 || cutBy === "tokens") return 0;
     let room = maxParkedTokens;
     for (const { parked, numComputedTokens } of this.#queue.running)
       if (parked) room -= parked.to - numComputedTokens;
-    return Math.min(room, maxTokensPerPlan - maxRows);
+    return Math.min(room, maxTokensPerPlan - maxRows - maxDraftTokens);
   }
 
   /** @param above Only those more urgent than this rank. */
@@ -181,7 +193,8 @@ export class Planner {
     if (sample) this.#sampling.push({ sequence, kind: "compute" });
     this.#planned.push(sequence);
     const layerPlan = sequence.layerPlan ?? this.#config.layerPlan;
-    const row = { sequenceId: sequence.id, tokens, stages, kind: "compute", sample } as const;
-    return { ...row, blockTables, ...(layerPlan && { layerPlan }) };
+    const kind = "compute";
+    const row = { sequenceId: sequence.id, tokens, stages, kind, sample, blockTables } as const;
+    return layerPlan ? { ...row, layerPlan } : row;
   }
 }

@@ -10,11 +10,13 @@ import type { Order } from "./order/order.ts";
 import type { PrefixHit } from "./prefix-cache.ts";
 import type { Sequence } from "./sequence.ts";
 import type { DraftRound } from "./speculation/round.ts";
+import type { Stages } from "./stages.ts";
 import type { BlockCopy, SampledOutcome, SequenceId } from "./work-plan.ts";
 
 export class SequenceQueue {
   readonly #admission: Admission;
   readonly #order: Order;
+  readonly #stages: Stages;
   readonly #forks = new Forks();
   readonly #live = new Map<SequenceId, Sequence>();
   #numWaiting = 0;
@@ -23,9 +25,10 @@ export class SequenceQueue {
   /** Known for the plan being made, until somebody comes or leaves. */
   #next: Sequence | undefined;
 
-  constructor(admission: Admission, order: Order) {
+  constructor(admission: Admission, order: Order, stages: Stages) {
     this.#admission = admission;
     this.#order = order;
+    this.#stages = stages;
   }
 
   get running(): readonly Sequence[] {
@@ -92,7 +95,8 @@ export class SequenceQueue {
    */
   start(sequence: Sequence, nowMs: number, hit: PrefixHit, from: number): BlockCopy[] {
     const rank = this.#order.rankOf(sequence, nowMs);
-    const prompt = sequence.numPromptTokens - hit.numTokens;
+    const share = this.#stages.planShare(sequence.layerPlan);
+    const prompt = share * (sequence.numPromptTokens - hit.numTokens);
     if (!sequence.hasStarted) this.#order.charge(sequence, { prompt });
     const copies = sequence.start(nowMs, rank, hit, from);
     sequence.drafter?.pause();
@@ -128,8 +132,9 @@ export class SequenceQueue {
     sampled: SampledOutcome,
     round?: DraftRound,
   ): "stop" | "length" | undefined {
-    this.#order.charge(sequence, { sampled: sampled.tokenIds?.length ?? 1 });
-    return round ? sequence.readRound(round, sampled) : sequence.read(sampled);
+    const executed = round?.executed ?? this.#stages.planShare(sequence.layerPlan);
+    this.#order.charge(sequence, { sampled: executed });
+    return sequence.read(sampled, round);
   }
 
   /**

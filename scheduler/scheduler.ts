@@ -62,11 +62,12 @@ export class Scheduler {
       admission,
       seededRandom(seed),
     );
-    const { order, costs, maxRows, maxHostBlocks, forcePreemptionEvery } = this.#config;
+    const { order, costs, maxRows, maxHostBlocks, forcePreemptionEvery, stages } = this.#config;
     this.#host = new HostBlocks(costs, blockTokens, maxHostBlocks);
     this.#queue = new SequenceQueue(
       this.#admission,
       order === "fcfs" ? fcfs() : priorityOrder(costs),
+      stages,
     );
     this.#preemption = new Preemption(this.#queue, this.#host, maxRows, forcePreemptionEvery);
     this.#planner = new Planner(this.#config, {

@@ -1,4 +1,5 @@
 /** What a caller says of a sequence, and the check of it. */
+import { scopeKey } from "./block-hash.ts";
 import { SchedulerError } from "./errors.ts";
 import { isPositiveInteger } from "./positive-integer.ts";
 import { PRIORITIES, type Priority } from "./priority.ts";
@@ -42,14 +43,19 @@ export interface SequenceRequest {
   /** Whose keys and values `hold` keeps when it has ended, for the session's next request. */
   readonly session?: string;
   /**
-   * A live sequence with the same prompt, `cacheSalt`, `adapter` and `layerPlan`, which is computed for both: this one waits
-   * until that is planned, begins with its blocks, and computes the last token of the prompt alone.
-   * Should the other end or be taken back before, it begins with what the prefix cache has.
+   * A live sequence with the same prompt, `cacheSalt`, `adapter` and `layerPlan`, which is computed
+   * for both: this one waits until that is planned, begins with its blocks, and computes the last
+   * token of the prompt alone. Should the other end or be taken back before, it begins with what the
+   * prefix cache has.
    */
   readonly forkOf?: SequenceId;
   /** How many tokens it will sample: known to a simulation, read by the policy "oracle" alone. */
   readonly outputTokens?: number;
 }
+
+/** What sequences that share blocks have in common but for their ids. */
+export const scopeOf = ({ cacheSalt: salt, adapter, layerPlan }: SequenceRequest): string =>
+  scopeKey({ salt, adapter, layerPlan: layerPlan?.hash });
 
 /** @throws {SchedulerError} "bad_request". */
 export function checkRequest(request: SequenceRequest): void {

@@ -3,13 +3,13 @@
  * Decides by counts; ids are kept for the prefix cache alone, as far as the host knows them.
  */
 import { assert } from "./assert.ts";
-import { scopeKey } from "./block-hash.ts";
 import type { KvBlocks } from "./kv-blocks.ts";
 import type { PrefixHit } from "./prefix-cache.ts";
 import type { Priority } from "./priority.ts";
 import type { SequenceBlocks } from "./sequence-blocks.ts";
-import type { SequenceRequest } from "./sequence-request.ts";
-import type { Drafter, DraftRound, DraftWish } from "./speculation/round.ts";
+import { type SequenceRequest, scopeOf } from "./sequence-request.ts";
+import type { Drafter, DraftRound } from "./speculation/round.ts";
+import { Rounds } from "./speculation/rounds.ts";
 import type {
   BlockCopy,
   LayerPlan,
@@ -78,11 +78,7 @@ export class Sequence {
   #parked: ParkedRows | undefined;
   /** Its first row is planned, and what the device decides by it is not known. */
   #isRouting = false;
-  #round: DraftRound | undefined;
-  /** Verified, and the outcome is not known; more than one after it was taken back. */
-  #numUnreadRounds = 0;
-  /** Drafts that the host has for what follows the last token that was read. */
-  #proposed = 0;
+  readonly #rounds = new Rounds();
 
   constructor(
     request: SequenceRequest,
@@ -148,12 +144,12 @@ export class Sequence {
 
   /** Of drafts, from the first one planned to the outcome. */
   get round(): DraftRound | undefined {
-    return this.#round;
+    return this.#rounds.current;
   }
 
   /** Drafts that could follow now: 0 while the host has not read the last token. */
   get numProposed(): number {
-    return this.numUnreadTokens > 0 ? 0 : this.#proposed;
+    return this.numUnreadTokens > 0 ? 0 : this.#rounds.proposed;
   }
 
   /** A token came of running since it last started. */
@@ -167,8 +163,8 @@ export class Sequence {
    */
   get numReadyTokens(): number {
     if (this.#isHostPending || this.awaitsCopy || this.#isRouting) return 0;
-    if (this.#round?.isVerifying) return 0;
-    if (this.#numUnreadRounds > 0 && this.state === "waiting") return 0;
+    if (this.round?.isVerifying) return 0;
+    if (this.#rounds.numUnread > 0 && this.state === "waiting") return 0;
     const needsHost = this.needsHost || this.drafter?.waitsForHost;
     if (this.numUnreadTokens > 0 && (needsHost || this.state === "waiting")) return 0;
     if (this.#numSampledTokens === this.maxTokens) return 0;
@@ -261,7 +257,7 @@ export class Sequence {
   /** What was sampled and not read is not known to anybody any more: it is sampled again. */
   forgetUnread(): void {
     this.#numSampledTokens = this.#numReadTokens;
-    this.#numUnreadRounds = 0;
+    this.#rounds.forgetUnread();
     this.#isRouting = false;
   }
 
@@ -300,66 +296,42 @@ export class Sequence {
   }
 
   /** Its blocks are there: a round takes one more than it drafts. */
-  beginRound(wish: DraftWish): DraftRound {
+  beginRound(round: DraftRound): void {
     const from = this.#numComputedTokens;
-    this.blocks.cover({ from, to: from + wish.tokens + 1 });
-    this.#round = { ...wish, numDrafted: 0, isVerifying: false };
-    return this.#round;
+    this.blocks.cover({ from, to: from + round.tokens + 1 });
+    this.#rounds.begin(round);
   }
 
-  /** The next row of its round: a draft, or all of it to be verified. */
+  /** The next row of its round. */
   advanceRound(round: DraftRound): AdvancedRow & Pick<PlannedRow, "kind" | "draftsFrom"> {
-    const from = this.#numComputedTokens;
-    const drafts = round.layerPlan !== undefined && round.numDrafted < round.tokens;
-    const first = from + round.numDrafted;
-    if (drafts) round.numDrafted += 1;
-    else {
-      round.isVerifying = true;
-      this.#numUnreadRounds += 1;
-    }
-    const tokens = drafts ? { from: first, to: first + 1 } : { from, to: from + round.tokens + 1 };
-    const kind = drafts ? "draft" : "verify";
-    return {
-      tokens,
-      kind,
-      sample: true,
-      draftsFrom: from + 1,
-      blockTables: this.blocks.snapshot(),
-    };
+    const row = this.#rounds.advance(round, this.#numComputedTokens);
+    return { ...row, sample: true, blockTables: this.blocks.snapshot() };
   }
 
   /**
-   * The tokens of a round that stand were read back. Its own drafts among them are computed, unless it
-   * was taken back in between.
+   * One more sampled token was read back, or those of a round that stand. Says why the last of them is
+   * the sequence's last, if it is.
    */
-  readRound(round: DraftRound, outcome: SampledOutcome): "stop" | "length" | undefined {
-    const { finished, tokenIds = [], proposed = 0 } = outcome;
-    assert(tokenIds.length > 0, `a round of sequence ${this.id} has an outcome without tokens`);
-    this.#numUnreadRounds -= 1;
-    this.#proposed = proposed;
-    if (this.#ids.length === this.numPromptTokens + this.#numReadTokens)
-      this.#ids.push(...tokenIds);
-    this.#numSampledTokens += tokenIds.length;
-    this.#numReadTokens += tokenIds.length;
-    if (this.#round === round) {
-      this.#numComputedTokens += tokenIds.length;
-      this.#round = undefined;
-    }
+  read(outcome: SampledOutcome, round?: DraftRound): "stop" | "length" | undefined {
+    const { finished, tokenId, tokenIds, hostPending = false, proposed = 0 } = outcome;
+    this.#isHostPending = hostPending;
+    this.#rounds.propose(proposed);
+    const isNext = this.#ids.length === this.numPromptTokens + this.#numReadTokens;
+    if (round) this.#readRound(round, tokenIds?.length ?? 0);
+    else this.#numReadTokens += 1;
+    if (isNext && tokenIds) this.#ids.push(...tokenIds);
+    else if (isNext && tokenId !== undefined) this.#ids.push(tokenId);
+    assert(this.#numReadTokens <= this.#numSampledTokens, "a token was read that none sampled");
     if (finished) return "stop";
     return this.#numReadTokens === this.maxTokens ? "length" : undefined;
   }
 
-  /** One more sampled token was read back. Says why it is the last one, if it is. */
-  read(outcome: SampledOutcome): "stop" | "length" | undefined {
-    const { finished, tokenId, hostPending = false, proposed = 0 } = outcome;
-    this.#isHostPending = hostPending;
-    this.#proposed = proposed;
-    const isNext = this.#ids.length === this.numPromptTokens + this.#numReadTokens;
-    if (isNext && tokenId !== undefined) this.#ids.push(tokenId);
-    this.#numReadTokens += 1;
-    assert(this.#numReadTokens <= this.#numSampledTokens, "a token was read that none sampled");
-    if (finished) return "stop";
-    return this.#numReadTokens === this.maxTokens ? "length" : undefined;
+  /** Its drafts that stand are computed, unless the sequence was taken back in between. */
+  #readRound(round: DraftRound, count: number): void {
+    assert(count > 0, `a round of sequence ${this.id} has an outcome without tokens`);
+    this.#numSampledTokens += count;
+    this.#numReadTokens += count;
+    if (this.#rounds.settle(round)) this.#numComputedTokens += count;
   }
 
   /** What was computed can be found until its blocks are used for something else. */
@@ -370,11 +342,8 @@ export class Sequence {
     this.#numSettledTokens = 0;
     this.#lineage = undefined;
     this.#parked = undefined;
-    this.#round = undefined;
+    this.#rounds.break();
   }
 }
 
 type AdvancedRow = Pick<PlannedRow, "tokens" | "sample" | "blockTables">;
-
-const scopeOf = ({ cacheSalt: salt, adapter, layerPlan }: SequenceRequest): string =>
-  scopeKey({ salt, adapter, layerPlan: layerPlan?.hash });

@@ -12,6 +12,7 @@ export class Stages {
   readonly #before: Float64Array;
   readonly #attentionShare: number;
   readonly #mlpShare: number;
+  readonly #planShares = new WeakMap<LayerPlan, number>();
 
   /**
    * @param numLayers L; layers that may run twice count twice.
@@ -40,6 +41,14 @@ export class Stages {
     let share = 0;
     for (let stage = from; stage < to; stage++)
       if (layerPlan.runs[stage]) share += this.stageShare(stage);
+    return share;
+  }
+
+  /** What a token by the plan costs: 1 by the default one. */
+  planShare(layerPlan?: LayerPlan): number {
+    if (layerPlan === undefined) return 1;
+    const share = this.#planShares.get(layerPlan) ?? this.share(this.all, layerPlan);
+    this.#planShares.set(layerPlan, share);
     return share;
   }
 

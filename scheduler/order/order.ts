@@ -9,6 +9,10 @@ export interface Order {
   waits(sequence: Sequence, nowMs: number): void;
   /** It waits no longer: it starts, or has ended. */
   leaves(sequence: Sequence, nowMs: number): void;
-  /** Tokens of its prompt were taken on, for the first time, or one of its samples was read. */
+  /**
+   * Tokens of its prompt were taken on, for the first time, or samples of it were read. They count as
+   * what was executed for them: one by a plan with half of the layers is half a token, and drafts
+   * count besides the tokens that were verified.
+   */
   charge(sequence: Sequence, tokens: { readonly prompt?: number; readonly sampled?: number }): void;
 }

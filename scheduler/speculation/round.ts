@@ -11,6 +11,8 @@ export interface DraftWish {
 }
 
 export interface DraftRound extends DraftWish {
+  /** What all its rows execute, in plain tokens: fair shares count it. */
+  readonly executed: number;
   /** Planned so far. */
   numDrafted: number;
   /** Its last row is planned: the sequence waits for the outcome. */

@@ -1,0 +1,68 @@
+/** The rounds of one sequence: the one under way, those whose outcome is not known, and what would follow. */
+import { assert } from "../assert.ts";
+import type { PlannedRow } from "../work-plan.ts";
+import type { DraftRound } from "./round.ts";
+
+export class Rounds {
+  #current: DraftRound | undefined;
+  #numUnread = 0;
+  #proposed = 0;
+
+  /** From the first row planned to the outcome, or until the sequence is taken back. */
+  get current(): DraftRound | undefined {
+    return this.#current;
+  }
+
+  /** Verified, and the outcome is not known; more than one after the sequence was taken back. */
+  get numUnread(): number {
+    return this.#numUnread;
+  }
+
+  /** Drafts that the host has for what follows the last token that was read. */
+  get proposed(): number {
+    return this.#proposed;
+  }
+
+  begin(round: DraftRound): void {
+    assert(this.#current === undefined, "a round begins within another");
+    this.#current = round;
+  }
+
+  /**
+   * The next row: a draft, or all of them to be verified.
+   * @param from The token that they follow.
+   */
+  advance(round: DraftRound, from: number): Pick<PlannedRow, "tokens" | "kind" | "draftsFrom"> {
+    const draftsFrom = from + 1;
+    if (round.layerPlan !== undefined && round.numDrafted < round.tokens) {
+      const first = from + round.numDrafted++;
+      return { tokens: { from: first, to: first + 1 }, kind: "draft", draftsFrom };
+    }
+    round.isVerifying = true;
+    this.#numUnread += 1;
+    return { tokens: { from, to: draftsFrom + round.tokens }, kind: "verify", draftsFrom };
+  }
+
+  /** Its outcome is known. @returns Whether the sequence was not taken back in between. */
+  settle(round: DraftRound): boolean {
+    this.#numUnread -= 1;
+    if (this.#current !== round) return false;
+    this.#current = undefined;
+    return true;
+  }
+
+  /** The host has read another token, and has so many drafts for what follows. */
+  propose(tokens: number): void {
+    this.#proposed = tokens;
+  }
+
+  /** Its sequence is taken back, or has ended. */
+  break(): void {
+    this.#current = undefined;
+  }
+
+  /** Outcomes that are not known will never be. */
+  forgetUnread(): void {
+    this.#numUnread = 0;
+  }
+}
