@@ -2,65 +2,21 @@
 // are those of the same layers as a static plan.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { LAYER_DECISIONS, ROUTER_WIDTH } from "../../kernels/layer-router.ts";
-import { normal, seededRandom } from "../../kernels/probe.ts";
+import { LAYER_DECISIONS } from "../../kernels/layer-router.ts";
 import { stagesOf } from "../../models/layer-plan.ts";
 import type { LayerPolicy } from "../../runtime/layer-policies.ts";
-import type { ModelFolder } from "../../runtime/model-folder/model-folder.ts";
-import { blobSource } from "../../runtime/weights/byte-source.ts";
 import { openDevice } from "../harness/device.ts";
 import { project } from "../harness/project.ts";
-import { safetensorsFile, type TensorSpec } from "../runtime/weights/safetensors-file.ts";
 import { ask, randomIds, refused, settled } from "./ask.ts";
 import { demoFolder, nodePlatform } from "./node-model.ts";
+import { RUN_SKIP_REPEAT, routersFolder } from "./router-folder.ts";
 import { shallowFolder } from "./shallow-folder.ts";
 import { opener, type Subject } from "./subject.ts";
 
-const D = 128;
 const NUM_LAYERS = 3;
 const ROUTERS: LayerPolicy = { name: "routers" };
 const device = project() === "reference" ? "reference" : "gpu";
 
-interface Routers {
-  /** Decides alone where weights are 0. */
-  readonly biases: readonly (readonly [number, number, number])[];
-  readonly weights: number;
-}
-
-function routersFolder({ biases, weights }: Routers): ModelFolder {
-  const random = seededRandom(5);
-  const f32 = (shape: readonly number[], values: Float32Array): TensorSpec => ({
-    ...{ dtype: "F32", shape },
-    bytes: new Uint8Array(values.buffer),
-  });
-  const tensors: Record<string, TensorSpec> = {};
-  for (const [layer, bias] of biases.entries()) {
-    const at = (name: string) => `model.routers.${layer}.${name}`;
-    tensors[at("linear1.weight")] = f32(
-      [ROUTER_WIDTH, D],
-      normal(ROUTER_WIDTH * D, random, weights),
-    );
-    tensors[at("linear1.bias")] = f32([ROUTER_WIDTH], new Float32Array(ROUTER_WIDTH));
-    const out = normal(3 * ROUTER_WIDTH, random, weights);
-    tensors[at("linear2.weight")] = f32([3, ROUTER_WIDTH], out);
-    tensors[at("linear2.bias")] = f32([3], Float32Array.from(bias));
-  }
-  const file = blobSource(new Blob([safetensorsFile(tensors)]), "model.safetensors");
-  return {
-    location: "routers",
-    open: async (name, signal) =>
-      name === "model.safetensors" ? file : demoFolder().open(`${name}.missing`, signal),
-  };
-}
-
-const fixed = {
-  weights: 0,
-  biases: [
-    [0, 1, 0],
-    [1, 0, 0],
-    [0, 0, 1],
-  ],
-} as const;
 const byPrompt = {
   weights: 0.4,
   biases: [
@@ -83,7 +39,7 @@ describe.each(project() === "swiftshader" ? models.slice(0, 1) : models)("%s", (
   beforeAll(async () => {
     const shared = await openDevice();
     const sizes = { maxTokensPerPlan: 64, maxRows: 8 };
-    decided = await open({ ...sizes, layerRouters: routersFolder(fixed) }, shared);
+    decided = await open({ ...sizes, layerRouters: routersFolder(RUN_SKIP_REPEAT) }, shared);
     varied = await open({ ...sizes, layerRouters: routersFolder(byPrompt) }, shared);
   }, 240_000);
   afterAll(() => decided?.engine.close());
