@@ -28,7 +28,7 @@ import { type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
 import type { ResidentExperts } from "./experts/resident-experts.ts";
 import { createKvCache, type KvPlan } from "./kv-cache.ts";
 import { ParkedRows } from "./parked-rows.ts";
-import { RoutedLayers } from "./routed-layers.ts";
+import type { RoutedLayers } from "./routed-layers.ts";
 import { RowPacks } from "./row-packs.ts";
 import { type StageRun, stageRuns } from "./stage-runs.ts";
 import { MAX_PACKS, StepInputs, type StepRow } from "./step-inputs.ts";
@@ -191,7 +191,7 @@ export class ModelRunner {
       ...{ width: spec.hiddenSize, maxTokens: maxTokensPerPlan },
     });
     const routed = options.isRouted
-      ? await RoutedLayers.create(device, spec, weights, nodes.length)
+      ? await openRouted(device, spec, weights, nodes.length)
       : undefined;
     const parts = { activation, lastToken, kvPools, inputs, nodes, parked, packs, routed };
     return new ModelRunner(options, parts);
@@ -296,6 +296,12 @@ export class ModelRunner {
       n: step.T,
     });
   }
+}
+
+/** Few models have routers of layers: their code is loaded with the first. */
+async function openRouted(...of: Parameters<typeof RoutedLayers.create>): Promise<RoutedLayers> {
+  const { RoutedLayers } = await import("./routed-layers.ts");
+  return RoutedLayers.create(...of);
 }
 
 /** The first rows of the step, and no others. */
