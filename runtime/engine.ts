@@ -5,6 +5,7 @@
  *   request → chat template → tokenizer → scheduler → work plan → step inputs → graph → kernels
  *           → sampler → readback → detokenizer → stream
  */
+import { numStages } from "../models/decoder.ts";
 import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import { onAbort } from "./abort-listeners.ts";
 import { Answers } from "./answers.ts";
@@ -102,8 +103,9 @@ export class Engine {
     const scheduler = modelScheduler(plan, options);
     const now = () => performance.now();
     const names = { model: plan.spec.modelType, adapter: device.info.adapter };
+    const stages = numStages(plan.spec);
     const { onPlan, onRead } = options;
-    const observer = new Telemetry({ scheduler, now, onRead, ...names });
+    const observer = new Telemetry({ scheduler, now, onRead, numStages: stages, ...names });
     const swapped = new SwappedBlocks(runner, plan.kv);
     const parts = { runner, sampler, copier, swapped, scheduler };
     const loop = new StepLoop({ ...parts, now, onPlan, observer });

@@ -79,6 +79,8 @@ export interface RecentFigures {
   readonly goodput: Goodput;
   readonly tokensPerStep: Distribution;
   readonly rowsPerStep: Distribution;
+  /** Layers that some row of a step runs, a sublayer counted as half: what is read of the weights. */
+  readonly layersPerStep: Distribution;
   /** GPU time of a submission. */
   readonly submissionMs: Distribution;
   /** From the end of a step on the GPU to its tokens at the host, as far as that can be told. */
@@ -102,6 +104,7 @@ export interface StepRun {
 interface RecentStep extends StepRun {
   readonly tokens: number;
   readonly rows: number;
+  readonly layers: number;
   readonly predictedMs: number;
 }
 
@@ -117,6 +120,7 @@ const MOST_STEPS = 1024;
 
 export class MetricsRecorder {
   readonly #startMs: number;
+  readonly #numStages: number;
   readonly #live = new Map<SequenceId, LiveRecord>();
   readonly #ended: RequestRecord[] = [];
   #numEndedTokens = 0;
@@ -133,8 +137,9 @@ export class MetricsRecorder {
     ...{ overshootTokens: 0, draftRounds: 0, draftedTokens: 0, acceptedTokens: 0, gpuMs: 0 },
   };
 
-  constructor(startMs: number) {
+  constructor(startMs: number, numStages: number) {
     this.#startMs = startMs;
+    this.#numStages = numStages;
   }
 
   add(id: SequenceId, start: RequestStart, nowMs: number): void {
@@ -177,7 +182,8 @@ export class MetricsRecorder {
       total.acceptedTokens += numStanding - 1;
     }
     this.#total.gpuMs += run.gpuMs;
-    this.#steps.push({ ...run, tokens, rows: rows.length, predictedMs });
+    const layers = countLayers(rows, this.#numStages);
+    this.#steps.push({ ...run, tokens, rows: rows.length, layers, predictedMs });
   }
 
   end(id: SequenceId, end: "finished" | "aborted"): void {
@@ -238,6 +244,7 @@ export class MetricsRecorder {
       goodput: goodput(this.#ended, spanMs),
       tokensPerStep: distribution(steps.map(({ tokens }) => tokens)),
       rowsPerStep: distribution(steps.map(({ rows }) => rows)),
+      layersPerStep: distribution(steps.map(({ layers }) => layers)),
       submissionMs: distribution(steps.map(({ gpuMs }) => gpuMs)),
       readbackLagMs: distribution(steps.map(({ lagMs }) => lagMs)),
       readbackLagSteps: distribution(steps.map(({ lagSteps }) => lagSteps)),
@@ -253,6 +260,18 @@ const recordOf = (id: number, { promptIds, scheduling }: RequestStart, arrivalMs
     ...{ id, arrivalMs, numPromptTokens: promptIds.length },
     ...{ priority: scheduling?.priority, client: scheduling?.client },
   });
+
+/** Of all rows together; the first stage and the last are no layer's. */
+function countLayers(rows: readonly PlannedRow[], numStages: number): number {
+  const ran = new Set<number>();
+  for (const { stages, layerPlan } of rows) {
+    const end = Math.min(stages.to, numStages - 1);
+    for (let stage = Math.max(1, stages.from); stage < end; stage++)
+      if (layerPlan?.runs[stage] ?? true) ran.add(stage);
+    if (ran.size === numStages - 2) break;
+  }
+  return ran.size / 2;
+}
 
 /** Rejected requests took no time. */
 function spanOf(records: readonly RequestRecord[]): number {

@@ -12,6 +12,8 @@ import { type Trace, TraceRecorder } from "./trace.ts";
 export interface TelemetryOptions {
   readonly scheduler: Scheduler;
   readonly now: () => number;
+  /** Of the model. */
+  readonly numStages: number;
   /** Names for the trace. */
   readonly model: string;
   readonly adapter: string;
@@ -33,7 +35,7 @@ export class Telemetry implements LoopObserver {
   constructor(options: TelemetryOptions) {
     this.#options = options;
     const startMs = options.now();
-    this.#metrics = new MetricsRecorder(startMs);
+    this.#metrics = new MetricsRecorder(startMs, options.numStages);
     this.#trace = new TraceRecorder(startMs, options.model, options.adapter);
   }
 

@@ -74,6 +74,7 @@ once("a layer plan (counts are the host's: SwiftShader adds nothing)", () => {
   test("what all leave out takes no dispatch and reads no weight", async () => {
     const [whole] = await decode(opened, [undefined, undefined]);
     const [skipped] = await decode(opened, [plan({ skip: [1] }), plan({ skip: [1] })]);
+    expect(opened.engine.metrics().recent.layersPerStep).toMatchObject({ p50: 2, p99: 3 });
     const layer = ofLayer(whole.calls, 1);
     expect(layer.length).toBeGreaterThan(0);
     expect(ofLayer(skipped.calls, 1)).toEqual([]);

@@ -3,6 +3,7 @@
 
 import { matmulShapes } from "../../kernels/matmul.ts";
 import type { WeightFormatName } from "../../kernels/weight-format.ts";
+import { numStages } from "../../models/decoder.ts";
 import { BlockCopier } from "../../runtime/block-copier.ts";
 import type { Device } from "../../runtime/device.ts";
 import { type ModelPlan, planModel } from "../../runtime/load-model.ts";
@@ -92,7 +93,10 @@ export async function decodeRig(device: Device, options: DecodeRigOptions): Prom
     }),
   );
   const now = () => performance.now();
-  const telemetry = new Telemetry({ scheduler, now, model: "random", adapter: "" });
+  const telemetry = new Telemetry({
+    ...{ scheduler, now, numStages: numStages(plan.spec) },
+    ...{ model: "random", adapter: "" },
+  });
   const observer = watchObserver(telemetry);
   const swapped = new SwappedBlocks(runner, plan.kv);
   const loop = new StepLoop({ runner, sampler, copier, swapped, scheduler, now, onPlan, observer });

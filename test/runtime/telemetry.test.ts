@@ -14,6 +14,7 @@ class Loop {
   nowMs = START_MS;
   #planId = 0;
   readonly telemetry = new Telemetry({
+    numStages: 4,
     scheduler: createScheduler({ numLayers: 1, kvGroups: [{ kind: "full", numBlocks: 9 }] }),
     now: () => this.nowMs,
     model: "test",
