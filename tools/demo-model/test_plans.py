@@ -44,6 +44,7 @@ class Plans(unittest.TestCase):
         plan = LayerPlan.without([2, 3, 5])
         self.assertEqual(plan.plain(), {"skip": [1], "skipMlp": [2]})
         self.assertEqual(plan.executed(4), 5)
+        self.assertEqual(LayerPlan.parse('{"skip": [1], "skipMlp": [2]}'), plan)
         got = logits(planned(model, plan), PROMPTS[0])
         for layer, part in ((1, "self_attn.o_proj"), (1, "mlp.down_proj"), (2, "mlp.down_proj")):
             model.model.layers[layer].get_submodule(part).weight.data.zero_()
