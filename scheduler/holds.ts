@@ -11,7 +11,12 @@ interface Session {
   /** No longer than this; in the past when nothing is to be held. */
   untilMs: number;
   /** Of the latest request that ended: where it could be found, and all its ids. */
-  last?: { readonly scope: string; readonly ids: readonly number[] };
+  last?: {
+    readonly scope: string;
+    readonly ids: readonly number[];
+    /** By KV group, of one with a layer plan. */
+    readonly keeps?: readonly boolean[];
+  };
   held?: SequenceBlocks;
 }
 
@@ -61,10 +66,11 @@ export class Holds {
   }
 
   /** A request of the session has ended; its blocks are free, and still in the cache. */
-  observeEnd({ session: name, blocks, hasStarted }: Sequence, nowMs: number): void {
+  observeEnd({ session: name, blocks, hasStarted, layerPlan }: Sequence, nowMs: number): void {
     if (name === undefined || !hasStarted) return;
     const session = this.#use(name);
-    session.last = blocks.identity;
+    const { scope, ids } = blocks.identity;
+    session.last = { scope, ids, keeps: layerPlan?.keeps };
     if (session.untilMs > nowMs) this.#take(session);
   }
 
@@ -95,7 +101,8 @@ export class Holds {
   /** The new blocks before the old ones go: most of them are the same. */
   #take(session: Session): void {
     if (session.last === undefined) return;
-    const blocks = this.#blocks.newSequence(session.last.scope, session.last.ids);
+    const { scope, ids, keeps } = session.last;
+    const blocks = this.#blocks.newSequence(scope, ids, keeps);
     blocks.adopt(blocks.lookup());
     this.#drop(session);
     session.held = blocks;

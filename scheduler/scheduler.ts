@@ -26,7 +26,7 @@ import { SequenceQueue } from "./queue.ts";
 import { seededRandom } from "./random.ts";
 import { Sequence } from "./sequence.ts";
 import { checkRequest, type SequenceRequest } from "./sequence-request.ts";
-import type { Drafter } from "./speculation/round.ts";
+import { DrafterCommits } from "./speculation/drafter-commits.ts";
 import type { PlanOutcome, SequenceId, WorkPlan } from "./work-plan.ts";
 
 /** So long before the GPU is predicted to be done, the next plan is made; predictions err. */
@@ -182,25 +182,20 @@ export class Scheduler {
     observeParts(this.#config.costs, parts, outcome.gpuMs);
     const { routed } = outcome;
     if (routed) this.#queue.find(routed.sequenceId)?.route(routed.layerPlan);
-    const committed = new Map<Drafter, { tokens: number; drafted: boolean }>();
-    sampling.forEach(({ sequence, round, kind }, row) => {
+    const drafters = new DrafterCommits();
+    for (let row = 0; row < sampling.length; row++) {
+      const { sequence, round, kind } = sampling[row];
       const sampled = outcome.sampled[row];
       // Aborted, or sampled past its end before the end was known: nobody wants the token. Nor is a
       // draft one, until it is verified.
-      if (sequence.state === "finished" || kind === "draft") return;
-      const { drafter } = sequence;
-      const tokens = sampled.tokenIds?.length ?? 1;
-      const drafted = round !== undefined;
-      // Whoever stops leaves drafts behind that nobody judged.
-      if (drafted && !sampled.finished) drafter?.verified(round, tokens - 1);
-      if (drafter) committed.set(drafter, addCommit(committed.get(drafter), { tokens, drafted }));
+      if (sequence.state === "finished" || kind === "draft") continue;
+      drafters.add(sequence.drafter, sampled, round);
       const reason = this.#queue.read(sequence, sampled, round);
-      if (reason === undefined) return;
+      if (reason === undefined) continue;
       this.#end(sequence);
       events.push(endedEvent(sequence, reason, nowMs));
-    });
-    for (const [drafter, { tokens, drafted }] of committed)
-      drafter.committed(nowMs, tokens, drafted);
+    }
+    drafters.tell(nowMs);
     return events;
   }
 
@@ -274,16 +269,6 @@ export class Scheduler {
     this.#holds.observeEnd(sequence, this.#nowMs);
   }
 }
-
-interface Commit {
-  readonly tokens: number;
-  readonly drafted: boolean;
-}
-
-const addCommit = (a: Commit | undefined, b: Commit): Commit => ({
-  tokens: (a?.tokens ?? 0) + b.tokens,
-  drafted: (a?.drafted ?? false) || b.drafted,
-});
 
 const isReady = ({ numReadyTokens }: Sequence): boolean => numReadyTokens > 0;
 

@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 import type { SchedulerConfig } from "../../scheduler/index.ts";
 import { expectedIds, type FakeRequest } from "./fake-device.ts";
+import { planOf } from "./layer-plans.ts";
 import { codeOf, request, spell } from "./plans.ts";
 import { Serving } from "./serving.ts";
 
@@ -36,6 +37,20 @@ function served(serving: Serving, asked: FakeRequest): string {
 }
 
 describe("a hold", () => {
+  test("of a session whose layer plan keeps nothing in a group holds what it keeps", () => {
+    const [group] = CONFIG.kvGroups;
+    const config = { ...CONFIG, numLayers: 2, kvGroups: [group, group] };
+    const serving = new Serving(config);
+    const layerPlan = planOf(2, 0b1);
+    serving.add(step(1, { layerPlan }));
+    serving.hold("agent", 1000);
+    serving.drain();
+    expect(serving.scheduler.usage).toEqual([0, 6 / 20]);
+    serving.add({ ...nextStep(2, serving, 1), layerPlan });
+    expect(spell(serving.schedule())).toBe("2:96-108*");
+    serving.drain();
+  });
+
   test("keeps what the session computed while others use the pool", () => {
     const serving = new Serving(CONFIG);
     served(serving, step(1));

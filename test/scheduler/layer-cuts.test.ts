@@ -1,8 +1,14 @@
 // Prompts cut by layers: when the scheduler does it, and what it does with what waits in between.
 
 import { describe, expect, test } from "vitest";
-import type { PlanWork, SchedulerConfig, WorkPlan } from "../../scheduler/index.ts";
+import {
+  createScheduler,
+  type PlanWork,
+  type SchedulerConfig,
+  type WorkPlan,
+} from "../../scheduler/index.ts";
 import { request } from "./plans.ts";
+import { fixedDrafter } from "./scripted-drafter.ts";
 import { Serving } from "./serving.ts";
 
 const kvGroups = [0, 1, 2, 3].map(() => ({ kind: "full" as const, numBlocks: 100 }));
@@ -114,6 +120,30 @@ describe("beside others", () => {
     serving.add(request(2, 300, { maxTokens: 1 }));
     expect(spell(serving.schedule() as WorkPlan)).toBe("2:0-100/0-3");
     serving.drain();
+  });
+
+  test("drafts that are verified in every plan leave it a place", () => {
+    const costs = { predictMs: ({ numTokens }: PlanWork) => Math.max(30, numTokens / 4) };
+    const config = { ...CONFIG, costs, quantumMs: 40, cutBy: "layers" } as const;
+    const scheduler = createScheduler({ ...config, maxDraftTokens: 8 });
+    const wish = { tokens: 8, layerPlan: undefined, way: 0 };
+    const next = (proposed: number) => (proposed > 0 ? wish : undefined);
+    const drafter = { ...fixedDrafter(wish), waitsForHost: true, next };
+    scheduler.add({ id: 1, numPromptTokens: 10, maxTokens: 1000, drafter }, 0);
+    const ran: number[][] = [];
+    for (let i = 0; i < 4; i++) {
+      if (i === 1) scheduler.add({ id: 2, numPromptTokens: 320, maxTokens: 1 }, 0);
+      const plan = scheduler.schedule(0) as WorkPlan;
+      ran.push(plan.rows.map(({ sequenceId }) => sequenceId));
+      const sampled = plan.rows
+        .filter(({ sample }) => sample)
+        .map(({ sequenceId, kind }) => {
+          const told = kind === "verify" ? { tokenIds: [1, 2] } : { tokenId: 1 };
+          return { sequenceId, finished: false, proposed: i > 0 ? 8 : 0, ...told };
+        });
+      scheduler.commit({ planId: plan.id, gpuMs: 1, sampled }, 0);
+    }
+    expect(ran).toEqual([[1], [1, 2], [1, 2], [1, 2]]);
   });
 
   test("whoever is aborted or taken back leaves nothing parked", () => {

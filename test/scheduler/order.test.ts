@@ -2,8 +2,10 @@
 
 import { describe, expect, test } from "vitest";
 import type { PlanWork, SchedulerConfig, WorkPlan } from "../../scheduler/index.ts";
-import { expectedIds } from "./fake-device.ts";
+import { expectedIds, type FakeRequest } from "./fake-device.ts";
+import { planOf } from "./layer-plans.ts";
 import { request, spell } from "./plans.ts";
+import { fixedDrafter } from "./scripted-drafter.ts";
 import { Serving } from "./serving.ts";
 
 const CONFIG: SchedulerConfig = {
@@ -162,6 +164,37 @@ describe("an urgent arrival", () => {
 });
 
 describe("clients", () => {
+  /** How many requests of the other start for one of `client`, both always waiting. */
+  function startsPerStart(rest: Partial<FakeRequest>): number {
+    const serving = new Serving({ ...CONFIG, maxRows: 1, maxDraftTokens: 3 });
+    for (let id = 0; id < 60; id++) {
+      serving.add(request(id, 30, { client: "plain", maxTokens: 8 }));
+      serving.add(request(100 + id, 30, { client: "other", maxTokens: 8, ...rest }));
+    }
+    let numEnded = 0;
+    while (numEnded < 60) {
+      serving.schedule();
+      numEnded += serving.commit().length;
+    }
+    const numOthers = started(serving.plans).filter((id) => id >= 100).length;
+    return (started(serving.plans).length - numOthers) / numOthers;
+  }
+
+  test("a token costs what share of the layers it runs", () => {
+    expect(startsPerStart({ layerPlan: planOf(2, 0b1100) })).toBeCloseTo(1 / 2, 1);
+  });
+
+  test("a round costs its drafts, and the tokens that it verifies, whatever stands", () => {
+    // Drafts run none of the one layer that writes, hence cost nothing; four rows sample 1 to 4 tokens.
+    expect(startsPerStart({})).toBeCloseTo(1, 1);
+    const free = { tokens: 3, layerPlan: planOf(2, 0b1111), way: 0 };
+    const whole = { ...free, layerPlan: planOf(2, 0) };
+    const verified = startsPerStart({ drafter: fixedDrafter(free) });
+    const drafted = startsPerStart({ drafter: fixedDrafter(whole) });
+    expect(verified).toBeGreaterThan(1.05);
+    expect(drafted).toBeGreaterThan(verified + 0.1);
+  });
+
   test("take turns by what they were given, not by how much they ask", () => {
     const many = Array.from({ length: 6 }, (_, i) => request(i, 40, { ...short, client: "many" }));
     const few = [
