@@ -19,6 +19,7 @@ import type { SequenceStart } from "./live-sequence.ts";
 import { type LoadModelOptions, loadModel, type ModelPlan } from "./load-model.ts";
 import type { EngineMetrics } from "./metrics.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
+import type { ModelRunner } from "./model-runner.ts";
 import { modelScheduler, type SchedulerOptions } from "./model-scheduler.ts";
 import {
   type CallOptions,
@@ -62,13 +63,15 @@ export class Engine {
   readonly selfTest: SelfTestReport;
   readonly chat: ChatApi = chatApi(this);
   readonly loop: StepLoop;
+  /** For measurements of the model while nothing is under way. */
+  readonly runner: ModelRunner;
   readonly #policies: LayerPolicies;
   readonly #telemetry: Telemetry;
   readonly #experts: ResidentExperts | undefined;
   readonly #tuner: IdleTuner | undefined;
 
   private constructor(
-    parts: Pick<Engine, "device" | "plan" | "text" | "selfTest" | "loop">,
+    parts: Pick<Engine, "device" | "plan" | "text" | "selfTest" | "loop" | "runner">,
     telemetry: Telemetry,
     experts: ResidentExperts | undefined,
     tuner: IdleTuner | undefined,
@@ -78,6 +81,7 @@ export class Engine {
     this.text = parts.text;
     this.selfTest = parts.selfTest;
     this.loop = parts.loop;
+    this.runner = parts.runner;
     this.#policies = new LayerPolicies(parts.plan);
     this.#telemetry = telemetry;
     this.#experts = experts;
@@ -123,7 +127,7 @@ export class Engine {
           })
         : undefined;
     return new Engine(
-      { device, plan, text, selfTest: report, loop },
+      { device, plan, text, selfTest: report, loop, runner },
       observer,
       runner.experts,
       tuner,

@@ -65,6 +65,8 @@ export class ModelRunner {
   readonly spec: DecoderSpec;
   readonly device: Device;
   readonly logits: BufferSlice;
+  /** The residual stream [T,D] of the latest step, as its last stage but the last MLP has left it. */
+  readonly hidden: BufferSlice;
   readonly lastToken: DeviceBuffer;
   readonly kvPools: readonly BufferSlice[];
   readonly experts: ResidentExperts | undefined;
@@ -94,6 +96,7 @@ export class ModelRunner {
     this.experts = experts;
     this.#activation = parts.activation;
     this.logits = parts.activation("logits");
+    this.hidden = parts.activation("hidden");
     this.lastToken = parts.lastToken;
     this.kvPools = parts.kvPools;
     this.#inputs = parts.inputs;
