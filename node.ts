@@ -2,6 +2,11 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import {
+  type CalibrateOptions,
+  type Calibration,
+  calibrate as calibrateModel,
+} from "./runtime/calibration/calibrate.ts";
 import { type CreateEngineOptions, createEngineWith, openDevice } from "./runtime/create-engine.ts";
 import type { Device } from "./runtime/device.ts";
 import type { Engine } from "./runtime/engine.ts";
@@ -13,6 +18,13 @@ import { localModel } from "./runtime/model-folder/local-folder.ts";
 import { openModelFolder } from "./runtime/model-folder/open-folder.ts";
 
 export * from "./index.ts";
+export type {
+  CalibrateOptions,
+  Calibration,
+  CalibrationProgress,
+} from "./runtime/calibration/calibrate.ts";
+export type { MeasuredPolicy } from "./runtime/calibration/measured-policies.ts";
+export { type CalibrationTask, readTasks } from "./runtime/calibration/task-accuracy.ts";
 export { capacity } from "./runtime/capacity.ts";
 export type { ModelPlan } from "./runtime/load-model.ts";
 export type { LogitsOptions, PositionLogits } from "./runtime/logits.ts";
@@ -80,6 +92,24 @@ export async function* logits(
   try {
     yield* modelLogits(device, openModelFolder(resolveModel(model), localModel), ids, options);
   } catch (error) {
+    throw WeftError.from(error);
+  }
+}
+
+/**
+ * Layer plans for a model, found by measurement: with what each costs, and which draft best. Takes minutes
+ * for a large model. The device belongs to it, and is destroyed.
+ * @throws {WeftError} of every kind that loading can; `bad_file` for tasks.
+ */
+export async function calibrate(
+  device: Device,
+  model: string,
+  options: CalibrateOptions = {},
+): Promise<Calibration> {
+  try {
+    return await calibrateModel(device, openModelFolder(resolveModel(model), localModel), options);
+  } catch (error) {
+    device.destroy();
     throw WeftError.from(error);
   }
 }

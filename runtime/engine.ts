@@ -10,6 +10,7 @@ import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import { onAbort } from "./abort-listeners.ts";
 import { Answers } from "./answers.ts";
 import { BlockCopier } from "./block-copier.ts";
+import { CalibratedPlans, type CalibratedPlansOptions } from "./calibrated-plans.ts";
 import { type ChatApi, chatApi } from "./chat.ts";
 import type { Device } from "./device.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
@@ -41,7 +42,7 @@ import type { Trace } from "./trace.ts";
 import { IdleTuner } from "./tuning/idle-tuner.ts";
 import { tunableMatrices } from "./tuning/model-matrices.ts";
 
-export interface EngineOptions extends LoadModelOptions, SchedulerOptions {
+export interface EngineOptions extends LoadModelOptions, SchedulerOptions, CalibratedPlansOptions {
   /** Sees every plan, for traces and tests. */
   readonly onPlan?: (plan: WorkPlan) => void;
   /** Sees when every plan was made, submitted and read back, for cost models. */
@@ -71,7 +72,9 @@ export class Engine {
   readonly #tuner: IdleTuner | undefined;
 
   private constructor(
-    parts: Pick<Engine, "device" | "plan" | "text" | "selfTest" | "loop" | "runner">,
+    parts: Pick<Engine, "device" | "plan" | "text" | "selfTest" | "loop" | "runner"> & {
+      readonly calibrated: CalibratedPlans;
+    },
     telemetry: Telemetry,
     experts: ResidentExperts | undefined,
     tuner: IdleTuner | undefined,
@@ -82,7 +85,7 @@ export class Engine {
     this.selfTest = parts.selfTest;
     this.loop = parts.loop;
     this.runner = parts.runner;
-    this.#policies = new LayerPolicies(parts.plan);
+    this.#policies = new LayerPolicies(parts.plan, parts.calibrated);
     this.#telemetry = telemetry;
     this.#experts = experts;
     this.#tuner = tuner;
@@ -96,6 +99,7 @@ export class Engine {
   /** @throws {WeftError} of every kind that loading can. */
   static async load(device: Device, folder: ModelFolder, options: EngineOptions): Promise<Engine> {
     const text = await TextModel.open(folder, options.signal);
+    const calibrated = await CalibratedPlans.open(folder, options);
     const { runner, plan, choice } = await loadModel(device, folder, options);
     const { maxRows: numSlots, maxLogitRows: numRows, maxContext } = plan;
     const sampler = await Sampler.create(runner, { numSlots, numRows, maxContext });
@@ -127,7 +131,7 @@ export class Engine {
           })
         : undefined;
     return new Engine(
-      { device, plan, text, selfTest: report, loop, runner },
+      { device, plan, text, selfTest: report, loop, runner, calibrated },
       observer,
       runner.experts,
       tuner,

@@ -7,6 +7,7 @@ import { countSublayers, type LayerPlanSpec, stagePlan } from "../models/layer-p
 import { decidedPlan } from "../models/layer-routers.ts";
 import { type Drafter, HostDrafter, PromptLookup, SelfDrafter } from "../scheduler/index.ts";
 import type { LayerPlan as StagePlan } from "../scheduler/work-plan.ts";
+import { CalibratedPlans } from "./calibrated-plans.ts";
 import { WeftError } from "./errors.ts";
 
 export type { LayerPlanSpec as LayerPlan } from "../models/layer-plan.ts";
@@ -24,10 +25,15 @@ export type { LayerPlanSpec as LayerPlan } from "../models/layer-plan.ts";
  * - `routers`: those that the engine's `layerRouters` choose by the prompt, then the same for every token.
  */
 export type LayerPolicy =
-  | { readonly name: "static"; readonly plan: LayerPlanSpec }
+  | {
+      readonly name: "static";
+      /** Or the name of one that calibration has found. */
+      readonly plan: LayerPlanSpec | string;
+    }
   | { readonly name: "routers" }
   | {
       readonly name: "self-speculation";
+      /** Default: what calibration has found, or else every second layer. */
       readonly draft?: LayerPlanSpec | readonly LayerPlanSpec[];
       /** Most guesses before they are verified, 1 to the engine's `maxDraftTokens`, the default. */
       readonly maxDraftTokens?: number;
@@ -68,16 +74,21 @@ export class LayerPolicies {
   readonly #maxDraftTokens: number;
   readonly #isRouted: boolean;
   #numRouted = 0;
+  readonly #calibrated: CalibratedPlans;
   readonly #plans = new Map<string, StagePlan>();
   /** By what they draft with: what one request has taught serves the next. */
   readonly #drafters = new Map<string, Drafter>();
   /** What runs where nothing is left out and nothing repeated. */
   readonly standard: StagePlan;
 
-  constructor({ spec, maxDraftTokens, isRouted }: PolicyLimits) {
+  constructor(
+    { spec, maxDraftTokens, isRouted }: PolicyLimits,
+    calibrated: CalibratedPlans = new CalibratedPlans(),
+  ) {
     this.#spec = spec;
     this.#maxDraftTokens = maxDraftTokens;
     this.#isRouted = isRouted;
+    this.#calibrated = calibrated;
     this.standard = this.#planOf({});
   }
 
@@ -88,7 +99,10 @@ export class LayerPolicies {
     this.#check(policy);
     switch (policy.name) {
       case "static": {
-        const layerPlan = this.#planOf(policy.plan);
+        const { plan } = policy;
+        const layerPlan = this.#planOf(
+          typeof plan === "string" ? this.#calibrated.named(plan) : plan,
+        );
         if (layerPlan === this.standard) return whole;
         return { layerPlan, lossy: true, layersExecuted: countSublayers(layerPlan) / 2 };
       }
@@ -135,7 +149,8 @@ export class LayerPolicies {
   }
 
   #selfDrafter(policy: LayerPolicy & { name: "self-speculation" }): Drafter {
-    const { draft = defaultDraft(this.#spec), always = false } = policy;
+    const { drafts: found = defaultDraft(this.#spec) } = this.#calibrated;
+    const { draft = found, always = false } = policy;
     const plans = Array.isArray(draft) ? draft : [draft];
     if (plans.length === 0) refuse("draft is an empty list; give a layer plan, or leave it out");
     const ways = plans.map((plan) => this.#draftWay(plan));

@@ -9,7 +9,7 @@ import { bytesToFloats, type DeviceBuffer, wholeBuffer } from "../device.ts";
 import { throwIfAborted } from "../errors.ts";
 import { sequenceChunks } from "../position-logits.ts";
 import type { OwnText } from "./own-text.ts";
-import type { Sublayer } from "./sublayers.ts";
+import { type Sublayer, sublayersOf } from "./sublayers.ts";
 import type { MeasuredModel } from "./yardstick.ts";
 
 export interface Influence extends Sublayer {
@@ -49,6 +49,14 @@ export async function sublayerInfluence(
     if (!isMeasured || (kind !== "attention" && kind !== "mlp")) return [];
     return [{ kind, layer, influence: 1 - sums[stage] / numRows }];
   });
+}
+
+/** Sublayers that turn their rows least come first; those that were not measured are behind. */
+export function byInfluence(influence: readonly Influence[], numLayers: number): Sublayer[] {
+  const keyOf = ({ kind, layer }: Sublayer) => `${kind} ${layer}`;
+  const known = new Map(influence.map((each) => [keyOf(each), each.influence]));
+  const of = (sublayer: Sublayer) => known.get(keyOf(sublayer)) ?? 2;
+  return sublayersOf(numLayers).sort((a, b) => of(a) - of(b));
 }
 
 /** The rows of a step before a stage, beside those after it. */

@@ -27,8 +27,9 @@ export interface OwnTextOptions {
 /** Longer ones would be few, and so of few subjects. */
 const LONGEST_TEXT = 128;
 const LONGEST_QUESTION = 48;
-/** Texts that are written beside each other. */
+/** Texts that are written beside each other, where one may be as short as a few tokens. */
 const BATCH = 8;
+const SHORT_TEXT = 16;
 /** As ordinary as a name can be that no template says. */
 const MARKER = "Weftmarker";
 
@@ -43,13 +44,14 @@ export async function ownTexts(engine: Engine, options: OwnTextOptions): Promise
   // Each text brings a token or more, so it ends.
   while (missing > 0) {
     const first = texts.length;
-    const batch = Array.from({ length: BATCH }, (_, i) =>
+    const length = Math.min(BATCH, Math.ceil(missing / SHORT_TEXT));
+    const batch = Array.from({ length }, (_, i) =>
       ownText(engine, first + i, { ...options, seed: seed + 2 * (first + i) }),
     );
     for (const { ids, from } of await Promise.all(batch)) {
-      const length = Math.min(ids.length, from + missing);
-      missing -= length - from;
-      texts.push({ ids: ids.slice(0, length), from });
+      const end = Math.min(ids.length, from + missing);
+      missing -= end - from;
+      texts.push({ ids: ids.slice(0, end), from });
       if (missing === 0) return texts;
     }
   }
@@ -57,7 +59,7 @@ export async function ownTexts(engine: Engine, options: OwnTextOptions): Promise
 }
 
 async function ownText(engine: Engine, index: number, options: OwnTextOptions): Promise<OwnText> {
-  const { prompts = [], seed, temperature } = options;
+  const { prompts = [], seed, temperature, tokens } = options;
   const given = prompts.at(index);
   const question =
     given === undefined && index % 2 === 0
@@ -65,7 +67,8 @@ async function ownText(engine: Engine, index: number, options: OwnTextOptions): 
       : undefined;
   const opening =
     given ?? question?.ids ?? engine.text.encodePrompt("", engine.plan.spec.vocabSize);
-  const request = { ...AS_IT_IS, prompt: opening, temperature, seed, maxTokens: LONGEST_TEXT };
+  const maxTokens = Math.min(LONGEST_TEXT, tokens);
+  const request = { ...AS_IT_IS, prompt: opening, temperature, seed, maxTokens };
   const written = await write(engine, request, options);
   const isOneText = question !== undefined && temperature === 1;
   return { ids: [...opening, ...written.ids], from: isOneText ? question.from : opening.length };
@@ -80,8 +83,9 @@ async function ownQuestion(engine: Engine, options: OwnTextOptions): Promise<Own
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
   const prompt = encode(marked.slice(0, at));
   if (prompt.length === 0) return undefined;
-  const { seed } = options;
-  const request = { ...AS_IT_IS, prompt, temperature: 1, seed, maxTokens: LONGEST_QUESTION };
+  const { seed, tokens } = options;
+  const maxTokens = Math.min(LONGEST_QUESTION, tokens);
+  const request = { ...AS_IT_IS, prompt, temperature: 1, seed, maxTokens };
   const question = (await write(engine, request, options)).text.trim();
   const text = question === "" ? undefined : chatText(engine, question);
   return text === undefined ? undefined : { ids: encode(text), from: prompt.length };
