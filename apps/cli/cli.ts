@@ -6,6 +6,7 @@ import { WeftError } from "../../node.ts";
 import { benchDecode } from "./bench-decode.ts";
 import { benchKernels } from "./bench-kernels.ts";
 import { benchServe } from "./bench-serve.ts";
+import { calibrate } from "./calibrate.ts";
 import { chat } from "./chat.ts";
 import { type Command, log, type Terminal } from "./command.ts";
 import { helpOf, overview } from "./help.ts";
@@ -19,6 +20,7 @@ const commands: readonly Command[] = [
   run,
   chat,
   logits,
+  calibrate,
   info,
   benchKernels,
   benchDecode,
@@ -27,7 +29,7 @@ const commands: readonly Command[] = [
 ];
 
 /** In the design, not in this version. */
-const LATER = ["serve", "calibrate"];
+const LATER = ["serve"];
 
 export async function cli(args: readonly string[], terminal: Terminal): Promise<number> {
   let name = "";

@@ -89,7 +89,7 @@ export async function openEngine(
   terminal: Terminal,
   more: Pick<
     CreateEngineOptions,
-    "layerPlans" | "maxRows" | "onPlan" | "onRead" | "prefixCache" | "quantumMs"
+    "layerPlanFile" | "layerPlans" | "maxRows" | "onPlan" | "onRead" | "prefixCache" | "quantumMs"
   > & {
     readonly device?: Device;
   } = {},

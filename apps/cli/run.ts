@@ -1,7 +1,7 @@
 /** `weft run`: one completion, streamed to stdout, or one JSON object. */
 import { type Engine, type GenerateChunk, renderChat } from "../../node.ts";
 import { defineCommand, log, printJson } from "./command.ts";
-import { layerPlan } from "./layer-plan-option.ts";
+import { layerPolicyOf, layerPolicyOptions } from "./layer-policy-option.ts";
 import { modelOptions, openEngine, requiredModel } from "./model-options.ts";
 import { required, UsageError } from "./option.ts";
 import { flag, text } from "./option-types.ts";
@@ -13,7 +13,7 @@ const options = {
   chat: flag("put the prompt through the model's chat template"),
   system: text("T", "with --chat: the system message"),
   ...samplingOptions,
-  layerPlan,
+  ...layerPolicyOptions,
   json: flag("one JSON object on stdout"),
 };
 
@@ -25,12 +25,11 @@ export const run = defineCommand({
     requiredModel(values);
     const prompt = required(values.prompt, "--prompt", '"Once upon a time"');
     const { chat, system, json, maxTokens, temperature, topK, topP, minP, seed } = values;
-    const { layerPlan } = values;
     if (system !== undefined && !chat) {
       throw new UsageError("--system is given without --chat; add --chat, or leave it out");
     }
-    const layerPlans = layerPlan && [layerPlan];
-    const { engine, loadMs } = await openEngine(values, terminal, { layerPlans });
+    const { layerPolicy, ...plans } = layerPolicyOf(values);
+    const { engine, loadMs } = await openEngine(values, terminal, plans);
     let shown = "";
     try {
       const promptTokenIds = chat
@@ -39,7 +38,7 @@ export const run = defineCommand({
       const request = {
         prompt: chat ? promptTokenIds : prompt,
         ...{ maxTokens, temperature, topK, topP, minP, seed },
-        ...(layerPlan && { layerPolicy: { name: "static", plan: layerPlan } as const }),
+        layerPolicy,
       };
       const startedMs = performance.now();
       const chunks = engine.generate(request, { signal: terminal.signal });

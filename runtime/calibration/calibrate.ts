@@ -6,6 +6,7 @@
  *                                                     → greedy text   → drafts
  */
 import type { LayerPlanSpec } from "../../models/layer-plan.ts";
+import { seededRandom } from "../../scheduler/index.ts";
 import type { Device } from "../device.ts";
 import { Engine, type EngineOptions } from "../engine.ts";
 import type { LayerPlanFile } from "../layer-plan-file.ts";
@@ -20,7 +21,7 @@ import {
   policyRows,
   policySpeeds,
 } from "./measured-policies.ts";
-import { type OwnText, ownTexts } from "./own-text.ts";
+import { type OwnText, type OwnTextOptions, ownTexts } from "./own-text.ts";
 import { staticPlans } from "./static-plans.ts";
 import { planWithout } from "./sublayers.ts";
 import { type CalibrationTask, taskPrompt } from "./task-accuracy.ts";
@@ -130,17 +131,26 @@ export async function calibrate(
   }
 }
 
-/** One to choose by, one to judge what was chosen, and one for what greedy requests are. */
+/**
+ * One to choose by, one to judge what was chosen, and one for what greedy requests are: each of prompts of
+ * its own, drawn from all kinds that a file may list one after the other.
+ */
 async function threeTexts(
   engine: Engine,
-  options: Pick<Parameters<typeof ownTexts>[1], "tokens" | "prompts" | "signal">,
+  { prompts = [], ...options }: Pick<OwnTextOptions, "tokens" | "prompts" | "signal">,
   report: (done: number, total: number) => void,
 ) {
+  const random = seededRandom(SEEDS.search);
+  const drawn = prompts
+    .map((prompt) => ({ prompt, at: random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ prompt }) => prompt);
   const texts: Record<string, OwnText[]> = {};
   for (const [i, [name, seed]] of Object.entries(SEEDS).entries()) {
     report(i, 3);
     const temperature = name === "greedy" ? 0 : 1;
-    texts[name] = await ownTexts(engine, { ...options, seed, temperature });
+    const own = { ...options, prompts: drawn.filter((_, at) => at % 3 === i) };
+    texts[name] = await ownTexts(engine, { ...own, seed, temperature });
   }
   report(3, 3);
   return texts as Record<keyof typeof SEEDS, OwnText[]>;
