@@ -18,6 +18,7 @@ const options = {
   tasks: text("F.jsonl", 'lines like {"prompt":"1+1=","answer":"2"}, or with messages for prompt'),
   out: text("F.json", `where the plans are written for weft run; default ${OUT}`),
   tokens: integer(FEWEST, MOST, "that removals are judged by; default 512, without a GPU 128"),
+  maxTokens: integer(1, MOST, "of an answer to a task; longer ones are wrong; default 512"),
   json: flag("one JSON object on stdout"),
 };
 
@@ -29,7 +30,7 @@ export const calibrate = defineCommand({
   options,
   run: async (values, terminal) => {
     const model = requiredModel(values);
-    const { out = OUT, tokens, json, tuned } = values;
+    const { out = OUT, tokens, maxTokens: maxAnswerTokens, json, tuned } = values;
     if (tuned)
       throw new UsageError("--tuned is for runs; calibrate without it, plans are the same");
     requireFolder(out, "--out");
@@ -43,7 +44,7 @@ export const calibrate = defineCommand({
     try {
       const found = await calibrateModel(device, model, {
         ...loadOptions(values, terminal),
-        ...{ tokens, onLoad: progress.bytes },
+        ...{ tokens, maxAnswerTokens, onLoad: progress.bytes },
         ...(tasks && { tasks }),
         onProgress: phaseLog(terminal, progress),
       });

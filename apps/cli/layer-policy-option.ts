@@ -1,4 +1,5 @@
 /** `--layer-policy`, `--layer-plans` and `--layer-plan`: which layers run, by name or as they are written. */
+import { existsSync } from "node:fs";
 import type { LayerPlan, LayerPlanFile, LayerPolicy } from "../../node.ts";
 import { layerPlan } from "./layer-plan-option.ts";
 import { UsageError } from "./option.ts";
@@ -47,6 +48,9 @@ export function layerPolicyOf({ layerPlan, layerPolicy: name, layerPlans }: Laye
 
 /** What is in it, the engine checks. */
 function readJson(path: string): LayerPlanFile {
+  if (!existsSync(path)) {
+    throw new UsageError(`--layer-plans: there is no file ${path}; correct the path`);
+  }
   const content = readTextFile(path);
   try {
     return JSON.parse(content);

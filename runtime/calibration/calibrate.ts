@@ -36,6 +36,8 @@ export interface CalibrateOptions
   readonly tokens?: number;
   /** Their prompts are calibrated on, and for each plan it is counted how many it answers rightly. */
   readonly tasks?: readonly CalibrationTask[];
+  /** Longer answers to tasks are cut, and wrong. Default 512. */
+  readonly maxAnswerTokens?: number;
   readonly onProgress?: (progress: CalibrationProgress) => void;
   /** Of loading the model. */
   readonly onLoad?: EngineOptions["onProgress"];
@@ -86,7 +88,7 @@ export async function calibrate(
   folder: ModelFolder,
   { onLoad, onProgress, tasks = [], ...options }: CalibrateOptions = {},
 ): Promise<Calibration> {
-  const { signal, quant } = options;
+  const { signal, quant, maxAnswerTokens } = options;
   const { tokens = device.info.kind === "reference" ? REFERENCE_TOKENS : GPU_TOKENS } = options;
   const reporter = (phase: CalibrationProgress["phase"]) => (done: number, total: number) =>
     onProgress?.({ phase, done, total });
@@ -121,7 +123,8 @@ export async function calibrate(
     const [{ ids, from }] = texts.greedy;
     const speed = { prompt: ids.slice(0, from), tokens: Math.min(SPEED_TOKENS, tokens), signal };
     const speeds = await policySpeeds(engine, rows, speed, reporter("speeds"));
-    const counted = await policyAccuracies(engine, rows, { tasks, signal }, reporter("tasks"));
+    const asked = { tasks, maxAnswerTokens, signal };
+    const counted = await policyAccuracies(engine, rows, asked, reporter("tasks"));
     const policies = rows.map(({ policy: _, ...row }, i) => {
       return { ...row, decodeTokPerS: speeds[i], tasks: counted[i] };
     });

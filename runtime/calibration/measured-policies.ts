@@ -3,7 +3,7 @@ import type { Engine } from "../engine.ts";
 import type { LayerPlanFile } from "../layer-plan-file.ts";
 import type { LayerPolicy } from "../layer-policies.ts";
 import { decodeSpeed } from "./decode-speed.ts";
-import { type CalibrationTask, type TaskAccuracy, taskAccuracy } from "./task-accuracy.ts";
+import { type TaskAccuracy, type TaskOptions, taskAccuracy } from "./task-accuracy.ts";
 import type { Fidelity } from "./yardstick.ts";
 
 export interface MeasuredPolicy extends Fidelity {
@@ -73,17 +73,15 @@ export async function policySpeeds(
 export async function policyAccuracies(
   engine: Engine,
   rows: readonly PolicyRow[],
-  { tasks, signal }: { readonly tasks: readonly CalibrationTask[]; readonly signal?: AbortSignal },
+  options: TaskOptions,
   report: (done: number, total: number) => void,
 ): Promise<(TaskAccuracy | undefined)[]> {
-  if (tasks.length === 0) return rows.map(() => undefined);
+  if (options.tasks.length === 0) return rows.map(() => undefined);
   const found: TaskAccuracy[] = [];
   for (const { lossless, policy } of rows) {
     report(found.length, rows.length);
     const isAsked = !lossless || found.length === 0;
-    found.push(
-      isAsked ? await taskAccuracy(engine, tasks, lossless ? undefined : policy, signal) : found[0],
-    );
+    found.push(isAsked ? await taskAccuracy(engine, options, policy) : found[0]);
   }
   report(rows.length, rows.length);
   return found;

@@ -23,7 +23,6 @@ export interface TaskAccuracy {
   readonly tasks: number;
 }
 
-/** Longer answers are cut, and wrong. */
 const LONGEST_ANSWER = 512;
 /** Requests at once. */
 const BATCH = 16;
@@ -90,17 +89,24 @@ export function taskPrompt(engine: Engine, task: CalibrationTask): number[] {
   });
 }
 
+export interface TaskOptions {
+  readonly tasks: readonly CalibrationTask[];
+  /** Longer answers are cut, and wrong. Default 512. */
+  readonly maxAnswerTokens?: number;
+  readonly signal?: AbortSignal;
+}
+
 /** Greedy answers, trimmed and without their thinking, against the right ones, letter by letter. */
 export async function taskAccuracy(
   engine: Engine,
-  tasks: readonly CalibrationTask[],
-  layerPolicy: LayerPolicy | undefined,
-  signal?: AbortSignal,
+  options: TaskOptions,
+  layerPolicy?: LayerPolicy,
 ): Promise<TaskAccuracy> {
+  const { tasks } = options;
   let right = 0;
   for (let first = 0; first < tasks.length; first += BATCH) {
     const batch = tasks.slice(first, first + BATCH).map(async (task) => {
-      const answer = await answerOf(engine, task, layerPolicy, signal);
+      const answer = await answerOf(engine, task, options, layerPolicy);
       return answer === task.answer.trim();
     });
     right += (await Promise.all(batch)).filter(Boolean).length;
@@ -112,11 +118,11 @@ export async function taskAccuracy(
 async function answerOf(
   engine: Engine,
   task: CalibrationTask,
+  { maxAnswerTokens = LONGEST_ANSWER, signal }: TaskOptions,
   layerPolicy: LayerPolicy | undefined,
-  signal: AbortSignal | undefined,
 ): Promise<string> {
   const prompt = taskPrompt(engine, task);
-  const maxTokens = Math.min(LONGEST_ANSWER, engine.plan.maxContext - prompt.length + 1);
+  const maxTokens = Math.min(maxAnswerTokens, engine.plan.maxContext - prompt.length + 1);
   const request = { prompt, temperature: 0, maxTokens, layerPolicy };
   let text = "";
   for await (const chunk of engine.generate(request, { signal })) text += chunk.text;

@@ -17,6 +17,7 @@ async function run(...args: string[]) {
   return { status, stdout: read(streams.stdout), stderr: read(streams.stderr) };
 }
 
+const CALIBRATE = ["calibrate", "--model", "demo"];
 const RUN = ["run", "--model", "demo", "--prompt", "x"];
 
 describe("refused", () => {
@@ -27,7 +28,12 @@ describe("refused", () => {
     [["bench"], /unknown command bench; .*bench decode/],
     [["bench", "decoed"], /unknown command bench decoed; did you mean bench decode\?/],
     [["serve", "--port", "1"], /serve is not part of this version and comes later/],
-    [["calibrate"], /calibrate is not part of this version/],
+    [["calibrate"], /--model is missing; add it/],
+    [[...CALIBRATE, "--tokens", "8"], /--tokens is "8", it must be an integer from 16 to 65536/],
+    [[...CALIBRATE, "--out", "nowhere/p.json"], /--out: there is no folder nowhere/],
+    [[...CALIBRATE, "--tasks", "none.jsonl"], /--tasks: there is no file none.jsonl/],
+    [[...CALIBRATE, "--tuned"], /--tuned is for runs; calibrate without it/],
+    [[...CALIBRATE, "--prompt", "x"], /unknown option --prompt; Known: --model/],
     [
       ["bench", "kernels", "--tune", "--report", "r.html"],
       /--tune .* leave --report and --kernel out/,
@@ -72,6 +78,19 @@ describe("refused", () => {
     [[...RUN, "--kv", "f64"], /--kv is "f64", it must be one of f16, f32, i8/],
     [[...RUN, "--quant", "int4"], /--quant is "int4", it must be one of none, q8, q4/],
     [[...RUN, "--layer-plan", "{skip"], /--layer-plan is "\{skip", it must be JSON like \{"skip"/],
+    [
+      [...RUN, "--layer-plan", "{}", "--layer-policy", "skip-1"],
+      /--layer-plan and --layer-policy are both given; leave one out/,
+    ],
+    [[...RUN, "--layer-plans", "p.json"], /--layer-plans is given without --layer-policy/],
+    [
+      [...RUN, "--layer-policy", "skip-1", "--layer-plans", "none.json"],
+      /--layer-plans: there is no file none.json; correct the path/,
+    ],
+    [
+      [...RUN, "--layer-policy", "skip-1", "--layer-plans", "README.md"],
+      /--layer-plans: README.md is not JSON; give what weft calibrate has written/,
+    ],
     [[...RUN, "--memory-budget", "lots"], /--memory-budget is "lots".*1\.5e9, 1500M or 1\.5G/],
     [[...RUN, "--memory-budget", "0"], /--memory-budget is "0"/],
     [[...RUN, "--memory-budget", "-5"], /--memory-budget is "-5"/],
