@@ -4,7 +4,7 @@
  */
 import { SchedulerError } from "./errors.ts";
 import type { Sequence } from "./sequence.ts";
-import type { SequenceRequest } from "./sequence-request.ts";
+import { type SequenceRequest, scopeOf } from "./sequence-request.ts";
 
 export class Forks {
   /** By parent, in order of arrival. */
@@ -42,12 +42,25 @@ export class Forks {
   }
 }
 
+/** The first of all that have its prompt by way of `forkOf`. */
+export function familyOf(sequence: Sequence): Sequence {
+  return sequence.parent ? familyOf(sequence.parent) : sequence;
+}
+
 /** @throws {SchedulerError} "bad_request" when the fork could not begin as its parent does. */
 export function checkFork(request: SequenceRequest, parent: Sequence | undefined): void {
-  if (parent === undefined || parent.hasPromptOf(request)) return;
+  if (parent === undefined || beginsAs(parent, request)) return;
   throw new SchedulerError(
     "bad_request",
     `sequence ${request.id} is a fork of ${parent.id}, which has another prompt, cacheSalt, adapter or layerPlan; ` +
       "give both the same, or leave forkOf out",
   );
+}
+
+/** As far as ids were told. */
+function beginsAs({ numPromptTokens, blocks, ids }: Sequence, request: SequenceRequest): boolean {
+  const { promptIds = [] } = request;
+  if (request.numPromptTokens !== numPromptTokens) return false;
+  if (blocks.identity.scope !== scopeOf(request)) return false;
+  return promptIds.every((id, i) => i >= ids.length || id === ids[i]);
 }

@@ -78,7 +78,7 @@ export class Planner {
   *#planTokens(budget: PlanBudget): Iterable<PlannedRow> {
     for (const sequence of this.#queue.running)
       if (sequence.numReadyTokens === 1 && this.#preemption.makeRoom(sequence)) {
-        const round = sequence.round ?? this.#beginRound(sequence);
+        const round = sequence.rounds.current ?? this.#beginRound(sequence);
         if (round) yield this.#planRound(sequence, round, budget);
         else {
           const { numComputedTokens: from, layerPlan } = sequence;
@@ -89,8 +89,9 @@ export class Planner {
 
   /** As long as its drafter wishes, and tokens, blocks and rows allow; undefined goes on without. */
   #beginRound(sequence: Sequence): DraftRound | undefined {
-    const { drafter, maxTokens, numSampledTokens } = sequence;
-    const wish = drafter?.next(sequence.numProposed);
+    const { drafter, maxTokens, numSampledTokens, numUnreadTokens, rounds } = sequence;
+    // What the host proposes follows the last token that it has read.
+    const wish = drafter?.next(numUnreadTokens > 0 ? 0 : rounds.proposed);
     if (wish === undefined) return undefined;
     const fitting = sequence.numFittingTokens() - 1;
     const room = Math.min(this.#draftRoom, fitting, maxTokens - numSampledTokens - 1);
@@ -107,7 +108,7 @@ export class Planner {
   /** Drafts that may come to those under way. */
   get #draftRoom(): number {
     let room = this.#config.maxDraftTokens;
-    for (const { round } of this.#queue.running) room -= round?.tokens ?? 0;
+    for (const { rounds } of this.#queue.running) room -= rounds.current?.tokens ?? 0;
     return room;
   }
 

@@ -5,7 +5,7 @@
 import type { Admission } from "./admission/admission.ts";
 import { assert } from "./assert.ts";
 import { SchedulerError } from "./errors.ts";
-import { Forks } from "./forks.ts";
+import { Forks, familyOf } from "./forks.ts";
 import type { Order } from "./order/order.ts";
 import type { PrefixHit } from "./prefix-cache.ts";
 import type { Sequence } from "./sequence.ts";
@@ -44,14 +44,16 @@ export class SequenceQueue {
   }
 
   /** Live ones that a new request makes pointless: the latest completion of a client wins. */
-  supersededBy({ priority, client, program, family }: Sequence): Sequence[] {
+  supersededBy(sequence: Sequence): Sequence[] {
+    const { priority, client, program } = sequence;
     if (priority !== "completion") return [];
+    const family = familyOf(sequence);
     return [...this.#live.values()].filter(
       (other) =>
         other.priority === priority &&
         other.client === client &&
         other.program === program &&
-        other.family !== family,
+        familyOf(other) !== family,
     );
   }
 

@@ -2,14 +2,17 @@
  * One sequence: how far it is planned, how far it is read back, which blocks it holds.
  * Decides by counts; ids are kept for the prefix cache alone, as far as the host knows them.
  */
+import type { SharedTokens } from "./admission/counted-once.ts";
 import { assert } from "./assert.ts";
 import type { KvBlocks } from "./kv-blocks.ts";
 import type { PrefixHit } from "./prefix-cache.ts";
 import type { Priority } from "./priority.ts";
+import { Samples } from "./samples.ts";
 import type { SequenceBlocks } from "./sequence-blocks.ts";
 import { type SequenceRequest, scopeOf } from "./sequence-request.ts";
 import type { Drafter, DraftRound } from "./speculation/round.ts";
 import { Rounds } from "./speculation/rounds.ts";
+import type { ParkedRows } from "./stages.ts";
 import type {
   BlockCopy,
   LayerPlan,
@@ -18,21 +21,6 @@ import type {
   SequenceId,
   StageRange,
 } from "./work-plan.ts";
-
-/** Tokens of which some layers have run, and whose activations wait for the others. */
-export interface ParkedRows {
-  /** Behind the last token; the first is the first that is not computed. */
-  readonly to: number;
-  /** The next to run. */
-  readonly stage: number;
-}
-
-/** Tokens that several sequences hold in the same blocks. */
-export interface SharedTokens {
-  /** The same for all that hold them, and theirs alone. */
-  readonly lineage: object;
-  readonly numTokens: number;
-}
 
 export class Sequence {
   readonly id: SequenceId;
@@ -54,6 +42,8 @@ export class Sequence {
   /** Blocks that it may come to hold at once, per KV group. */
   readonly worstCaseBlocks: readonly number[];
   readonly blocks: SequenceBlocks;
+  /** Of drafts. */
+  readonly rounds = new Rounds();
   /** Whose prompt it has, if it is a fork; that one may have ended. */
   readonly parent: Sequence | undefined;
 
@@ -62,13 +52,9 @@ export class Sequence {
   rank = 0;
   /** Blocks of it are on their way to the host, and it can go on when they are there. */
   awaitsCopy = false;
-  /** Prompt and outputs, as far as they were told without a gap. */
-  readonly #ids: number[];
+  readonly #samples: Samples;
   /** When its first row was planned. */
   #startMs: number | undefined;
-  #numSampledTokens = 0;
-  #numSampledBeforeStart = 0;
-  #numReadTokens = 0;
   #numComputedTokens = 0;
   /** Of those, computed by plans that were made; the one being made not included. */
   #numSettledTokens = 0;
@@ -78,7 +64,6 @@ export class Sequence {
   #parked: ParkedRows | undefined;
   /** Its first row is planned, and what the device decides by it is not known. */
   #isRouting = false;
-  readonly #rounds = new Rounds();
 
   constructor(
     request: SequenceRequest,
@@ -104,23 +89,28 @@ export class Sequence {
     this.arrivalMs = arrivalMs;
     this.worstCaseBlocks = worstCaseBlocks;
     this.parent = parent;
-    this.#ids = [...(request.promptIds ?? [])];
-    this.blocks = blocks.newSequence(scopeOf(request), this.#ids, request.layerPlan?.keeps);
+    this.#samples = new Samples(request.numPromptTokens, request.promptIds);
+    this.blocks = blocks.newSequence(scopeOf(request), this.ids, request.layerPlan?.keeps);
+  }
+
+  /** Of prompt and samples, as far as the host was told them without a gap. */
+  get ids(): readonly number[] {
+    return this.#samples.ids;
   }
 
   /** Prompt and sampled tokens, those included that only the GPU knows yet. */
   get numTokens(): number {
-    return this.numPromptTokens + this.#numSampledTokens;
+    return this.numPromptTokens + this.numSampledTokens;
   }
 
   /** Those included that only the GPU knows yet. */
   get numSampledTokens(): number {
-    return this.#numSampledTokens;
+    return this.#samples.count;
   }
 
   /** Sampled, and the host does not know which yet: an end is learnt so many tokens late. */
   get numUnreadTokens(): number {
-    return this.#numSampledTokens - this.#numReadTokens;
+    return this.#samples.count - this.#samples.numRead;
   }
 
   /** Has run, whether it runs now or was taken back. */
@@ -142,19 +132,9 @@ export class Sequence {
     return this.#startMs === undefined ? undefined : this.#startMs - this.arrivalMs;
   }
 
-  /** Of drafts, from the first one planned to the outcome. */
-  get round(): DraftRound | undefined {
-    return this.#rounds.current;
-  }
-
-  /** Drafts that could follow now: 0 while the host has not read the last token. */
-  get numProposed(): number {
-    return this.numUnreadTokens > 0 ? 0 : this.#rounds.proposed;
-  }
-
   /** A token came of running since it last started. */
   get hasSampledSinceStart(): boolean {
-    return this.#numSampledTokens > this.#numSampledBeforeStart;
+    return this.#samples.hasNew;
   }
 
   /**
@@ -163,11 +143,11 @@ export class Sequence {
    */
   get numReadyTokens(): number {
     if (this.#isHostPending || this.awaitsCopy || this.#isRouting) return 0;
-    if (this.round?.isVerifying) return 0;
-    if (this.#rounds.numUnread > 0 && this.state === "waiting") return 0;
+    if (this.rounds.current?.isVerifying) return 0;
+    if (this.rounds.numUnread > 0 && this.state === "waiting") return 0;
     const needsHost = this.needsHost || this.drafter?.waitsForHost;
     if (this.numUnreadTokens > 0 && (needsHost || this.state === "waiting")) return 0;
-    if (this.#numSampledTokens === this.maxTokens) return 0;
+    if (this.numSampledTokens === this.maxTokens) return 0;
     return this.numTokens - this.#numComputedTokens;
   }
 
@@ -195,19 +175,6 @@ export class Sequence {
     return forked && forked.numTokens >= cached.numTokens ? forked : cached;
   }
 
-  /** The first of all that have its prompt by way of `forkOf`. */
-  get family(): Sequence {
-    return this.parent?.family ?? this;
-  }
-
-  /** Whether the request begins as this one does, as far as ids were told. */
-  hasPromptOf(request: SequenceRequest): boolean {
-    const { numPromptTokens, promptIds } = request;
-    if (numPromptTokens !== this.numPromptTokens) return false;
-    if (this.blocks.identity.scope !== scopeOf(request)) return false;
-    return (promptIds ?? []).every((id, i) => i >= this.#ids.length || id === this.#ids[i]);
-  }
-
   /** What it holds together with others, or will should it start now. */
   get shared(): SharedTokens | undefined {
     const isFork = this.state === "waiting" && this.parent && this.lookup().tails;
@@ -230,7 +197,7 @@ export class Sequence {
     this.state = "running";
     this.rank = rank;
     this.#startMs ??= nowMs;
-    this.#numSampledBeforeStart = this.#numSampledTokens;
+    this.#samples.start();
     this.#numComputedTokens = from;
     if (hit.tails) this.#lineage = this.parent?.shareLineage();
     return this.blocks.adopt(hit);
@@ -256,8 +223,8 @@ export class Sequence {
 
   /** What was sampled and not read is not known to anybody any more: it is sampled again. */
   forgetUnread(): void {
-    this.#numSampledTokens = this.#numReadTokens;
-    this.#rounds.forgetUnread();
+    this.#samples.forgetUnread();
+    this.rounds.forgetUnread();
     this.#isRouting = false;
   }
 
@@ -289,7 +256,7 @@ export class Sequence {
     this.#parked = isComputed ? undefined : { to, stage: stages.to };
     if (isComputed) this.#numComputedTokens = tokens.to;
     const sample = isComputed && tokens.to === this.numTokens;
-    if (sample) this.#numSampledTokens += 1;
+    if (sample) this.#samples.draw(1);
     this.blocks.cover(tokens);
     this.#isRouting ||= this.layerPlan?.isRouted === true;
     return { tokens, sample, blockTables: this.blocks.snapshot() };
@@ -299,12 +266,12 @@ export class Sequence {
   beginRound(round: DraftRound): void {
     const from = this.#numComputedTokens;
     this.blocks.cover({ from, to: from + round.tokens + 1 });
-    this.#rounds.begin(round);
+    this.rounds.begin(round);
   }
 
   /** The next row of its round. */
   advanceRound(round: DraftRound): AdvancedRow & Pick<PlannedRow, "kind" | "draftsFrom"> {
-    const row = this.#rounds.advance(round, this.#numComputedTokens);
+    const row = this.rounds.advance(round, this.#numComputedTokens);
     return { ...row, sample: true, blockTables: this.blocks.snapshot() };
   }
 
@@ -313,25 +280,19 @@ export class Sequence {
    * the sequence's last, if it is.
    */
   read(outcome: SampledOutcome, round?: DraftRound): "stop" | "length" | undefined {
-    const { finished, tokenId, tokenIds, hostPending = false, proposed = 0 } = outcome;
+    const { finished, tokenId, tokenIds = [tokenId], hostPending = false, proposed = 0 } = outcome;
     this.#isHostPending = hostPending;
-    this.#rounds.propose(proposed);
-    const isNext = this.#ids.length === this.numPromptTokens + this.#numReadTokens;
-    if (round) this.#readRound(round, tokenIds?.length ?? 0);
-    else this.#numReadTokens += 1;
-    if (isNext && tokenIds) this.#ids.push(...tokenIds);
-    else if (isNext && tokenId !== undefined) this.#ids.push(tokenId);
-    assert(this.#numReadTokens <= this.#numSampledTokens, "a token was read that none sampled");
+    this.rounds.propose(proposed);
+    if (round) {
+      const count = outcome.tokenIds?.length ?? 0;
+      assert(count > 0, `a round of sequence ${this.id} has an outcome without tokens`);
+      this.#samples.draw(count);
+      // Unless it was taken back in between, its drafts that stand are computed.
+      if (this.rounds.settle(round)) this.#numComputedTokens += count;
+    }
+    this.#samples.read(tokenIds);
     if (finished) return "stop";
-    return this.#numReadTokens === this.maxTokens ? "length" : undefined;
-  }
-
-  /** Its drafts that stand are computed, unless the sequence was taken back in between. */
-  #readRound(round: DraftRound, count: number): void {
-    assert(count > 0, `a round of sequence ${this.id} has an outcome without tokens`);
-    this.#numSampledTokens += count;
-    this.#numReadTokens += count;
-    if (this.#rounds.settle(round)) this.#numComputedTokens += count;
+    return this.#samples.numRead === this.maxTokens ? "length" : undefined;
   }
 
   /** What was computed can be found until its blocks are used for something else. */
@@ -342,7 +303,7 @@ export class Sequence {
     this.#numSettledTokens = 0;
     this.#lineage = undefined;
     this.#parked = undefined;
-    this.#rounds.break();
+    this.rounds.break();
   }
 }
 

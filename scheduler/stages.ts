@@ -4,6 +4,14 @@
  */
 import type { LayerPlan, StageRange } from "./work-plan.ts";
 
+/** Tokens of which some layers have run, and whose activations wait for the others. */
+export interface ParkedRows {
+  /** Behind the last token; the first is the first that is not computed. */
+  readonly to: number;
+  /** The next to run. */
+  readonly stage: number;
+}
+
 export class Stages {
   /** 2·L + 2 */
   readonly count: number;

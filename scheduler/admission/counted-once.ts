@@ -1,8 +1,13 @@
 /** Tokens that several sequences hold in the same blocks take the memory of one. */
-import type { Sequence } from "../sequence.ts";
+
+export interface SharedTokens {
+  /** The same for all that hold them, and theirs alone. */
+  readonly lineage: object;
+  readonly numTokens: number;
+}
 
 /** @returns Asked about one sequence after another: how many of its tokens an earlier one counts. */
-export function countedBefore(): (sequence: Partial<Pick<Sequence, "shared">>) => number {
+export function countedBefore(): (sequence: { readonly shared?: SharedTokens }) => number {
   const counted = new Set<object>();
   return ({ shared }) => {
     if (shared === undefined) return 0;
