@@ -18,18 +18,18 @@ const COMMITS_A_PHASE = 6;
 
 export class ScriptedDrafter implements Drafter {
   readonly max: number;
-  readonly #layerPlans: readonly LayerPlan[];
+  readonly layerPlans: readonly LayerPlan[];
   readonly #random: Random;
   #numCommits = 0;
 
   constructor({ max, seed, layerPlans }: DraftScript) {
     this.max = max;
-    this.#layerPlans = layerPlans;
+    this.layerPlans = layerPlans;
     this.#random = seededRandom(seed);
   }
 
   get asksHost(): boolean {
-    return this.#layerPlans.length === 0;
+    return this.layerPlans.length === 0;
   }
 
   /** As a guard would have it: every third phase is plain. */
@@ -38,12 +38,12 @@ export class ScriptedDrafter implements Drafter {
   }
 
   next(proposed: number): DraftWish | undefined {
-    const way = Math.floor(this.#random() * (this.#layerPlans.length + 1));
+    const way = Math.floor(this.#random() * (this.layerPlans.length + 1));
     const tokens = 1 + Math.floor(this.#random() * this.max);
     if (!this.asksHost)
-      return way === this.#layerPlans.length
+      return way === this.layerPlans.length
         ? undefined
-        : { tokens, layerPlan: this.#layerPlans[way], way };
+        : { tokens, layerPlan: this.layerPlans[way], way };
     if (proposed === 0 || !this.waitsForHost) return undefined;
     return { tokens: Math.min(tokens, proposed), layerPlan: undefined, way: 0 };
   }

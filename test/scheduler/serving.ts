@@ -573,6 +573,8 @@ export class Serving {
     if (kind === "draft") {
       const first = from + round.numDrafted;
       assert.deepEqual(tokens, { from: first, to: first + 1 });
+      const { drafter } = request;
+      if (drafter instanceof ScriptedDrafter) assert(drafter.layerPlans.includes(layerPlan!));
       round.numDrafted += 1;
     } else {
       const numDrafts = tokens.to - tokens.from - 1;
