@@ -83,7 +83,7 @@ export class LayerPolicies {
 
   constructor(
     { spec, maxDraftTokens, isRouted }: PolicyLimits,
-    calibrated: CalibratedPlans = new CalibratedPlans(),
+    calibrated = new CalibratedPlans(),
   ) {
     this.#spec = spec;
     this.#maxDraftTokens = maxDraftTokens;
