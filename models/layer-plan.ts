@@ -107,6 +107,9 @@ export function stagePlan(
     if (kind === "embed" || kind === "head") return true;
     return isExtra ? repeat.includes(layer) : !skipped[kind].includes(layer);
   });
+  if (runs.filter(Boolean).length === 2) {
+    refuse(`a layer plan leaves out all ${layers.length} layers`, "leave one in");
+  }
   const attending = new Set<number>();
   stages.forEach(({ kind, layer, isExtra }, stage) => {
     if (kind !== "attention" || !runs[stage]) return;

@@ -173,8 +173,9 @@ export class Planner {
       const { layerPlan } = sequence;
       const parkable = this.#parkable;
       // A router sees all of a prompt, or what a plan holds; the device decides of one at a time.
-      const { maxTokensPerPlan, maxRows } = this.#config;
-      const whole = layerPlan?.isRouted ? Math.min(wanted, maxTokensPerPlan - maxRows) : 0;
+      const { maxTokensPerPlan, maxRows, maxDraftTokens } = this.#config;
+      const most = maxTokensPerPlan - maxRows - maxDraftTokens;
+      const whole = layerPlan?.isRouted ? Math.min(wanted, Math.max(1, most)) : 0;
       if (whole > 0 && this.#hasRouted) return;
       const wish = { from, wanted, fitting, rank, parkable, layerPlan, whole };
       const chunk = budget.takeChunk(wish);

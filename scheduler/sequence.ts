@@ -203,8 +203,9 @@ export class Sequence {
     return this.blocks.adopt(hit);
   }
 
-  /** What the device has decided by its first row. */
+  /** What the device has decided by its first row; of another that had its id it is let be. */
   route(layerPlan: LayerPlan): void {
+    if (!this.#isRouting) return;
     this.layerPlan = layerPlan;
     this.#isRouting = false;
   }
