@@ -51,7 +51,7 @@ export type { ExpertId } from "./runtime/experts/expert-slots.ts";
 export type { ExpertMetrics } from "./runtime/experts/expert-usage.ts";
 export type { LayerPlanFile, NamedPlan } from "./runtime/layer-plan-file.ts";
 export type { LayerPlan, LayerPolicy } from "./runtime/layer-policies.ts";
-export type { LoadModelOptions } from "./runtime/load-model.ts";
+export type { LoadModelOptions } from "./runtime/load-options.ts";
 export type { EngineMetrics } from "./runtime/metrics.ts";
 export { type ProbeResult, runProbe } from "./runtime/probe-runner.ts";
 export type * from "./runtime/request.ts";

@@ -4,7 +4,7 @@ import type { LayerPlanSpec } from "../models/layer-plan.ts";
 import { readDecoderSpec } from "../models/registry.ts";
 import { WeftError } from "./errors.ts";
 import { checkLayerPlanFile, LAYER_PLAN_FILE, type LayerPlanFile } from "./layer-plan-file.ts";
-import type { LoadModelOptions } from "./load-model.ts";
+import type { LoadModelOptions } from "./load-options.ts";
 import { readConfig } from "./model-folder/config-files.ts";
 import { type ModelFolder, readOptionalText } from "./model-folder/model-folder.ts";
 import { parseJsonFile } from "./model-folder/strict-json.ts";

@@ -123,3 +123,10 @@ export function abortError(reason: unknown): WeftError {
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+export const supersededError = (): WeftError =>
+  new WeftError(
+    "superseded",
+    "a later completion of the same client and program has come, and only the latest is answered; " +
+      "give requests that go on beside each other different clients or programs, or another priority",
+  );

@@ -1,12 +1,7 @@
-/**
- * From a model folder to a ModelRunner: config, header checks, memory plan, weights, in that order,
- * so that what cannot work is refused before a byte of weights is read.
- */
-import type { KvStorage } from "../kernels/kv-layout.ts";
 import { checkDecoderShape } from "../models/blocks.ts";
 import type { RawConfig } from "../models/config.ts";
 import type { DecoderSpec } from "../models/decoder.ts";
-import { type LayerPlanSpec, withLayerPlans } from "../models/layer-plan.ts";
+import { withLayerPlans } from "../models/layer-plan.ts";
 import { layerRouterWeights } from "../models/layer-routers.ts";
 import { rotatingEpilogue } from "../models/qkv.ts";
 import { readDecoderSpec } from "../models/registry.ts";
@@ -24,89 +19,26 @@ import {
 } from "./check-load-options.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
-import type { ExpertOptions } from "./experts/expert-options.ts";
 import { type ExpertPlan, planExperts } from "./experts/expert-plan.ts";
 import { ResidentExperts } from "./experts/resident-experts.ts";
 import { type KvPlan, kvTokenBytes, planKvCache } from "./kv-cache.ts";
+import type { LoadModelOptions } from "./load-options.ts";
 import { loadWeights, maxShardRows } from "./load-weights.ts";
 import { type ModelFolder, readText } from "./model-folder/model-folder.ts";
 import { parseJsonFile } from "./model-folder/strict-json.ts";
 import { ModelRunner } from "./model-runner.ts";
-import {
-  formatsOf,
-  type PlacedWeight,
-  placedBytes,
-  placeWeights,
-  type Quant,
-} from "./placed-weight.ts";
-import {
-  type Activations,
-  type KernelChoice,
-  type RotatingMatrices,
-  selectKernels,
-} from "./select-kernels.ts";
+import { formatsOf, type PlacedWeight, placedBytes, placeWeights } from "./placed-weight.ts";
+import { type KernelChoice, type RotatingMatrices, selectKernels } from "./select-kernels.ts";
 import { type FoundShape, withTuned } from "./tuning/tuned-choices.ts";
 import { readRecord, shapeOf, type TuningCache, tuningKey } from "./tuning/tuning-cache.ts";
 import { openCheckpoint } from "./weights/open-checkpoint.ts";
 import { readQuantisation } from "./weights/quantisation-config.ts";
 import { quantisedCheckpoint } from "./weights/quantised-checkpoint.ts";
-import { type LoadProgress, PIECE_BYTES } from "./weights/stream.ts";
+import { PIECE_BYTES } from "./weights/stream.ts";
 
 /** Without a budget the KV cache gets room for this much, and no more bytes than that. */
 const DEFAULT_TOKENS_PER_ROW = 2048;
 const DEFAULT_KV_BYTES = 2 ** 30;
-
-export interface LoadModelOptions {
-  /** Weights, activations and KV cache together. */
-  readonly memoryBudgetBytes?: number;
-  /** Default f16; f32 when the weights are f32. */
-  readonly kv?: KvStorage;
-  /** Quantises matrices on the way in: 8.5 bits a weight, or 4.5 with embeddings of 8.5. */
-  readonly quant?: Quant;
-  /** Keeps experts in the model's files, and on the GPU only as many as this allows. */
-  readonly experts?: ExpertOptions;
-  /**
-   * By name, folders of expert-specialised adapters (ESFT): a request that names one goes to its experts
-   * instead of the base's. Requests of all adapters share every step.
-   */
-  readonly adapters?: Readonly<Record<string, ModelFolder>>;
-  /**
-   * Layer plans that requests will name: a layer that one of them repeats gets a cache for its second
-   * run, and a request keeps nothing for attention that its plan leaves out. Plans that repeat no layer
-   * may be used without being named here; they then keep a whole cache.
-   */
-  readonly layerPlans?: readonly LayerPlanSpec[];
-  /**
-   * A folder with routers of layers (Dr.LLM's tensors), often the model's own: for requests with the layer
-   * policy `routers`. Every layer gets a cache for a second run.
-   */
-  readonly layerRouters?: ModelFolder;
-  readonly blockTokens?: 16 | 32;
-  readonly maxTokensPerPlan?: number;
-  readonly maxRows?: number;
-  readonly maxLogitRows?: number;
-  /** Most tokens that requests draft at a time, all together. Default 8. */
-  readonly maxDraftTokens?: number;
-  /**
-   * Where the fastest kernels for each matrix are kept. With it, those found before are used where they
-   * give the same bits, and an engine that has answered and is idle looks for what is missing: 1.5 s of
-   * GPU time at most, for the next load. It never changes a token. Without it the portable kernels run.
-   */
-  readonly tuning?: TuningCache;
-  /**
-   * Default true: a request's tokens never depend on what else runs. False lets matrices add in any
-   * order, which may be faster (docs/numerics.md has the price); then they do, in rare close calls.
-   */
-  readonly invariant?: boolean;
-  /**
-   * Default f32. With i8, rows are rounded to int8, a scale for each 32 columns, where they meet weights
-   * in q8_0, q4_0, q4_k or 4-bit groups, and multiplied as integers: faster where a GPU has dot products
-   * of them, at a small loss (docs/decisions.md). Other matrices stay in f32.
-   */
-  readonly activations?: Activations;
-  readonly onProgress?: (progress: LoadProgress) => void;
-  readonly signal?: AbortSignal;
-}
 
 /** What a model needs, from its headers alone. */
 export interface ModelPlan {

@@ -5,7 +5,8 @@
 import { type LayerPlanSpec, stagePlan } from "../models/layer-plan.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
-import { type LoadModelOptions, loadModel } from "./load-model.ts";
+import { loadModel } from "./load-model.ts";
+import type { LoadModelOptions } from "./load-options.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
 import { type PositionLogits, positionLogits } from "./position-logits.ts";
 import { checkLength } from "./request.ts";

@@ -13,7 +13,6 @@ import {
   type StageSelection,
 } from "../models/emit-calls.ts";
 import type { GraphNode } from "../models/graph.ts";
-import type { MatmulChoices } from "../models/matmul-choice.ts";
 import type { RowCount, StepSizes } from "../models/step-sizes.ts";
 import {
   type ActivationName,
@@ -21,12 +20,11 @@ import {
   headWidths,
   partialBytes,
 } from "../models/tensors.ts";
-import type { Weight } from "../models/weights.ts";
 import type { SequenceId } from "../scheduler/work-plan.ts";
-import type { AdapterPlan } from "./adapters/adapter-plan.ts";
 import { type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
 import type { ResidentExperts } from "./experts/resident-experts.ts";
-import { createKvCache, type KvPlan } from "./kv-cache.ts";
+import { createKvCache } from "./kv-cache.ts";
+import type { ModelRunnerOptions } from "./model-runner-options.ts";
 import { ParkedRows } from "./parked-rows.ts";
 import type { RoutedLayers } from "./routed-layers.ts";
 import { RowPacks } from "./row-packs.ts";
@@ -37,29 +35,6 @@ import type { StepLimits } from "./step-limits.ts";
 /** Scratch of split decode is kept below this; rows beyond it run as prefill, with the same bits. */
 const MAX_PARTIALS_BYTES = 32 * 1024 * 1024;
 const TILE_TOKENS = 64;
-
-export interface ModelRunnerOptions {
-  readonly device: Device;
-  readonly spec: DecoderSpec;
-  readonly weights: ReadonlyMap<string, Weight>;
-  readonly adapters?: AdapterPlan;
-  /** Of a model whose experts come and go. */
-  readonly experts?: ResidentExperts;
-  readonly kvPlan: KvPlan;
-  readonly matmul: MatmulChoices;
-  /** Longest sequence, in tokens. */
-  readonly maxContext: number;
-  readonly maxTokensPerPlan: number;
-  readonly maxRows: number;
-  /** Rows that may get logits in one step; at least `maxRows`. */
-  readonly maxLogitRows: number;
-  /** Drafts of one sequence that are not verified yet. */
-  readonly maxDraftTokens: number;
-  /** Rows that may wait between two steps for the layers that they lack. */
-  readonly maxParkedTokens: number;
-  /** Layers have routers among the weights. */
-  readonly isRouted: boolean;
-}
 
 export class ModelRunner {
   readonly spec: DecoderSpec;

@@ -5,7 +5,7 @@
 import type { Scheduler, SchedulerEvent } from "../scheduler/index.ts";
 import type { PlannedRow, SampledOutcome, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { BlockCopier } from "./block-copier.ts";
-import { WeftError } from "./errors.ts";
+import { supersededError, WeftError } from "./errors.ts";
 import { LiveSequence, type SequenceStart } from "./live-sequence.ts";
 import type { LoopObserver } from "./loop-observer.ts";
 import type { ModelRunner } from "./model-runner.ts";
@@ -163,7 +163,7 @@ export class StepLoop {
       observer?.onPlan(plan, nowMs);
       await this.#submit(plan);
     } catch (error) {
-      this.stop(asError(error));
+      this.stop(WeftError.from(error));
     }
     return true;
   }
@@ -210,7 +210,7 @@ export class StepLoop {
         observer?.onCommit(plan, { submittedMs, gpuMs, readMs }, counts);
         this.#commit(plan, gpuMs, results, decided);
       })
-      .catch((error) => this.stop(asError(error)));
+      .catch((error) => this.stop(WeftError.from(error)));
     const submittedMs = runner.experts ? startedMs : now();
     const submission = runner.device.submit();
     onPlan?.(plan);
@@ -297,12 +297,3 @@ export class StepLoop {
     sequence.slot = undefined;
   }
 }
-
-const supersededError = () =>
-  new WeftError(
-    "superseded",
-    "a later completion of the same client and program has come, and only the latest is answered; " +
-      "give requests that go on beside each other different clients or programs, or another priority",
-  );
-
-const asError = (error: unknown): Error => WeftError.from(error);

@@ -3,8 +3,8 @@
 
 import { layerGroups, numStages } from "../../models/decoder.ts";
 import { bytesToFloats, type Device } from "../../runtime/device.ts";
-import type { LoadModelOptions } from "../../runtime/load-model.ts";
 import { loadModel } from "../../runtime/load-model.ts";
+import type { LoadModelOptions } from "../../runtime/load-options.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
 import type { ModelFolder } from "../../runtime/model-folder/model-folder.ts";
 import type { ModelRunner } from "../../runtime/model-runner.ts";
