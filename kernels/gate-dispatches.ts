@@ -42,6 +42,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   probes: [
     { S: 1, N: 3, slot: 0 },
     { S: 5, N: 65, slot: 3 },
+    { S: 2, N: 20, slot: 1 },
   ].map((dims) => ({
     dims,
     inputs: (random) => ({

@@ -56,6 +56,7 @@ export { embedding } from "./embedding.ts";
 export * from "./errors.ts";
 export { blockCapacity, expertBlocks } from "./expert-blocks.ts";
 export { expertCombine } from "./expert-combine.ts";
+export { gateDispatches } from "./gate-dispatches.ts";
 export { headMatmul } from "./head-matmul.ts";
 export { INTEGER_DOTS, roundsNormed, steadied, usesIntegerDots } from "./int8-activations.ts";
 export * from "./kernel.ts";

@@ -2,6 +2,7 @@
 import {
   blockInfluence,
   type Dims,
+  gateDispatches,
   type Kernel,
   layerRouter,
   lowRank,
@@ -26,6 +27,8 @@ export function layerCases(model: ModelShape, T: number): LabCase[] {
     caseOf("influence of a layer", [blockInfluence], { T, D }),
     caseOf("windows of a prompt", [windowMeans], { T, D, first_row: 0, n: T }),
     caseOf("whether a layer runs", [layerRouter], { W: numWindows(T), D, S: 1, slot: 0 }),
+    // Of its two runs.
+    caseOf("which dispatches run", [gateDispatches], { S: 1, N: 20, slot: 0 }),
     // Many rows are two matrix products.
     ...(T <= 16
       ? [

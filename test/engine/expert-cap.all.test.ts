@@ -126,8 +126,8 @@ describe("a prompt's bytes", () => {
 
   test(`layered prefill of ${length} tokens uploads each expert once, chunks of ${chunk} again`, async () => {
     // Too short for all layers of the prompt, and long enough for the first of them.
-    const maxTokensPerPlan = length + LIMITS.maxRows;
-    const layered = await answer({ maxTokensPerPlan, quantumMs: length / 300 });
+    const sizes = { maxTokensPerPlan: length + LIMITS.maxRows, maxDraftTokens: 0 };
+    const layered = await answer({ ...sizes, quantumMs: length / 300 });
     const chunked = await answer({ maxTokensPerPlan: chunk, cutBy: "tokens" });
     expect(layered.ids).toEqual(chunked.ids);
     expect(layered.stages.length, "cuts between layers").toBeGreaterThanOrEqual(numLayers);
