@@ -428,7 +428,8 @@ export class Serving {
       .map(({ tokens }) => tokens.to - tokens.from);
     const { quantumMs = Number.POSITIVE_INFINITY } = this.#config;
     const most = Math.max(quantumMs, 2 * this.#predictedMs(rows.filter(isSingle)));
-    if (predictedMs <= most || !chunks.some((count) => count > 1)) return;
+    // Both are sums over stages, here in another order than the scheduler's.
+    if (predictedMs <= most * (1 + 1e-9) || !chunks.some((count) => count > 1)) return;
     const { from, to } = rows.at(-1)!.stages;
     const numChunkTokens = chunks.reduce((sum, count) => sum + count, 0);
     const isOneSublayer = from > 0 && (to === from + 1 || from === this.#numStages - 2);
