@@ -51,7 +51,11 @@ let expected: (readonly number[])[];
 const openCapped = (experts: EngineOptions["experts"], more: EngineOptions = {}) =>
   open({ ...LIMITS, ...more, experts }, plain.engine.device);
 
+/** What comes and goes is the host's business: lavapipe and the reference device show it in the gate. */
+const some = describe.skipIf(project() === "swiftshader" && !isSoak);
+
 beforeAll(async () => {
+  if (project() === "swiftshader" && !isSoak) return;
   plain = await open(LIMITS);
   expected = await idsOf(plain);
 }, 300_000);
@@ -61,7 +65,7 @@ const cases = [25, 50, 75].flatMap((percent) =>
   evictions.map((eviction, i) => ({ percent, eviction, isInGate: percent === 25 * (i + 1) })),
 );
 
-describe("answers do not change", () => {
+some("answers do not change (on SwiftShader in soak)", () => {
   test.each(cases.filter(({ isInGate }) => isSoak || isInGate))(
     "$percent % of the experts, $eviction",
     async ({ percent, eviction }) => {
@@ -113,7 +117,7 @@ describe("answers do not change", () => {
   }, 600_000);
 });
 
-describe("a prompt's bytes", () => {
+some("a prompt's bytes (on SwiftShader in soak)", () => {
   const [length, chunk] = isSoak ? [1024, 256] : [160, 40];
   const memoryBytes = 10 * SLOT_BYTES;
   const prompt = randomIds(length, 1);
@@ -142,7 +146,7 @@ describe("a prompt's bytes", () => {
   }, 600_000);
 });
 
-describe("refused", () => {
+some("refused (on SwiftShader in soak)", () => {
   const opened = (experts: object) => openCapped(experts as EngineOptions["experts"]);
 
   test("less than one token needs, with the least that will do", async () => {

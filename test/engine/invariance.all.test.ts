@@ -68,7 +68,7 @@ const models = {
   "granite/f16": { folder: golden("granite/f16") },
 } satisfies Record<string, Model>;
 
-const NUM_IN_GATE = 6;
+const NUM_IN_GATE = 5;
 
 interface Case {
   readonly model: keyof typeof models;

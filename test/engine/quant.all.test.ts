@@ -38,7 +38,7 @@ const kinds = {
   "q4, int8 rows": { quant: "q4", activations: "i8" },
 } as const satisfies Record<string, LoadModelOptions>;
 type Kind = keyof typeof kinds;
-const numItems = scale("quant", 4, items.length);
+const numItems = scale("quant", 3, items.length);
 /** As many of each task. */
 const chosen = items.filter((_, i) => i % Math.floor(items.length / numItems) === 0);
 

@@ -43,7 +43,7 @@ function countedHere(kernel: Kernel): boolean {
     return ["rms_norm", "row_gather", "embedding[bf16]"].includes(kernel.name);
   }
   if (scale("kernels", 0, 1) === 1) return sampled(kernel, info);
-  if (kernel.name.startsWith("repack")) return /\[(f16|q4_k|q6_k|mxfp4)\]/.test(kernel.name);
+  if (kernel.name.startsWith("repack")) return /\[(f16|q4_k)\]/.test(kernel.name);
   if (kernel.name.startsWith("head_matmul")) return kernel.name.includes("q8_0");
   // A cap is arithmetic.
   if (/^attention.*capped/.test(kernel.name)) return false;
