@@ -2,7 +2,12 @@
 
 import { describe, expect, test } from "vitest";
 import { peakTokens } from "../../scheduler/admission/past-future.ts";
-import type { AdmissionName, SchedulerConfig, SequenceRequest } from "../../scheduler/index.ts";
+import {
+  type AdmissionName,
+  createScheduler,
+  type SchedulerConfig,
+  type SequenceRequest,
+} from "../../scheduler/index.ts";
 import { expectedIds } from "./fake-device.ts";
 import { codeOf, request } from "./plans.ts";
 import { Serving } from "./serving.ts";
@@ -147,4 +152,16 @@ test("peak of memory: each end with all that end later", () => {
   ];
   expect(peakTokens(two)).toBe(40);
   expect(peakTokens(two.toReversed())).toBe(40);
+});
+
+test("latents are kept of every token: whoever answers leaves room for others", () => {
+  const kvGroups = [{ kind: "latent" as const, numBlocks: 101 }];
+  const scheduler = createScheduler({ numLayers: 2, kvGroups });
+  scheduler.add({ id: 1, numPromptTokens: 40, maxTokens: 20 }, 0);
+  scheduler.schedule(0);
+  scheduler.schedule(1);
+  scheduler.add({ id: 2, numPromptTokens: 40, maxTokens: 20 }, 2);
+  const plan = scheduler.schedule(2);
+  expect(scheduler.numRunning).toBe(2);
+  expect(plan === "idle" ? [] : plan.rows.map(({ sequenceId }) => sequenceId)).toEqual([1, 2]);
 });
