@@ -35,14 +35,14 @@ export interface KvPlanOptions {
   readonly maxRows: number;
 }
 
-/** Of one token in all layers, or in those that attend. */
+/** Of one token in all layers, or in those that attend, each once. */
 export const kvTokenBytes = (
   spec: DecoderSpec,
   storage: KvStorage,
   ofLayers: "all" | "attending" = "all",
 ): number =>
   layerGroups(spec)
-    .filter(({ taps }) => ofLayers === "all" || taps === undefined)
+    .filter(({ taps, isExtra }) => ofLayers === "all" || (taps === undefined && !isExtra))
     .reduce((sum, { layers, tokenBytes }) => sum + layers.length * tokenBytes(storage), 0);
 
 /** Of the same block in all layers of a group. */

@@ -27,6 +27,7 @@ import { loadWeights, maxShardRows } from "./load-weights.ts";
 import { type ModelFolder, readText } from "./model-folder/model-folder.ts";
 import { parseJsonFile } from "./model-folder/strict-json.ts";
 import { ModelRunner } from "./model-runner.ts";
+import type { StepSizeLimits } from "./model-runner-options.ts";
 import { formatsOf, type PlacedWeight, placedBytes, placeWeights } from "./placed-weight.ts";
 import { type KernelChoice, type RotatingMatrices, selectKernels } from "./select-kernels.ts";
 import { type FoundShape, withTuned } from "./tuning/tuned-choices.ts";
@@ -41,7 +42,7 @@ const DEFAULT_TOKENS_PER_ROW = 2048;
 const DEFAULT_KV_BYTES = 2 ** 30;
 
 /** What a model needs, from its headers alone. */
-export interface ModelPlan {
+export interface ModelPlan extends StepSizeLimits {
   readonly spec: DecoderSpec;
   readonly weights: readonly PlacedWeight[];
   /** Where experts lie that do not all fit. */
@@ -53,14 +54,6 @@ export interface ModelPlan {
   readonly weightBytes: number;
   readonly activationBytes: number;
   readonly kv: KvPlan;
-  /** Longest sequence: the model's own limit, or what the KV cache holds. */
-  readonly maxContext: number;
-  readonly maxTokensPerPlan: number;
-  readonly maxRows: number;
-  readonly maxLogitRows: number;
-  readonly maxDraftTokens: number;
-  /** Rows whose activations may wait between two plans: of two prompts, each cut by layers. */
-  readonly maxParkedTokens: number;
   close(): Promise<void>;
 }
 

@@ -7,7 +7,21 @@ import type { Device } from "./device.ts";
 import type { ResidentExperts } from "./experts/resident-experts.ts";
 import type { KvPlan } from "./kv-cache.ts";
 
-export interface ModelRunnerOptions {
+/** Of the largest step, and of what one step may leave for a later one. */
+export interface StepSizeLimits {
+  /** Longest sequence: the model's own limit, or what the KV cache holds. */
+  readonly maxContext: number;
+  readonly maxTokensPerPlan: number;
+  readonly maxRows: number;
+  /** Rows that may get logits in one step; at least `maxRows`. */
+  readonly maxLogitRows: number;
+  /** Drafts that are not verified yet, of all sequences together. */
+  readonly maxDraftTokens: number;
+  /** Rows whose activations may wait between two plans: of two prompts, each cut by layers. */
+  readonly maxParkedTokens: number;
+}
+
+export interface ModelRunnerOptions extends StepSizeLimits {
   readonly device: Device;
   readonly spec: DecoderSpec;
   readonly weights: ReadonlyMap<string, Weight>;
@@ -16,16 +30,6 @@ export interface ModelRunnerOptions {
   readonly experts?: ResidentExperts;
   readonly kvPlan: KvPlan;
   readonly matmul: MatmulChoices;
-  /** Longest sequence, in tokens. */
-  readonly maxContext: number;
-  readonly maxTokensPerPlan: number;
-  readonly maxRows: number;
-  /** Rows that may get logits in one step; at least `maxRows`. */
-  readonly maxLogitRows: number;
-  /** Drafts of one sequence that are not verified yet. */
-  readonly maxDraftTokens: number;
-  /** Rows that may wait between two steps for the layers that they lack. */
-  readonly maxParkedTokens: number;
   /** Layers have routers among the weights. */
   readonly isRouted: boolean;
 }

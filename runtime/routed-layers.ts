@@ -86,15 +86,14 @@ export class RoutedLayers {
     const { offsetAlignmentBytes } = this.#device.info.limits;
     const calls: KernelCall[] = [];
     let [gridsAt, countsAt] = [0, 0];
-    const entries: number[] = new Array(this.#grids.sizeBytes / 4).fill(0);
+    const entries = new Uint32Array(this.#grids.sizeBytes / 4);
     layers.forEach(({ extra, main }, layer) => {
       const gated = [
         ...extra.map((call) => ({ call, least: 2 })),
         ...main.map((call) => ({ call, least: 1 })),
       ];
       gated.forEach(({ call, least }, i) => {
-        const entry = [...call.kernel.workgroups(call.dims), least];
-        entries.splice(gridsAt / 4 + 4 * i, 4, ...entry);
+        entries.set([...call.kernel.workgroups(call.dims), least], gridsAt / 4 + 4 * i);
       });
       const N = gated.length;
       const grids = slice(this.#grids, gridsAt, GRID_BYTES * N);
@@ -114,7 +113,7 @@ export class RoutedLayers {
       countsAt = alignUp(countsAt + COUNT_BYTES * N, offsetAlignmentBytes);
     });
     const { buffer, offsetBytes } = this.#grids;
-    this.#device.write(buffer as DeviceBuffer, offsetBytes, new Uint32Array(entries));
+    this.#device.write(buffer as DeviceBuffer, offsetBytes, entries.subarray(0, gridsAt / 4));
     this.#device.record(calls);
   }
 }

@@ -58,7 +58,11 @@ export function checkFork(request: SequenceRequest, parent: Sequence | undefined
 }
 
 /** As far as ids were told. */
-function beginsAs({ numPromptTokens, blocks, ids }: Sequence, request: SequenceRequest): boolean {
+function beginsAs(
+  { numPromptTokens, blocks, samples }: Sequence,
+  request: SequenceRequest,
+): boolean {
+  const { ids } = samples;
   const { promptIds = [] } = request;
   if (request.numPromptTokens !== numPromptTokens) return false;
   if (blocks.identity.scope !== scopeOf(request)) return false;

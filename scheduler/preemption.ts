@@ -89,7 +89,7 @@ export class Preemption {
     if (this.#numPlansSinceForced < this.#forceEvery) return false;
     const last = this.#queue.running.at(-1);
     // One token for each start: otherwise a long prompt would begin for ever.
-    if (last === undefined || !last.hasSampledSinceStart) return false;
+    if (last === undefined || !last.samples.hasNew) return false;
     this.#numPlansSinceForced = 0;
     this.#takeBack(last);
     return true;

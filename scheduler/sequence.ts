@@ -42,6 +42,7 @@ export class Sequence {
   /** Blocks that it may come to hold at once, per KV group. */
   readonly worstCaseBlocks: readonly number[];
   readonly blocks: SequenceBlocks;
+  readonly samples: Samples;
   /** Of drafts. */
   readonly rounds = new Rounds();
   /** Whose prompt it has, if it is a fork; that one may have ended. */
@@ -52,7 +53,6 @@ export class Sequence {
   rank = 0;
   /** Blocks of it are on their way to the host, and it can go on when they are there. */
   awaitsCopy = false;
-  readonly #samples: Samples;
   /** When its first row was planned. */
   #startMs: number | undefined;
   #numComputedTokens = 0;
@@ -89,13 +89,8 @@ export class Sequence {
     this.arrivalMs = arrivalMs;
     this.worstCaseBlocks = worstCaseBlocks;
     this.parent = parent;
-    this.#samples = new Samples(request.numPromptTokens, request.promptIds);
-    this.blocks = blocks.newSequence(scopeOf(request), this.ids, request.layerPlan?.keeps);
-  }
-
-  /** Of prompt and samples, as far as the host was told them without a gap. */
-  get ids(): readonly number[] {
-    return this.#samples.ids;
+    this.samples = new Samples(request.numPromptTokens, request.promptIds);
+    this.blocks = blocks.newSequence(scopeOf(request), this.samples.ids, request.layerPlan?.keeps);
   }
 
   /** Prompt and sampled tokens, those included that only the GPU knows yet. */
@@ -105,12 +100,12 @@ export class Sequence {
 
   /** Those included that only the GPU knows yet. */
   get numSampledTokens(): number {
-    return this.#samples.count;
+    return this.samples.count;
   }
 
   /** Sampled, and the host does not know which yet: an end is learnt so many tokens late. */
   get numUnreadTokens(): number {
-    return this.#samples.count - this.#samples.numRead;
+    return this.samples.count - this.samples.numRead;
   }
 
   /** Has run, whether it runs now or was taken back. */
@@ -132,19 +127,13 @@ export class Sequence {
     return this.#startMs === undefined ? undefined : this.#startMs - this.arrivalMs;
   }
 
-  /** A token came of running since it last started. */
-  get hasSampledSinceStart(): boolean {
-    return this.#samples.hasNew;
-  }
-
   /**
    * Tokens that a plan may compute now; 0 when done, or when it waits for the host. So does one that
    * was taken back, until all its samples are read: what it computes again begins with known ids.
    */
   get numReadyTokens(): number {
     if (this.#isHostPending || this.awaitsCopy || this.#isRouting) return 0;
-    if (this.rounds.current?.isVerifying) return 0;
-    if (this.rounds.numUnread > 0 && this.state === "waiting") return 0;
+    if (this.rounds.isPending(this.state === "waiting")) return 0;
     const needsHost = this.needsHost || this.drafter?.waitsForHost;
     if (this.numUnreadTokens > 0 && (needsHost || this.state === "waiting")) return 0;
     if (this.numSampledTokens === this.maxTokens) return 0;
@@ -197,7 +186,7 @@ export class Sequence {
     this.state = "running";
     this.rank = rank;
     this.#startMs ??= nowMs;
-    this.#samples.start();
+    this.samples.start();
     this.#numComputedTokens = from;
     if (hit.tails) this.#lineage = this.parent?.shareLineage();
     return this.blocks.adopt(hit);
@@ -224,7 +213,7 @@ export class Sequence {
 
   /** What was sampled and not read is not known to anybody any more: it is sampled again. */
   forgetUnread(): void {
-    this.#samples.forgetUnread();
+    this.samples.forgetUnread();
     this.rounds.forgetUnread();
     this.#isRouting = false;
   }
@@ -257,7 +246,7 @@ export class Sequence {
     this.#parked = isComputed ? undefined : { to, stage: stages.to };
     if (isComputed) this.#numComputedTokens = tokens.to;
     const sample = isComputed && tokens.to === this.numTokens;
-    if (sample) this.#samples.draw(1);
+    if (sample) this.samples.draw(1);
     this.blocks.cover(tokens);
     this.#isRouting ||= this.layerPlan?.isRouted === true;
     return { tokens, sample, blockTables: this.blocks.snapshot() };
@@ -287,13 +276,13 @@ export class Sequence {
     if (round) {
       const count = outcome.tokenIds?.length ?? 0;
       assert(count > 0, `a round of sequence ${this.id} has an outcome without tokens`);
-      this.#samples.draw(count);
+      this.samples.draw(count);
       // Unless it was taken back in between, its drafts that stand are computed.
       if (this.rounds.settle(round)) this.#numComputedTokens += count;
     }
-    this.#samples.read(tokenIds);
+    this.samples.read(tokenIds);
     if (finished) return "stop";
-    return this.#samples.numRead === this.maxTokens ? "length" : undefined;
+    return this.samples.numRead === this.maxTokens ? "length" : undefined;
   }
 
   /** What was computed can be found until its blocks are used for something else. */

@@ -5,6 +5,7 @@ import type { DraftRound } from "./round.ts";
 
 export class Rounds {
   #current: DraftRound | undefined;
+  /** Verified, and the outcome is not known; more than one after the sequence was taken back. */
   #numUnread = 0;
   #proposed = 0;
 
@@ -13,9 +14,9 @@ export class Rounds {
     return this.#current;
   }
 
-  /** Verified, and the outcome is not known; more than one after the sequence was taken back. */
-  get numUnread(): number {
-    return this.#numUnread;
+  /** The sequence cannot go on before an outcome: of its round, and of any once it was taken back. */
+  isPending(isTakenBack: boolean): boolean {
+    return this.#current?.isVerifying === true || (isTakenBack && this.#numUnread > 0);
   }
 
   /** Drafts that the host has for what follows the last token that was read. */
