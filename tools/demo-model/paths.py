@@ -111,3 +111,14 @@ def mixed(model: DemoModel, visits: Tensor) -> DemoModel:
             layer.only = visits[:, at] > turn
             layers.append(layer)
     return with_layers(model, layers)
+
+
+def static(order: list[int], skipped: int, layers: int, count: int) -> Tensor:
+    visits = torch.ones(count, layers, dtype=torch.long)
+    visits[:, order[:skipped]] = 0
+    return visits
+
+
+def at_random(visits: Tensor) -> Tensor:
+    """As many layers skipped and repeated for each item, but any."""
+    return torch.stack([row[torch.randperm(len(row))] for row in visits])

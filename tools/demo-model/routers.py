@@ -21,7 +21,7 @@ from generate import generate_ids
 from grammar import items
 from layer_plans import CALIBRATION_SEED, Accuracy, greedy, whole_layers
 from model import DemoModel
-from paths import clearly_right, hidden_by_path, mixed, shortest_paths
+from paths import at_random, clearly_right, hidden_by_path, mixed, shortest_paths, static
 from safetensors.torch import load_file, save_file
 from taught import (
     RUNS,
@@ -179,17 +179,6 @@ def load_released(path: Path, model: DemoModel) -> nn.ModuleList:
     tensors = load_file(path).items()
     routers.load_state_dict({name.removeprefix("model.routers."): t for name, t in tensors})
     return routers
-
-
-def static(order: list[int], skipped: int, layers: int, count: int) -> Tensor:
-    visits = torch.ones(count, layers, dtype=torch.long)
-    visits[:, order[:skipped]] = 0
-    return visits
-
-
-def at_random(visits: Tensor) -> Tensor:
-    """As many layers skipped and repeated for each item, but any."""
-    return torch.stack([row[torch.randperm(len(row))] for row in visits])
 
 
 def told_right(model: DemoModel, tokenizer, text: Taught, visits: Tensor) -> Tensor:
