@@ -161,7 +161,7 @@ function headAttention(
   const q = tensors.activation("q");
   const out = tensors.activation("attended");
   const kv_pool = tensors.kvPool(layer);
-  queryKeyValue(graph, spec, tensors, { layer, group, norm });
+  graph.makingKeys(() => queryKeyValue(graph, spec, tensors, { layer, group, norm }));
   const capped = spec.attentionCap !== undefined;
   const sinks = spec.attentionSinks
     ? { sinks: tensors.weight(layerWeight(layer, "sinks")).shards[0].slice }

@@ -8,14 +8,20 @@ export interface StageSelection {
   /** Half-open. */
   readonly from: number;
   readonly to: number;
+  /** Of attention nothing but keys and values, and of other stages nothing. */
+  readonly keysOnly?: boolean;
   /** Of the last MLP: "R", the default, unless some of the rows that are sampled leave it out. */
   readonly lastMlp?: RowCount;
 }
 
 const isSelected = (
-  { stage, form }: GraphNode,
-  { from, to, lastMlp = "R" }: StageSelection,
-): boolean => stage >= from && stage < to && (form === undefined || form === lastMlp);
+  { stage, form, makesKeys }: GraphNode,
+  { from, to, keysOnly = false, lastMlp = "R" }: StageSelection,
+): boolean =>
+  stage >= from &&
+  stage < to &&
+  (form === undefined || form === lastMlp) &&
+  (!keysOnly || makesKeys === true);
 
 /** Calls of the nodes that are selected, in order. */
 export function emitCalls(

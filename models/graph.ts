@@ -22,6 +22,8 @@ export interface GraphNode {
   readonly matrix?: MatrixUse & { readonly weight: BufferSlice; readonly rows: RowCount };
   /** Of the last MLP, which is there twice: for any rows, and for those that are sampled alone. */
   readonly form?: RowCount;
+  /** Part of what makes an attention's keys and values: all that a row runs which only keeps those. */
+  readonly makesKeys?: boolean;
   /** In place of calls: what runs once the host has brought the experts that were chosen. */
   readonly fetch?: ExpertFetch;
   emit(step: StepSizes): KernelCall | undefined;
@@ -72,6 +74,7 @@ export class GraphBuilder {
   #stage = -1;
   #label = "";
   #form: RowCount | undefined;
+  #makesKeys = false;
 
   constructor(choices: MatmulChoices) {
     this.#choices = choices;
@@ -91,8 +94,16 @@ export class GraphBuilder {
     [this.#form, this.#label] = [undefined, outer];
   }
 
-  #push(node: Omit<GraphNode, "stage" | "form">): void {
-    this.nodes.push({ stage: this.#stage, form: this.#form, ...node });
+  /** Nodes that `add` adds make keys and values. */
+  makingKeys(add: () => void): void {
+    this.#makesKeys = true;
+    add();
+    this.#makesKeys = false;
+  }
+
+  #push(node: Omit<GraphNode, "stage" | "form" | "makesKeys">): void {
+    const makesKeys = this.#makesKeys;
+    this.nodes.push({ stage: this.#stage, form: this.#form, makesKeys, ...node });
   }
 
   /**

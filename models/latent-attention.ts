@@ -46,18 +46,21 @@ export function latentAttention(
   const [q, q_latent] = [activation("q"), activation("q_latent")];
   const out = activation("attended_latent");
 
-  queries(graph, latent, tensors, { norm, weight });
-  const x = activation("kv_down");
-  const store = { bias: false, tail: "store" } as const;
-  graph.matmul(weight("kv_down"), store, { x: activation("hidden"), out: x }, { norm });
-  graph.add(
-    latentWrite(storage),
-    {
-      ...{ x, q, token_places, rope_table: tensors.ropeTable(layer) },
-      ...{ norm_weight: weight("kv_norm").shards[0].slice, q_latent, kv_pool },
-    },
-    keptWhileSame(({ T }) => ({ T, N, B, H, R, X, Y: nopeDims + R, eps })),
-  );
+  // Of queries too: one kernel rotates both, and writes what the cache keeps.
+  graph.makingKeys(() => {
+    queries(graph, latent, tensors, { norm, weight });
+    const x = activation("kv_down");
+    const store = { bias: false, tail: "store" } as const;
+    graph.matmul(weight("kv_down"), store, { x: activation("hidden"), out: x }, { norm });
+    graph.add(
+      latentWrite(storage),
+      {
+        ...{ x, q, token_places, rope_table: tensors.ropeTable(layer) },
+        ...{ norm_weight: weight("kv_norm").shards[0].slice, q_latent, kv_pool },
+      },
+      keptWhileSame(({ T }) => ({ T, N, B, H, R, X, Y: nopeDims + R, eps })),
+    );
+  });
   const up = weight("kv_up").shards[0];
   const perHead = { N, L: H, head_rows: headRows(latent) };
   graph.add(

@@ -27,6 +27,8 @@ export interface Stage {
 export interface StagePlan {
   /** By stage. */
   readonly runs: readonly boolean[];
+  /** By stage: an attention that does not run, and of which keys and values are kept all the same. */
+  readonly fills?: readonly boolean[];
   /** By KV group: whether a sequence keeps anything there. */
   readonly keeps: readonly boolean[];
   readonly hash: string;
@@ -89,7 +91,7 @@ export function checkLayerPlan(plan: LayerPlanSpec, numLayers: number): void {
 export function stagePlan(
   spec: DecoderSpec,
   groups: readonly { readonly layers: readonly number[] }[],
-  plan: LayerPlanSpec = {},
+  plan: LayerPlanSpec,
 ): StagePlan {
   const { layers, repeatable = [] } = spec;
   checkLayerPlan(plan, layers.length);

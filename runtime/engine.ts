@@ -221,7 +221,8 @@ export class Engine {
       checkLength(promptIds.length, maxTokens, this.plan.maxContext);
       return this.loop.add({
         ...{ ...start, sampling, scheduling, adapter },
-        ...{ layerPlan: policy.layerPlan, onRouted: policy.onRouted },
+        ...{ layerPlan: policy.layerPlan, alternation: policy.alternation },
+        onRouted: policy.onRouted,
         // Penalties count what was sampled before, and drafts are not.
         ...(!hasPenalties(sampling) && { drafter: policy.drafter, lookup: policy.lookup?.() }),
         onToken: (token) => answers.push(index, token),

@@ -97,10 +97,9 @@ export class InputRegion {
       );
       this.#write("row_adapters", adapters);
     }
-    const ranges = rangesOf(rows);
     return this.#groups.map(({ window = 0, taps }, group) =>
       taps === undefined
-        ? this.#writeAttention(rows, ranges, group, window)
+        ? this.#writeAttention(rows, group, window)
         : this.#writeTaps(rows, group, taps),
     );
   }
@@ -108,29 +107,25 @@ export class InputRegion {
   /** Of rows that a region begins with, while it holds more: work lists grow row by row. */
   sizes(rows: readonly RegionRow[], R: number): StepSizes {
     const { blockTokens, maxDecodeTiles } = this.#limits;
-    const ranges = rangesOf(rows);
-    const attention = this.#groups.map(
-      ({ window = 0, taps }) =>
-        attentionWork(taps ? [] : ranges, blockTokens, { window, maxDecodeTiles }).dims,
-    );
+    const attention = this.#groups.map(({ window = 0, taps }, group) => {
+      const ranges = taps ? [] : rangesOf(rows, group);
+      return attentionWork(ranges, blockTokens, { window, maxDecodeTiles }).dims;
+    });
     return { T: countTokens(rows), R, attention };
   }
 
-  #writeAttention(
-    rows: readonly RegionRow[],
-    ranges: readonly AttentionRange[],
-    group: number,
-    window: number,
-  ): AttentionWorkDims {
+  #writeAttention(rows: readonly RegionRow[], group: number, window: number): AttentionWorkDims {
     const { blockTokens, maxDecodeTiles } = this.#limits;
     const places: number[] = [];
     for (const { planned } of rows) {
-      const table = planned.blockTables[group];
-      for (let token = planned.tokens.from; token < planned.tokens.to; token++) {
-        places.push(token, slotOf(table, token, blockTokens));
+      const { tokens, blockTables, layerPlan } = planned;
+      const table = (layerPlan?.keeps[group] ?? true) ? blockTables[group] : [];
+      const first = firstPlace(planned, group);
+      for (let token = tokens.from; token < tokens.to; token++) {
+        places.push(token, slotOf(table, first + token - tokens.from, blockTokens));
       }
     }
-    const work = attentionWork(ranges, blockTokens, { window, maxDecodeTiles });
+    const work = attentionWork(rangesOf(rows, group), blockTokens, { window, maxDecodeTiles });
     this.#write(`token_places.${group}`, places);
     this.#write(`decode_tiles.${group}`, work.decodeTiles);
     this.#write(`decode_rows.${group}`, work.decodeRows);
@@ -155,18 +150,22 @@ export class InputRegion {
   }
 }
 
-/** In the trash block where the sequence keeps nothing in the group: no stage of it reads that. */
-const slotOf = (table: readonly number[], token: number, blockTokens: number): number =>
-  (table[Math.floor(token / blockTokens)] ?? 0) * blockTokens + (token % blockTokens);
+/** In the trash block where a token keeps nothing in the group: no stage of it reads that. */
+const slotOf = (table: readonly number[], place: number, blockTokens: number): number =>
+  (table[Math.floor(place / blockTokens)] ?? 0) * blockTokens + (place % blockTokens);
 
 export const countTokens = (rows: readonly { readonly planned: PlannedRow }[]): number =>
   rows.reduce((sum, { planned: { tokens } }) => sum + tokens.to - tokens.from, 0);
 
-function rangesOf(rows: readonly RegionRow[]): AttentionRange[] {
+/** In the block table of a group: attention counts places, and only RoPE the tokens. */
+const firstPlace = ({ tokens, places }: PlannedRow, group: number): number =>
+  places?.[group] ?? tokens.from;
+
+function rangesOf(rows: readonly RegionRow[], group: number): AttentionRange[] {
   let firstRow = 0;
-  return rows.map(({ planned: { tokens }, sequence }) => {
-    const numRows = tokens.to - tokens.from;
-    const range = { firstRow, numRows, sequence, firstPosition: tokens.from };
+  return rows.map(({ planned, sequence }) => {
+    const numRows = planned.tokens.to - planned.tokens.from;
+    const range = { firstRow, numRows, sequence, firstPosition: firstPlace(planned, group) };
     firstRow += numRows;
     return range;
   });

@@ -5,7 +5,14 @@
 import { type DecoderSpec, layerGroups } from "../models/decoder.ts";
 import { countSublayers, type LayerPlanSpec, stagePlan } from "../models/layer-plan.ts";
 import { decidedPlan } from "../models/layer-routers.ts";
-import { type Drafter, HostDrafter, PromptLookup, SelfDrafter } from "../scheduler/index.ts";
+import { type TokenCache, tokenPlan } from "../models/token-plan.ts";
+import {
+  type Alternation,
+  type Drafter,
+  HostDrafter,
+  PromptLookup,
+  SelfDrafter,
+} from "../scheduler/index.ts";
 import type { LayerPlan as StagePlan } from "../scheduler/work-plan.ts";
 import { CalibratedPlans } from "./calibrated-plans.ts";
 import { WeftError } from "./errors.ts";
@@ -19,10 +26,12 @@ export type { LayerPlanSpec as LayerPlan } from "../models/layer-plan.ts";
  *   best of), and verified several at once by the whole model;
  * - `prompt-lookup`: guessed from what the prompt and the answer have said before.
  *
- * Both go on without where that is faster, unless `always`. Two are lossy:
+ * Both go on without where that is faster, unless `always`. Three are lossy:
  *
  * - `static`: the same layers are left out, or run twice, for every token;
- * - `routers`: those that the engine's `layerRouters` choose by the prompt, then the same for every token.
+ * - `routers`: those that the engine's `layerRouters` choose by the prompt, then the same for every token;
+ * - `temporal`: one token in every `period` of the answer runs the whole model, the others leave layers out.
+ *   The schedule is that of LoRA-Drop, without the matrices that it trains.
  */
 export type LayerPolicy =
   | {
@@ -31,6 +40,18 @@ export type LayerPolicy =
       readonly plan: LayerPlanSpec | string;
     }
   | { readonly name: "routers" }
+  | {
+      readonly name: "temporal";
+      /** What tokens between leave out; repeats none. */
+      readonly plan: LayerPlanSpec;
+      /** Default 4. */
+      readonly period?: number;
+      /**
+       * What they keep of attention that they leave out: keys and values of its input all the same, the
+       * default, or nothing. For holes the engine needs the plan among its `layerPlans`.
+       */
+      readonly cache?: TokenCache;
+    }
   | {
       readonly name: "self-speculation";
       /** Default: what calibration has found, or else every second layer. */
@@ -44,6 +65,8 @@ export type LayerPolicy =
 export interface ResolvedPolicy {
   /** Undefined runs the whole model. */
   readonly layerPlan?: StagePlan;
+  /** What most tokens of the answer run. */
+  readonly alternation?: Alternation;
   readonly drafter?: Drafter;
   /** For each answer one of its own. */
   lookup?(): PromptLookup;
@@ -58,6 +81,7 @@ export interface ResolvedPolicy {
 const FIELDS: Readonly<Record<LayerPolicy["name"], readonly string[]>> = {
   static: ["plan"],
   routers: [],
+  temporal: ["plan", "period", "cache"],
   "self-speculation": ["draft", "maxDraftTokens", "always"],
   "prompt-lookup": ["maxDraftTokens", "always"],
 };
@@ -108,6 +132,8 @@ export class LayerPolicies {
       }
       case "routers":
         return this.#routers();
+      case "temporal":
+        return { ...whole, alternation: this.#alternation(policy), lossy: true };
       case "self-speculation":
         return { ...whole, drafter: this.#selfDrafter(policy) };
       case "prompt-lookup":
@@ -146,6 +172,19 @@ export class LayerPolicies {
       },
     };
     return policy;
+  }
+
+  #alternation(policy: LayerPolicy & { name: "temporal" }): Alternation {
+    const { plan, period = 4, cache = "fill" } = policy;
+    if (!Number.isInteger(period) || period < 2) {
+      refuse(`period of layerPolicy temporal is ${period}; give a whole number from 2 on`);
+    }
+    if (cache !== "fill" && cache !== "hole") {
+      refuse(`cache of layerPolicy temporal is ${JSON.stringify(cache)}; it is "fill" or "hole"`);
+    }
+    const groups = layerGroups(this.#spec);
+    const layerPlan = this.#known(() => tokenPlan(this.#spec, groups, plan, cache));
+    return { layerPlan, period };
   }
 
   #selfDrafter(policy: LayerPolicy & { name: "self-speculation" }): Drafter {
@@ -195,8 +234,12 @@ export class LayerPolicies {
   }
 
   #planOf(spec: LayerPlanSpec): StagePlan {
+    return this.#known(() => stagePlan(this.#spec, layerGroups(this.#spec), spec));
+  }
+
+  #known(make: () => StagePlan): StagePlan {
     try {
-      const plan = stagePlan(this.#spec, layerGroups(this.#spec), spec);
+      const plan = make();
       const known = this.#plans.get(plan.hash) ?? plan;
       this.#plans.set(plan.hash, known);
       return known;

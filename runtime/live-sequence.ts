@@ -1,5 +1,5 @@
 /** One sequence as the step loop sees it: ids, slot, sampling and where its tokens go. */
-import type { Drafter, PromptLookup } from "../scheduler/index.ts";
+import type { Alternation, Drafter, PromptLookup } from "../scheduler/index.ts";
 import type { LayerPlan, SequenceId } from "../scheduler/work-plan.ts";
 import type { SchedulingOptions } from "./request.ts";
 import type { ResolvedSampling, SampledToken } from "./sampler.ts";
@@ -14,6 +14,8 @@ export interface SequenceStart {
   readonly adapter?: number;
   /** Which stages its rows run; default those of the model. */
   readonly layerPlan?: LayerPlan;
+  /** What most tokens behind the prompt run. */
+  readonly alternation?: Alternation;
   /** Guesses tokens, to be verified several at once; never changes one. */
   readonly drafter?: Drafter;
   /** Proposes drafts from what was read so far, for a drafter that asks the host. */

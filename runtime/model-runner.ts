@@ -227,7 +227,7 @@ export class ModelRunner {
       const place = (call: KernelCall) => this.#packs.place(pack, call);
       if (run.isRouted) this.#emitRouted(sizes, place);
       else await this.#emit(sizes, selection, place);
-      this.device.record([this.#packs.scatter(pack, sizes.T)]);
+      if (!run.keysOnly) this.device.record([this.#packs.scatter(pack, sizes.T)]);
     }
     this.device.record(park);
   }

@@ -71,7 +71,7 @@ export function stageConfig({ spec, kv }: ModelPlan) {
     numLayers: layers.length + repeatable.length,
     kvGroups: kv.groups,
     // Otherwise all stages are those that every row runs.
-    layerPlan: repeatable.length > 0 ? stagePlan(spec, kv.groups) : undefined,
+    layerPlan: repeatable.length > 0 ? stagePlan(spec, kv.groups, {}) : undefined,
   };
 }
 

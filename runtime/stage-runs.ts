@@ -18,6 +18,8 @@ export interface StageRun {
   readonly to: number;
   /** Rising indices of rows, in the order of the step. */
   readonly rows: readonly number[];
+  /** Of attention, nothing but keys and values; of other stages nothing. */
+  readonly keysOnly?: boolean;
   /** All sublayers of one row, of which the device runs what it decides. */
   readonly isRouted?: boolean;
 }
@@ -34,9 +36,9 @@ export interface StagedStep {
 /** @param numStages Those of the model: the last is the head, which only sampled rows run. */
 export function stageRuns(rows: readonly StagedRow[], numStages: number): StagedStep {
   const all = [...rows.keys()];
-  const whole = { from: 0, to: numStages };
   if (rows.every(isWhole(numStages))) {
-    return { order: all, runs: [{ ...whole, rows: all }], splitsLastMlp: false };
+    const runs = [{ from: 0, to: numStages, rows: all }];
+    return { order: all, runs, splitsLastMlp: false };
   }
   const counts = rows.map((row) => countRuns(row, numStages));
   // Whoever has been embedded before comes last: the embedding takes the first rows.
@@ -50,19 +52,17 @@ export function stageRuns(rows: readonly StagedRow[], numStages: number): Staged
   // The head, and the last MLP where it belongs to it, take the sampled rows from among all.
   const endOfRows = splitsLastMlp ? numStages - 1 : numStages - 2;
   const runs: StageRun[] = [];
+  const [whole, keys] = [new OpenRun(runs, {}), new OpenRun(runs, { keysOnly: true })];
   for (let stage = 0; stage < numStages; stage++) {
     const running = all.filter((row) => {
       if (stage >= endOfRows) return true;
       const isApart = stage > 0 && isRouted(ordered[row]);
       return !isApart && runsStage(ordered[row], stage);
     });
-    const last = runs.at(-1);
-    if (running.length === 0) continue;
-    if (last?.to === stage && isSame(last.rows, running)) {
-      runs[runs.length - 1] = { ...last, to: stage + 1 };
-    } else {
-      runs.push({ from: stage, to: stage + 1, rows: running });
-    }
+    const filling = all.filter((row) => fillsStage(ordered[row], stage));
+    // What keys and values are made of stays as it is while a row runs nothing.
+    keys.add(stage, filling, (row, at) => !runsStage(ordered[row], at));
+    whole.add(stage, running, () => false);
   }
   const routed = all.filter((row) => isRouted(ordered[row]));
   const sublayers = routed.map((row) => {
@@ -72,6 +72,44 @@ export function stageRuns(rows: readonly StagedRow[], numStages: number): Staged
   return { order, runs, splitsLastMlp };
 }
 
+/** A run that grows stage by stage, for as long as the same rows are in it. */
+class OpenRun {
+  readonly #runs: StageRun[];
+  readonly #kind: Pick<StageRun, "keysOnly">;
+  /** Among all runs. */
+  #index = -1;
+
+  constructor(runs: StageRun[], kind: Pick<StageRun, "keysOnly">) {
+    this.#runs = runs;
+    this.#kind = kind;
+  }
+
+  /** @param rests Whether the run may go on past a stage, as far as a row is concerned. */
+  add(
+    stage: number,
+    rows: readonly number[],
+    rests: (row: number, stage: number) => boolean,
+  ): void {
+    if (rows.length === 0) return;
+    const open = this.#runs[this.#index];
+    if (open && isSame(open.rows, rows) && this.#reaches(open, stage, rests)) {
+      this.#runs[this.#index] = { ...open, to: stage + 1 };
+      return;
+    }
+    this.#index = this.#runs.length;
+    this.#runs.push({ from: stage, to: stage + 1, rows, ...this.#kind });
+  }
+
+  #reaches(
+    { to, rows }: StageRun,
+    stage: number,
+    rests: (row: number, stage: number) => boolean,
+  ): boolean {
+    for (let at = to; at < stage; at++) if (!rows.every((row) => rests(row, at))) return false;
+    return true;
+  }
+}
+
 const isWhole =
   (numStages: number) =>
   ({ stages, layerPlan }: StagedRow): boolean =>
@@ -79,6 +117,9 @@ const isWhole =
 
 const runsStage = ({ stages, layerPlan }: StagedRow, stage: number): boolean =>
   stage >= stages.from && stage < stages.to && (layerPlan?.runs[stage] ?? true);
+
+const fillsStage = ({ stages, layerPlan }: StagedRow, stage: number): boolean =>
+  stage >= stages.from && stage < stages.to && layerPlan?.fills?.[stage] === true;
 
 function countRuns(row: StagedRow, numStages: number): number {
   let count = 0;

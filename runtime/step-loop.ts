@@ -81,9 +81,10 @@ export class StepLoop {
     const { id } = sequence;
     const { scheduler, now, observer } = this.#options;
     const nowMs = now();
-    const { promptIds, maxTokens, scheduling, adapter, layerPlan, drafter, forkOf } = start;
+    const { promptIds, maxTokens, scheduling, adapter, forkOf } = start;
+    const { layerPlan, alternation, drafter } = start;
     const prompt = { numPromptTokens: promptIds.length, promptIds };
-    const how = { adapter, layerPlan, drafter, forkOf };
+    const how = { adapter, layerPlan, alternation, drafter, forkOf };
     const request = { ...scheduling, id, ...prompt, maxTokens, ...how };
     const ended = scheduler.add(request, nowMs);
     this.#live.set(id, sequence);

@@ -66,11 +66,11 @@ export class Holds {
   }
 
   /** A request of the session has ended; its blocks are free, and still in the cache. */
-  observeEnd({ session: name, blocks, hasStarted, layerPlan }: Sequence, nowMs: number): void {
+  observeEnd({ session: name, blocks, hasStarted, plans }: Sequence, nowMs: number): void {
     if (name === undefined || !hasStarted) return;
     const session = this.#use(name);
     const { scope, ids } = blocks.identity;
-    session.last = { scope, ids, keeps: layerPlan?.keeps };
+    session.last = { scope, ids, keeps: plans.own?.keeps };
     if (session.untilMs > nowMs) this.#take(session);
   }
 

@@ -4,7 +4,7 @@
  */
 import type { CostModel } from "./cost-model.ts";
 import type { Sequence } from "./sequence.ts";
-import type { BlockSwap } from "./work-plan.ts";
+import type { BlockSwap, TokenRange } from "./work-plan.ts";
 
 interface HostCopy {
   /** Tokens whose keys and values were copied, but for what a window had passed by then. */
@@ -48,9 +48,9 @@ export class HostBlocks {
     const { numComputedTokens: numTokens } = sequence;
     if (this.#maxBlocks === 0 || !this.#pays(sequence)) return;
     // Full blocks never change: of those only what was not there the last time.
-    const first = Math.floor(this.numTokens(sequence) / this.#blockTokens);
-    const end = Math.ceil(numTokens / this.#blockTokens);
-    const swaps = blocksOf(sequence, sequence.blocks.snapshot(), first, end);
+    const from = this.numTokens(sequence);
+    const tables = sequence.blocks.snapshot();
+    const swaps = this.#blocksOf(sequence, tables, { from, to: numTokens });
     const before = this.#copies.get(sequence);
     const names = swaps.map(({ group, index }) => `${group}/${index}`);
     const blocks = new Set([...(before?.blocks ?? []), ...names]);
@@ -91,9 +91,7 @@ export class HostBlocks {
     numHit: number,
     blockTables: readonly (readonly number[])[],
   ): BlockSwap[] {
-    const first = Math.floor(numHit / this.#blockTokens);
-    const end = Math.ceil(this.numTokens(sequence) / this.#blockTokens);
-    return blocksOf(sequence, blockTables, first, end);
+    return this.#blocksOf(sequence, blockTables, { from: numHit, to: this.numTokens(sequence) });
   }
 
   /** It has ended. */
@@ -115,6 +113,24 @@ export class HostBlocks {
     else this.#copies.set(sequence, copy);
   }
 
+  /** Blocks of the tables that hold any of the tokens, but for those that a window has passed. */
+  #blocksOf(
+    { id: sequenceId, blocks }: Sequence,
+    tables: readonly (readonly number[])[],
+    { from, to }: TokenRange,
+  ): BlockSwap[] {
+    const [fromPlaces, toPlaces] = [blocks.places(from), blocks.places(to)];
+    return tables.flatMap((table, group) => {
+      const first = Math.floor((fromPlaces?.[group] ?? from) / this.#blockTokens);
+      const end = Math.ceil((toPlaces?.[group] ?? to) / this.#blockTokens);
+      return table
+        .slice(first, end)
+        .flatMap((block, i) =>
+          block === 0 ? [] : [{ sequenceId, group, index: first + i, block }],
+        );
+    });
+  }
+
   #pays(sequence: Sequence): boolean {
     const { numComputedTokens: n } = sequence;
     const outMs = this.#costs.copyMs?.(n - this.numTokens(sequence));
@@ -123,18 +139,4 @@ export class HostBlocks {
     const work = { numTokens: n, numKvTokens: n, numAttended: (n * (n + 1)) / 2 };
     return outMs + backMs < this.#costs.predictMs(work);
   }
-}
-
-/** Blocks of the tables from index `first` to `end`, but for those that a window has passed. */
-function blocksOf(
-  { id: sequenceId }: Sequence,
-  tables: readonly (readonly number[])[],
-  first: number,
-  end: number,
-): BlockSwap[] {
-  return tables.flatMap((table, group) =>
-    table
-      .slice(first, end)
-      .flatMap((block, i) => (block === 0 ? [] : [{ sequenceId, group, index: first + i, block }])),
-  );
 }

@@ -1,5 +1,6 @@
 /** `weft-llm/scheduler`: decisions without a GPU. Exports what a runtime or a test needs. */
 export type { AdmissionName } from "./admission/policies.ts";
+export type { Alternation } from "./alternating-tokens.ts";
 export type { SchedulerConfig } from "./config.ts";
 export {
   type CostModel,

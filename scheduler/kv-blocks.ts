@@ -2,6 +2,7 @@
  * The block pools of all KV groups, side by side, and the prefix cache over them. Decides nothing;
  * what it is asked for exists.
  */
+import type { AlternatingTokens } from "./alternating-tokens.ts";
 import { HashChain } from "./block-hash.ts";
 import { BlockPool } from "./block-pool.ts";
 import { BlockTable } from "./block-table.ts";
@@ -55,12 +56,19 @@ export class KvBlocks {
    * @param ids All that the host knows; may grow at the end.
    * @param keeps By group: whether it keeps anything there.
    */
-  newSequence(scope: string, ids: readonly number[], keeps = this.#keeps): SequenceBlocks {
+  newSequence(
+    scope: string,
+    ids: readonly number[],
+    keeps = this.#keeps,
+    alternating?: AlternatingTokens,
+  ): SequenceBlocks {
     const tables = this.groups.map(({ window }, group) =>
       keeps[group] ? new BlockTable(this.#pools[group], this.blockTokens, window) : undefined,
     );
-    const chain = new HashChain(scope, this.#cachesPrefixes ? ids : [], this.blockTokens);
-    return new SequenceBlocks(tables, this.#cache, chain);
+    // What is computed by turns is nobody else's: of such a sequence the prompt alone is shared.
+    const shared = alternating ? ids.slice(0, alternating.numPromptTokens) : ids;
+    const chain = new HashChain(scope, this.#cachesPrefixes ? shared : [], this.blockTokens);
+    return new SequenceBlocks(tables, this.#cache, chain, alternating);
   }
 
   /** Whether sequences of a plan keep anything in the group. */

@@ -81,8 +81,8 @@ export class Planner {
         const round = sequence.rounds.current ?? this.#beginRound(sequence);
         if (round) yield this.#planRound(sequence, round, budget);
         else {
-          const { numComputedTokens: from, layerPlan } = sequence;
-          yield this.#planRow(sequence, budget.takeToken(from, layerPlan));
+          const { numComputedTokens: from } = sequence;
+          yield this.#planRow(sequence, budget.takeToken(from, sequence.plans.at(from)));
         }
       }
   }
@@ -99,7 +99,7 @@ export class Planner {
     if (tokens < 1) return undefined;
     const { stages } = this.#config;
     const drafted = wish.layerPlan ? tokens * stages.planShare(wish.layerPlan) : 0;
-    const executed = drafted + (tokens + 1) * stages.planShare(sequence.layerPlan);
+    const executed = drafted + (tokens + 1) * stages.planShare(sequence.plans.own);
     const round = { ...wish, tokens, executed, numDrafted: 0, isVerifying: false };
     sequence.beginRound(round);
     return round;
@@ -116,7 +116,7 @@ export class Planner {
     const row = sequence.advanceRound(round);
     const { from, to } = row.tokens;
     const drafts = row.kind === "draft" ? round.layerPlan : undefined;
-    const layerPlan = drafts ?? sequence.layerPlan;
+    const layerPlan = drafts ?? sequence.plans.own;
     const { stages } = budget.takeToken(from, layerPlan, to - from);
     this.#sampling.push({ sequence, round, kind: row.kind });
     this.#planned.push(sequence);
@@ -136,8 +136,10 @@ export class Planner {
   }
 
   #nextChunk(sequence: Sequence, budget: PlanBudget): Chunk | undefined {
-    const { parked, rank, numComputedTokens: from, numReadyTokens: wanted, layerPlan } = sequence;
+    const { parked, rank, numComputedTokens: from } = sequence;
+    const layerPlan = sequence.plans.at(from);
     if (parked) return budget.takeParked({ ...parked, from, rank, layerPlan });
+    const wanted = sequence.numAlike(from);
     const fitting = this.#preemption.fitting(sequence, wanted);
     const parkable = this.#parkable;
     return budget.takeChunk({ from, wanted, fitting, rank, parkable, layerPlan });
@@ -168,9 +170,9 @@ export class Planner {
       // What the host has of a fork is more than its parent could give.
       const hit = numKept > 0 ? sequence.blocks.lookup() : sequence.lookup();
       const from = Math.max(hit.numTokens, numKept);
-      const wanted = sequence.numReadyTokens - from;
+      const wanted = sequence.numAlike(from);
       const fitting = this.#preemption.fitting(sequence, wanted, hit, from);
-      const { layerPlan } = sequence;
+      const layerPlan = sequence.plans.at(from);
       const parkable = this.#parkable;
       // A router sees all of a prompt, or what a plan holds; the device decides of one at a time.
       const { maxTokensPerPlan, maxRows, maxDraftTokens } = this.#config;
@@ -191,12 +193,11 @@ export class Planner {
 
   #planRow(sequence: Sequence, { count, stages }: Chunk): PlannedRow {
     const numStages = 2 * this.#config.numLayers + 2;
-    const { tokens, sample, blockTables } = sequence.advance(count, stages, numStages);
-    if (sample) this.#sampling.push({ sequence, kind: "compute" });
+    const advanced = sequence.advance(count, stages, numStages);
+    if (advanced.sample) this.#sampling.push({ sequence, kind: "compute" });
     this.#planned.push(sequence);
-    const layerPlan = sequence.layerPlan ?? this.#config.layerPlan;
-    const kind = "compute";
-    const row = { sequenceId: sequence.id, tokens, stages, kind, sample, blockTables } as const;
+    const layerPlan = sequence.plans.at(advanced.tokens.from) ?? this.#config.layerPlan;
+    const row = { sequenceId: sequence.id, stages, kind: "compute", ...advanced } as const;
     return layerPlan ? { ...row, layerPlan } : row;
   }
 }

@@ -11,7 +11,7 @@ import type { PrefixHit } from "./prefix-cache.ts";
 import type { Sequence } from "./sequence.ts";
 import type { DraftRound } from "./speculation/round.ts";
 import type { Stages } from "./stages.ts";
-import type { BlockCopy, SampledOutcome, SequenceId } from "./work-plan.ts";
+import type { BlockCopy, LayerPlan, SampledOutcome, SequenceId } from "./work-plan.ts";
 
 export class SequenceQueue {
   readonly #admission: Admission;
@@ -97,7 +97,7 @@ export class SequenceQueue {
    */
   start(sequence: Sequence, nowMs: number, hit: PrefixHit, from: number): BlockCopy[] {
     const rank = this.#order.rankOf(sequence, nowMs);
-    const share = this.#stages.planShare(sequence.layerPlan);
+    const share = this.#stages.planShare(sequence.plans.own);
     const prompt = share * (sequence.numPromptTokens - hit.numTokens);
     if (!sequence.hasStarted) this.#order.charge(sequence, { prompt });
     const copies = sequence.start(nowMs, rank, hit, from);
@@ -134,7 +134,7 @@ export class SequenceQueue {
     sampled: SampledOutcome,
     round?: DraftRound,
   ): "stop" | "length" | undefined {
-    const executed = round?.executed ?? this.#stages.planShare(sequence.layerPlan);
+    const executed = round?.executed ?? this.#stages.planShare(planOfNextRead(sequence));
     this.#order.charge(sequence, { sampled: executed });
     return sequence.read(sampled, round);
   }
@@ -172,3 +172,7 @@ export class SequenceQueue {
     this.#order.leaves(sequence, nowMs);
   }
 }
+
+/** What was run for the sample that is read next. */
+const planOfNextRead = ({ plans, samples, numPromptTokens }: Sequence): LayerPlan | undefined =>
+  plans.at(numPromptTokens + samples.numRead - 1);

@@ -4,6 +4,7 @@
  * seeded; no timer, no device.
  */
 import { Admission } from "./admission/admission.ts";
+import { checkAlternation } from "./alternating-tokens.ts";
 import {
   checkQuantum,
   type ResolvedConfig,
@@ -86,6 +87,8 @@ export class Scheduler {
   add(request: SequenceRequest, nowMs: number): SchedulerEvent[] {
     this.#nowMs = nowMs;
     checkRequest(request);
+    const { id, alternation } = request;
+    if (alternation) checkAlternation(id, alternation, this.#blocks.groups);
     const worstCase = this.#admission.worstCase(request);
     const ticket = this.#nextTicket++;
     const parent = this.#queue.find(request.forkOf ?? Number.NaN);
@@ -181,7 +184,7 @@ export class Scheduler {
     for (const sequence of leaving) sequence.awaitsCopy = false;
     observeParts(this.#config.costs, parts, outcome.gpuMs);
     const { routed } = outcome;
-    if (routed) this.#queue.find(routed.sequenceId)?.route(routed.layerPlan);
+    if (routed) this.#queue.find(routed.sequenceId)?.plans.route(routed.layerPlan);
     const drafters = new DrafterCommits();
     for (let row = 0; row < sampling.length; row++) {
       const { sequence, round, kind } = sampling[row];

@@ -2,6 +2,7 @@
  * All blocks of one sequence: a table per KV group, and how much of it the prefix cache knows.
  * Takes and gives back; when, and for whom, others decide.
  */
+import type { AlternatingTokens } from "./alternating-tokens.ts";
 import type { HashChain } from "./block-hash.ts";
 import { TRASH_BLOCK } from "./block-pool.ts";
 import type { BlockTable } from "./block-table.ts";
@@ -13,15 +14,23 @@ export class SequenceBlocks {
   readonly #tables: readonly (BlockTable | undefined)[];
   readonly #cache: PrefixCache;
   readonly #chain: HashChain;
+  /** Undefined where every token keeps the same. */
+  readonly #alternating: AlternatingTokens | undefined;
   /** Ends with the last block that was published; held since the first was. */
   #prefix: CachedPrefix | undefined;
   #numPublished = 0;
 
   /** @param tables Empty ones, one per KV group that it keeps anything in. */
-  constructor(tables: readonly (BlockTable | undefined)[], cache: PrefixCache, chain: HashChain) {
+  constructor(
+    tables: readonly (BlockTable | undefined)[],
+    cache: PrefixCache,
+    chain: HashChain,
+    alternating?: AlternatingTokens,
+  ) {
     this.#tables = tables;
     this.#cache = cache;
     this.#chain = chain;
+    this.#alternating = alternating;
   }
 
   /** What the prefix cache would find them by; the ids may grow. */
@@ -66,14 +75,27 @@ export class SequenceBlocks {
   /** End of the longest row from `from` on that there are blocks for, after taking the hit. */
   reach(from: number, hit?: PrefixHit): number {
     let reach = Number.POSITIVE_INFINITY;
-    for (const [group, table] of this.#tables.entries())
-      if (table) reach = Math.min(reach, table.reach(from, hit?.blocks[group]));
+    for (const [group, table] of this.#tables.entries()) {
+      if (!table) continue;
+      const places = table.reach(this.#place(group, from), hit?.blocks[group]);
+      reach = Math.min(reach, this.#alternating?.lastToken(group, places) ?? places);
+    }
     return reach;
   }
 
   /** Blocks for a row that computes `tokens`, and nothing earlier ever again. */
   cover(tokens: TokenRange): void {
-    for (const table of this.#tables) table?.cover(tokens);
+    for (const [group, table] of this.#tables.entries())
+      table?.cover({ from: this.#place(group, tokens.from), to: this.#place(group, tokens.to) });
+  }
+
+  /** By KV group, of a token; undefined where it is the token's number everywhere. */
+  places(token: number): number[] | undefined {
+    return this.#alternating && this.#tables.map((_, group) => this.#place(group, token));
+  }
+
+  #place(group: number, token: number): number {
+    return this.#alternating?.place(group, token) ?? token;
   }
 
   /**

@@ -1,4 +1,5 @@
 /** What a caller says of a sequence, and the check of it. */
+import type { Alternation } from "./alternating-tokens.ts";
 import { scopeKey } from "./block-hash.ts";
 import { SchedulerError } from "./errors.ts";
 import { isPositiveInteger } from "./positive-integer.ts";
@@ -19,6 +20,8 @@ export interface SequenceRequest {
   readonly adapter?: number;
   /** Which stages its rows run; default the configuration's. Another plan shares nothing with it. */
   readonly layerPlan?: LayerPlan;
+  /** Most tokens behind the prompt run another plan. Not with a drafter or a routed plan. */
+  readonly alternation?: Alternation;
   /** Drafts tokens and verifies them: the same tokens, in fewer passes. Not with `needsHost`. */
   readonly drafter?: Drafter;
   /** Most tokens to sample, at least 1. Nothing is to be scheduled for 0: answer it at once. */

@@ -13,14 +13,8 @@ import { type SequenceRequest, scopeOf } from "./sequence-request.ts";
 import type { Drafter, DraftRound } from "./speculation/round.ts";
 import { Rounds } from "./speculation/rounds.ts";
 import type { ParkedRows } from "./stages.ts";
-import type {
-  BlockCopy,
-  LayerPlan,
-  PlannedRow,
-  SampledOutcome,
-  SequenceId,
-  StageRange,
-} from "./work-plan.ts";
+import { TokenPlans } from "./token-plans.ts";
+import type { BlockCopy, PlannedRow, SampledOutcome, SequenceId, StageRange } from "./work-plan.ts";
 
 export class Sequence {
   readonly id: SequenceId;
@@ -33,8 +27,7 @@ export class Sequence {
   readonly program: string | undefined;
   readonly session: string | undefined;
   readonly outputTokens: number | undefined;
-  /** Undefined runs what all run by default. Of a routed one, in the end, what the device has decided. */
-  layerPlan: LayerPlan | undefined;
+  readonly plans: TokenPlans;
   readonly drafter: Drafter | undefined;
   /** Counts arrivals. */
   readonly ticket: number;
@@ -62,8 +55,6 @@ export class Sequence {
   #lineage: object | undefined;
   #isHostPending = false;
   #parked: ParkedRows | undefined;
-  /** Its first row is planned, and what the device decides by it is not known. */
-  #isRouting = false;
 
   constructor(
     request: SequenceRequest,
@@ -83,14 +74,16 @@ export class Sequence {
     this.program = request.program;
     this.session = request.session;
     this.outputTokens = request.outputTokens;
-    this.layerPlan = request.layerPlan;
+    this.plans = new TokenPlans(request);
     this.drafter = request.drafter;
     this.ticket = ticket;
     this.arrivalMs = arrivalMs;
     this.worstCaseBlocks = worstCaseBlocks;
     this.parent = parent;
     this.samples = new Samples(request.numPromptTokens, request.promptIds);
-    this.blocks = blocks.newSequence(scopeOf(request), this.samples.ids, request.layerPlan?.keeps);
+    const { own, alternating } = this.plans;
+    const { ids } = this.samples;
+    this.blocks = blocks.newSequence(scopeOf(request), ids, own?.keeps, alternating);
   }
 
   /** Prompt and sampled tokens, those included that only the GPU knows yet. */
@@ -132,12 +125,17 @@ export class Sequence {
    * was taken back, until all its samples are read: what it computes again begins with known ids.
    */
   get numReadyTokens(): number {
-    if (this.#isHostPending || this.awaitsCopy || this.#isRouting) return 0;
+    if (this.#isHostPending || this.awaitsCopy || this.plans.isDeciding) return 0;
     if (this.rounds.isPending(this.state === "waiting")) return 0;
     const needsHost = this.needsHost || this.drafter?.waitsForHost;
     if (this.numUnreadTokens > 0 && (needsHost || this.state === "waiting")) return 0;
     if (this.numSampledTokens === this.maxTokens) return 0;
     return this.numTokens - this.#numComputedTokens;
+  }
+
+  /** Of tokens that are ready, those from one on that run the same. */
+  numAlike(from: number): number {
+    return Math.min(this.numTokens, this.plans.endOfRun(from)) - from;
   }
 
   /**
@@ -192,13 +190,6 @@ export class Sequence {
     return this.blocks.adopt(hit);
   }
 
-  /** What the device has decided by its first row; of another that had its id it is let be. */
-  route(layerPlan: LayerPlan): void {
-    if (!this.#isRouting) return;
-    this.layerPlan = layerPlan;
-    this.#isRouting = false;
-  }
-
   /** The host is done with its last token. */
   resume(): void {
     this.#isHostPending = false;
@@ -215,7 +206,7 @@ export class Sequence {
   forgetUnread(): void {
     this.samples.forgetUnread();
     this.rounds.forgetUnread();
-    this.#isRouting = false;
+    this.plans.forgetUnread();
   }
 
   end(): void {
@@ -248,8 +239,8 @@ export class Sequence {
     const sample = isComputed && tokens.to === this.numTokens;
     if (sample) this.samples.draw(1);
     this.blocks.cover(tokens);
-    this.#isRouting ||= this.layerPlan?.isRouted === true;
-    return { tokens, sample, blockTables: this.blocks.snapshot() };
+    this.plans.advance();
+    return { tokens, sample, ...this.#tablesAt(tokens.from) };
   }
 
   /** Its blocks are there: a round takes one more than it drafts. */
@@ -262,7 +253,13 @@ export class Sequence {
   /** The next row of its round. */
   advanceRound(round: DraftRound): AdvancedRow & Pick<PlannedRow, "kind" | "draftsFrom"> {
     const row = this.rounds.advance(round, this.#numComputedTokens);
-    return { ...row, sample: true, blockTables: this.blocks.snapshot() };
+    return { ...row, sample: true, ...this.#tablesAt(row.tokens.from) };
+  }
+
+  #tablesAt(token: number): Pick<PlannedRow, "blockTables" | "places"> {
+    const blockTables = this.blocks.snapshot();
+    const places = this.blocks.places(token);
+    return places ? { blockTables, places } : { blockTables };
   }
 
   /**
@@ -297,4 +294,4 @@ export class Sequence {
   }
 }
 
-type AdvancedRow = Pick<PlannedRow, "tokens" | "sample" | "blockTables">;
+type AdvancedRow = Pick<PlannedRow, "tokens" | "sample" | "blockTables" | "places">;

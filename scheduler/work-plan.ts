@@ -21,7 +21,9 @@ export interface StageRange {
 export interface LayerPlan {
   /** By stage; embedding and head always run. */
   readonly runs: readonly boolean[];
-  /** By KV group: whether the sequence keeps anything there. */
+  /** By stage: an attention that does not run, and of which keys and values are kept all the same. */
+  readonly fills?: readonly boolean[];
+  /** By KV group: whether a token keeps anything there. */
   readonly keeps: readonly boolean[];
   /**
    * The device decides which of the stages run, for a row that begins with a prompt's first token. The
@@ -52,6 +54,11 @@ export interface PlannedRow {
    * group in which the layer plan keeps nothing.
    */
   readonly blockTables: readonly (readonly number[])[];
+  /**
+   * By KV group: the place of the row's first token in the block table, where some tokens before it keep
+   * nothing in the group; undefined where all do.
+   */
+  readonly places?: readonly number[];
 }
 
 /**

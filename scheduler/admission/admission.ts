@@ -2,6 +2,7 @@
  * Who may start, and who never could. Cuts the question for the policy: groups that keep every token by
  * its rule, window groups by the most that sequences may come to hold.
  */
+import { AlternatingTokens } from "../alternating-tokens.ts";
 import { SchedulerError } from "../errors.ts";
 import type { Holds } from "../holds.ts";
 import type { KvBlocks } from "../kv-blocks.ts";
@@ -42,7 +43,10 @@ export class Admission {
     const { groups, blockTokens } = this.#blocks;
     return groups.map((group, index) => {
       if (!this.#blocks.keeps(index, request.layerPlan)) return 0;
-      const needed = worstCaseBlocks(request, group, blockTokens, this.#maxChunkTokens);
+      const { alternation, numPromptTokens: numPrompt } = request;
+      const alternating = alternation && new AlternatingTokens(numPrompt, alternation);
+      const placeOf = (token: number) => alternating?.place(index, token) ?? token;
+      const needed = worstCaseBlocks(request, group, blockTokens, this.#maxChunkTokens, placeOf);
       const available = this.#capacity[index];
       if (needed <= available) return needed;
       const { numPromptTokens, maxTokens } = request;
@@ -70,10 +74,10 @@ export class Admission {
   }
 
   /** Of the smallest pool that keeps every token, what is not held for other sessions. */
-  #fullBlocks({ session, layerPlan }: Sequence): number {
+  #fullBlocks({ session, plans }: Sequence): number {
     let numBlocks = Number.POSITIVE_INFINITY;
     this.#blocks.groups.forEach(({ window }, group) => {
-      if (window !== undefined || !this.#blocks.keeps(group, layerPlan)) return;
+      if (window !== undefined || !this.#blocks.keeps(group, plans.own)) return;
       const free = this.#capacity[group] - this.#holds.numBlocks(group, session);
       numBlocks = Math.min(numBlocks, free);
     });
@@ -103,14 +107,16 @@ export class Admission {
  * The last sampled token is never computed, so a full group holds prompt + maxTokens − 1 tokens.
  * A window group holds, while a chunk of n tokens runs, the chunk and the window − 1 tokens before
  * it, wherever that span lies across block borders.
+ * @param placeOf Of a token in the group.
  */
 export function worstCaseBlocks(
   { numPromptTokens, maxTokens }: SequenceRequest,
   { window = Number.POSITIVE_INFINITY }: KvGroup,
   blockTokens: number,
   maxChunkTokens: number,
+  placeOf = (token: number) => token,
 ): number {
-  const whole = Math.ceil((numPromptTokens + maxTokens - 1) / blockTokens);
+  const whole = Math.ceil(placeOf(numPromptTokens + maxTokens - 1) / blockTokens);
   const span = window - 1 + Math.min(numPromptTokens, maxChunkTokens);
   return Math.min(whole, blocksOfSpan(span, blockTokens));
 }

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { seededRandom } from "../../kernels/probe.ts";
 import type { EngineOptions } from "../../runtime/engine.ts";
-import type { LayerPolicy } from "../../runtime/layer-policies.ts";
+import type { LayerPlan, LayerPolicy } from "../../runtime/layer-policies.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
 import type { GenerateRequest } from "../../runtime/request.ts";
 import { GOLDENS, tinyModel } from "../cli/tiny-model.ts";
@@ -44,16 +44,25 @@ const requests: GenerateRequest[] = [2, 31, 40, 75].map((length, i) => ({
 const visible = ({ ids, logprobs }: Answered) => ({ ids, logprobs });
 
 const capped = { experts: { memoryBytes: 100_000 } } as const;
-const models: readonly (readonly [name: string, folder: string, options: EngineOptions])[] = [
-  ["windows", "qwen2-window/f32", {}],
-  ["convolutions", "lfm2/f32", {}],
-  ["latents and shared experts", "deepseek-v2/bf16", {}],
-  ["sinks and biases", "gpt-oss/f32", {}],
-  ["norms after blocks, caps", "gemma2/f32", {}],
-  ["experts under a cap", "qwen3-moe/f32", capped],
+type Case = readonly [name: string, folder: string, attending: number, options: EngineOptions];
+/** With a layer that attends to all tokens. */
+const models: readonly Case[] = [
+  ["windows", "qwen2-window/f32", 0, {}],
+  ["convolutions", "lfm2/f32", 1, {}],
+  ["latents and shared experts", "deepseek-v2/bf16", 1, {}],
+  ["sinks and biases", "gpt-oss/f32", 1, {}],
+  ["norms after blocks, caps", "gemma2/f32", 1, {}],
+  ["experts under a cap", "qwen3-moe/f32", 1, capped],
 ];
 
-describe.each(models)("%s", (_, golden, options) => {
+/** Two leave layers out for most tokens; one runs all. */
+const turns = (plan: LayerPlan): readonly (LayerPolicy | undefined)[] => [
+  { name: "temporal", plan, period: 3 },
+  { name: "temporal", plan, period: 2, cache: "hole" },
+  undefined,
+];
+
+describe.each(models)("%s", (_, golden, attending, options) => {
   let open: OpenEngine;
   let plain: Subject;
   beforeAll(async () => {
@@ -89,5 +98,24 @@ describe.each(models)("%s", (_, golden, options) => {
     }
     expect(await answers(plain, STATIC)).toEqual(alone);
     await settled(plain);
+  });
+
+  test("so do tokens that take turns, also when they are taken back", async () => {
+    const plan = { skip: [attending], skipMlp: [0] };
+    const model = { ...SIZES, ...options, layerPlans: [plan] };
+    const subject = await open(model);
+    const alone: ReturnType<typeof visible>[] = [];
+    for (const [i, request] of requests.entries()) {
+      const layerPolicy = turns(plan)[i % 3];
+      alone.push(visible(await ask(subject.door, { ...request, layerPolicy })));
+    }
+    expect(alone[0]).not.toEqual(visible(await ask(subject.door, requests[0])));
+    expect(await answers(subject, turns(plan))).toEqual(alone);
+    await settled(subject);
+    const forced = await open({ ...model, forcePreemptionEvery: 4 });
+    expect(await answers(forced, turns(plan))).toEqual(alone);
+    expect(forced.engine.metrics().total.preemptions).toBeGreaterThan(0);
+    await settled(forced);
+    await Promise.all([subject, forced].map(({ door }) => door.close()));
   });
 });

@@ -41,11 +41,12 @@ async function decode(
   { engine, meter }: Awaited<ReturnType<typeof open>>,
   policies: readonly (LayerPolicy | undefined)[],
   maxTokens = 12,
+  promptTokens = 6,
 ): Promise<MeteredStep[]> {
   meter.take();
   const asked = policies.map((layerPolicy, i) =>
     ask(engine, {
-      prompt: randomIds(6, i + 1),
+      prompt: randomIds(promptTokens, i + 1),
       maxTokens,
       temperature: 0,
       layerPolicy,
@@ -65,6 +66,7 @@ const bytesOf = (calls: readonly KernelCall[], binding: string): number =>
 
 once("a layer plan (counts are the host's: SwiftShader adds nothing)", () => {
   let opened: Awaited<ReturnType<typeof open>>;
+  /** Layers 0 and 2 have block tables of their own. */
   const saved = { skipAttention: [0, 2] };
   beforeAll(async () => {
     opened = await open(3, { layerPlans: [saved] });
@@ -112,6 +114,42 @@ once("a layer plan (counts are the host's: SwiftShader adds nothing)", () => {
     const [whole, kept] = [await held(undefined), await held(plan(saved))];
     expect(whole).toBeGreaterThan(0);
     expect(kept).toBeCloseTo(whole / 3, -Math.log10(0.02 * whole));
+  });
+
+  test("tokens that take turns keep what they run, and load what they keep", async () => {
+    const left = { skipAttention: [0, 2], skipMlp: [1] };
+    const temporal = (cache: "fill" | "hole"): LayerPolicy => {
+      return { name: "temporal", plan: left, period: 2, cache };
+    };
+    const { kv } = opened.engine.plan;
+    // Both ways whole blocks: 32 tokens of the prompt, then 64, or every second of them.
+    const answer = { numTokens: 65, promptTokens: 32 };
+    const held = ({ plan: { rows } }: MeteredStep) =>
+      kv.groups.reduce(
+        (sum, group, i) => sum + rows[0].blockTables[i].length * groupBlockBytes(group),
+        0,
+      );
+    const [whole, fill, hole] = [
+      await decode(opened, [undefined], answer.numTokens, answer.promptTokens),
+      await decode(opened, [temporal("fill")], answer.numTokens, answer.promptTokens),
+      await decode(opened, [temporal("hole")], answer.numTokens, answer.promptTokens),
+    ];
+    const [all, filled, holed] = [whole, fill, hole].map((steps) => held(steps.at(-1)!));
+    expect(filled).toBe(all);
+    // Of three layers two leave every second of 64 tokens out.
+    const saved = (2 / 3) * (32 / 96);
+    report("speculation", { cacheBytes: { whole: all, fill: filled, hole: holed } });
+    expect(Math.abs((all - holed) / all / saved - 1)).toBeLessThan(0.02);
+    const attention = ({ calls }: MeteredStep) =>
+      calls.filter(({ label }) => label === "layer 0 attention").map(({ kernel }) => kernel.name);
+    // The first token behind the prompt runs all, the second leaves out.
+    expect(attention(fill[0])).toEqual(attention(whole[0]));
+    expect(attention(hole[1])).toEqual([]);
+    const filling = attention(fill[1]);
+    expect(filling.length).toBeGreaterThan(0);
+    expect(filling.some((name) => name.startsWith("attention"))).toBe(false);
+    expect(bytesOf(hole[1].calls, "weight")).toBeLessThan(bytesOf(fill[1].calls, "weight"));
+    expect(bytesOf(fill[1].calls, "weight")).toBeLessThan(0.8 * bytesOf(whole[1].calls, "weight"));
   });
 
   test("rows that each leave out another layer read all weights: only what all leave out is saved", async () => {

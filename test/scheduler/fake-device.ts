@@ -101,15 +101,11 @@ export class FakeDevice {
     const hidden = plan.rows.map((row) => this.#begin(row));
     const numStages = 2 * this.#groups.length + 2;
     for (let stage = 1; stage < numStages - 1; stage++) {
-      const rows = [...plan.rows.entries()].filter(
-        ([
-          ,
-          {
-            stages: { from, to },
-            layerPlan,
-          },
-        ]) => from <= stage && stage < to && (layerPlan?.runs[stage] ?? true),
-      );
+      const isThere = ({ stages: { from, to } }: PlannedRow) => from <= stage && stage < to;
+      const there = [...plan.rows.entries()].filter(([, row]) => isThere(row));
+      const rows = there.filter(([, { layerPlan }]) => layerPlan?.runs[stage] ?? true);
+      const filling = there.filter(([, { layerPlan }]) => layerPlan?.fills?.[stage]);
+      for (const [r, row] of filling) this.#write((stage - 1) / 2, row, hidden[r]);
       if (stage % 2 === 1) this.#attend((stage - 1) / 2, rows, hidden);
       else for (const [r] of rows) hidden[r] = hidden[r].map(mlp);
     }
@@ -170,13 +166,14 @@ export class FakeDevice {
     const { window } = this.#groups[group];
     for (const [r, row] of rows)
       hidden[r] = hidden[r].map((h, i) =>
-        attend(h, row.tokens.from + i, window, (p) => this.#read(group, row, p)),
+        attend(h, firstPlace(group, row) + i, window, (p) => this.#read(group, row, p)),
       );
   }
 
   #write(group: number, row: PlannedRow, hidden: readonly number[]): void {
     hidden.forEach((h, i) => {
-      const slot = this.#slot(group, row, row.tokens.from + i);
+      if (row.layerPlan?.keeps[group] === false) throw new Error("writes what it does not keep");
+      const slot = this.#slot(group, row, firstPlace(group, row) + i);
       this.#pools[group][slot] = row.kind === "draft" ? POISON - 1 - (h >>> 1) : h;
     });
   }
@@ -212,6 +209,9 @@ export class FakeDevice {
   }
 }
 
+const firstPlace = (group: number, { places, tokens }: PlannedRow): number =>
+  places?.[group] ?? tokens.from;
+
 const keyOf = ({ sequenceId, group, index }: BlockSwap): string =>
   `${sequenceId}/${group}/${index}`;
 
@@ -224,16 +224,20 @@ export function expectedIds(
   groups: readonly KvGroup[],
   standard?: LayerPlan,
 ): number[] {
-  const { runs } = request.layerPlan ?? standard ?? {};
+  const own = request.layerPlan ?? standard;
+  const { alternation, promptTokens } = request;
   const layers: number[][] = groups.map(() => []);
   const ids: number[] = [];
   const tokens = [...request.promptTokens];
   for (let position = 0; ids.length < request.maxTokens; position++) {
     let hidden = tokens[position];
+    const behind = position - promptTokens.length;
+    const runsLess = alternation && behind >= 0 && behind % alternation.period > 0;
+    const { runs, keeps } = (runsLess ? alternation.layerPlan : own) ?? {};
     groups.forEach((group, g) => {
-      layers[g].push(hidden);
+      if (!runsLess || keeps?.[g]) layers[g].push(hidden);
       if (runs?.[2 * g + 1] ?? true)
-        hidden = attend(hidden, position, group.window, (p) => layers[g][p]);
+        hidden = attend(hidden, layers[g].length - 1, group.window, (p) => layers[g][p]);
       if (runs?.[2 * g + 2] ?? true) hidden = mlp(hidden);
     });
     if (position < tokens.length - 1) continue;

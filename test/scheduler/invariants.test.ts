@@ -13,7 +13,7 @@ import {
 } from "../../scheduler/index.ts";
 import { report, scale } from "../harness/soak.ts";
 import { expectedIds, type FakeRequest } from "./fake-device.ts";
-import { planOf } from "./layer-plans.ts";
+import { alternationOf, planOf } from "./layer-plans.ts";
 import { ScriptedDrafter } from "./scripted-drafter.ts";
 import { Serving } from "./serving.ts";
 
@@ -104,6 +104,14 @@ const urgent = {
   cacheSalt: fc.constantFrom(undefined, undefined, "s"),
   plan: fc.constantFrom(undefined, undefined, 0, 1),
   drafter: fc.constantFrom(undefined, undefined, 0, 1),
+  turns: fc.option(
+    fc.record({
+      left: fc.constantFrom(0b1, 0b10, 0b11, 0b1100, 0b110110, 0b111111),
+      filled: fc.constantFrom(0, 0, 0b1, 0b111),
+      period: fc.constantFrom(2, 3, 4, 9),
+    }),
+    { freq: 2 },
+  ),
 };
 
 function listOf<One extends object>(
@@ -147,8 +155,14 @@ function served(
         layerPlans: lefts.map((left) => planOf(numLayers, left | everLeft)),
       }),
   );
+  const configuration = {
+    ...base,
+    layerPlan: standard === undefined ? undefined : planOf(numLayers, standard),
+    maxDraftTokens,
+    maxTokensPerPlan: Math.max(maxTokensPerPlan, maxRows + maxDraftTokens),
+  };
   const asked: FakeRequest[] = [];
-  for (const { back, plan, drafter, ...one } of list) {
+  for (const { back, plan, drafter, turns, ...one } of list) {
     const request = {
       ...one,
       layerPlan: plan === undefined ? undefined : layerPlans[plan],
@@ -159,14 +173,13 @@ function served(
       }),
     };
     const parent = back && asked.at(-back);
-    asked.push(parent ? asForkOf(parent, request) : request);
+    const placed = parent ? asForkOf(parent, request) : request;
+    const own = placed.layerPlan ?? configuration.layerPlan;
+    // One that drafts runs the same for all its tokens.
+    const alternation =
+      turns && !placed.drafter ? alternationOf(base.kvGroups, turns, own) : undefined;
+    asked.push({ ...placed, alternation });
   }
-  const configuration = {
-    ...base,
-    layerPlan: standard === undefined ? undefined : planOf(numLayers, standard),
-    maxDraftTokens,
-    maxTokensPerPlan: Math.max(maxTokensPerPlan, maxRows + maxDraftTokens),
-  };
   return { configuration, asked };
 }
 
@@ -220,6 +233,7 @@ test("random arrivals, depths, commits and aborts: invariants hold, ids are each
     swapped: 0,
     forked: 0,
     skipping: 0,
+    alternating: 0,
     drafting: 0,
     accepted: 0,
     brokenRounds: 0,
@@ -260,6 +274,7 @@ test("random arrivals, depths, commits and aborts: invariants hold, ids are each
         counts.hit += Math.sign(progress.numHitTokens);
         counts.swapped += Math.sign(progress.numSwapIns);
         counts.skipping += progress.request.layerPlan?.runs.includes(false) ? 1 : 0;
+        counts.alternating += progress.request.alternation && progress.ids.length > 2 ? 1 : 0;
         counts.drafting += Math.sign(progress.numRounds);
         counts.accepted += progress.numAccepted;
         counts.brokenRounds += Math.sign(progress.numBrokenRounds);

@@ -469,6 +469,13 @@ export class Serving {
     return this.progress.get(id)!.request.layerPlan ?? this.#config.layerPlan;
   }
 
+  #planAt(id: number, token: number): LayerPlan | undefined {
+    const { promptTokens, alternation } = this.progress.get(id)!.request;
+    const behind = token - promptTokens.length;
+    const runsLess = alternation && behind >= 0 && behind % alternation.period > 0;
+    return runsLess ? alternation.layerPlan : this.#planOf(id);
+  }
+
   #isLive(id: number | undefined): boolean {
     return id !== undefined && this.progress.get(id)?.state === "live";
   }
@@ -545,7 +552,8 @@ export class Serving {
     const { request, parked } = progress;
     const numTokens = request.promptTokens.length + progress.numSampled;
     assert.equal(progress.round, undefined, "computes while it drafts");
-    assert.equal(layerPlan, this.#planOf(sequenceId));
+    for (let token = tokens.from; token < tokens.to; token++)
+      assert.equal(layerPlan, this.#planAt(sequenceId, token));
     assert.equal(draftsFrom, undefined);
     assert.equal(tokens.from, progress.numComputed);
     assert(tokens.to > tokens.from && tokens.to <= numTokens, `tokens up to ${tokens.to}`);
@@ -650,7 +658,12 @@ export class Serving {
       [...request.promptTokens, ...ids].slice(0, (index + 1) * blockTokens),
     );
     assert.deepEqual(idsA, idsB);
-    assert.equal(idsA.length, (a.index + 1) * blockTokens, "shared before it was full");
+    const end = (a.index + 1) * blockTokens;
+    assert.equal(idsA.length, end, "shared before it was full");
+    for (const { progress } of [a, b]) {
+      const { alternation, promptTokens } = progress.request;
+      assert(!alternation || end <= promptTokens.length, "shares what takes turns");
+    }
   }
 }
 

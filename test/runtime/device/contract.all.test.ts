@@ -298,14 +298,20 @@ describe.each(profiles())("%s", (profile) => {
     test("does not take in what was submitted before", async (context) => {
       if (!isTimed()) context.skip("this device has no timestamps");
       const call = await loadOf();
-      const startedMs = performance.now();
-      // Nothing of it is read back.
-      device.record(times(call, HEAVY));
-      device.submit();
-      await device.idle();
-      const heavyMs = performance.now() - startedMs;
-      const { gpuMs = 0 } = await timed(call, 1);
-      expect(gpuMs).toBeLessThan(heavyMs);
+      const rounds: { heavyMs: number; gpuMs: number }[] = [];
+      // Others on the machine may hold any one of them up.
+      for (let round = 0; round < 3; round++) {
+        const startedMs = performance.now();
+        // Nothing of it is read back.
+        device.record(times(call, HEAVY));
+        device.submit();
+        await device.idle();
+        const heavyMs = performance.now() - startedMs;
+        const { gpuMs = 0 } = await timed(call, 1);
+        rounds.push({ heavyMs, gpuMs });
+      }
+      const least = (of: "heavyMs" | "gpuMs") => Math.min(...rounds.map((round) => round[of]));
+      expect(least("gpuMs")).toBeLessThan(least("heavyMs"));
     });
 
     test("of an empty submission is not known", () => {
