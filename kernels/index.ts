@@ -7,6 +7,7 @@ import { blockCopy } from "./block-copy.ts";
 import { blockInfluence } from "./block-influence.ts";
 import { embedding } from "./embedding.ts";
 import type { Epilogue } from "./epilogue.ts";
+import { exitGate } from "./exit-gate.ts";
 import { expertBlocks } from "./expert-blocks.ts";
 import { expertCombine } from "./expert-combine.ts";
 import { gateDispatches } from "./gate-dispatches.ts";
@@ -20,6 +21,7 @@ import { latentPrefill } from "./latent-prefill.ts";
 import { latentWrite } from "./latent-write.ts";
 import { layerRouter } from "./layer-router.ts";
 import { lowRank } from "./low-rank.ts";
+import { markedRows } from "./marked-rows.ts";
 import { int8Shapes, matmul, matmulShapes } from "./matmul.ts";
 import { anyOrderShapes } from "./matmul-any-order.ts";
 import { rowsFor } from "./matmul-rows.ts";
@@ -33,6 +35,7 @@ import { rmsNormResidual } from "./rms-norm-residual.ts";
 import { rope } from "./rope.ts";
 import { ropeKvWrite } from "./rope-kv-write.ts";
 import { route } from "./route.ts";
+import { rowConfidence } from "./row-confidence.ts";
 import { rowCopy } from "./row-copy.ts";
 import { rowGather } from "./row-gather.ts";
 import { sampleArgmax } from "./sample-argmax.ts";
@@ -42,7 +45,7 @@ import { sampleLogprobs } from "./sample-logprobs.ts";
 import { sampleScores } from "./sample-scores.ts";
 import { shortConv } from "./short-conv.ts";
 import { shortConvWrite } from "./short-conv-write.ts";
-import { type WeightFormatName, weightFormats } from "./weight-format.ts";
+import { listedFormats, type WeightFormatName, weightFormats } from "./weight-format.ts";
 import { windowMeans } from "./window-means.ts";
 
 export { gatedActivation } from "./activation.ts";
@@ -50,13 +53,9 @@ export { attentionDecode } from "./attention-decode.ts";
 export { attentionPrefill } from "./attention-prefill.ts";
 export { attentionReduce, attentionReduceWithSinks } from "./attention-reduce.ts";
 export { attentionShapeDims, attentionWork } from "./attention-work.ts";
-export { blockCopy } from "./block-copy.ts";
-export { blockInfluence } from "./block-influence.ts";
 export { embedding } from "./embedding.ts";
 export * from "./errors.ts";
 export { blockCapacity, expertBlocks } from "./expert-blocks.ts";
-export { expertCombine } from "./expert-combine.ts";
-export { gateDispatches } from "./gate-dispatches.ts";
 export { headMatmul } from "./head-matmul.ts";
 export { INTEGER_DOTS, roundsNormed, steadied, usesIntegerDots } from "./int8-activations.ts";
 export * from "./kernel.ts";
@@ -76,13 +75,10 @@ export { normal, seededRandom, uniform } from "./probe.ts";
 export { qkNorm } from "./qk-norm.ts";
 export { repack } from "./repack.ts";
 export { rmsNorm } from "./rms-norm.ts";
-export { rmsNormResidual } from "./rms-norm-residual.ts";
 export { rope } from "./rope.ts";
 export { ropeKvWrite } from "./rope-kv-write.ts";
 export { route, routeDims } from "./route.ts";
 export { chooseExperts, type RouterSpec } from "./router.ts";
-export { rowCopy } from "./row-copy.ts";
-export { rowGather } from "./row-gather.ts";
 export { sampleArgmax } from "./sample-argmax.ts";
 export { sampleDraw } from "./sample-draw.ts";
 export { sampleHistory } from "./sample-history.ts";
@@ -92,20 +88,21 @@ export { PLAIN, packSettings, SETTINGS_WORDS } from "./sample-settings.ts";
 export { shortConv } from "./short-conv.ts";
 export { shortConvWrite } from "./short-conv-write.ts";
 export { moduleSource } from "./source.ts";
-export { type WeightFormatName, weightFormats } from "./weight-format.ts";
+export { listedFormats, type WeightFormatName, weightFormats } from "./weight-format.ts";
 export { MAX_WINDOWS, numWindows, windowMeans } from "./window-means.ts";
+export {
+  blockCopy,
+  blockInfluence,
+  exitGate,
+  expertCombine,
+  gateDispatches,
+  markedRows,
+  rmsNormResidual,
+  rowConfidence,
+  rowCopy,
+  rowGather,
+};
 
-/**
- * Formats of 4-bit groups differ in a divisor and in how scales decode: each divisor and each way is
- * here once. Pipelines are slow to build, and these stand for all.
- */
-export const listedFormats: readonly WeightFormatName[] = (
-  Object.keys(weightFormats) as WeightFormatName[]
-).filter(
-  (name) =>
-    !/^(affine|zeropoint)4/.test(name) ||
-    /^(affine4_(f16_g32|bf16_g64)|zeropoint4_f16_g128)$/.test(name),
-);
 const tails = ["store", "residual", "silu", "gelu_tanh"] as const;
 /** The epilogues that models use. */
 const epilogues: readonly Epilogue[] = [false, true].flatMap((bias) =>
@@ -258,6 +255,9 @@ export const layerKernels: readonly Kernel[] = [
   windowMeans,
   layerRouter,
   gateDispatches,
+  exitGate,
+  markedRows,
+  rowConfidence,
   lowRank("f32"),
   lowRank("f16"),
 ];

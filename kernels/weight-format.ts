@@ -24,3 +24,15 @@ export const weightFormats: Readonly<Record<WeightFormatName, WeightFormat>> = {
   ...affine4,
   ...zeropoint4,
 };
+
+/**
+ * Formats of 4-bit groups differ in a divisor and in how scales decode: each divisor and each way is
+ * here once. Pipelines are slow to build, and these stand for all.
+ */
+export const listedFormats: readonly WeightFormatName[] = (
+  Object.keys(weightFormats) as WeightFormatName[]
+).filter(
+  (name) =>
+    !/^(affine|zeropoint)4/.test(name) ||
+    /^(affine4_(f16_g32|bf16_g64)|zeropoint4_f16_g128)$/.test(name),
+);

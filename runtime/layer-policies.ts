@@ -3,6 +3,7 @@
  * them. Owns the plans, one object for each, so that rows of equal plans are known as such.
  */
 import { type DecoderSpec, layerGroups } from "../models/decoder.ts";
+import { defaultExits, exitPlan } from "../models/exit-plan.ts";
 import { countSublayers, type LayerPlanSpec, stagePlan } from "../models/layer-plan.ts";
 import { decidedPlan } from "../models/layer-routers.ts";
 import { type TokenCache, tokenPlan } from "../models/token-plan.ts";
@@ -16,6 +17,7 @@ import {
 import type { LayerPlan as StagePlan } from "../scheduler/work-plan.ts";
 import { CalibratedPlans } from "./calibrated-plans.ts";
 import { WeftError } from "./errors.ts";
+import type { ExpertPlan } from "./experts/expert-plan.ts";
 
 export type { LayerPlanSpec as LayerPlan } from "../models/layer-plan.ts";
 
@@ -26,12 +28,13 @@ export type { LayerPlanSpec as LayerPlan } from "../models/layer-plan.ts";
  *   best of), and verified several at once by the whole model;
  * - `prompt-lookup`: guessed from what the prompt and the answer have said before.
  *
- * Both go on without where that is faster, unless `always`. Three are lossy:
+ * Both go on without where that is faster, unless `always`. Four are lossy:
  *
  * - `static`: the same layers are left out, or run twice, for every token;
  * - `routers`: those that the engine's `layerRouters` choose by the prompt, then the same for every token;
  * - `temporal`: one token in every `period` of the answer runs the whole model, the others leave layers out.
  *   The schedule is that of LoRA-Drop, without the matrices that it trains.
+ * - `early-exit`: tokens of the answer leave the last layers out, each where it is sure of what comes next.
  */
 export type LayerPolicy =
   | {
@@ -51,6 +54,15 @@ export type LayerPolicy =
        * default, or nothing. For holes the engine needs the plan among its `layerPlans`.
        */
       readonly cache?: TokenCache;
+    }
+  | {
+      readonly name: "early-exit";
+      /** Layers before which a token may leave off, rising. Default: at 70, 80 and 90 % of them. */
+      readonly exits?: readonly number[];
+      /** It does where its likeliest next token is at least so probable. Default 0.95. */
+      readonly threshold?: number;
+      /** Tokens of a step leave off together or not at all: the answer depends on who else asks. */
+      readonly consensus?: boolean;
     }
   | {
       readonly name: "self-speculation";
@@ -82,6 +94,7 @@ const FIELDS: Readonly<Record<LayerPolicy["name"], readonly string[]>> = {
   static: ["plan"],
   routers: [],
   temporal: ["plan", "period", "cache"],
+  "early-exit": ["exits", "threshold", "consensus"],
   "self-speculation": ["draft", "maxDraftTokens", "always"],
   "prompt-lookup": ["maxDraftTokens", "always"],
 };
@@ -91,12 +104,15 @@ export interface PolicyLimits {
   readonly spec: DecoderSpec;
   readonly maxDraftTokens: number;
   readonly isRouted: boolean;
+  /** Where experts come and go by the host, the device cannot decide what runs. */
+  readonly experts?: ExpertPlan;
 }
 
 export class LayerPolicies {
   readonly #spec: DecoderSpec;
   readonly #maxDraftTokens: number;
   readonly #isRouted: boolean;
+  readonly #canExit: boolean;
   #numRouted = 0;
   readonly #calibrated: CalibratedPlans;
   readonly #plans = new Map<string, StagePlan>();
@@ -106,12 +122,13 @@ export class LayerPolicies {
   readonly standard: StagePlan;
 
   constructor(
-    { spec, maxDraftTokens, isRouted }: PolicyLimits,
+    { spec, maxDraftTokens, isRouted, experts }: PolicyLimits,
     calibrated = new CalibratedPlans(),
   ) {
     this.#spec = spec;
     this.#maxDraftTokens = maxDraftTokens;
     this.#isRouted = isRouted;
+    this.#canExit = experts === undefined;
     this.#calibrated = calibrated;
     this.standard = this.#planOf({});
   }
@@ -134,6 +151,8 @@ export class LayerPolicies {
         return this.#routers();
       case "temporal":
         return { ...whole, alternation: this.#alternation(policy), lossy: true };
+      case "early-exit":
+        return { ...whole, alternation: this.#exits(policy), lossy: true };
       case "self-speculation":
         return { ...whole, drafter: this.#selfDrafter(policy) };
       case "prompt-lookup":
@@ -185,6 +204,19 @@ export class LayerPolicies {
     const groups = layerGroups(this.#spec);
     const layerPlan = this.#known(() => tokenPlan(this.#spec, groups, plan, cache));
     return { layerPlan, period };
+  }
+
+  #exits(policy: LayerPolicy & { name: "early-exit" }): Alternation {
+    const { threshold = 0.95, consensus = false } = policy;
+    const { exits: layers = defaultExits(this.#spec) } = policy;
+    if (!this.#canExit) {
+      refuse("layerPolicy early-exit needs all experts in memory; leave experts.memoryBytes out");
+    }
+    if (!Array.isArray(layers)) refuse(`exits are ${JSON.stringify(layers)}; list layers`);
+    const rule = { layers, threshold, together: consensus };
+    const groups = layerGroups(this.#spec);
+    const layerPlan = this.#known(() => exitPlan(this.#spec, groups, rule));
+    return { layerPlan, period: Number.POSITIVE_INFINITY };
   }
 
   #selfDrafter(policy: LayerPolicy & { name: "self-speculation" }): Drafter {

@@ -21,12 +21,12 @@ import {
   partialBytes,
 } from "../models/tensors.ts";
 import type { SequenceId } from "../scheduler/work-plan.ts";
+import { DecidedLayers, type StepDecisions } from "./decided-layers.ts";
 import { type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
 import type { ResidentExperts } from "./experts/resident-experts.ts";
 import { createKvCache } from "./kv-cache.ts";
 import type { ModelRunnerOptions } from "./model-runner-options.ts";
 import { ParkedRows } from "./parked-rows.ts";
-import type { RoutedLayers } from "./routed-layers.ts";
 import { RowPacks } from "./row-packs.ts";
 import { type StageRun, stageRuns } from "./stage-runs.ts";
 import { MAX_PACKS, StepInputs, type StepRow } from "./step-inputs.ts";
@@ -51,7 +51,7 @@ export class ModelRunner {
   readonly #segments: readonly GraphSegment[];
   readonly #parked: ParkedRows;
   readonly #packs: RowPacks;
-  readonly #routed: RoutedLayers | undefined;
+  readonly #decided: DecidedLayers;
 
   private constructor(
     { device, spec, experts }: ModelRunnerOptions,
@@ -63,7 +63,7 @@ export class ModelRunner {
       nodes: readonly GraphNode[];
       parked: ParkedRows;
       packs: RowPacks;
-      routed: RoutedLayers | undefined;
+      decided: DecidedLayers;
     },
   ) {
     this.device = device;
@@ -79,7 +79,7 @@ export class ModelRunner {
     this.#segments = graphSegments(parts.nodes);
     this.#parked = parts.parked;
     this.#packs = parts.packs;
-    this.#routed = parts.routed;
+    this.#decided = parts.decided;
   }
 
   /** @throws {WeftError} `out_of_memory`, `limit_exceeded`; {KernelError} `bad_shape`. */
@@ -168,10 +168,10 @@ export class ModelRunner {
       ...{ hidden: activation("hidden"), packed: activation("packed") },
       ...{ width: spec.hiddenSize, maxTokens: maxTokensPerPlan },
     });
-    const routed = options.isRouted
-      ? await openRouted(device, spec, weights, nodes.length)
-      : undefined;
-    const parts = { activation, lastToken, kvPools, inputs, nodes, parked, packs, routed };
+    const { isRouted } = options;
+    const sources = { device, spec, weights, nodes, activation, maxRows, isRouted };
+    const decided = await DecidedLayers.create(sources);
+    const parts = { activation, lastToken, kvPools, inputs, nodes, parked, packs, decided };
     return new ModelRunner(options, parts);
   }
 
@@ -180,7 +180,7 @@ export class ModelRunner {
     return [
       ...this.nodes.flatMap(({ pipelines }) => pipelines),
       ...this.#packs.pipelines,
-      ...(this.#routed?.pipelines ?? []),
+      ...this.#decided.pipelines,
     ];
   }
 
@@ -210,9 +210,18 @@ export class ModelRunner {
     if (isCut && stages.from > 0) this.device.record([this.#parked.restore(id)]);
     if (isCut && stages.to === end) this.#parked.drop(id);
     let numPacks = 0;
-    for (const run of runs) {
+    const ordered = order.map((row) => rows[row].planned);
+    this.#decided.begin();
+    // Where all rows may leave off, the head runs if one stays.
+    const last = runs.at(-2);
+    const isAlone = last?.exits !== undefined && isWhole(last, rows) && all.R === rows.length;
+    for (const run of isAlone ? runs.slice(0, -1) : runs) {
       const selection = { ...run, lastMlp: splitsLastMlp ? "T" : "R" } as const;
-      if (isFirst(run) && !run.isRouted) {
+      if (run.exits && isAlone) {
+        await this.#decided.exiting(ordered, all);
+        continue;
+      }
+      if (!run.exits && isFirst(run) && !run.isRouted) {
         const { length } = run.rows;
         const isAll = length === rows.length;
         const sizes = isAll ? all : this.#inputs.sizesOfFirst(length, all.R);
@@ -225,17 +234,19 @@ export class ModelRunner {
       const sizes = this.#inputs.pack(pack, run.rows, all.R);
       this.device.record([this.#packs.gather(pack, sizes.T)]);
       const place = (call: KernelCall) => this.#packs.place(pack, call);
-      if (run.isRouted) this.#emitRouted(sizes, place);
-      else await this.#emit(sizes, selection, place);
+      if (run.isRouted) this.#decided.routed(sizes, place);
+      else if (run.exits) {
+        const planned = run.rows.map((row) => ordered[row]);
+        await this.#decided.exiting(planned, sizes, place);
+      } else await this.#emit(sizes, selection, place);
       if (!run.keysOnly) this.device.record([this.#packs.scatter(pack, sizes.T)]);
     }
     this.device.record(park);
   }
 
-  /** Resolves with what routers have decided of the step's routed row, by layer. */
-  async decisions(): Promise<Uint32Array> {
-    const bytes = await this.device.readback(this.#routed!.decisions);
-    return new Uint32Array(bytes.slice().buffer);
+  /** Of the last step; undefined where nothing was left to the device. To be asked before the next step. */
+  decided(): Promise<StepDecisions> | undefined {
+    return this.#decided.decided();
   }
 
   /** The sequence has ended or begins again: nothing of it waits any more. */
@@ -258,29 +269,12 @@ export class ModelRunner {
       if (experts) await this.experts!.run(experts, step, this.#activation, record);
     }
   }
-
-  /** Each layer's first run and its usual one, for one packed row: the device runs what it decides. */
-  #emitRouted(step: StepSizes, place: (call: KernelCall) => KernelCall): void {
-    const calls = (from: number, to: number) =>
-      emitCalls(this.nodes, step, { from, to, lastMlp: "T" }).map(place);
-    const layers = this.spec.layers.map((_, layer) => {
-      const first = 1 + 4 * layer;
-      return { extra: calls(first, first + 2), main: calls(first + 2, first + 4) };
-    });
-    const hidden = this.#activation("packed");
-    this.#routed!.record(layers, {
-      hidden,
-      T: hidden.sizeBytes / (4 * this.spec.hiddenSize),
-      n: step.T,
-    });
-  }
 }
 
-/** Few models have routers of layers: their code is loaded with the first. */
-async function openRouted(...of: Parameters<typeof RoutedLayers.create>): Promise<RoutedLayers> {
-  const { RoutedLayers } = await import("./routed-layers.ts");
-  return RoutedLayers.create(...of);
-}
+/** All rows of the step, one token each. */
+const isWhole = ({ rows }: StageRun, all: readonly StepRow[]): boolean =>
+  rows.length === all.length &&
+  all.every(({ planned: { tokens } }) => tokens.to === tokens.from + 1);
 
 /** The first rows of the step, and no others. */
 const isFirst = ({ rows }: StageRun): boolean => rows.at(-1) === rows.length - 1;

@@ -60,7 +60,15 @@ export class RowPacks {
 
   #substituted(pack: number, buffers: KernelCall["buffers"]): KernelCall["buffers"] {
     const { hidden, packed } = this.#rows;
-    this.#substitutes[pack] ??= new Map([[hidden, packed], ...this.#inputs.packedSlices(pack)]);
+    // Of those that are packed, all get logits.
+    const numbered = [
+      this.#inputs.slice("sampled_rows"),
+      this.#inputs.slice("row_numbers"),
+    ] as const;
+    this.#substitutes[pack] ??= new Map([
+      ...([[hidden, packed], numbered] as const),
+      ...this.#inputs.packedSlices(pack),
+    ]);
     const substitutes = this.#substitutes[pack];
     const entries = Object.entries(buffers).map(([name, slice]) => [
       name,

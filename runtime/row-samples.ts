@@ -2,7 +2,6 @@
  * What rows of a plan sample: one token each, a guess of one, or all tokens of a round of drafts. Owns where
  * drafts lie between their rows, and which samples of a round are the answer's.
  */
-import type { DecoderSpec } from "../models/decoder.ts";
 import { countSublayers } from "../models/layer-plan.ts";
 import type { PlannedRow } from "../scheduler/work-plan.ts";
 import type { LiveSequence } from "./live-sequence.ts";
@@ -15,6 +14,12 @@ export interface RowSamples {
   readonly samples: readonly SampleRow[];
   /** Of its round, as far as they were read by then. */
   readonly drafts: number[];
+}
+
+/** What came of a row that samples: tokens of the answer; none of a draft. */
+export interface RowResult {
+  readonly row: PlannedRow;
+  readonly tokens: readonly SampledToken[];
 }
 
 /**
@@ -72,12 +77,16 @@ export function standing(
   return differs < 0 ? tokens : tokens.slice(0, differs + 1);
 }
 
-/** Layers that a row ran for tokens behind the prompt, a sublayer counted as half. */
+/**
+ * Layers that a row ran for tokens behind the prompt, a sublayer counted as half.
+ * @param numLayers Where its plan does not say: those of the model, or that it ran before it left off.
+ */
 export function layerTokens(
   { tokens: { from, to }, layerPlan }: PlannedRow,
   { start: { promptIds } }: LiveSequence,
-  { layers }: DecoderSpec,
+  numLayers: number,
 ): number {
   const count = Math.max(0, to - Math.max(from, promptIds.length));
-  return count * (layerPlan ? countSublayers(layerPlan) / 2 : layers.length);
+  const isSaid = layerPlan !== undefined && layerPlan.exits === undefined;
+  return count * (isSaid ? countSublayers(layerPlan) / 2 : numLayers);
 }

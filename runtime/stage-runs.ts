@@ -2,7 +2,7 @@
  * Which rows of a step run which of its stages: one after another, each for as long as the same rows do.
  * Owns their order in the step, by which most runs take the first of them: those need no packing.
  */
-import type { LayerPlan, StageRange } from "../scheduler/work-plan.ts";
+import type { LayerExits, LayerPlan, StageRange } from "../scheduler/work-plan.ts";
 
 export interface StagedRow {
   readonly stages: StageRange;
@@ -20,6 +20,8 @@ export interface StageRun {
   readonly rows: readonly number[];
   /** Of attention, nothing but keys and values; of other stages nothing. */
   readonly keysOnly?: boolean;
+  /** Layers that rows may leave off before, as the device decides: all that are left, of rows of one plan. */
+  readonly exits?: LayerExits;
   /** All sublayers of one row, of which the device runs what it decides. */
   readonly isRouted?: boolean;
 }
@@ -46,9 +48,11 @@ export function stageRuns(rows: readonly StagedRow[], numStages: number): Staged
   const order = all.toSorted((a, b) => isLate(a) - isLate(b) || counts[b] - counts[a]);
   const ordered = order.map((row) => rows[row]);
   const isRouted = (row: StagedRow) => row.layerPlan?.isRouted === true;
-  const splitsLastMlp = rows.some(
-    (row) => row.isSampled && (isRouted(row) || !runsStage(row, numStages - 2)),
-  );
+  const exitsOf = ({ layerPlan }: StagedRow) => layerPlan?.exits;
+  const splitsLastMlp = rows.some((row) => {
+    const isApart = isRouted(row) || exitsOf(row) !== undefined;
+    return row.isSampled && (isApart || !runsStage(row, numStages - 2));
+  });
   // The head, and the last MLP where it belongs to it, take the sampled rows from among all.
   const endOfRows = splitsLastMlp ? numStages - 1 : numStages - 2;
   const runs: StageRun[] = [];
@@ -56,7 +60,8 @@ export function stageRuns(rows: readonly StagedRow[], numStages: number): Staged
   for (let stage = 0; stage < numStages; stage++) {
     const running = all.filter((row) => {
       if (stage >= endOfRows) return true;
-      const isApart = stage > 0 && isRouted(ordered[row]);
+      const apart = isRouted(ordered[row]) ? 1 : (exitsOf(ordered[row])?.stages[0] ?? numStages);
+      const isApart = stage >= apart;
       return !isApart && runsStage(ordered[row], stage);
     });
     const filling = all.filter((row) => fillsStage(ordered[row], stage));
@@ -69,6 +74,13 @@ export function stageRuns(rows: readonly StagedRow[], numStages: number): Staged
     return { from: 1, to: numStages - 1, rows: [row], isRouted: true };
   });
   runs.splice(1, 0, ...sublayers);
+  const ways = new Set(ordered.flatMap((row) => exitsOf(row) ?? []));
+  const leaving = [...ways].map((exits): StageRun => {
+    const members = all.filter((row) => exitsOf(ordered[row]) === exits);
+    return { from: exits.stages[0], to: numStages - 1, rows: members, exits };
+  });
+  // The head is the last run of all: it takes every row that is sampled.
+  runs.splice(runs.length - 1, 0, ...leaving);
   return { order, runs, splitsLastMlp };
 }
 

@@ -5,13 +5,14 @@
 import type { Scheduler, SchedulerEvent } from "../scheduler/index.ts";
 import type { PlannedRow, SampledOutcome, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { BlockCopier } from "./block-copier.ts";
+import type { StepDecisions } from "./decided-layers.ts";
 import { supersededError, WeftError } from "./errors.ts";
 import { LiveSequence, type SequenceStart } from "./live-sequence.ts";
 import type { LoopObserver } from "./loop-observer.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import { PlanClock } from "./plan-clock.ts";
-import { draftsOf, layerTokens, samplesOf, standing } from "./row-samples.ts";
-import type { SampledToken, Sampler } from "./sampler.ts";
+import { draftsOf, layerTokens, type RowResult, samplesOf, standing } from "./row-samples.ts";
+import type { Sampler } from "./sampler.ts";
 import type { SwappedBlocks } from "./swapped-blocks.ts";
 import { nextTask } from "./task.ts";
 
@@ -36,12 +37,6 @@ export interface LoopUsage {
   readonly kv: readonly number[];
   /** Plans that were not read back yet. */
   readonly plans: number;
-}
-
-/** What came of a row that samples: tokens of the answer; none of a draft. */
-interface RowResult {
-  readonly row: PlannedRow;
-  readonly tokens: readonly SampledToken[];
 }
 
 export class StepLoop {
@@ -192,8 +187,7 @@ export class StepLoop {
     const startedMs = now();
     await runner.record(rows);
     if (this.#stopped) return;
-    const isRouted = plan.rows.some(({ layerPlan }) => layerPlan?.isRouted);
-    const decisions = isRouted ? runner.decisions() : undefined;
+    const decisions = runner.decided();
     const tokens = sampler.record(sampled.flatMap(({ samples }) => samples));
     this.#committed = Promise.all([tokens, decisions, this.#committed, hasSwapped])
       .then(([read, decided]) => {
@@ -221,12 +215,12 @@ export class StepLoop {
     plan: WorkPlan,
     gpuMs: number,
     results: readonly RowResult[],
-    decisions: Uint32Array | undefined,
+    decisions: StepDecisions | undefined,
   ): void {
     if (this.#stopped) return;
     const { scheduler, now } = this.#options;
-    const routed = decisions && this.#routed(plan, decisions);
-    const sampled = results.map((result) => this.#outcome(result));
+    const routed = decisions?.layers && this.#routed(plan, decisions.layers);
+    const sampled = results.map((result) => this.#outcome(result, decisions?.ran));
     const committed = { planId: plan.id, gpuMs, sampled, routed };
     this.#end(scheduler.commit(committed, now()));
     this.#wake?.();
@@ -263,10 +257,13 @@ export class StepLoop {
   }
 
   /** Delivers what came of a row. */
-  #outcome({ row, tokens }: RowResult): SampledOutcome {
+  #outcome({ row, tokens }: RowResult, ran: StepDecisions["ran"]): SampledOutcome {
     const { sequenceId, kind } = row;
     const sequence = this.#live.get(sequenceId);
-    if (sequence) sequence.layerTokens += layerTokens(row, sequence, this.#options.runner.spec);
+    const { spec } = this.#options.runner;
+    const left = ran?.get(sequenceId) || spec.layers.length;
+    if (sequence) sequence.layerTokens += layerTokens(row, sequence, left);
+    const executed = left / spec.layers.length;
     if (kind === "draft") return { sequenceId, finished: false };
     const tokenIds: number[] = [];
     let finished = false;
@@ -278,7 +275,8 @@ export class StepLoop {
     }
     if (kind === "verify" && sequence) sequence.numSampled += tokenIds.length;
     const proposed = sequence?.propose(tokenIds) ?? 0;
-    if (kind === "compute") return { sequenceId, finished, tokenId: tokenIds[0], proposed };
+    if (kind === "compute")
+      return { sequenceId, finished, executed, tokenId: tokenIds[0], proposed };
     return { sequenceId, finished, tokenIds, proposed };
   }
 

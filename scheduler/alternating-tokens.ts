@@ -1,7 +1,7 @@
 /**
  * Tokens of one sequence that take turns: behind its prompt, one in every `period` runs what the prompt
- * runs, and the others run less. Owns which do, and where tokens lie in KV groups in which not all of
- * them keep anything.
+ * runs, and the others run less, or may. Owns which do, and where tokens lie in KV groups in which not all
+ * of them keep anything.
  */
 import { SchedulerError } from "./errors.ts";
 import type { KvGroup, LayerPlan } from "./work-plan.ts";
@@ -9,7 +9,7 @@ import type { KvGroup, LayerPlan } from "./work-plan.ts";
 export interface Alternation {
   /** What the others run. What they do not keep leaves no gap: those that do, follow one another. */
   readonly layerPlan: LayerPlan;
-  /** At least 2; the first token behind the prompt runs what the prompt does. */
+  /** At least 2; the first token behind the prompt runs what the prompt does. Infinite: it alone. */
   readonly period: number;
 }
 
@@ -36,7 +36,8 @@ export class AlternatingTokens {
     const { period } = this.#alternation;
     if (token < this.numPromptTokens) return this.numPromptTokens + 1;
     const turn = this.#turn(token);
-    return token + (turn === 0 ? 1 : period - turn);
+    // What leaves off does so token by token.
+    return token + (turn === 0 || this.layerPlan.exits ? 1 : period - turn);
   }
 
   /** Of a token in a group: how many before it keep anything there. */
@@ -71,7 +72,7 @@ export function checkAlternation(
   { layerPlan, period }: Alternation,
   groups: readonly KvGroup[],
 ): void {
-  if (!Number.isSafeInteger(period) || period < 2)
+  if (period !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(period) && period >= 2))
     refuse(`sequence ${id} alternates with period ${period}; it must be a whole number from 2 on`);
   const windowed = groups.findIndex(
     ({ window }, group) => window !== undefined && !layerPlan.keeps[group],

@@ -134,7 +134,8 @@ export class SequenceQueue {
     sampled: SampledOutcome,
     round?: DraftRound,
   ): "stop" | "length" | undefined {
-    const executed = round?.executed ?? this.#stages.planShare(planOfNextRead(sequence));
+    const share = this.#stages.planShare(planOfNextRead(sequence));
+    const executed = round?.executed ?? share * (sampled.executed ?? 1);
     this.#order.charge(sequence, { sampled: executed });
     return sequence.read(sampled, round);
   }

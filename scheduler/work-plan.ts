@@ -30,8 +30,20 @@ export interface LayerPlan {
    * outcome tells what it has decided, and the sequence waits for that.
    */
   readonly isRouted?: boolean;
+  /** Of single tokens: the device may let them leave off, and fill in what they leave out. */
+  readonly exits?: LayerExits;
   /** Equal plans have equal hashes; part of the prefix-cache key. */
   readonly hash: string;
+}
+
+export interface LayerExits {
+  /** Attention before which a row may leave off, rising; and the layers whose it is. */
+  readonly stages: readonly number[];
+  readonly layers: readonly number[];
+  /** It does where its likeliest next token is at least so probable. */
+  readonly threshold: number;
+  /** Rows of a step leave off together or not at all. */
+  readonly together: boolean;
 }
 
 export interface PlannedRow {
@@ -112,6 +124,8 @@ export interface SampledOutcome {
   readonly sequenceId: SequenceId;
   /** Ends the sequence there. */
   readonly finished: boolean;
+  /** Share of its layers that the device has run, where it decides; default all. */
+  readonly executed?: number;
   /** For the prefix cache: without it, neither this token nor those behind it are shared. */
   readonly tokenId?: number;
   /** Of a row that verifies: the tokens that stand, one at least; `finished` ends with the last. */

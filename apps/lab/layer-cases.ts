@@ -2,12 +2,15 @@
 import {
   blockInfluence,
   type Dims,
+  exitGate,
   gateDispatches,
   type Kernel,
   layerRouter,
   lowRank,
   MAX_RANK,
+  markedRows,
   numWindows,
+  rowConfidence,
   windowMeans,
 } from "../../kernels/index.ts";
 import type { Inputs } from "./contents.ts";
@@ -29,9 +32,16 @@ export function layerCases(model: ModelShape, T: number): LabCase[] {
     caseOf("whether a layer runs", [layerRouter], { W: numWindows(T), D, S: 1, slot: 0 }),
     // Of its two runs.
     caseOf("which dispatches run", [gateDispatches], { S: 1, N: 20, slot: 0 }),
-    // Many rows are two matrix products.
+    // Many rows are two matrix products; and only rows that decode leave off.
     ...(T <= 16
       ? [
+          caseOf("how sure rows are", [rowConfidence], { R: T, V: model.vocabSize }),
+          caseOf("which rows leave off", [exitGate], {
+            ...{ R: T, N: 20, mark: 1, first: 1, together: 0, threshold: 0.9 },
+          }),
+          caseOf("rows that have left off", [markedRows], { T, R: T, C: T, D, mark: 1 }, () => ({
+            marks: new Uint32Array(T).fill(1),
+          })),
           caseOf(
             "in place of a sublayer",
             [lowRank("f32"), lowRank("f16")],

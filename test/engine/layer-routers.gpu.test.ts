@@ -45,9 +45,9 @@ test.skipIf(project() === "swiftshader")(
     } as const;
     const counted = countMoved(device);
     await runner.record([{ planned: row, ids, slot: 0 }]);
-    const decisions = runner.decisions();
+    const decided = runner.decided();
     device.submit();
-    expect([...(await decisions)]).toEqual([1, 0, 2]);
+    expect([...(await decided)!.layers!]).toEqual([1, 0, 2]);
     const calls = (await counted()).flat();
     const loaded = [0, 1, 2].map((layer) => ({
       weight: sum(calls, layer, "weight"),

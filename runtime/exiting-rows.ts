@@ -1,0 +1,210 @@
+/**
+ * Runs layers that tokens may leave off before, each where it is sure of what comes next. All of it is
+ * recorded at once: rows that have left keep what they were, keys and values of the layers behind are made
+ * of that, and once all have left, grids of workgroups are empty. The host reads who left where with the
+ * step's tokens.
+ */
+import { exitGate } from "../kernels/exit-gate.ts";
+import type { BufferSlice, KernelCall } from "../kernels/kernel.ts";
+import { markedRows } from "../kernels/marked-rows.ts";
+import { rowConfidence } from "../kernels/row-confidence.ts";
+import type { LayerExits, SequenceId } from "../scheduler/work-plan.ts";
+import { alignUp, type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
+
+const GRID_BYTES = 16;
+const COUNT_BYTES = 12;
+
+export interface ExitingSizes {
+  readonly hiddenSize: number;
+  readonly vocabSize: number;
+  /** Most rows that leave off in a step, and most calls of one. */
+  readonly maxRows: number;
+  readonly maxCalls: number;
+}
+
+/** What runs between two exits. */
+export interface ExitSegment {
+  /** Logits of the rows at hand, in their order. */
+  readonly ask: readonly KernelCall[];
+  /** In order; of those that make keys and values, rows that have left are not spared. */
+  readonly layers: readonly (readonly { readonly call: KernelCall; readonly fills: boolean }[])[];
+}
+
+/** Rows of one plan, at hand as the first of `hidden` [T,D]. */
+export interface ExitingStep {
+  readonly exits: LayerExits;
+  readonly sequenceIds: readonly SequenceId[];
+  readonly hidden: BufferSlice;
+  readonly logits: BufferSlice;
+  /** One for each exit. */
+  readonly segments: readonly ExitSegment[];
+  /** What runs last, if a row is left: where the last logits do for the others. */
+  readonly last: readonly KernelCall[];
+}
+
+export class ExitingRows {
+  readonly #device: Device;
+  readonly #sizes: ExitingSizes;
+  readonly #buffers: Readonly<Record<"confidence" | "held" | "grids" | "counts", BufferSlice>>;
+  /** By cohort of a step. */
+  readonly #marks: BufferSlice;
+  readonly #bound = new Map<string, KernelCall["buffers"]>();
+  /** Of the step being recorded. */
+  #cohorts: (readonly SequenceId[])[] = [];
+  #gridsAt = 0;
+  #countsAt = 0;
+
+  private constructor(
+    device: Device,
+    sizes: ExitingSizes,
+    buffers: Readonly<Record<"confidence" | "held" | "grids" | "counts" | "marks", BufferSlice>>,
+  ) {
+    this.#device = device;
+    this.#sizes = sizes;
+    const { marks, ...others } = buffers;
+    this.#marks = marks;
+    this.#buffers = others;
+  }
+
+  static async create(device: Device, sizes: ExitingSizes): Promise<ExitingRows> {
+    const { maxRows, maxCalls, hiddenSize } = sizes;
+    const { offsetAlignmentBytes } = device.info.limits;
+    const allocate = async (name: string, sizeBytes: number) =>
+      wholeBuffer(await device.createBuffer(name, alignUp(sizeBytes, 16)));
+    // Each exit's grids begin where a binding may, and so do each cohort's marks.
+    const padding = maxRows * offsetAlignmentBytes;
+    const kernels = [rowConfidence, exitGate, markedRows];
+    await device.prepare(kernels.map((kernel) => ({ kernel, constants: {} })));
+    return new ExitingRows(device, sizes, {
+      confidence: await allocate("exit_confidence", 4 * maxRows),
+      held: await allocate("exit_held", 4 * maxRows * hiddenSize),
+      grids: await allocate("exit_grids", maxRows * GRID_BYTES * maxCalls + padding),
+      counts: await allocate("exit_counts", maxRows * COUNT_BYTES * maxCalls + padding),
+      marks: await allocate("exit_marks", maxRows * alignUp(4 * maxRows, offsetAlignmentBytes)),
+    });
+  }
+
+  /** Another step is recorded. */
+  begin(): void {
+    [this.#cohorts, this.#gridsAt, this.#countsAt] = [[], 0, 0];
+  }
+
+  record({ exits, sequenceIds, hidden, logits, segments, last }: ExitingStep): void {
+    const cohort = this.#cohorts.push(sequenceIds) - 1;
+    const marks = this.#marksOf(cohort);
+    const R = sequenceIds.length;
+    const { hiddenSize: D, vocabSize: V, maxRows } = this.#sizes;
+    const { confidence, held } = this.#buffers;
+    const rows = { T: maxRows, R, C: R, D };
+    const restore = {
+      kernel: markedRows,
+      buffers: this.#once(`restore ${cohort} ${hidden.buffer.id}`, { x: held, marks, out: hidden }),
+      dims: { ...rows, mark: 0 },
+      label: "exits",
+    };
+    const keep = this.#once(`keep ${cohort} ${hidden.buffer.id}`, { x: hidden, marks, out: held });
+    const sure = {
+      kernel: rowConfidence,
+      buffers: this.#once("ask", { logits, confidence }),
+      dims: { R, V },
+      label: "exits",
+    };
+    const calls: KernelCall[] = [];
+    let gate: ((call: KernelCall) => KernelCall) | undefined;
+    segments.forEach(({ ask, layers }, i) => {
+      const next = segments[i + 1]?.ask ?? last;
+      const behind = layers.flatMap((layer) => [
+        ...layer.flatMap(({ call, fills }) => (fills ? [] : [call])),
+        restore,
+      ]);
+      const asked = gate ? [...ask, sure].map(gate) : [...ask, sure];
+      const mark = exits.layers[i];
+      const { call, gated } = this.#gate(marks, [...behind, ...next, sure], {
+        ...{ R, mark, first: i === 0 ? 1 : 0 },
+        ...{ together: exits.together ? 1 : 0, threshold: exits.threshold },
+      });
+      calls.push(...asked, call, {
+        ...{ kernel: markedRows, buffers: keep, label: "exits" },
+        dims: { ...rows, mark },
+      });
+      gate = gated;
+      for (const layer of layers) {
+        for (const { call: own, fills } of layer) calls.push(fills ? own : gated(own));
+        calls.push(gated(restore));
+      }
+    });
+    calls.push(...last.map((call) => gate!(call)));
+    this.#device.record(calls);
+  }
+
+  /** Resolves with the layers that each row of the step ran before it left off; 0 for all. */
+  async left(): Promise<Map<SequenceId, number>> {
+    const cohorts = this.#cohorts;
+    const first = this.#marksOf(0);
+    const last = this.#marksOf(cohorts.length - 1);
+    const sizeBytes = last.offsetBytes + last.sizeBytes - first.offsetBytes;
+    const bytes = await this.#device.readback({ ...first, sizeBytes });
+    const marks = new Uint32Array(bytes.slice().buffer);
+    return new Map(
+      cohorts.flatMap((ids, cohort) => {
+        const at = (this.#marksOf(cohort).offsetBytes - first.offsetBytes) / 4;
+        return ids.map((id, row): [SequenceId, number] => [id, marks[at + row]]);
+      }),
+    );
+  }
+
+  #marksOf(cohort: number): BufferSlice {
+    const sizeBytes = 4 * this.#sizes.maxRows;
+    const stride = alignUp(sizeBytes, this.#device.info.limits.offsetAlignmentBytes);
+    const { buffer, offsetBytes } = this.#marks;
+    return { buffer, offsetBytes: offsetBytes + cohort * stride, sizeBytes };
+  }
+
+  /** The call that asks rows whether they leave, and what makes others depend on whether one stays. */
+  #gate(
+    marks: BufferSlice,
+    gated: readonly KernelCall[],
+    dims: Readonly<Record<"R" | "mark" | "first" | "together" | "threshold", number>>,
+  ) {
+    const { offsetAlignmentBytes } = this.#device.info.limits;
+    const { confidence, grids, counts } = this.#buffers;
+    const N = gated.length;
+    const entries = new Uint32Array(4 * N);
+    const places = new Map<KernelCall, number>();
+    gated.forEach((call, i) => {
+      entries.set(call.kernel.workgroups(call.dims), 4 * i);
+      places.set(call, i);
+    });
+    const gridsAt = this.#gridsAt;
+    const countsAt = this.#countsAt;
+    this.#gridsAt = alignUp(gridsAt + GRID_BYTES * N, offsetAlignmentBytes);
+    this.#countsAt = alignUp(countsAt + COUNT_BYTES * N, offsetAlignmentBytes);
+    const place = (of: BufferSlice, at: number, sizeBytes: number): BufferSlice => {
+      return { buffer: of.buffer, offsetBytes: of.offsetBytes + at, sizeBytes };
+    };
+    const { buffer, offsetBytes } = grids;
+    this.#device.write(buffer as DeviceBuffer, offsetBytes + gridsAt, entries);
+    const buffers = this.#once(`gate ${gridsAt} ${countsAt} ${marks.offsetBytes} ${N}`, {
+      ...{ confidence, marks },
+      grids: place(grids, gridsAt, GRID_BYTES * N),
+      counts: place(counts, countsAt, COUNT_BYTES * N),
+    });
+    const call: KernelCall = {
+      ...{ kernel: exitGate, buffers, dims: { ...dims, N }, label: "exits" },
+    };
+    return {
+      call,
+      gated: (own: KernelCall): KernelCall => {
+        const at = countsAt + COUNT_BYTES * places.get(own)!;
+        return { ...own, grid: place(counts, at, COUNT_BYTES) };
+      },
+    };
+  }
+
+  /** Bind groups are cached on these. */
+  #once(name: string, buffers: KernelCall["buffers"]): KernelCall["buffers"] {
+    const known = this.#bound.get(name) ?? buffers;
+    this.#bound.set(name, known);
+    return known;
+  }
+}

@@ -1,0 +1,182 @@
+"""What a demo model loses when most tokens of an answer run fewer layers, chosen token by token.
+
+    python by_token.py FOLDER --items 1000 --json FILE
+
+Of the prompt all tokens run all layers. Behind it, either one token in every `period` does and the others
+leave some layers out (as LoRA-Drop's schedule, without its trained stand-ins), or a token leaves off where
+it seems to be done: where the likeliest next token is likely enough, or the layer has hardly turned the
+hidden state (both as in CALM, arXiv:2207.07061). What a token leaves out keeps its keys and values ("fill") or
+nothing ("hole"). Answers are told, not decoded (taught.py): one is right if each of its tokens is the
+likeliest after the right ones before.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from evaluate import HELD_OUT_SEED
+from model import DemoModel, Layer
+from taught import RUNS, Taught, by_run, right, taught, title
+from torch import Tensor
+from weights import load_folder
+
+
+@dataclass
+class Behind:
+    """Of all tokens of a batch: their number behind the prompt, the first is 0; below, those of prompts."""
+
+    number: Tensor
+
+    @staticmethod
+    def of(text: Taught) -> "Behind":
+        number = torch.full_like(text.ids, -1)
+        counts = text.owner.bincount(minlength=len(text.run))
+        first = torch.cat((torch.zeros(1, dtype=torch.long), counts.cumsum(0)[:-1]))
+        # The first position that predicts is the prompt's last token.
+        number[text.predict] = torch.arange(len(text.predict)) - first[text.owner] - 1
+        return Behind(number)
+
+
+# Before each layer: which tokens run it, of hidden states before the last layer and now.
+Choice = Callable[[int, Tensor, Tensor], Tensor]
+
+
+def attend(layer: Layer, x: Tensor, cos, sin, text: Taught, seen: Tensor | None) -> Tensor:
+    """As attend_rows; `seen` [tokens] are those that later ones look back on."""
+    outputs = []
+    sizes = [count * length for _, count, length in text.rows.groups]
+    parts = zip(*(part.split(sizes) for part in layer.heads(x, cos, sin)))
+    start = 0
+    for (_, count, length), part in zip(text.rows.groups, parts, strict=True):
+        mask = torch.ones(length, length, dtype=torch.bool).tril()
+        if seen is not None:
+            columns = seen[start : start + count * length].reshape(count, 1, 1, length)
+            mask = mask & (columns | torch.eye(length, dtype=torch.bool))
+        heads = (one.unflatten(0, (count, length)).transpose(1, 2) for one in part)
+        out = F.scaled_dot_product_attention(*heads, attn_mask=mask, enable_gqa=True)
+        outputs.append(out.transpose(1, 2).reshape(count * length, -1))
+        start += count * length
+    return torch.cat(outputs)
+
+
+@torch.inference_mode()
+def run(model: DemoModel, text: Taught, choose: Choice, hole: bool) -> tuple[Tensor, Tensor]:
+    """Hidden states of all positions, and how many layers each token ran."""
+    x = before = model.model.embed_tokens(text.ids)
+    cos, sin = model.cos[text.rows.positions], model.sin[text.rows.positions]
+    executed = torch.zeros(len(x))
+    for at, layer in enumerate(model.model.layers):
+        runs = choose(at, before, x)
+        executed += runs.float()
+        attended = attend(layer, x, cos, sin, text, runs if hole else None)
+        y = layer.add_mlp(layer.add_attention(x, attended))
+        before, x = x, torch.where(runs[:, None], y, x)
+    return x, executed
+
+
+def temporal(text: Taught, skip: list[int], period: int) -> Choice:
+    number = Behind.of(text).number
+    less = (number >= 0) & (number % period != 0)
+    return lambda at, _, x: ~less if at in skip else torch.ones(len(x), dtype=torch.bool)
+
+
+def leaving(model: DemoModel, text: Taught, measure: str, exits: list[int], least: float) -> Choice:
+    """A token that has left off runs nothing any more; it may before any of the layers `exits`."""
+    going = torch.ones(len(text.ids), dtype=torch.bool)
+    # The first token behind the prompt runs all layers.
+    may_leave = Behind.of(text).number > 0
+
+    def choose(at: int, before: Tensor, x: Tensor) -> Tensor:
+        if at in exits:
+            if measure == "likeliest":
+                sure = model.head(x).softmax(-1).amax(-1)
+            else:
+                sure = F.cosine_similarity(before, x, dim=-1)
+            going.logical_and_(~(may_leave & (sure >= least)))
+        return going.clone()
+
+    return choose
+
+
+def cases(model: DemoModel, text: Taught) -> list[tuple[dict, Choice]]:
+    found = []
+    for skip, period, cache in (
+        ([5, 8], 4, "fill"),
+        ([5, 8], 4, "hole"),
+        ([5, 7, 8], 2, "fill"),
+        ([5, 7, 8], 4, "fill"),
+        ([5, 7, 8], 4, "hole"),
+    ):
+        what = {"method": "temporal", "skip": skip, "period": period, "cache": cache}
+        found.append((what, temporal(text, skip, period)))
+    for measure, exits, least in (
+        ("likeliest", [7, 8, 9], 0.8),
+        ("likeliest", [7, 8, 9], 0.9),
+        ("likeliest", [7, 8, 9], 0.95),
+        ("likeliest", [7, 8, 9], 0.99),
+        ("likeliest", [7], 0.95),
+        ("likeliest", [5, 6, 7, 8, 9], 0.95),
+        ("likeliest", [5, 6, 7, 8, 9], 0.99),
+        ("unturned", [7, 8, 9], 0.95),
+        ("unturned", [7, 8, 9], 0.97),
+    ):
+        what = {"method": measure, "exits": exits, "threshold": least}
+        found.append((what, leaving(model, text, measure, exits, least)))
+    return found
+
+
+def weights(model: DemoModel, what: dict, executed: Tensor) -> float:
+    """Elements read for a token on average, over those of the whole model: of layers that it runs, of the
+    projections that fill in for others, and of the vocabulary as often as it is asked."""
+    layer = model.model.layers[0]
+    count = lambda module: sum(p.numel() for p in module.parameters())
+    fill = sum(count(getattr(layer.self_attn, name)) for name in ("q_proj", "k_proj", "v_proj"))
+    layers, vocabulary = len(model.model.layers), model.model.embed_tokens.weight.numel()
+    asked = torch.ones_like(executed)
+    if what["method"] == "likeliest":
+        exits = torch.tensor(what["exits"])
+        # Whoever leaves has its logits already.
+        asked = (exits[None] <= executed[:, None]).sum(1) + (executed == layers)
+    left = layers - executed
+    if what.get("cache") == "hole":
+        left = torch.zeros_like(left)
+    total = executed * count(layer) + left * fill + asked * vocabulary
+    return float(total.mean()) / (layers * count(layer) + vocabulary)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--items", type=int, default=100)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    model = load_folder(options.folder)
+    text = taught(options.folder, HELD_OUT_SEED, options.items, held_out=True)
+    behind = Behind.of(text).number >= 0
+    everything = lambda at, before, x: torch.ones(len(x), dtype=torch.bool)
+    rows = []
+    for what, choose in [({"method": "whole"}, everything), *cases(model, text)]:
+        hidden, executed = run(model, text, choose, what.get("cache") == "hole")
+        is_right = by_run(right(model.head(hidden[text.predict]), text), text)
+        told = {title(*of): float(v) for of, v in zip(RUNS, is_right) if of[0] != "story"}
+        row = what | {"layers": round(float(executed[behind].mean()), 3)}
+        row["weights"] = round(weights(model, what, executed[behind]), 4)
+        # Of tasks with one right answer.
+        tasks = [v for name, v in told.items() if "without" not in name]
+        row["mean"] = round(100 * sum(tasks) / len(tasks), 2)
+        row["accuracy"] = {name: round(100 * v, 2) for name, v in told.items()}
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+    if options.json:
+        lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
+        options.json.write_text(f"[\n{lines}\n]\n")
+
+
+if __name__ == "__main__":
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(1)
+    main()
