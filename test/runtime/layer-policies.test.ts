@@ -35,7 +35,7 @@ function resolve(
 const temporal = (rest: object) => ({ name: "temporal", plan: { skip: [1] }, ...rest });
 
 test.each<[RegExp, object, (keyof typeof configs)?]>([
-  [/name "fast", it must be static, routers, temporal, self-spec/, { name: "fast" }],
+  [/name "fast", it must be static, routers, temporal, early-exit/, { name: "fast" }],
   [/static has period; it takes plan/, { name: "static", plan: {}, period: 4 }],
   [/a layer plan is undefined; write an object/, { name: "static" }],
   [/needs an engine with layerRouters/, { name: "routers" }],
@@ -50,6 +50,16 @@ test.each<[RegExp, object, (keyof typeof configs)?]>([
   [
     /holes in layer 1, which shares its cache with layer 0; name the plan/,
     temporal({ cache: "hole" }),
+  ],
+  [/exits are \[0\]; list layers of 1 to 3/, { name: "early-exit", exits: [0] }],
+  [/exits are \[2,1\]; .*rising/, { name: "early-exit", exits: [2, 1] }],
+  [/exits are 3; list layers/, { name: "early-exit", exits: 3 }],
+  [/threshold of exits is 0; give a probability above 0/, { name: "early-exit", threshold: 0 }],
+  [/threshold of exits is 90/, { name: "early-exit", threshold: 90 }],
+  [
+    /before the convolution of layer 2.*exits begin behind layer 2/,
+    { name: "early-exit", exits: [1] },
+    "convolutions",
   ],
   [
     /holes in layer 3, whose window counts tokens; leave its attention in, or choose cache: "fill"/,
@@ -73,6 +83,16 @@ test("turns: every fourth token runs all by default, and the others fill in", ()
   expect(runs.map(Number).join("")).toBe("1110011111");
   expect(fills?.map(Number).join("")).toBe("0001000000");
   expect(keeps).toEqual([true]);
+});
+
+test("tokens behind the first of an answer may leave off at 70, 80 and 90 % of the layers", () => {
+  const { alternation, lossy } = resolve({ name: "early-exit" });
+  expect({ lossy, period: alternation?.period }).toEqual({ lossy: true, period: Infinity });
+  const { runs, keeps, exits } = alternation!.layerPlan;
+  expect(runs).not.toContain(false);
+  expect(keeps).toEqual([true]);
+  // Of four layers, before the last; attention of layer l is stage 2l + 1.
+  expect(exits).toEqual({ layers: [3], stages: [7], threshold: 0.95, together: false });
 });
 
 test("holes are left in block tables of their own", () => {

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { AlternatingTokens } from "../../scheduler/alternating-tokens.ts";
-import type { SchedulerConfig } from "../../scheduler/index.ts";
+import { createScheduler, type SchedulerConfig } from "../../scheduler/index.ts";
 import { expectedIds } from "./fake-device.ts";
 import { alternationOf, planOf } from "./layer-plans.ts";
 import { codeOf, request, spell } from "./plans.ts";
@@ -40,6 +40,48 @@ test("a place counts the tokens before that keep something", () => {
     expect(tokens.place(1, tokens.lastToken(1, kept))).toBe(kept);
     expect(tokens.place(1, tokens.lastToken(1, kept) + 1)).toBe(kept + 1);
   }
+});
+
+describe("tokens that may leave off", () => {
+  const { layerPlan } = alternationOf(CONFIG.kvGroups, { left: 0, period: 2 });
+  const exits = { stages: [3], layers: [1], threshold: 0.9, together: false };
+  const alternation = { layerPlan: { ...layerPlan, exits }, period: Number.POSITIVE_INFINITY };
+
+  test("are all behind the first of an answer, and computed again one by one", () => {
+    const serving = new Serving({ ...CONFIG, forcePreemptionEvery: 7 });
+    serving.add(request(0, 20, { maxTokens: 20 }));
+    serving.add(request(1, 5, { alternation, maxTokens: 20 }));
+    serving.drain();
+    expect(serving.progress.get(1)!.numPreemptions).toBeGreaterThan(0);
+    const rows = serving.plans.flatMap((plan) => plan.rows.filter((row) => row.sequenceId === 1));
+    for (const { tokens, layerPlan: runs } of rows) {
+      expect(runs === alternation.layerPlan).toBe(tokens.from > 5);
+      if (tokens.from > 5) expect(tokens.to).toBe(tokens.from + 1);
+    }
+  });
+
+  test("are charged for what they ran", () => {
+    const numFinished = (executed: number) => {
+      const scheduler = createScheduler({ ...CONFIG, maxRows: 1, maxRunAhead: 1 });
+      const finished = { a: 0, b: 0 };
+      for (let id = 0; id < 80; id++) {
+        const client = id % 2 === 0 ? "a" : "b";
+        scheduler.add({ id, numPromptTokens: 1, client, maxTokens: 30 }, 0);
+      }
+      for (let nowMs = 0; nowMs < 900; nowMs++) {
+        const plan = scheduler.schedule(nowMs);
+        if (plan === "idle") break;
+        const [{ sequenceId }] = plan.rows;
+        const isFirst = sequenceId % 2 === 0;
+        const sampled = [{ sequenceId, finished: false, ...(isFirst && { executed }) }];
+        const events = scheduler.commit({ planId: plan.id, gpuMs: 1, sampled }, nowMs);
+        for (const event of events) finished[event.sequenceId % 2 === 0 ? "a" : "b"] += 1;
+      }
+      return finished.a / finished.b;
+    };
+    expect(numFinished(1)).toBeCloseTo(1, 0);
+    expect(numFinished(0.5)).toBeCloseTo(2, 0);
+  });
 });
 
 describe("a request that takes turns", () => {
