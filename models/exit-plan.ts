@@ -11,7 +11,7 @@ export interface ExitPlan extends StagePlan {
   readonly exits: {
     readonly stages: readonly number[];
     readonly layers: readonly number[];
-    readonly threshold: number;
+    readonly thresholds: readonly number[];
     readonly together: boolean;
   };
 }
@@ -19,8 +19,8 @@ export interface ExitPlan extends StagePlan {
 export interface ExitRule {
   /** Before which a token may leave off; rising. */
   readonly layers: readonly number[];
-  /** Least probability of its likeliest next token, 0 to 1. */
-  readonly threshold: number;
+  /** Least probability of its likeliest next token, 0 to 1: one for all, or for each. */
+  readonly threshold: number | readonly number[];
   readonly together: boolean;
 }
 
@@ -48,8 +48,17 @@ export function exitPlan(
       `list layers of 1 to ${numLayers - 1} before which a token may leave off, rising`,
     );
   }
-  if (!(threshold > 0 && threshold <= 1)) {
-    refuse(`threshold of exits is ${threshold}`, "give a probability above 0, at most 1");
+  const thresholds = typeof threshold === "object" ? threshold : layers.map(() => threshold);
+  const isSure = (value: unknown) => typeof value === "number" && value > 0 && value <= 1;
+  if (!Array.isArray(thresholds) || !thresholds.every(isSure)) {
+    const given = JSON.stringify(threshold);
+    refuse(`threshold of exits is ${given}`, "give a probability above 0, at most 1");
+  }
+  if (thresholds.length !== layers.length) {
+    refuse(
+      `there are ${layers.length} exits and ${thresholds.length} thresholds`,
+      "give one for each, or one for all",
+    );
   }
   const convolving = spec.layers.findIndex((layer, i) => i >= layers[0] && layer.convolution);
   if (convolving >= 0) {
@@ -64,7 +73,7 @@ export function exitPlan(
       (stage) => stage.kind === "attention" && stage.layer === layer && !stage.isExtra,
     ),
   );
-  const rule = { layers, threshold, together };
+  const rule = { layers, thresholds, together };
   return { runs, keeps, exits: { stages, ...rule }, hash: `${hash} exits ${JSON.stringify(rule)}` };
 }
 

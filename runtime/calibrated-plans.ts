@@ -3,7 +3,12 @@ import type { RawConfig } from "../models/config.ts";
 import type { LayerPlanSpec } from "../models/layer-plan.ts";
 import { readDecoderSpec } from "../models/registry.ts";
 import { WeftError } from "./errors.ts";
-import { checkLayerPlanFile, LAYER_PLAN_FILE, type LayerPlanFile } from "./layer-plan-file.ts";
+import {
+  checkLayerPlanFile,
+  LAYER_PLAN_FILE,
+  type LayerPlanFile,
+  type MeasuredExit,
+} from "./layer-plan-file.ts";
 import type { LoadModelOptions } from "./load-options.ts";
 import { readConfig } from "./model-folder/config-files.ts";
 import { type ModelFolder, readOptionalText } from "./model-folder/model-folder.ts";
@@ -11,11 +16,14 @@ import { parseJsonFile } from "./model-folder/strict-json.ts";
 import { weightHash } from "./weights/weight-hash.ts";
 
 export class CalibratedPlans {
-  readonly #file: Pick<LayerPlanFile, "plans" | "drafts">;
+  readonly #file: Pick<LayerPlanFile, "plans" | "drafts" | "exits">;
   readonly #problem: WeftError | undefined;
 
   /** @param problem Why there is no more than this. */
-  constructor(file: Pick<LayerPlanFile, "plans" | "drafts"> = NOTHING, problem?: WeftError) {
+  constructor(
+    file: Pick<LayerPlanFile, "plans" | "drafts" | "exits"> = NOTHING,
+    problem?: WeftError,
+  ) {
     this.#file = file;
     this.#problem = problem;
   }
@@ -23,6 +31,12 @@ export class CalibratedPlans {
   /** What self-speculation drafts with; undefined where nothing was found. */
   get drafts(): readonly LayerPlanSpec[] | undefined {
     return this.#file.drafts.length > 0 ? this.#file.drafts : undefined;
+  }
+
+  /** Where tokens may leave off; undefined where nothing was found. */
+  get exits(): readonly MeasuredExit[] | undefined {
+    const { exits = [] } = this.#file;
+    return exits.length > 0 ? exits : undefined;
   }
 
   /** @throws {WeftError} `bad_request` for a name that is not there; `bad_file` of a file that was refused. */

@@ -121,7 +121,7 @@ export class ExitingRows {
       const mark = exits.layers[i];
       const { call, gated } = this.#gate(marks, [...behind, ...next, sure], {
         ...{ R, mark, first: i === 0 ? 1 : 0 },
-        ...{ together: exits.together ? 1 : 0, threshold: exits.threshold },
+        ...{ together: exits.together ? 1 : 0, threshold: exits.thresholds[i] },
       });
       calls.push(...asked, call, {
         ...{ kernel: markedRows, buffers: keep, label: "exits" },

@@ -31,6 +31,17 @@ export interface LayerPlanFile {
   readonly plans: readonly NamedPlan[];
   /** What self-speculation drafts with, the most promising first. */
   readonly drafts: readonly LayerPlanSpec[];
+  /** Where tokens may leave off, by rising layer, for `layerPolicy: { name: "early-exit" }`; default none. */
+  readonly exits?: readonly MeasuredExit[];
+}
+
+export interface MeasuredExit {
+  /** Before it. */
+  readonly layer: number;
+  /** From this probability of the likeliest token on. */
+  readonly threshold: number;
+  /** Of those that leave off, the share that may say something else than the whole model. */
+  readonly disagreement: number;
 }
 
 /** What a file must be of. */
@@ -108,7 +119,30 @@ export function checkLayerPlanFile(
     );
     if (left.length === 0) refuse(`drafts[${i}]`, draft, "it must leave a sublayer out");
   }
+  checkExits(file.exits ?? [], model.numLayers, refuse);
   return value as LayerPlanFile;
+}
+
+function checkExits(
+  exits: unknown,
+  numLayers: number,
+  refuse: (what: string, actual: unknown, required: string) => never,
+): void {
+  const list = Array.isArray(exits) ? exits : refuse("exits", exits, "it must be a list");
+  let before = 0;
+  for (const [i, exit] of list.entries()) {
+    const { layer, threshold } = isObject(exit)
+      ? exit
+      : refuse(`exits[${i}]`, exit, "it must be an object");
+    const isLater = Number.isInteger(layer) && (layer as number) > before;
+    if (!isLater || (layer as number) >= numLayers) {
+      refuse(`exits[${i}].layer`, layer, `it must rise, from 1 to ${numLayers - 1}`);
+    }
+    if (!(typeof threshold === "number" && threshold > 0 && threshold <= 1)) {
+      refuse(`exits[${i}].threshold`, threshold, "it must be above 0, at most 1");
+    }
+    before = layer as number;
+  }
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -57,10 +57,16 @@ export type LayerPolicy =
     }
   | {
       readonly name: "early-exit";
-      /** Layers before which a token may leave off, rising. Default: at 70, 80 and 90 % of them. */
+      /**
+       * Layers before which a token may leave off, rising. Default: what calibration has found, or else at
+       * 70, 80 and 90 % of them.
+       */
       readonly exits?: readonly number[];
-      /** It does where its likeliest next token is at least so probable. Default 0.95. */
-      readonly threshold?: number;
+      /**
+       * It does where its likeliest next token is at least so probable; or one for each exit. Default: what
+       * calibration has found, or 0.95.
+       */
+      readonly threshold?: number | readonly number[];
       /** Tokens of a step leave off together or not at all: the answer depends on who else asks. */
       readonly consensus?: boolean;
     }
@@ -207,8 +213,10 @@ export class LayerPolicies {
   }
 
   #exits(policy: LayerPolicy & { name: "early-exit" }): Alternation {
-    const { threshold = 0.95, consensus = false } = policy;
-    const { exits: layers = defaultExits(this.#spec) } = policy;
+    const { exits, consensus = false } = policy;
+    const found = exits ? undefined : this.#calibrated.exits;
+    const layers = exits ?? found?.map(({ layer }) => layer) ?? defaultExits(this.#spec);
+    const { threshold = found?.map((exit) => exit.threshold) ?? 0.95 } = policy;
     if (!this.#canExit) {
       refuse("layerPolicy early-exit needs all experts in memory; leave experts.memoryBytes out");
     }

@@ -40,8 +40,8 @@ export interface LayerExits {
   /** Attention before which a row may leave off, rising; and the layers whose it is. */
   readonly stages: readonly number[];
   readonly layers: readonly number[];
-  /** It does where its likeliest next token is at least so probable. */
-  readonly threshold: number;
+  /** By exit: it does where its likeliest next token is at least so probable. */
+  readonly thresholds: readonly number[];
   /** Rows of a step leave off together or not at all. */
   readonly together: boolean;
 }

@@ -3,8 +3,9 @@
  * and those that draft best. All text is the model's own, or answers to the caller's prompts.
  *
  *   own text → block influence → greedy removal by KL → held-out text → static plans
- *                                                     → greedy text   → drafts
+ *                                                     → greedy text   → drafts, exits
  */
+import { defaultExits } from "../../models/exit-plan.ts";
 import type { LayerPlanSpec } from "../../models/layer-plan.ts";
 import { seededRandom } from "../../scheduler/index.ts";
 import type { Device } from "../device.ts";
@@ -13,6 +14,7 @@ import type { LayerPlanFile } from "../layer-plan-file.ts";
 import type { ModelFolder } from "../model-folder/model-folder.ts";
 import { weightHash } from "../weights/weight-hash.ts";
 import { chooseDrafts, type DraftCandidate, expectedSpeedup } from "./draft-choice.ts";
+import { type ExitTexts, type MeasuredExits, measuredExits } from "./exits.ts";
 import { greedyRemoval, type Removal } from "./greedy-removal.ts";
 import { byInfluence, type Influence, sublayerInfluence } from "./influence.ts";
 import {
@@ -44,7 +46,15 @@ export interface CalibrateOptions
 }
 
 export interface CalibrationProgress {
-  readonly phase: "texts" | "influence" | "removals" | "plans" | "drafts" | "speeds" | "tasks";
+  readonly phase:
+    | "texts"
+    | "influence"
+    | "removals"
+    | "plans"
+    | "drafts"
+    | "exits"
+    | "speeds"
+    | "tasks";
   readonly done: number;
   readonly total: number;
 }
@@ -115,11 +125,17 @@ export async function calibrate(
     const plans = await staticPlans(removals, layers, heldOut, reporter("plans"));
     const greedy = await Yardstick.of(engine, texts.greedy, signal);
     const drafts = await bestDrafts(removals, layers, greedy, reporter("drafts"));
+    const exits = await bestExits(
+      engine,
+      { chosenBy: [search, greedy], heldOut },
+      reporter("exits"),
+    );
     const file: LayerPlanFile = {
       ...{ version: 1, weights, quant: quant ?? "none" },
       ...{ plans, drafts: drafts.map(({ plan }) => plan) },
+      ...(exits && { exits: exits.exits }),
     };
-    const rows = policyRows(file, layers);
+    const rows = policyRows(file, layers, exits);
     const [{ ids, from }] = texts.greedy;
     const speed = { prompt: ids.slice(0, from), tokens: Math.min(SPEED_TOKENS, tokens), signal };
     const speeds = await policySpeeds(engine, rows, speed, reporter("speeds"));
@@ -174,6 +190,18 @@ async function allRemovals(
     report(removals.length, maxRemoved);
   }
   return removals;
+}
+
+/** Where the device can decide what runs, and tokens can leave off at all. */
+async function bestExits(
+  { plan: { spec, experts } }: Engine,
+  texts: ExitTexts,
+  report: (done: number, total: number) => void,
+): Promise<MeasuredExits | undefined> {
+  const convolving = spec.layers.findLastIndex(({ convolution }) => convolution);
+  const layers = defaultExits(spec).filter((layer) => layer > convolving);
+  if (experts || layers.length === 0) return undefined;
+  return measuredExits(texts, layers, spec.layers.length, report);
 }
 
 async function bestDrafts(

@@ -50,6 +50,10 @@ export function argmax(values: Float32Array): number {
   return best;
 }
 
+/** Probability of the likeliest id. */
+export const confidence = (logits: Float32Array): number =>
+  Math.exp(logits[argmax(logits)] - logSumExp(logits));
+
 function highest(logits: Float32Array): Uint32Array {
   const least = logits.slice().sort()[logits.length - KEPT];
   const ids: number[] = [];

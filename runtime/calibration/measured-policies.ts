@@ -3,6 +3,7 @@ import type { Engine } from "../engine.ts";
 import type { LayerPlanFile } from "../layer-plan-file.ts";
 import type { LayerPolicy } from "../layer-policies.ts";
 import { decodeSpeed } from "./decode-speed.ts";
+import type { MeasuredExits } from "./exits.ts";
 import { type TaskAccuracy, type TaskOptions, taskAccuracy } from "./task-accuracy.ts";
 import type { Fidelity } from "./yardstick.ts";
 
@@ -26,8 +27,12 @@ export interface PolicyRow extends Omit<MeasuredPolicy, "decodeTokPerS" | "tasks
 const SPEED_ROUNDS = 2;
 const WARM_UP_TOKENS = 8;
 
-/** The whole model first, then what drafts for it, then plans that leave ever more out. */
-export function policyRows({ plans, drafts }: LayerPlanFile, numLayers: number): PolicyRow[] {
+/** The whole model first, then what drafts for it, exits, plans that leave ever more out. */
+export function policyRows(
+  { plans, drafts }: LayerPlanFile,
+  numLayers: number,
+  exits?: MeasuredExits,
+): PolicyRow[] {
   const whole = { lossless: true, layersExecuted: numLayers, kl: 0, top1Agreement: 1 };
   const draft = { ...whole, name: "self-speculation" } as const;
   const lookup = { ...whole, name: "prompt-lookup" } as const;
@@ -35,10 +40,17 @@ export function policyRows({ plans, drafts }: LayerPlanFile, numLayers: number):
     { ...whole, name: "full" },
     ...(drafts.length > 0 ? [{ ...draft, policy: { name: draft.name, draft: drafts } }] : []),
     { ...lookup, policy: { name: lookup.name } },
+    ...(exits ? [exitRow(exits)] : []),
     ...plans.map(({ plan, ...figures }): PolicyRow => {
       return { ...figures, policy: { name: "static", plan } };
     }),
   ];
+}
+
+function exitRow({ exits, ...figures }: MeasuredExits): PolicyRow {
+  const threshold = exits.map((exit) => exit.threshold);
+  const policy = { name: "early-exit", exits: exits.map(({ layer }) => layer), threshold } as const;
+  return { ...figures, name: policy.name, lossless: false, policy };
 }
 
 export interface SpeedOptions {

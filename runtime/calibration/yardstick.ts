@@ -43,18 +43,34 @@ export class Yardstick {
     return yardstick;
   }
 
+  /** Tokens, of all texts together. */
+  get numTokens(): number {
+    return this.#said.reduce((sum, { length }) => sum + length, 0);
+  }
+
   async measure(plan: LayerPlanSpec): Promise<Fidelity> {
-    let [kl, agreeing, tokens] = [0, 0, 0];
+    let [kl, agreeing] = [0, 0];
+    await this.visit(plan, (whole, logits) => {
+      kl += divergence(whole, logits);
+      if (argmax(logits) === whole.top) agreeing += 1;
+    });
+    return { kl: kl / this.numTokens, top1Agreement: agreeing / this.numTokens };
+  }
+
+  /**
+   * Token by token, always in the same order.
+   * @param see Takes what the whole model says, and logits of the plan that are overwritten afterwards.
+   */
+  async visit(
+    plan: LayerPlanSpec,
+    see: (whole: Likeliest, logits: Float32Array, token: number) => void,
+  ): Promise<void> {
+    let token = 0;
     for (const [i, text] of this.#texts.entries()) {
       let at = 0;
-      for await (const logits of this.#logits(text, plan)) {
-        const whole = this.#said[i][at++];
-        kl += divergence(whole, logits);
-        if (argmax(logits) === whole.top) agreeing += 1;
-        tokens += 1;
-      }
+      for await (const logits of this.#logits(text, plan))
+        see(this.#said[i][at++], logits, token++);
     }
-    return { kl: kl / tokens, top1Agreement: agreeing / tokens };
   }
 
   /** Of what is said from `from` on: at the token before it, and at all but the last that follow. */

@@ -22,7 +22,12 @@ const FILE: LayerPlanFile = {
   quant: "none",
   plans: [PLAN, { ...PLAN, name: "skip-2", plan: { skip: [1] }, layersExecuted: 3 }],
   drafts: [{ skip: [1], skipAttention: [3] }],
+  exits: [
+    { layer: 2, threshold: 0.97, disagreement: 0.02 },
+    { layer: 3, threshold: 0.9, disagreement: 0.01 },
+  ],
 };
+const [EXIT] = FILE.exits!;
 
 test("what calibration writes is read back, as JSON has it", () => {
   const read = JSON.parse(JSON.stringify(FILE));
@@ -44,6 +49,19 @@ test.each<[string, unknown, RegExp]>([
     /quant is "q4", the model is loaded with none/,
   ],
   ["plans that are none", { ...FILE, plans: {} }, /plans is \{\}, it must be a list of at most 64/],
+  ["exits that are none", { ...FILE, exits: {} }, /exits is \{\}, it must be a list/],
+  ["an exit that is none", { ...FILE, exits: [2] }, /exits\[0\] is 2, it must be an object/],
+  [
+    "an exit behind the last layer",
+    { ...FILE, exits: [{ ...EXIT, layer: 4 }] },
+    /exits\[0\].layer is 4, it must rise, from 1 to 3/,
+  ],
+  ["an exit twice", { ...FILE, exits: [EXIT, EXIT] }, /exits\[1\].layer is 2, it must rise/],
+  [
+    "an exit for anybody",
+    { ...FILE, exits: [{ ...EXIT, threshold: 0 }] },
+    /exits\[0\].threshold is 0, it must be above 0/,
+  ],
   ["no drafts", { ...FILE, drafts: undefined }, /drafts is missing, it must be a list/],
   ["too many", { ...FILE, drafts: Array(65).fill({ skip: [1] }) }, /list of at most 64/],
   ["a plan that is none", { ...FILE, plans: [7] }, /plans\[0\] is 7, it must be an object/],

@@ -92,7 +92,7 @@ test("tokens behind the first of an answer may leave off at 70, 80 and 90 % of t
   expect(runs).not.toContain(false);
   expect(keeps).toEqual([true]);
   // Of four layers, before the last; attention of layer l is stage 2l + 1.
-  expect(exits).toEqual({ layers: [3], stages: [7], threshold: 0.95, together: false });
+  expect(exits).toEqual({ layers: [3], stages: [7], thresholds: [0.95], together: false });
 });
 
 test("holes are left in block tables of their own", () => {

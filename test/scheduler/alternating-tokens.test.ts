@@ -44,7 +44,7 @@ test("a place counts the tokens before that keep something", () => {
 
 describe("tokens that may leave off", () => {
   const { layerPlan } = alternationOf(CONFIG.kvGroups, { left: 0, period: 2 });
-  const exits = { stages: [3], layers: [1], threshold: 0.9, together: false };
+  const exits = { stages: [3], layers: [1], thresholds: [0.9], together: false };
   const alternation = { layerPlan: { ...layerPlan, exits }, period: Number.POSITIVE_INFINITY };
 
   test("are all behind the first of an answer, and computed again one by one", () => {
