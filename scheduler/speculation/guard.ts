@@ -3,40 +3,48 @@
  * clock: whoever commits tokens says when, how many, and how they came.
  */
 import { assert } from "../assert.ts";
+import { DraftTime } from "./draft-time.ts";
 import { TokenTime } from "./token-time.ts";
 
 /** Plain time over drafted time, per token: below it, drafting is not worth its trouble. */
 const LEAST_SPEEDUP = 1.05;
 /** Without drafts, before anything is drafted. */
 const LEARNT_TOKENS = 8;
+/** Half of what counts as the plain speed is younger than this, if steps are alike. */
+const PLAIN_HALF_LIFE_TOKENS = 6;
 /** With drafts, before they are judged. */
 const PROBE_TOKENS = 32;
 /** A probe that has cost so many tokens' time beyond its own has failed. */
 const PROBE_LOSS_TOKENS = 3;
+/** Without drafts, when the last rounds raise doubts. */
+const DOUBT_TOKENS = 4;
 /** Without drafts, after a probe that failed; doubled for each further one in a row. */
 const FIRST_WAIT_TOKENS = 96;
 const LONGEST_WAIT_TOKENS = 2048;
 /** With drafts, until the plain speed is measured again: others may have come or gone. */
-const REFRESH_TOKENS = 512;
+const REFRESH_TOKENS = 600;
 
-type Phase = "learn" | "probe" | "draft" | "refresh" | "wait";
+type Phase = "learn" | "probe" | "draft" | "refresh" | "doubt" | "wait";
 
 /**
  * Plain for a few tokens, then a probe. While drafting pays it goes on, with a few plain tokens now and
- * then; once it does not, it stops, and each probe that fails doubles the wait for the next. A probe
- * costs a few tokens' time at most, so whatever drafts do, little is lost.
+ * then; once it does not, it stops within 32 tokens, and each probe that fails doubles the wait for the
+ * next. A probe costs a few tokens' time at most, so whatever drafts do, little is lost. Where the last
+ * rounds cannot say whether drafting pays, it stops for a few tokens only.
  *
  * One for all that shares a speed: an engine, or a sequence alone in it.
  */
 export class DraftGuard {
-  readonly #plain = new TokenTime();
-  readonly #drafted = new TokenTime();
+  readonly #plain = new TokenTime(PLAIN_HALF_LIFE_TOKENS);
+  readonly #drafted = new DraftTime();
   #phase: Phase = "learn";
   /** Committed in this phase, in its own way. */
   #tokens = 0;
   /** Milliseconds that this phase took beyond what its tokens take plainly. */
   #lossMs = 0;
   #failures = 0;
+  /** Committed in drafting phases since the last failure. */
+  #draftedTokens = 0;
   /** Of the last commit, if the time since it tells anything. */
   #last: { readonly nowMs: number; readonly drafted: boolean } | undefined;
 
@@ -69,6 +77,7 @@ export class DraftGuard {
     (drafted ? this.#drafted : this.#plain).add(elapsedMs, tokens);
     if (drafted !== this.drafts) return;
     this.#tokens += tokens;
+    if (drafted) this.#draftedTokens += tokens;
     this.#lossMs += elapsedMs - tokens * (this.#plain.msPerToken ?? 0);
     this.#advance();
   }
@@ -86,26 +95,39 @@ export class DraftGuard {
       case "probe":
         if (this.#lossMs > PROBE_LOSS_TOKENS * (this.#plain.msPerToken ?? 0)) this.#wait();
         else if (this.#tokens >= PROBE_TOKENS) {
-          if (this.#pays) this.#enter("draft");
+          if (this.#drafted.msPerToken! <= this.#mostMs) this.#enter("draft");
           else this.#wait();
         }
         return;
       case "draft":
         // A probe that passed by luck does not make the next one come early.
-        if (this.#tokens >= FIRST_WAIT_TOKENS) this.#failures = 0;
-        if (!this.#pays) this.#wait();
-        else if (this.#tokens >= REFRESH_TOKENS) this.#enter("refresh");
+        if (this.#draftedTokens >= PROBE_TOKENS + FIRST_WAIT_TOKENS) this.#failures = 0;
+        this.#judge();
         return;
       case "refresh":
         if (this.#tokens >= LEARNT_TOKENS) this.#enter("draft");
+        return;
+      case "doubt":
+        if (this.#tokens >= DOUBT_TOKENS) this.#enter("draft");
         return;
       case "wait":
         if (this.#tokens >= this.#waitTokens) this.#probe();
     }
   }
 
-  get #pays(): boolean {
-    return (this.#plain.msPerToken ?? 0) >= LEAST_SPEEDUP * (this.#drafted.msPerToken ?? 0);
+  #judge(): void {
+    const plain = { ms: this.#plain.msPerToken ?? 0, error: this.#plain.error };
+    const verdict = this.#drafted.judge(plain, this.#mostMs);
+    if (verdict === "fails") this.#wait();
+    else if (verdict === "doubtful") {
+      this.#drafted.forgetRecent();
+      this.#enter("doubt");
+    } else if (this.#tokens >= REFRESH_TOKENS) this.#enter("refresh");
+  }
+
+  /** Of a drafted token that pays. */
+  get #mostMs(): number {
+    return (this.#plain.msPerToken ?? 0) / LEAST_SPEEDUP;
   }
 
   get #waitTokens(): number {
@@ -119,6 +141,7 @@ export class DraftGuard {
 
   #wait(): void {
     this.#failures += 1;
+    this.#draftedTokens = 0;
     this.#enter("wait");
   }
 

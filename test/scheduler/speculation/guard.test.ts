@@ -104,6 +104,29 @@ describe("drafting that pays", () => {
     }
     expect((tokens * PLAIN_MS) / ms).toBeGreaterThan(1.2);
   });
+
+  test.each([
+    [1.256, 1.2],
+    [1.5, 1.42],
+    [2, 1.9],
+  ])("and loses little by doubts: of %d, more than %d stays", (before, left) => {
+    let tokens = 0;
+    let ms = 0;
+    for (let seed = 0; seed < 20; seed++) {
+      const random = seededRandom(seed);
+      const { round, perRound = () => 1 } = byChance(random);
+      let length = 0;
+      const next = () => {
+        length = round();
+        return length;
+      };
+      const speedup = () => before * perRound(length);
+      const serving = new Serving({ round: next, speedup, noise: 0.1, random }).run(2000);
+      tokens += serving.drafted.length;
+      ms += serving.nowMs - 1000;
+    }
+    expect((tokens * PLAIN_MS) / ms).toBeGreaterThan(left);
+  });
 });
 
 describe("drafting that no longer pays", () => {
@@ -114,19 +137,76 @@ describe("drafting that no longer pays", () => {
     [2, 1],
     [2, 0.9],
   ])("stops within 32 tokens of a fall from %d to %d", (before, after) => {
-    for (const round of [1, 2, 3, 5]) {
+    for (let round = 1; round <= 9; round++) {
       for (let fall = 100; fall < 140; fall += 7) {
         const serving = new Serving({
           round: () => round,
           speedup: (done) => (done < fall ? before : after),
         }).run(fall);
         expect(serving.guard.drafts).toBe(true);
-        const fallen = serving.drafted.length;
-        serving.run(32);
-        expect(serving.drafted.lastIndexOf(true) - fallen, `${round}, ${fall}`).toBeLessThan(32);
+        // Also from the middle of a round, which began before the fall.
+        serving.run(fall + 32 - serving.drafted.length);
+        expect(serving.drafted.lastIndexOf(true) - fall, `${round}, ${fall}`).toBeLessThan(32);
         expect(serving.guard.drafts).toBe(false);
       }
     }
+  });
+
+  describe.each([
+    [1.2, 1],
+    [1.256, 1],
+    [1.5, 1],
+    [1.5, 0.8],
+    [2, 0.9],
+  ])("from %d to %d", (before, after) => {
+    test.each([1, 2, 3, 4, 5, 6, 7, 8, 9])(
+      "stops within 32 tokens at rounds of %d and a tenth of noise",
+      (round) => {
+        for (let seed = 0; seed < 40; seed++) {
+          const random = seededRandom(seed);
+          const fall = { before, after, noise: 0.1, random, round: () => round };
+          const tokens = tokensToStop({ ...fall, start: 150 + 7 * seed, into: seed % round });
+          expect(tokens, `seed ${seed}`).toBeLessThanOrEqual(32);
+        }
+      },
+    );
+
+    test.each([0, 0.1])(
+      "stops within 32 tokens where chance decides how many a round has, with noise of %d",
+      (noise) => {
+        for (let seed = 0; seed < 40; seed++) {
+          const random = seededRandom(seed);
+          const chance = byChance(random);
+          const fall = { before, after, noise, random, start: 150 + 7 * seed, ...chance };
+          expect(tokensToStop(fall), `seed ${seed}`).toBeLessThanOrEqual(32);
+        }
+      },
+    );
+  });
+
+  test("stops within 32 tokens nearly always where it is drafts that are no longer taken", () => {
+    // Each was taken with 80 %, and rounds take the same time throughout.
+    const tokensOf = (taken: number) => {
+      const tokens: number[] = [];
+      for (let seed = 0; seed < 100; seed++) {
+        const random = seededRandom(seed);
+        let probability = 0.8;
+        const round = () => [0, 1, 2].findIndex(() => random() >= probability) + 1 || 4;
+        const speedup = (length: number) => length / 2.35;
+        const onFall = () => {
+          probability = taken;
+        };
+        const rounds = { round, perRound: speedup, onFall, noise: 0, random };
+        tokens.push(tokensToStop({ before: 1, after: 1, start: 150 + 7 * seed, ...rounds }));
+      }
+      return tokens.sort((a, b) => a - b);
+    };
+    // A speedup of 0.69.
+    expect(tokensOf(0.4).at(-1)).toBeLessThanOrEqual(32);
+    // Of 1: as many tokens as come by chance now and then while it pays.
+    const even = tokensOf(0.65);
+    expect(even[89]).toBeLessThanOrEqual(32);
+    expect(even.at(-1)).toBeLessThanOrEqual(96);
   });
 
   test("stops within 32 tokens with noise too, where the fall is clear", () => {
@@ -215,6 +295,46 @@ describe("times that tell nothing", () => {
     expect(guard.speedup).toBeCloseTo(1.5, 6);
   });
 });
+
+interface Fall {
+  readonly before: number;
+  readonly after: number;
+  readonly noise: number;
+  readonly random: Random;
+  readonly round: () => number;
+  /** What a round of so many tokens has of the speedup; all of it unless given. */
+  readonly perRound?: (tokens: number) => number;
+  /** Tokens until it falls, or some more until 48 in a row were drafted. */
+  readonly start: number;
+  /** Tokens of the last round that come after the fall. */
+  readonly into?: number;
+  readonly onFall?: () => void;
+}
+
+/** From the fall on, until the guard stops drafting. */
+function tokensToStop(fall: Fall): number {
+  const { before, after, noise, random, start, into = 0, perRound = () => 1 } = fall;
+  let speed = before;
+  let length = 0;
+  const round = () => {
+    length = fall.round();
+    return length;
+  };
+  const serving = new Serving({ round, speedup: () => speed * perRound(length), noise, random });
+  serving.run(start);
+  while (!serving.drafted.slice(-48).every(Boolean)) serving.run(1);
+  const fallen = serving.drafted.length - into;
+  speed = after;
+  fall.onFall?.();
+  while (serving.guard.drafts) serving.run(1);
+  return serving.drafted.length - fallen;
+}
+
+/** Three drafts that are each taken with 80 %: 1 to 4 tokens, 2.95 in the mean, and always the same time. */
+function byChance(random: Random): Pick<Fall, "round" | "perRound"> {
+  const round = () => [0, 1, 2].findIndex(() => random() >= 0.8) + 1 || 4;
+  return { round, perRound: (tokens) => tokens / 2.952 };
+}
 
 /** A guard that knows the plain speed, 10 ms. */
 function learnt() {
