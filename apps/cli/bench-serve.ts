@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { TraceRequest } from "../../scheduler/index.ts";
 import { defineCommand, log, printJson } from "./command.ts";
+import { layerPolicyOf, layerPolicyOptions } from "./layer-policy-option.ts";
 import { modelOptions, openEngine } from "./model-options.ts";
 import { flag, integer, integers, numbers, text } from "./option-types.ts";
 import { PlanMeter } from "./plan-meter.ts";
@@ -28,6 +29,7 @@ const options = {
   longest: integer(2, MANY, "tokens of the longest request, all scaled alike; built-in: 1024"),
   profile: text("F.json", "write what plans cost here, for weft simulate --hardware F.json"),
   seed: integer(0, MANY, "of lengths, prompts and arrivals; default 0"),
+  ...layerPolicyOptions,
   json: flag("one JSON object on stdout"),
 };
 
@@ -38,6 +40,7 @@ export const benchServe = defineCommand({
   run: async (values, terminal) => {
     const { model = "demo", seed = 0, load: loads = [], trace, longest, profile } = values;
     if (profile !== undefined) requireFolder(profile, "--profile");
+    const { layerPolicy, engineOptions } = layerPolicyOf(values);
     const concurrency = values.concurrency ?? (loads.length > 0 ? [Math.max(...CLOSED)] : CLOSED);
     const most = Math.max(...concurrency);
     const numRequests = (clients: number) => values.requests ?? Math.max(16, 4 * clients);
@@ -46,6 +49,7 @@ export const benchServe = defineCommand({
     const { engine } = await openEngine({ ...values, model }, terminal, {
       maxRows: Math.max(16, most),
       onRead: meter.onRead,
+      ...engineOptions,
     });
     try {
       const { adapter, kind: device } = engine.device.info;
@@ -56,11 +60,12 @@ export const benchServe = defineCommand({
         ...{ adapter, device, model, seed },
         trace: trace === undefined ? "built-in" : basename(trace),
         longest: longestOf(requests),
+        ...(layerPolicy && { layerPolicy }),
       };
       const { trace: name, longest: tokens } = about;
       const workloadLine = `model ${model}, workload ${name} up to ${tokens} tokens, seed ${seed}`;
       log(terminal, workloadLine);
-      const bench = new ServeBench(engine, terminal, seed);
+      const bench = new ServeBench(engine, terminal, { seed, layerPolicy });
       const runs: ServeRun[] = [];
       for (const clients of concurrency) {
         log(terminal, `${clients} at once`);

@@ -3,8 +3,9 @@
  * /exit and Ctrl-D leave. Piped input is a script: one message per line.
  */
 import { createInterface } from "node:readline";
-import { type ChatMessage, type Engine, WeftError } from "../../node.ts";
+import { type ChatMessage, type Engine, type LayerPolicy, WeftError } from "../../node.ts";
 import { defineCommand, log, type Terminal } from "./command.ts";
+import { layerPolicyOf, layerPolicyOptions } from "./layer-policy-option.ts";
 import { modelOptions, openEngine, requiredModel } from "./model-options.ts";
 import { text } from "./option-types.ts";
 import { type SamplingValues, samplingOptions } from "./sampling-options.ts";
@@ -13,7 +14,12 @@ const options = {
   ...modelOptions,
   system: text("T", "the system message"),
   ...samplingOptions,
+  ...layerPolicyOptions,
 };
+
+interface Asking extends SamplingValues {
+  readonly policy: LayerPolicy | undefined;
+}
 
 /** The next message may do better. */
 const SURVIVED = ["bad_request", "request_too_long", "chat_template_failed"];
@@ -24,10 +30,11 @@ export const chat = defineCommand({
   options,
   run: async (values, terminal) => {
     requiredModel(values);
-    const { engine } = await openEngine(values, terminal);
+    const { layerPolicy: policy, engineOptions } = layerPolicyOf(values);
+    const { engine } = await openEngine(values, terminal, engineOptions);
     try {
       const opening = values.system === undefined ? [] : [message("system", values.system)];
-      return await converse(engine, opening, values, terminal);
+      return await converse(engine, opening, { ...values, policy }, terminal);
     } finally {
       await engine.close();
     }
@@ -37,7 +44,7 @@ export const chat = defineCommand({
 async function converse(
   engine: Engine,
   opening: readonly ChatMessage[],
-  values: SamplingValues,
+  asking: Asking,
   terminal: Terminal,
 ): Promise<number> {
   const { stdin, stdout } = terminal;
@@ -69,7 +76,7 @@ async function converse(
         stop = () => controller.abort("interrupt");
         try {
           const signal = AbortSignal.any([controller.signal, terminal.signal]);
-          const answer = await answerTo(engine, asked, values, terminal, signal);
+          const answer = await answerTo(engine, asked, asking, terminal, signal);
           // Templates want every user turn answered, so one that was stopped at once never was.
           if (answer !== "") messages = [...asked, message("assistant", answer)];
         } catch (error) {
@@ -92,7 +99,7 @@ async function converse(
 async function answerTo(
   engine: Engine,
   messages: readonly ChatMessage[],
-  { maxTokens, temperature, topK, topP, minP, seed }: SamplingValues,
+  { maxTokens, temperature, topK, topP, minP, seed, policy }: Asking,
   { stdout }: Terminal,
   signal: AbortSignal,
 ): Promise<string> {
@@ -103,6 +110,7 @@ async function answerTo(
         messages,
         stream: true,
         ...{ max_tokens: maxTokens, temperature, top_k: topK, top_p: topP, min_p: minP, seed },
+        layer_policy: policy,
       },
       { signal },
     );

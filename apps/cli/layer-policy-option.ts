@@ -1,6 +1,9 @@
-/** `--layer-policy`, `--layer-plans` and `--layer-plan`: which layers run, by name or as they are written. */
+/**
+ * `--layer-policy`, `--layer-plans`, `--layer-routers` and `--layer-plan`: which layers run, by name or as
+ * they are written. For all commands that make requests.
+ */
 import { existsSync } from "node:fs";
-import type { LayerPlan, LayerPlanFile, LayerPolicy } from "../../node.ts";
+import type { CreateEngineOptions, LayerPlan, LayerPlanFile, LayerPolicy } from "../../node.ts";
 import { layerPlan } from "./layer-plan-option.ts";
 import { UsageError } from "./option.ts";
 import { text } from "./option-types.ts";
@@ -10,40 +13,64 @@ export const layerPolicyOptions = {
   layerPlan,
   layerPolicy: text(
     "NAME",
-    "self-speculation or prompt-lookup, which change no token, or a plan of --layer-plans",
+    "self-speculation or prompt-lookup, which change no token; routers, or a plan of --layer-plans",
   ),
   layerPlans: text(
     "F.json",
     "what weft calibrate has written; default layer-plans.json in the model's folder",
   ),
+  layerRouters: text("FOLDER", "trained routers of layers, for --layer-policy routers"),
 };
 
 interface LayerPolicyValues {
   readonly layerPlan?: LayerPlan;
   readonly layerPolicy?: string;
   readonly layerPlans?: string;
+  readonly layerRouters?: string;
+}
+
+/** Of requests, and what the engine needs for it. */
+export interface LayerPolicyChoice {
+  readonly layerPolicy?: LayerPolicy;
+  readonly engineOptions: Pick<
+    CreateEngineOptions,
+    "layerPlans" | "layerPlanFile" | "layerRouters"
+  >;
 }
 
 /** @throws {UsageError}, {WeftError} of a file that cannot be read. */
-export function layerPolicyOf({ layerPlan, layerPolicy: name, layerPlans }: LayerPolicyValues): {
-  readonly layerPolicy?: LayerPolicy;
-  readonly layerPlans?: readonly LayerPlan[];
-  readonly layerPlanFile?: LayerPlanFile;
-} {
+export function layerPolicyOf(values: LayerPolicyValues): LayerPolicyChoice {
+  const { layerPlan, layerPolicy: name, layerPlans, layerRouters } = values;
   if (layerPlan && name !== undefined) {
     throw new UsageError("--layer-plan and --layer-policy are both given; leave one out");
   }
   if (layerPlans !== undefined && name === undefined) {
     throw new UsageError("--layer-plans is given without --layer-policy; say which of its plans");
   }
+  if (layerRouters !== undefined && name !== "routers") {
+    throw new UsageError("--layer-routers is given without --layer-policy routers; add it");
+  }
+  if (name === "routers" && layerRouters === undefined) {
+    throw new UsageError("--layer-policy routers needs trained ones; add --layer-routers FOLDER");
+  }
   const layerPlanFile = layerPlans === undefined ? undefined : readJson(layerPlans);
   if (layerPlan) {
-    return { layerPolicy: { name: "static", plan: layerPlan }, layerPlans: [layerPlan] };
+    const layerPolicy: LayerPolicy = { name: "static", plan: layerPlan };
+    return { layerPolicy, engineOptions: { layerPlans: [layerPlan] } };
   }
-  if (name === undefined) return {};
-  const isLossless = name === "self-speculation" || name === "prompt-lookup";
-  const layerPolicy: LayerPolicy = isLossless ? { name } : { name: "static", plan: name };
-  return { layerPolicy, layerPlanFile };
+  const layerPolicy = name === undefined ? undefined : policyNamed(name);
+  return { layerPolicy, engineOptions: { layerPlanFile, layerRouters } };
+}
+
+function policyNamed(name: string): LayerPolicy {
+  switch (name) {
+    case "self-speculation":
+    case "prompt-lookup":
+    case "routers":
+      return { name };
+    default:
+      return { name: "static", plan: name };
+  }
 }
 
 /** What is in it, the engine checks. */

@@ -89,7 +89,14 @@ export async function openEngine(
   terminal: Terminal,
   more: Pick<
     CreateEngineOptions,
-    "layerPlanFile" | "layerPlans" | "maxRows" | "onPlan" | "onRead" | "prefixCache" | "quantumMs"
+    | "layerPlanFile"
+    | "layerPlans"
+    | "layerRouters"
+    | "maxRows"
+    | "onPlan"
+    | "onRead"
+    | "prefixCache"
+    | "quantumMs"
   > & {
     readonly device?: Device;
   } = {},

@@ -28,8 +28,8 @@ export const run = defineCommand({
     if (system !== undefined && !chat) {
       throw new UsageError("--system is given without --chat; add --chat, or leave it out");
     }
-    const { layerPolicy, ...plans } = layerPolicyOf(values);
-    const { engine, loadMs } = await openEngine(values, terminal, plans);
+    const { layerPolicy, engineOptions } = layerPolicyOf(values);
+    const { engine, loadMs } = await openEngine(values, terminal, engineOptions);
     let shown = "";
     try {
       const promptTokenIds = chat

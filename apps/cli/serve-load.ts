@@ -3,7 +3,7 @@
  * many clients, each asks again when it has its answer. Open loop: requests come when they come.
  */
 import { setTimeout } from "node:timers/promises";
-import type { Engine } from "../../node.ts";
+import type { Engine, LayerPolicy } from "../../node.ts";
 import { type RequestRecord, requestRecord } from "../../scheduler/index.ts";
 import type { ServedRequest } from "./serve-workload.ts";
 
@@ -11,6 +11,8 @@ import type { ServedRequest } from "./serve-workload.ts";
 export interface Service {
   readonly engine: Pick<Engine, "generate">;
   readonly signal: AbortSignal;
+  /** Of every request. */
+  readonly layerPolicy?: LayerPolicy;
   onAnswer?(): void;
 }
 
@@ -86,14 +88,15 @@ export async function openLoop(
 }
 
 async function serve(
-  { engine, signal, onAnswer }: Service,
+  { engine, signal, layerPolicy, onAnswer }: Service,
   { prompt, outputTokens }: ServedRequest,
   id: number,
   client: string,
   arrivalMs: number,
 ): Promise<RequestRecord> {
   const record = requestRecord({ id, arrivalMs, numPromptTokens: prompt.length, client });
-  const request = { prompt, maxTokens: outputTokens, temperature: 0, ignoreEos: true, client };
+  const sampling = { maxTokens: outputTokens, temperature: 0, ignoreEos: true };
+  const request = { prompt, ...sampling, client, layerPolicy };
   for await (const { tokenIds } of engine.generate(request, { signal })) {
     for (const _ of tokenIds) record.tokenMs.push(performance.now());
   }

@@ -2,7 +2,7 @@
  * One run of a serving benchmark: the load, and what readers saw of it. Speed and latency are taken
  * at the reader's end, costs from the engine's own counters.
  */
-import type { Engine } from "../../node.ts";
+import type { Engine, LayerPolicy } from "../../node.ts";
 import {
   clientService,
   clientShares,
@@ -46,19 +46,27 @@ export interface ServeRun {
   readonly makespanMs: number;
 }
 
+export interface ServeBenchOptions {
+  readonly seed: number;
+  /** Of every request; none runs the whole model. */
+  readonly layerPolicy: LayerPolicy | undefined;
+}
+
 type Lengths = readonly TraceRequest[];
 
 export class ServeBench {
   readonly #engine: Engine;
   readonly #terminal: Terminal;
   readonly #seed: number;
+  readonly #layerPolicy: LayerPolicy | undefined;
   /** Of prompts. */
   readonly #random;
 
-  constructor(engine: Engine, terminal: Terminal, seed: number) {
+  constructor(engine: Engine, terminal: Terminal, { seed, layerPolicy }: ServeBenchOptions) {
     this.#engine = engine;
     this.#terminal = terminal;
     this.#seed = seed;
+    this.#layerPolicy = layerPolicy;
     this.#random = seededRandom(seed);
   }
 
@@ -117,7 +125,8 @@ export class ServeBench {
   }
 
   #service(): Service {
-    return { engine: this.#engine, signal: this.#terminal.signal };
+    const { signal } = this.#terminal;
+    return { engine: this.#engine, signal, layerPolicy: this.#layerPolicy };
   }
 }
 

@@ -91,6 +91,16 @@ describe("refused", () => {
       [...RUN, "--layer-policy", "skip-1", "--layer-plans", "README.md"],
       /--layer-plans: README.md is not JSON; give what weft calibrate has written/,
     ],
+    [
+      [...RUN, "--layer-policy", "routers"],
+      /--layer-policy routers needs trained ones; add --layer-routers FOLDER/,
+    ],
+    [
+      [...RUN, "--layer-policy", "skip-1", "--layer-routers", "routers"],
+      /--layer-routers is given without --layer-policy routers; add it/,
+    ],
+    [["chat", "--model", "demo", "--layer-plans", "p.json"], /without --layer-policy; say which/],
+    [["bench", "serve", "--layer-routers", "r"], /--layer-routers is given without --layer-policy/],
     [[...RUN, "--memory-budget", "lots"], /--memory-budget is "lots".*1\.5e9, 1500M or 1\.5G/],
     [[...RUN, "--memory-budget", "0"], /--memory-budget is "0"/],
     [[...RUN, "--memory-budget", "-5"], /--memory-budget is "-5"/],

@@ -1,4 +1,4 @@
-// A folder with routers of layers, made here: as Dr.LLM saves them.
+// Routers of layers, made here: as Dr.LLM saves them, as a file's bytes or a folder.
 
 import { ROUTER_WIDTH } from "../../kernels/layer-router.ts";
 import { normal, seededRandom } from "../../kernels/probe.ts";
@@ -7,8 +7,7 @@ import { blobSource } from "../../runtime/weights/byte-source.ts";
 import { safetensorsFile, type TensorSpec } from "../runtime/weights/safetensors-file.ts";
 import { demoFolder } from "./node-model.ts";
 
-/** Of the demo models. */
-const D = 128;
+const DEMO_HIDDEN_SIZE = 128;
 
 export interface Routers {
   /** By layer and decision; they decide alone where weights are 0. */
@@ -27,7 +26,11 @@ export const RUN_SKIP_REPEAT: Routers = {
   ],
 };
 
-export function routersFolder({ biases, weights }: Routers): ModelFolder {
+/** `model.safetensors`, for models of that hidden size. */
+export function routersFile(
+  { biases, weights }: Routers,
+  hiddenSize: number,
+): Uint8Array<ArrayBuffer> {
   const random = seededRandom(5);
   const f32 = (shape: readonly number[], values: Float32Array): TensorSpec => ({
     ...{ dtype: "F32", shape },
@@ -36,14 +39,19 @@ export function routersFolder({ biases, weights }: Routers): ModelFolder {
   const tensors: Record<string, TensorSpec> = {};
   for (const [layer, bias] of biases.entries()) {
     const at = (name: string) => `model.routers.${layer}.${name}`;
-    const into = normal(ROUTER_WIDTH * D, random, weights);
-    tensors[at("linear1.weight")] = f32([ROUTER_WIDTH, D], into);
+    const into = normal(ROUTER_WIDTH * hiddenSize, random, weights);
+    tensors[at("linear1.weight")] = f32([ROUTER_WIDTH, hiddenSize], into);
     tensors[at("linear1.bias")] = f32([ROUTER_WIDTH], new Float32Array(ROUTER_WIDTH));
     const out = normal(3 * ROUTER_WIDTH, random, weights);
     tensors[at("linear2.weight")] = f32([3, ROUTER_WIDTH], out);
     tensors[at("linear2.bias")] = f32([3], Float32Array.from(bias));
   }
-  const file = blobSource(new Blob([safetensorsFile(tensors)]), "model.safetensors");
+  return safetensorsFile(tensors);
+}
+
+export function routersFolder(routers: Routers): ModelFolder {
+  const bytes = routersFile(routers, DEMO_HIDDEN_SIZE);
+  const file = blobSource(new Blob([bytes]), "model.safetensors");
   return {
     location: "routers",
     open: async (name, signal) =>
