@@ -1,5 +1,6 @@
 /** What a scheduler is built with. Owns defaults and checks; decides nothing. */
 import { type AdmissionName, admissionPolicies } from "./admission/policies.ts";
+import { checkLayerPlan } from "./check-layer-plan.ts";
 import type { CostModel } from "./cost-model.ts";
 import { SchedulerError } from "./errors.ts";
 import { isPositiveInteger } from "./positive-integer.ts";
@@ -109,6 +110,10 @@ export function resolveConfig(config: SchedulerConfig): ResolvedConfig {
     refuse(`quantumMs is ${quantumMs} without costs; give the cost model that it bounds`);
   if (kvGroups.length === 0) refuse("kvGroups is empty; declare at least one KV group");
   kvGroups.forEach(checkGroup);
+  if (config.layerPlan) {
+    const lengths = { numStages: 2 * numLayers + 2, numGroups: kvGroups.length };
+    checkLayerPlan(config.layerPlan, lengths, "layerPlan", "bad_config");
+  }
   const stages = new Stages(numLayers, costs.mlpShare ?? 0.5, config.layerPlan);
   return {
     ...positive,

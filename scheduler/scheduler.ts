@@ -86,7 +86,8 @@ export class Scheduler {
    */
   add(request: SequenceRequest, nowMs: number): SchedulerEvent[] {
     this.#nowMs = nowMs;
-    checkRequest(request);
+    const { stages, kvGroups } = this.#config;
+    checkRequest(request, { numStages: stages.count, numGroups: kvGroups.length });
     const { id, alternation } = request;
     if (alternation) checkAlternation(id, alternation, this.#blocks.groups);
     const worstCase = this.#admission.worstCase(request);

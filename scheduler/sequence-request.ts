@@ -1,6 +1,7 @@
 /** What a caller says of a sequence, and the check of it. */
 import type { Alternation } from "./alternating-tokens.ts";
 import { scopeKey } from "./block-hash.ts";
+import { checkLayerPlan, type PlanLengths } from "./check-layer-plan.ts";
 import { SchedulerError } from "./errors.ts";
 import { isPositiveInteger } from "./positive-integer.ts";
 import { PRIORITIES, type Priority } from "./priority.ts";
@@ -60,10 +61,13 @@ export interface SequenceRequest {
 export const scopeOf = ({ cacheSalt: salt, adapter, layerPlan }: SequenceRequest): string =>
   scopeKey({ salt, adapter, layerPlan: layerPlan?.hash });
 
-/** @throws {SchedulerError} "bad_request". */
-export function checkRequest(request: SequenceRequest): void {
+/**
+ * @param lengths Of layer plans.
+ * @throws {SchedulerError} "bad_request".
+ */
+export function checkRequest(request: SequenceRequest, lengths: PlanLengths): void {
   const { id, numPromptTokens, maxTokens, priority = "interactive" } = request;
-  const { promptIds, deadlineMs, outputTokens } = request;
+  const { promptIds, deadlineMs, outputTokens, layerPlan, alternation } = request;
   if (!Number.isSafeInteger(id)) refuse(`sequence id ${id} is not an integer`);
   if (!isPositiveInteger(numPromptTokens))
     refuse(
@@ -89,6 +93,9 @@ export function checkRequest(request: SequenceRequest): void {
       `sequence ${id} says ${outputTokens} outputTokens; ` +
         `it must be a whole number from 1 to its maxTokens ${maxTokens}`,
     );
+  const plans = { layerPlan, alternation: alternation?.layerPlan };
+  for (const [name, plan] of Object.entries(plans))
+    if (plan) checkLayerPlan(plan, lengths, `${name} of sequence ${id}`, "bad_request");
 }
 
 function refuse(message: string): never {

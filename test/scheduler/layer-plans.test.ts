@@ -1,7 +1,14 @@
 // Requests that leave layers out: what they hold, what they share, what their plans are predicted to take.
 
 import { describe, expect, test } from "vitest";
-import type { PlanWork, SchedulerConfig, WorkPlan } from "../../scheduler/index.ts";
+import {
+  createScheduler,
+  type LayerPlan,
+  type PlanWork,
+  type SchedulerConfig,
+  type SequenceRequest,
+  type WorkPlan,
+} from "../../scheduler/index.ts";
 import { expectedIds } from "./fake-device.ts";
 import { planOf } from "./layer-plans.ts";
 import { codeOf, request, spell } from "./plans.ts";
@@ -79,5 +86,29 @@ describe("a request that leaves layers out", () => {
     expect(predictedMs(noSecondLayer)).toBe(7);
     // Four tokens in one layer and eight in the other.
     expect(predictedMs(undefined, noSecondLayer)).toBe((18 + 14) / 2);
+  });
+});
+
+describe("a plan made for another model", () => {
+  const { runs, keeps, hash } = planOf(2, 0);
+  test.each<[string, LayerPlan, RegExp]>([
+    ["of three layers", planOf(3, 0), /has 8 runs, it needs 6, .*2 · 2 layers \+ 2; make it for/],
+    ["of other KV groups", { runs, keeps: [true], hash }, /has 1 keeps, it needs 2, one per KV/],
+    ["that fills too little", { runs, fills: [false], keeps, hash }, /has 1 fills, it needs 6/],
+  ])("%s is refused", (_, layerPlan, message) => {
+    const scheduler = createScheduler(CONFIG);
+    const ask = (how: Partial<SequenceRequest>) => () =>
+      scheduler.add({ id: 7, numPromptTokens: 3, maxTokens: 3, ...how }, 0);
+    const refused = [
+      [() => createScheduler({ ...CONFIG, layerPlan }), "bad_config", /^layerPlan has/],
+      [ask({ layerPlan }), "bad_request", /^layerPlan of sequence 7 has/],
+      [ask({ alternation: { layerPlan, period: 2 } }), "bad_request", /^alternation of sequence 7/],
+    ] as const;
+    for (const [attempt, code, whose] of refused) {
+      expect(codeOf(attempt)).toBe(code);
+      expect(attempt).toThrow(whose);
+      expect(attempt).toThrow(message);
+    }
+    expect(scheduler.numWaiting).toBe(0);
   });
 });

@@ -181,7 +181,8 @@ describe("clients", () => {
   }
 
   test("a token costs what share of the layers it runs", () => {
-    expect(startsPerStart({ layerPlan: planOf(2, 0b1100) })).toBeCloseTo(1 / 2, 1);
+    const layerPlan = { ...planOf(2, 0b1100), keeps: [true] };
+    expect(startsPerStart({ layerPlan })).toBeCloseTo(1 / 2, 1);
   });
 
   test("a round costs its drafts, and the tokens that it verifies, whatever stands", () => {
