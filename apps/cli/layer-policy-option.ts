@@ -13,7 +13,7 @@ export const layerPolicyOptions = {
   layerPlan,
   layerPolicy: text(
     "NAME",
-    "self-speculation or prompt-lookup, which change no token; routers, or a plan of --layer-plans",
+    "self-speculation or prompt-lookup, which change no token; early-exit, routers, or a plan of --layer-plans",
   ),
   layerPlans: text(
     "F.json",
@@ -66,6 +66,7 @@ function policyNamed(name: string): LayerPolicy {
   switch (name) {
     case "self-speculation":
     case "prompt-lookup":
+    case "early-exit":
     case "routers":
       return { name };
     default:

@@ -40,6 +40,15 @@ test("run and chat answer by a plan and by routers", async () => {
   expect(planned.text).not.toBe(whole.text);
 });
 
+test("run answers by tokens that leave off where they are sure", async () => {
+  // Of two layers there is one exit, before the second; of random weights no token is sure.
+  const [whole, sure] = await Promise.all([run(), run("--layer-policy", "early-exit")]);
+  expect(sure.usage).toMatchObject({ lossy: true });
+  expect(sure.usage.layersExecuted).toBeLessThanOrEqual(2);
+  expect(sure.usage.layersExecuted).toBeGreaterThan(1);
+  expect(whole.usage.layersExecuted).toBeUndefined();
+});
+
 test("bench serve asks by it, and says so", async () => {
   const bench = ["bench", "serve", ...ON_REFERENCE, "--requests", "4", "--longest", "24"];
   const [served, unknown] = await Promise.all([

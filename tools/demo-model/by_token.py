@@ -19,10 +19,14 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from evaluate import HELD_OUT_SEED
-from model import DemoModel, Layer
+from model import DemoModel, Layer, attend_rows
 from taught import RUNS, Taught, by_run, right, taught, title
 from torch import Tensor
 from weights import load_folder
+
+
+# Texts at a time: more would not fit where processors keep things near.
+SLICE = 200
 
 
 @dataclass
@@ -47,15 +51,16 @@ Choice = Callable[[int, Tensor, Tensor], Tensor]
 
 def attend(layer: Layer, x: Tensor, cos, sin, text: Taught, seen: Tensor | None) -> Tensor:
     """As attend_rows; `seen` [tokens] are those that later ones look back on."""
+    if seen is None:
+        return attend_rows(*layer.heads(x, cos, sin), text.rows)
     outputs = []
     sizes = [count * length for _, count, length in text.rows.groups]
     parts = zip(*(part.split(sizes) for part in layer.heads(x, cos, sin)))
     start = 0
     for (_, count, length), part in zip(text.rows.groups, parts, strict=True):
+        columns = seen[start : start + count * length].reshape(count, 1, 1, length)
         mask = torch.ones(length, length, dtype=torch.bool).tril()
-        if seen is not None:
-            columns = seen[start : start + count * length].reshape(count, 1, 1, length)
-            mask = mask & (columns | torch.eye(length, dtype=torch.bool))
+        mask = mask & (columns | torch.eye(length, dtype=torch.bool))
         heads = (one.unflatten(0, (count, length)).transpose(1, 2) for one in part)
         out = F.scaled_dot_product_attention(*heads, attn_mask=mask, enable_gqa=True)
         outputs.append(out.transpose(1, 2).reshape(count * length, -1))
@@ -92,27 +97,28 @@ def leaving(model: DemoModel, text: Taught, measure: str, exits: list[int], leas
 
     def choose(at: int, before: Tensor, x: Tensor) -> Tensor:
         if at in exits:
+            asked = (going & may_leave).nonzero()[:, 0]
             if measure == "likeliest":
-                sure = model.head(x).softmax(-1).amax(-1)
+                sure = model.head(x[asked]).softmax(-1).amax(-1)
             else:
-                sure = F.cosine_similarity(before, x, dim=-1)
-            going.logical_and_(~(may_leave & (sure >= least)))
+                sure = F.cosine_similarity(before[asked], x[asked], dim=-1)
+            going[asked[sure >= least]] = False
         return going.clone()
 
     return choose
 
 
-def cases(model: DemoModel, text: Taught) -> list[tuple[dict, Choice]]:
-    found = []
+CASES = [
+    {"method": "temporal", "skip": skip, "period": period, "cache": cache}
     for skip, period, cache in (
         ([5, 8], 4, "fill"),
         ([5, 8], 4, "hole"),
         ([5, 7, 8], 2, "fill"),
         ([5, 7, 8], 4, "fill"),
         ([5, 7, 8], 4, "hole"),
-    ):
-        what = {"method": "temporal", "skip": skip, "period": period, "cache": cache}
-        found.append((what, temporal(text, skip, period)))
+    )
+] + [
+    {"method": measure, "exits": exits, "threshold": least}
     for measure, exits, least in (
         ("likeliest", [7, 8, 9], 0.8),
         ("likeliest", [7, 8, 9], 0.9),
@@ -123,10 +129,28 @@ def cases(model: DemoModel, text: Taught) -> list[tuple[dict, Choice]]:
         ("likeliest", [5, 6, 7, 8, 9], 0.99),
         ("unturned", [7, 8, 9], 0.95),
         ("unturned", [7, 8, 9], 0.97),
-    ):
-        what = {"method": measure, "exits": exits, "threshold": least}
-        found.append((what, leaving(model, text, measure, exits, least)))
-    return found
+    )
+]
+
+
+def choice(model: DemoModel, text: Taught, what: dict) -> Choice:
+    if what["method"] == "whole":
+        return lambda at, before, x: torch.ones(len(x), dtype=torch.bool)
+    if what["method"] == "temporal":
+        return temporal(text, what["skip"], what["period"])
+    return leaving(model, text, what["method"], what["exits"], what["threshold"])
+
+
+def told(model: DemoModel, text: Taught, what: dict) -> tuple[Tensor, Tensor]:
+    """Of each item whether it is right, and of each token behind a prompt how many layers it ran."""
+    found, layers = [], []
+    for start in range(0, len(text.run), SLICE):
+        some = text.some(list(range(start, min(start + SLICE, len(text.run)))))
+        hole = what.get("cache") == "hole"
+        hidden, executed = run(model, some, choice(model, some, what), hole)
+        found.append(right(model.head(hidden[some.predict]), some))
+        layers.append(executed[Behind.of(some).number >= 0])
+    return torch.cat(found), torch.cat(layers)
 
 
 def weights(model: DemoModel, what: dict, executed: Tensor) -> float:
@@ -156,19 +180,17 @@ def main() -> None:
     options = parser.parse_args()
     model = load_folder(options.folder)
     text = taught(options.folder, HELD_OUT_SEED, options.items, held_out=True)
-    behind = Behind.of(text).number >= 0
-    everything = lambda at, before, x: torch.ones(len(x), dtype=torch.bool)
     rows = []
-    for what, choose in [({"method": "whole"}, everything), *cases(model, text)]:
-        hidden, executed = run(model, text, choose, what.get("cache") == "hole")
-        is_right = by_run(right(model.head(hidden[text.predict]), text), text)
-        told = {title(*of): float(v) for of, v in zip(RUNS, is_right) if of[0] != "story"}
-        row = what | {"layers": round(float(executed[behind].mean()), 3)}
-        row["weights"] = round(weights(model, what, executed[behind]), 4)
+    for what in [{"method": "whole"}, *CASES]:
+        is_right, executed = told(model, text, what)
+        by_task = zip(RUNS, by_run(is_right, text))
+        shares = {title(*of): float(v) for of, v in by_task if of[0] != "story"}
+        row = what | {"layers": round(float(executed.mean()), 3)}
+        row["weights"] = round(weights(model, what, executed), 4)
         # Of tasks with one right answer.
-        tasks = [v for name, v in told.items() if "without" not in name]
+        tasks = [v for name, v in shares.items() if "without" not in name]
         row["mean"] = round(100 * sum(tasks) / len(tasks), 2)
-        row["accuracy"] = {name: round(100 * v, 2) for name, v in told.items()}
+        row["accuracy"] = {name: round(100 * v, 2) for name, v in shares.items()}
         rows.append(row)
         print(json.dumps(row), flush=True)
     if options.json:
