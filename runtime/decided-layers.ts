@@ -117,9 +117,11 @@ export class DecidedLayers {
   async #openExiting(): Promise<ExitingRows> {
     const { ExitingRows } = await import("./exiting-rows.ts");
     const { device, spec, nodes, maxRows } = this.#options;
-    const { hiddenSize, vocabSize } = spec;
-    // The head is asked before each exit, too.
-    const maxCalls = 2 * nodes.length + 64;
-    return ExitingRows.create(device, { hiddenSize, vocabSize, maxRows, maxCalls });
+    const { hiddenSize, vocabSize, layers } = spec;
+    // Behind each layer rows are put back, and before each exit the head is asked.
+    const headCalls = nodes.filter(({ stage }) => stage === nodes.at(-1)!.stage).length;
+    const maxCalls = nodes.length + layers.length * (headCalls + 2);
+    const maxExits = layers.length;
+    return ExitingRows.create(device, { hiddenSize, vocabSize, maxRows, maxExits, maxCalls });
   }
 }

@@ -5,7 +5,7 @@
  * step's tokens.
  */
 import { exitGate } from "../kernels/exit-gate.ts";
-import type { BufferSlice, KernelCall } from "../kernels/kernel.ts";
+import type { BufferSlice, Dims, KernelCall } from "../kernels/kernel.ts";
 import { markedRows } from "../kernels/marked-rows.ts";
 import { rowConfidence } from "../kernels/row-confidence.ts";
 import type { LayerExits, SequenceId } from "../scheduler/work-plan.ts";
@@ -17,8 +17,9 @@ const COUNT_BYTES = 12;
 export interface ExitingSizes {
   readonly hiddenSize: number;
   readonly vocabSize: number;
-  /** Most rows that leave off in a step, and most calls of one. */
+  /** Most rows that leave off in a step; most exits of one, and calls behind the first. */
   readonly maxRows: number;
+  readonly maxExits: number;
   readonly maxCalls: number;
 }
 
@@ -49,6 +50,7 @@ export class ExitingRows {
   /** By cohort of a step. */
   readonly #marks: BufferSlice;
   readonly #bound = new Map<string, KernelCall["buffers"]>();
+  readonly #dims = new Map<string, Dims>();
   /** Of the step being recorded. */
   #cohorts: (readonly SequenceId[])[] = [];
   #gridsAt = 0;
@@ -67,19 +69,20 @@ export class ExitingRows {
   }
 
   static async create(device: Device, sizes: ExitingSizes): Promise<ExitingRows> {
-    const { maxRows, maxCalls, hiddenSize } = sizes;
+    const { maxRows, maxExits, maxCalls, hiddenSize } = sizes;
     const { offsetAlignmentBytes } = device.info.limits;
     const allocate = async (name: string, sizeBytes: number) =>
       wholeBuffer(await device.createBuffer(name, alignUp(sizeBytes, 16)));
-    // Each exit's grids begin where a binding may, and so do each cohort's marks.
-    const padding = maxRows * offsetAlignmentBytes;
+    // Each exit's grids begin where a binding may, and so do each cohort's marks; each row may be a cohort.
+    const gridsOf = (bytes: number) =>
+      maxRows * (bytes * maxCalls + maxExits * offsetAlignmentBytes);
     const kernels = [rowConfidence, exitGate, markedRows];
     await device.prepare(kernels.map((kernel) => ({ kernel, constants: {} })));
     return new ExitingRows(device, sizes, {
       confidence: await allocate("exit_confidence", 4 * maxRows),
       held: await allocate("exit_held", 4 * maxRows * hiddenSize),
-      grids: await allocate("exit_grids", maxRows * GRID_BYTES * maxCalls + padding),
-      counts: await allocate("exit_counts", maxRows * COUNT_BYTES * maxCalls + padding),
+      grids: await allocate("exit_grids", gridsOf(GRID_BYTES)),
+      counts: await allocate("exit_counts", gridsOf(COUNT_BYTES)),
       marks: await allocate("exit_marks", maxRows * alignUp(4 * maxRows, offsetAlignmentBytes)),
     });
   }
@@ -95,18 +98,18 @@ export class ExitingRows {
     const R = sequenceIds.length;
     const { hiddenSize: D, vocabSize: V, maxRows } = this.#sizes;
     const { confidence, held } = this.#buffers;
-    const rows = { T: maxRows, R, C: R, D };
+    const copied = (mark: number) => this.#sized({ T: maxRows, R, C: R, D, mark });
     const restore = {
       kernel: markedRows,
       buffers: this.#once(`restore ${cohort} ${hidden.buffer.id}`, { x: held, marks, out: hidden }),
-      dims: { ...rows, mark: 0 },
+      dims: copied(0),
       label: "exits",
     };
     const keep = this.#once(`keep ${cohort} ${hidden.buffer.id}`, { x: hidden, marks, out: held });
     const sure = {
       kernel: rowConfidence,
       buffers: this.#once("ask", { logits, confidence }),
-      dims: { R, V },
+      dims: this.#sized({ R, V }),
       label: "exits",
     };
     const calls: KernelCall[] = [];
@@ -125,7 +128,7 @@ export class ExitingRows {
       });
       calls.push(...asked, call, {
         ...{ kernel: markedRows, buffers: keep, label: "exits" },
-        dims: { ...rows, mark },
+        dims: copied(mark),
       });
       gate = gated;
       for (const layer of layers) {
@@ -190,7 +193,7 @@ export class ExitingRows {
       counts: place(counts, countsAt, COUNT_BYTES * N),
     });
     const call: KernelCall = {
-      ...{ kernel: exitGate, buffers, dims: { ...dims, N }, label: "exits" },
+      ...{ kernel: exitGate, buffers, dims: this.#sized({ ...dims, N }), label: "exits" },
     };
     return {
       call,
@@ -205,6 +208,14 @@ export class ExitingRows {
   #once(name: string, buffers: KernelCall["buffers"]): KernelCall["buffers"] {
     const known = this.#bound.get(name) ?? buffers;
     this.#bound.set(name, known);
+    return known;
+  }
+
+  /** So are params on these. */
+  #sized(dims: Dims): Dims {
+    const name = JSON.stringify(dims);
+    const known = this.#dims.get(name) ?? dims;
+    this.#dims.set(name, known);
     return known;
   }
 }

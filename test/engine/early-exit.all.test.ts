@@ -57,7 +57,7 @@ describe.skipIf(project() === "swiftshader").each(["demo", "demo-moe"] as const)
       }
       expect(await atOnce(subject)).toEqual(alone.map(visible));
       await settled(subject);
-      const forced = await open({ ...SIZES, forcePreemptionEvery: 13 }, subject.engine.device);
+      const forced = await open({ ...SIZES, forcePreemptionEvery: 30 }, subject.engine.device);
       expect(await atOnce(forced)).toEqual(alone.map(visible));
       expect(forced.engine.metrics().total.preemptions).toBeGreaterThan(0);
       await settled(forced);
