@@ -109,28 +109,12 @@ def leaving(model: DemoModel, text: Taught, measure: str, exits: list[int], leas
 
 
 CASES = [
-    {"method": "temporal", "skip": skip, "period": period, "cache": cache}
-    for skip, period, cache in (
-        ([5, 8], 4, "fill"),
-        ([5, 8], 4, "hole"),
-        ([5, 7, 8], 2, "fill"),
-        ([5, 7, 8], 4, "fill"),
-        ([5, 7, 8], 4, "hole"),
-    )
+    {"method": "likeliest", "exits": exits, "threshold": least}
+    for exits, least in (([7, 8, 9], 0.9), ([7, 8, 9], 0.95), ([5, 6, 7, 8, 9], 0.99))
 ] + [
-    {"method": measure, "exits": exits, "threshold": least}
-    for measure, exits, least in (
-        ("likeliest", [7, 8, 9], 0.8),
-        ("likeliest", [7, 8, 9], 0.9),
-        ("likeliest", [7, 8, 9], 0.95),
-        ("likeliest", [7, 8, 9], 0.99),
-        ("likeliest", [7], 0.95),
-        ("likeliest", [5, 6, 7, 8, 9], 0.95),
-        ("likeliest", [5, 6, 7, 8, 9], 0.99),
-        ("unturned", [7, 8, 9], 0.95),
-        ("unturned", [7, 8, 9], 0.97),
-    )
-]
+    {"method": "temporal", "skip": skip, "period": 4, "cache": cache}
+    for skip, cache in (([5, 7, 8], "fill"), ([5, 7, 8], "hole"), ([5, 8], "fill"))
+] + [{"method": "unturned", "exits": [7, 8, 9], "threshold": 0.97}]
 
 
 def choice(model: DemoModel, text: Taught, what: dict) -> Choice:
