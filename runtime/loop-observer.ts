@@ -17,8 +17,14 @@ export interface LoopObserver {
   /**
    * Plans come back in the order they were made. Before the ends that it brings.
    * @param standing Of each row that samples: tokens that are the answer's; 0 of one that drafts.
+   * @param ran Layers that rows ran which could leave off; 0 for all of them.
    */
-  onCommit(plan: WorkPlan, times: PlanTimes, standing: readonly number[]): void;
+  onCommit(
+    plan: WorkPlan,
+    times: PlanTimes,
+    standing: readonly number[],
+    ran?: ReadonlyMap<SequenceId, number>,
+  ): void;
   /** Once for each sequence; nothing of it is delivered from now on. */
   onEnd(id: SequenceId, end: "finished" | "aborted", nowMs: number): void;
 }

@@ -163,7 +163,12 @@ export class MetricsRecorder {
   }
 
   /** @param standing Of each row that samples: tokens that are the answer's. */
-  commit({ rows, predictedMs }: WorkPlan, run: StepRun, standing: readonly number[]): void {
+  commit(
+    { rows, predictedMs }: WorkPlan,
+    run: StepRun,
+    standing: readonly number[],
+    ran?: ReadonlyMap<SequenceId, number>,
+  ): void {
     const total = this.#total;
     let tokens = 0;
     let numSampled = 0;
@@ -182,7 +187,7 @@ export class MetricsRecorder {
       total.acceptedTokens += numStanding - 1;
     }
     this.#total.gpuMs += run.gpuMs;
-    const layers = countLayers(rows, this.#numStages);
+    const layers = countLayers(rows, this.#numStages, ran);
     this.#steps.push({ ...run, tokens, rows: rows.length, layers, predictedMs });
   }
 
@@ -262,15 +267,21 @@ const recordOf = (id: number, { promptIds, scheduling }: RequestStart, arrivalMs
   });
 
 /** Of all rows together; the first stage and the last are no layer's. */
-function countLayers(rows: readonly PlannedRow[], numStages: number): number {
-  const ran = new Set<number>();
-  for (const { stages, layerPlan } of rows) {
-    const end = Math.min(stages.to, numStages - 1);
+function countLayers(
+  rows: readonly PlannedRow[],
+  numStages: number,
+  ran?: ReadonlyMap<SequenceId, number>,
+): number {
+  const union = new Set<number>();
+  for (const { sequenceId, stages, layerPlan } of rows) {
+    const { layers = [], stages: exits = [] } = layerPlan?.exits ?? {};
+    const left = exits[layers.indexOf(ran?.get(sequenceId) ?? 0)] ?? numStages - 1;
+    const end = Math.min(stages.to, left);
     for (let stage = Math.max(1, stages.from); stage < end; stage++)
-      if (layerPlan?.runs[stage] ?? true) ran.add(stage);
-    if (ran.size === numStages - 2) break;
+      if (layerPlan?.runs[stage] ?? true) union.add(stage);
+    if (union.size === numStages - 2) break;
   }
-  return ran.size / 2;
+  return union.size / 2;
 }
 
 /** Rejected requests took no time. */

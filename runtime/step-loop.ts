@@ -202,7 +202,7 @@ export class StepLoop {
           return { row: samples.row, tokens };
         });
         const counts = results.map(({ tokens }) => tokens.length);
-        observer?.onCommit(plan, { submittedMs, gpuMs, readMs }, counts);
+        observer?.onCommit(plan, { submittedMs, gpuMs, readMs }, counts, decided?.ran);
         this.#commit(plan, gpuMs, results, decided);
       })
       .catch((error) => this.stop(WeftError.from(error)));

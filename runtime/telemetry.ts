@@ -62,7 +62,7 @@ export class Telemetry implements LoopObserver {
     this.#metrics.plan(plan, nowMs);
   }
 
-  onCommit(plan: WorkPlan, times: PlanTimes, standing: readonly number[]): void {
+  onCommit(...[plan, times, standing, ran]: Parameters<LoopObserver["onCommit"]>): void {
     const { submittedMs, gpuMs, readMs } = times;
     const plannedMs = this.#plannedMs.shift()!;
     // The GPU runs plans in order: each begins when it is there and the one before has ended.
@@ -71,7 +71,7 @@ export class Telemetry implements LoopObserver {
     this.#gpuFreeMs = endMs;
     const lagSteps = this.#plannedMs.length;
     const run = { gpuMs, readMs, lagMs: readMs - endMs, lagSteps };
-    this.#metrics.commit(plan, run, standing);
+    this.#metrics.commit(plan, run, standing, ran);
     this.#trace.commit(plan, { plannedMs, startMs, endMs, gpuMs });
     this.#options.onRead?.(plan, { ...times, plannedMs });
   }
