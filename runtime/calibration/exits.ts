@@ -8,8 +8,8 @@ import { type ExitSample, exitThreshold } from "./hoeffding.ts";
 import { argmax, confidence, divergence } from "./likeliest.ts";
 import type { Fidelity, Yardstick } from "./yardstick.ts";
 
-/** Of tokens that leave off before a layer, two in a hundred may disagree; 0.05 that this is wrong. */
-const TARGET = { epsilon: 0.02, delta: 0.05 };
+/** Of tokens that leave off before a layer, one in a hundred may disagree; 0.05 that this is wrong. */
+const TARGET = { epsilon: 0.01, delta: 0.05 };
 
 export interface MeasuredExits extends Fidelity {
   readonly exits: readonly MeasuredExit[];
