@@ -27,6 +27,8 @@ from weights import load_folder
 
 # Texts at a time: more would not fit where processors keep things near.
 SLICE = 200
+# The dense model, of whose layers it is known which it misses least.
+DENSE_LAYERS = 10
 
 
 @dataclass
@@ -108,13 +110,20 @@ def leaving(model: DemoModel, text: Taught, measure: str, exits: list[int], leas
     return choose
 
 
-CASES = [
-    {"method": "likeliest", "exits": exits, "threshold": least}
-    for exits, least in (([7, 8, 9], 0.9), ([7, 8, 9], 0.95), ([5, 6, 7, 8, 9], 0.99))
-] + [
-    {"method": "temporal", "skip": skip, "period": 4, "cache": cache}
-    for skip, cache in (([5, 7, 8], "fill"), ([5, 7, 8], "hole"), ([5, 8], "fill"))
-] + [{"method": "unturned", "exits": [7, 8, 9], "threshold": 0.97}]
+def cases(layers: int) -> list[dict]:
+    """Exits as the engine has them by default, at 70, 80 and 90 % of the layers, and from the middle on."""
+    late = sorted({round(share * layers) for share in (0.7, 0.8, 0.9)})
+    ways = ((late, 0.9), (late, 0.95), (list(range(layers // 2, layers)), 0.99))
+    found = [
+        {"method": "likeliest", "exits": exits, "threshold": least} for exits, least in ways
+    ]
+    if layers != DENSE_LAYERS:
+        return found
+    found += [
+        {"method": "temporal", "skip": skip, "period": 4, "cache": cache}
+        for skip, cache in (([5, 7, 8], "fill"), ([5, 7, 8], "hole"), ([5, 8], "fill"))
+    ]
+    return [*found, {"method": "unturned", "exits": late, "threshold": 0.97}]
 
 
 def choice(model: DemoModel, text: Taught, what: dict) -> Choice:
@@ -141,7 +150,13 @@ def weights(model: DemoModel, what: dict, executed: Tensor) -> float:
     """Elements read for a token on average, over those of the whole model: of layers that it runs, of the
     projections that fill in for others, and of the vocabulary as often as it is asked."""
     layer = model.model.layers[0]
-    count = lambda module: sum(p.numel() for p in module.parameters())
+    experts = getattr(model.config, "num_experts", 1)
+    share = getattr(model.config, "num_experts_per_tok", 1) / experts
+
+    def count(module) -> float:
+        # Of stacked experts [E, out, in], those of one token.
+        return sum(p.numel() * (share if p.ndim == 3 else 1) for p in module.parameters())
+
     fill = sum(count(getattr(layer.self_attn, name)) for name in ("q_proj", "k_proj", "v_proj"))
     layers, vocabulary = len(model.model.layers), model.model.embed_tokens.weight.numel()
     asked = torch.ones_like(executed)
@@ -165,7 +180,7 @@ def main() -> None:
     model = load_folder(options.folder)
     text = taught(options.folder, HELD_OUT_SEED, options.items, held_out=True)
     rows = []
-    for what in [{"method": "whole"}, *CASES]:
+    for what in [{"method": "whole"}, *cases(model.config.num_hidden_layers)]:
         is_right, executed = told(model, text, what)
         by_task = zip(RUNS, by_run(is_right, text))
         shares = {title(*of): float(v) for of, v in by_task if of[0] != "story"}
