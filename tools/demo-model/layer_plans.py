@@ -1,42 +1,37 @@
-"""Static layer plans of a demo model: found by greedy removal, measured on the tasks.
+"""Static layer plans of a demo model: found by greedy removal, or among all of one size.
 
 A plan is grown by one sublayer at a time: the one without which the model, on answers of its training
-tasks, stays nearest to the whole model (KL, mean over tasks). Nothing that is measured on held-out
-items was used to find a plan.
-Usage: python layer_plans.py FOLDER [--items 200] [--removed 3,4,5,6] [--json FILE]
+tasks, stays nearest to the whole model (KL, mean over tasks). With --every N, all plans without N
+sublayers are tried. Nothing of held-out items is used to find a plan; compare.py measures on these.
+Usage: python layer_plans.py FOLDER [--removed 6] [--every N --finalists 20 --final 400] [--json FILE]
 """
 
 import argparse
 import json
-from concurrent.futures import ProcessPoolExecutor
+import shlex
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from chat import prompt_text, without_thinking
-from evaluate import HELD_OUT_SEED, wilson
-from generate import generate_texts
-from grammar import items
-from model import DemoModel, attend_rows
-from planned import LayerPlan, planned
-from taught import RUNS, Taught, divergence, log_probabilities, right, taught, by_run, title
+from model import DemoModel
+from planned import LayerPlan
+from taught import RUNS, Taught, by_run, divergence, log_probabilities, right, taught, title
 from tasks import TASKS
-from tokenizer import load
 from torch import Tensor
 from weights import load_folder
 
 CALIBRATION_SEED = 30_000
+FINAL_SEED = 60_000
 
 
 def add_sublayer(model: DemoModel, x: Tensor, sublayer: int, text: Taught) -> Tensor:
     layer = model.model.layers[sublayer // 2]
     if sublayer % 2:
-        return layer.add_mlp(x)
+        return layer.mlp_by_plan(x)
     cos, sin = model.cos[text.rows.positions], model.sin[text.rows.positions]
-    return layer.add_attention(x, attend_rows(*layer.heads(x, cos, sin), text.rows))
+    return layer.attention_by_plan(x, cos, sin, text.rows)
 
 
 def normalised(model: DemoModel, x: Tensor, sublayer: int) -> Tensor:
@@ -56,6 +51,11 @@ class Found:
     @property
     def mean_kl(self) -> float:
         return sum(self.kl) / len(self.kl)
+
+    def plain(self) -> dict:
+        """`exact` has no stories: of these none is expected."""
+        exact = {title(*run): share for run, share in zip(RUNS, self.exact) if run[0] != "story"}
+        return {"plan": LayerPlan.without(self.removed).plain(), "kl": self.mean_kl, "exact": exact}
 
 
 def sublayers(model: DemoModel) -> list[list[int]]:
@@ -101,92 +101,86 @@ def run(model: DemoModel, x: Tensor, unit: list[int], text: Taught) -> Tensor:
     return x
 
 
-@dataclass
-class Accuracy:
-    run: str
-    right: int
-    total: int
+def every_plan(
+    model: DemoModel, x: Tensor, text: Taught, left: int, sublayer: int = 0
+) -> Iterator[tuple[list[int], Tensor]]:
+    """All choices of `left` sublayers from this one on, with the hidden states after the last where
+    these are skipped. x enters the sublayer; plans that begin alike share their beginning."""
+    sublayers = 2 * len(model.model.layers)
+    if sublayer == sublayers:
+        yield [], x
+        return
+    if left:
+        for removed, hidden in every_plan(model, x, text, left - 1, sublayer + 1):
+            yield [sublayer, *removed], hidden
+    if sublayers - sublayer > left:
+        x = add_sublayer(model, x, sublayer, text)
+        yield from every_plan(model, x, text, left, sublayer + 1)
 
-    def plain(self) -> dict:
-        low, high = wilson(self.right, self.total)
-        share = self.right / self.total
-        return {"name": self.run, "right": self.right, "total": self.total} | {
-            "accuracy": share,
-            "low": low,
-            "high": high,
-        }
+
+@torch.inference_mode()
+def without(model: DemoModel, text: Taught, removed: list[int]) -> Tensor:
+    """Hidden states after the last sublayer."""
+    kept = [at for at in range(2 * len(model.model.layers)) if at not in removed]
+    return run(model, model.model.embed_tokens(text.ids), kept, text)
 
 
-def accuracy(folder: Path, count: int, plan: LayerPlan, run: tuple[str, bool]) -> Accuracy:
-    """Of greedy decoding on the held-out items that docs/demo-model.md measures."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    model = planned(load_folder(folder), plan)
-    task, thinking = run
-    exercises = list(islice(items(task, HELD_OUT_SEED, held_out=True), count))
-    prompts = [prompt_text(item, thinking) for item in exercises]
-    texts = generate_texts(model, load(folder), prompts)
-    marks = [
-        TASKS[task].check(item.check, without_thinking(text))
-        for item, text in zip(exercises, texts, strict=True)
-    ]
-    return Accuracy(title(*run), sum(marks), count)
+@torch.inference_mode()
+def judged(model: DemoModel, text: Taught, plans: Iterable[tuple[list[int], Tensor]]) -> list[Found]:
+    """Of plans with the hidden states that they leave."""
+    whole = log_probabilities(model, without(model, text, []), text)
+    found = []
+    for removed, hidden in plans:
+        told = log_probabilities(model, hidden, text)
+        kl, exact = divergence(whole, told, text), by_run(right(told, text), text)
+        found.append(Found(removed, kl.tolist(), exact.tolist()))
+    return found
+
+
+def final(
+    model: DemoModel, first: Taught, second: Taught, removals: int, finalists: int
+) -> list[Found]:
+    """Of all plans without so many sublayers, the finalists by KL of the six tasks on the first texts,
+    judged on the second: most answers right to the end comes first. Stories count for KL alone, as
+    they have no one right answer."""
+    x = model.model.embed_tokens(first.ids)
+    found = judged(model, first, every_plan(model, x, first, removals))
+    found.sort(key=lambda one: sum(one.kl[: len(TASKS)]))
+    chosen = [one.removed for one in found[:finalists]]
+    again = ((removed, without(model, second, removed)) for removed in chosen)
+    found = judged(model, second, again)
+    found.sort(key=lambda one: -sum(one.exact[: len(TASKS)]))
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path, help="the model folder")
     parser.add_argument("--calibration", type=int, default=40, help="training items per task")
-    parser.add_argument("--items", type=int, default=200, help="held-out items per task")
-    parser.add_argument("--removed", default="3,4,5,6", help="sublayers of the plans measured")
+    parser.add_argument("--removed", type=int, default=6, help="sublayers that greedy removal takes")
+    parser.add_argument("--every", type=int, help="also try all plans without so many sublayers")
+    parser.add_argument("--finalists", type=int, default=20, help="of these")
+    parser.add_argument("--final", type=int, default=400, help="training items per task for these")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     model = load_folder(args.folder)
-    sizes = [0, *map(int, args.removed.split(","))]
     text = taught(args.folder, CALIBRATION_SEED, args.calibration, held_out=False)
-    found = greedy(model, text, max(sizes), sublayers(model))
-    layers, report = len(model.model.layers), []
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        for size in sizes:
-            plan = LayerPlan.without(found[size].removed)
-            tasks = list(pool.map(partial(accuracy, args.folder, args.items, plan), RUNS))
-            mean = sum(task.right / task.total for task in tasks[: len(TASKS)]) / len(TASKS)
-            shares = " ".join(f"{task.right / task.total:.1%}" for task in tasks)
-            print(f"{json.dumps(plan.plain())} mean {mean:.2%}: {shares}", flush=True)
-            report.append(
-                {
-                    "plan": plan.plain(),
-                    "sublayersExecuted": plan.executed(layers),
-                    "sublayers": 2 * layers,
-                    "calibrationKl": found[size].mean_kl,
-                    "meanAccuracy": mean,
-                    "tasks": [task.plain() for task in tasks],
-                }
-            )
+    content = {
+        "model": f"assets/{args.folder.resolve().name}",
+        "command": f"python layer_plans.py {shlex.join(sys.argv[1:])}",
+        "calibrationSeed": CALIBRATION_SEED,
+        "greedy": [one.plain() for one in greedy(model, text, args.removed, sublayers(model))],
+    }
+    if args.every:
+        more = taught(args.folder, FINAL_SEED, args.final, held_out=False)
+        found = final(model, text, more, args.every, args.finalists)
+        for one in found:
+            print(one.plain(), flush=True)
+        content |= {"finalSeed": FINAL_SEED, "every": [one.plain() for one in found]}
     if args.json:
-        content = {
-            "model": f"assets/{args.folder.resolve().name}",
-            "command": f"python layer_plans.py {' '.join(map(str, command(args)))}",
-            "heldOutSeed": HELD_OUT_SEED,
-            "calibrationSeed": CALIBRATION_SEED,
-            "plans": report,
-        }
-        args.json.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def command(args: argparse.Namespace) -> list:
-    folder = f"../../assets/{args.folder.resolve().name}"
-    return [
-        folder,
-        "--calibration",
-        args.calibration,
-        "--items",
-        args.items,
-        "--removed",
-        args.removed,
-    ]
+        args.json.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

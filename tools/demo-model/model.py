@@ -5,6 +5,7 @@ for greedy evaluation. Refuses everything the demo does not use (biases, windows
 Shapes: N tokens, B rows, T tokens per row, H heads, D head size, E hidden size.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -102,10 +103,16 @@ class MLP(nn.Module):
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
+# What is added in place of a skipped sublayer: its input times A [E, rank] times B [rank, E].
+Forecast = tuple[Tensor, Tensor]
+
+
 class Layer(nn.Module):
-    # What a layer plan skips (planned.py).
+    # What a layer plan skips, and what stands in for it, if anything (planned.py).
     skips_attention = False
     skips_mlp = False
+    attention_forecast: Forecast | None = None
+    mlp_forecast: Forecast | None = None
     only: Tensor | None = None  # [B]: with a cache, the rows that this layer changes
 
     def __init__(self, config: ModelConfig):
@@ -138,6 +145,20 @@ class Layer(nn.Module):
 
     def add_mlp(self, x: Tensor) -> Tensor:
         return x + self.mlp(self.mlp_input(x))
+
+    def attention_by_plan(self, x: Tensor, cos: Tensor, sin: Tensor, rows: "Rows") -> Tensor:
+        if self.skips_attention:
+            return add_forecast(x, self.attention_input, self.attention_forecast)
+        return self.add_attention(x, attend_rows(*self.heads(x, cos, sin), rows))
+
+    def mlp_by_plan(self, x: Tensor) -> Tensor:
+        if self.skips_mlp:
+            return add_forecast(x, self.mlp_input, self.mlp_forecast)
+        return self.add_mlp(x)
+
+
+def add_forecast(x: Tensor, input_of: Callable[[Tensor], Tensor], forecast: Forecast | None) -> Tensor:
+    return x if forecast is None else x + input_of(x) @ forecast[0] @ forecast[1]
 
 
 def attend_rows(query: Tensor, key: Tensor, value: Tensor, rows: Rows) -> Tensor:
@@ -193,11 +214,10 @@ class DemoModel(nn.Module):
         x = self.model.embed_tokens(ids)
         cos, sin = self.cos[rows.positions], self.sin[rows.positions]
         for index, layer in enumerate(self.model.layers):
-            if keep[2 * index] and not layer.skips_attention:
-                attended = attend_rows(*layer.heads(x, cos, sin), rows)
-                x = layer.add_attention(x, attended)
-            if keep[2 * index + 1] and not layer.skips_mlp:
-                x = layer.add_mlp(x)
+            if keep[2 * index]:
+                x = layer.attention_by_plan(x, cos, sin, rows)
+            if keep[2 * index + 1]:
+                x = layer.mlp_by_plan(x)
         return x
 
     def forward_cached(self, ids: Tensor, positions: Tensor, mask: Tensor, cache: "Cache") -> Tensor:
@@ -208,13 +228,14 @@ class DemoModel(nn.Module):
         before, after = cache.length, cache.length + ids.shape[1]
         for layer, (keys, values) in zip(self.model.layers, cache.layers, strict=True):
             entered = x
-            if not layer.skips_attention:
+            if layer.skips_attention:
+                x = add_forecast(x, layer.attention_input, layer.attention_forecast)
+            else:
                 query, keys[:, before:after], values[:, before:after] = layer.heads(x, cos, sin)
                 heads = (t.transpose(1, 2) for t in (query, keys[:, :after], values[:, :after]))
                 out = F.scaled_dot_product_attention(*heads, mask, enable_gqa=True)
                 x = layer.add_attention(x, out.transpose(1, 2).flatten(2))
-            if not layer.skips_mlp:
-                x = layer.add_mlp(x)
+            x = layer.mlp_by_plan(x)
             if layer.only is not None:
                 x = torch.where(layer.only[:, None, None], x, entered)
         cache.length = after

@@ -10,7 +10,8 @@ import copy
 from collections.abc import Callable
 
 import torch
-from model import DemoModel, attend_rows
+from generate import generate_ids
+from model import DemoModel, Layer
 from planned import with_layers
 from taught import Taught
 from torch import Tensor
@@ -26,22 +27,37 @@ def items_of_tokens(text: Taught) -> Tensor:
     return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
 
 
+def kind(layer: Layer) -> tuple:
+    """Equal of layers that do the same."""
+    stands_in = id(layer.attention_forecast), id(layer.mlp_forecast)
+    return id(layer.self_attn), layer.skips_attention, layer.skips_mlp, stands_in
+
+
 @torch.inference_mode()
 def hidden_by_path(
-    model: DemoModel, text: Taught, visits_of: Callable[[int, Tensor], Tensor]
+    model: DemoModel,
+    text: Taught,
+    visits_of: Callable[[int, Tensor], Tensor],
+    begun: dict[tuple, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Hidden states of all positions, and the visits [items, layers] that were made. Before each layer
-    `visits_of(layer, hidden)` says how often each item visits it."""
+    `visits_of(layer, hidden)` says how often each item visits it. Calls with the same text that share
+    `begun` run the layers once with which they all begin."""
+    begun, way = {} if begun is None else begun, ()
     x, owner = model.model.embed_tokens(text.ids), items_of_tokens(text)
     cos, sin = model.cos[text.rows.positions], model.sin[text.rows.positions]
     made = []
     for at, layer in enumerate(model.model.layers):
         visits = visits_of(at, x)
         made.append(visits)
+        way = (*way, kind(layer), visits.numpy().tobytes())
+        if way in begun:
+            x = begun[way]
+            continue
         for turn in range(int(visits.max())):
-            y = layer.add_attention(x, attend_rows(*layer.heads(x, cos, sin), text.rows))
-            y = layer.add_mlp(y)
+            y = layer.mlp_by_plan(layer.attention_by_plan(x, cos, sin, text.rows))
             x = torch.where((visits > turn)[owner, None], y, x)
+        begun[way] = x
     return x, torch.stack(made, 1)
 
 
@@ -111,6 +127,18 @@ def mixed(model: DemoModel, visits: Tensor) -> DemoModel:
             layer.only = visits[:, at] > turn
             layers.append(layer)
     return with_layers(model, layers)
+
+
+def answers(model: DemoModel, prompts: list[list[int]], visits: Tensor) -> list[list[int]]:
+    """Greedy answers, each by its own path; batches hold prompts of similar length."""
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    found: list[list[int]] = [[] for _ in prompts]
+    for start in range(0, len(order), 100):
+        chunk = order[start : start + 100]
+        by_path = mixed(model, visits[chunk])
+        for index, ids in zip(chunk, generate_ids(by_path, [prompts[i] for i in chunk])):
+            found[index] = ids
+    return found
 
 
 def static(order: list[int], skipped: int, layers: int, count: int) -> Tensor:

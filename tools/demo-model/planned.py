@@ -6,11 +6,12 @@ for its MLP.
 
 import copy
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from model import DemoModel, Layer
-from torch import nn
+from model import DemoModel, Forecast, Layer
+from moe import SparseMLP
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,39 @@ class LayerPlan:
         return {key: sorted(layers) for key, layers in lists.items() if layers}
 
 
-def planned(model: DemoModel, plan: LayerPlan) -> DemoModel:
-    """Shares its weights with the model, which stays as it is."""
+def planned(
+    model: DemoModel, plan: LayerPlan, forecasts: Mapping[int, Forecast] = {}
+) -> DemoModel:
+    """Shares its weights with the model, which stays as it is. `forecasts` stand in for skipped
+    sublayers, by number."""
     layers = []
     for at, layer in enumerate(model.model.layers):
-        if at not in plan.skip:
+        if at not in plan.skip or {2 * at, 2 * at + 1} & forecasts.keys():
             layer = copy.copy(layer)
             layer.skips_attention = at in plan.skip_attention
             layer.skips_mlp = at in plan.skip_mlp
+            layer.attention_forecast = forecasts.get(2 * at)
+            layer.mlp_forecast = forecasts.get(2 * at + 1)
             layers += [layer] * (2 if at in plan.repeat else 1)
     return with_layers(model, layers)
+
+
+def weights_read(layer: Layer) -> int:
+    """How many weights decoding one token alone reads of the layer, as it is planned: of a sparse MLP,
+    the router and the experts chosen; of a forecast, its matrices and the norm before them."""
+
+    def read(skipped: bool, forecast: Forecast | None, norm: nn.Module, own: list[Tensor]) -> int:
+        matrices = (forecast or ()) if skipped else own
+        return sum(map(Tensor.numel, (*matrices, norm.weight))) if len(matrices) else 0
+
+    mlp, attention = layer.mlp, list(layer.self_attn.parameters())
+    if isinstance(mlp, SparseMLP):
+        wide = [mlp.gate.weight, *(stack[: mlp.top] for stack in mlp.experts.parameters())]
+    else:
+        wide = list(mlp.parameters())
+    return read(
+        layer.skips_attention, layer.attention_forecast, layer.input_layernorm, attention
+    ) + read(layer.skips_mlp, layer.mlp_forecast, layer.post_attention_layernorm, wide)
 
 
 def with_layers(model: DemoModel, layers: list[Layer]) -> DemoModel:

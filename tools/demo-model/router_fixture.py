@@ -17,8 +17,8 @@ from fixtures import FIXTURE_SEED, PROMPTS, SMALLEST_MARGIN
 from grammar import items
 from item import Item
 from model import DemoModel
-from paths import hidden_by_path
-from routers import answers, load_released, save_released, windows_of
+from paths import answers, hidden_by_path
+from routers import load_released, save_released, windows_of
 from taught import Taught, batch
 from tokenizer import TURN_END, load
 from torch import nn

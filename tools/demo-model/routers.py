@@ -1,39 +1,21 @@
-"""Routers of layers for a demo model, as Dr.LLM has them (arXiv:2510.12773), and what they are worth.
+"""Routers of layers for a demo model, as Dr.LLM has them (arXiv:2510.12773).
 
 For prompts of the training tasks a short path with the right answer is searched (paths.py); one router
-per layer learns these paths from the prompt's residual stream; then accuracy on held-out items and the
-layers executed stand beside the whole model, a static plan, and random layers skipped at the same cost.
-Usage: python routers.py FOLDER --work DIR [--train 300] [--items 1000] [--json FILE]
+per layer learns these paths from the prompt's residual stream. What they are worth: compare.py.
+Usage: python routers.py FOLDER --work DIR [--train 300] [--json FILE]
 """
 
 import argparse
 import json
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from evaluate import HELD_OUT_SEED
-from generate import generate_ids
-from grammar import items
-from layer_plans import CALIBRATION_SEED, Accuracy, greedy, whole_layers
+from layer_plans import CALIBRATION_SEED, greedy, whole_layers
 from model import DemoModel
-from paths import at_random, clearly_right, hidden_by_path, mixed, shortest_paths, static
+from paths import answers, clearly_right, hidden_by_path, shortest_paths
 from safetensors.torch import load_file, save_file
-from taught import (
-    RUNS,
-    Taught,
-    batch,
-    both,
-    log_probabilities,
-    padded,
-    right,
-    taught,
-    title,
-)
+from taught import RUNS, Taught, pieces, taught
 from tasks import TASKS
 from tokenizer import load
 from torch import Tensor, nn
@@ -42,7 +24,6 @@ from weights import load_folder
 ROUTER_SIZE = 128
 MOST_WINDOWS = 8
 TRAINING_SEED = 40_000
-TOKENS_AT_ONCE = 16_384
 TRIES = 3  # layers that a search leaves out in turn before it stops
 
 FOCUS = 2.0
@@ -75,31 +56,6 @@ def windows_of(hidden: Tensor, text: Taught) -> Tensor:
     assert sizes.min() > 0
     edges = torch.tensor(starts)[:, None] + sizes[:, None] * torch.arange(MOST_WINDOWS + 1)
     return (sums[edges].diff(dim=1) / sizes[:, None, None]).float()
-
-
-def pieces(text: Taught, which: list[int]) -> list[list[int]]:
-    """Items cut into lists of about TOKENS_AT_ONCE."""
-    cut, tokens = [[]], 0
-    for item in which:
-        size = padded(text.texts[item])
-        if tokens + size > TOKENS_AT_ONCE and cut[-1]:
-            cut.append([])
-            tokens = 0
-        cut[-1].append(item)
-        tokens += size
-    return cut
-
-
-def answers(model: DemoModel, prompts: list[list[int]], visits: Tensor) -> list[list[int]]:
-    """Greedy answers, each by its own path; batches hold prompts of similar length."""
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    found: list[list[int]] = [[] for _ in prompts]
-    for start in range(0, len(order), 100):
-        chunk = order[start : start + 100]
-        by_path = mixed(model, visits[chunk])
-        for index, ids in zip(chunk, generate_ids(by_path, [prompts[i] for i in chunk])):
-            found[index] = ids
-    return found
 
 
 def labels(
@@ -164,9 +120,13 @@ def train(model: DemoModel, text: Taught, visits: Tensor, usable: Tensor) -> nn.
 @torch.inference_mode()
 def decided(model: DemoModel, routers: nn.ModuleList, text: Taught) -> Tensor:
     """Visits [items, layers] that the routers decide, each seeing what those before it left."""
-    return hidden_by_path(
-        model, text, lambda at, hidden: routers[at](windows_of(hidden, text)).argmax(-1)
-    )[1]
+    found = torch.zeros(len(text.run), len(routers), dtype=torch.long)
+    for piece in pieces(text, list(range(len(text.run)))):
+        part = text.some(piece)
+        found[piece] = hidden_by_path(
+            model, part, lambda at, hidden: routers[at](windows_of(hidden, part)).argmax(-1)
+        )[1]
+    return found
 
 
 def save_released(routers: nn.ModuleList, path: Path) -> None:
@@ -181,59 +141,12 @@ def load_released(path: Path, model: DemoModel) -> nn.ModuleList:
     return routers
 
 
-def told_right(model: DemoModel, tokenizer, text: Taught, visits: Tensor) -> Tensor:
-    """Of each item, whether its path gives the right answer: a story is decoded and checked, any other
-    answer is right if greedy decoding gives the expected one to its end."""
-    if RUNS[text.run[0]][0] == "story":
-        found = answers(model, [prompt for prompt, _ in text.texts], visits)
-        texts = [tokenizer.decode(ids, skip_special_tokens=False) for ids in found]
-        checks = [item.check for item in text.items]
-        return torch.tensor(list(map(TASKS["story"].check, checks, texts)))
-    marks = torch.zeros(len(text.run), dtype=torch.bool)
-    for piece in pieces(text, list(range(len(text.run)))):
-        part, mine = text.some(piece), visits[piece]
-        hidden, _ = hidden_by_path(model, part, lambda at, _: mine[:, at])
-        marks[piece] = right(log_probabilities(model, hidden, part), part)
-    return marks
-
-
-@torch.inference_mode()
-def measured(
-    folder: Path, path: Path, order: list[int], most: int, count: int, stories: int, run: int
-) -> dict[str, tuple[Accuracy, float]]:
-    """Accuracy and mean layers visited of each way to choose paths, on held-out items of one run."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    torch.manual_seed(0)
-    model, tokenizer, (task, thinking) = load_folder(folder), load(folder), RUNS[run]
-    count = stories if task == "story" else count
-    exercises = list(islice(items(task, HELD_OUT_SEED, held_out=True), count))
-    texts = [(both(tokenizer, item, thinking), item) for item in exercises]
-    texts.sort(key=lambda one: padded(one[0]))
-    text = batch([one for one, _ in texts], [run] * count, [item for _, item in texts])
-    routers, layers = load_released(path, model), len(model.model.layers)
-    routed = torch.zeros(count, layers, dtype=torch.long)
-    for piece in pieces(text, list(range(count))):
-        routed[piece] = decided(model, routers, text.some(piece))
-    ways = {"routers": routed, "random, as many": at_random(routed)}
-    ways |= {f"static, {n} skipped": static(order, n, layers, count) for n in range(most + 1)}
-    found = {}
-    for name, visits in ways.items():
-        marks = told_right(model, tokenizer, text, visits)
-        visited = float(visits.sum(1).float().mean())
-        found[name] = Accuracy(title(task, thinking), int(marks.sum()), count), visited
-        print(f"{found[name][0]}, {name}: {visited:.2f} layers", flush=True)
-    return found
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path, help="the model folder")
     parser.add_argument("--work", type=Path, required=True, help="where labels and routers go")
     parser.add_argument("--train", type=int, default=300, help="training items per task")
     parser.add_argument("--most", type=int, default=3, help="layers that a label skips at most")
-    parser.add_argument("--items", type=int, default=200, help="held-out items per task")
-    parser.add_argument("--stories", type=int, default=200, help="of them for stories, the slowest")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -253,33 +166,12 @@ def main() -> None:
     path = args.work / "routers.safetensors"
     if not path.exists():
         save_released(train(model, text, visits, usable), path)
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        sizes = (args.most, args.items, args.stories)
-        one = partial(measured, args.folder, path, order, *sizes)
-        runs = list(pool.map(one, range(len(RUNS))))
-    report = []
-    for way in runs[0]:
-        tasks = [found[way][0] for found in runs]
-        visited = [found[way][1] for found in runs]
-        mean = sum(task.right / task.total for task in tasks[: len(TASKS)]) / len(TASKS)
-        layers = sum(visited[: len(TASKS)]) / len(TASKS)
-        shares = " ".join(f"{t.right / t.total:.1%}/{v:.2f}" for t, v in zip(tasks, visited))
-        print(f"{way}: mean {mean:.2%}, {layers:.2f} layers: {shares}", flush=True)
-        report.append(
-            {
-                "way": way,
-                "meanAccuracy": mean,
-                "meanLayers": layers,
-                "tasks": [t.plain() | {"layers": v} for t, v in zip(tasks, visited)],
-            }
-        )
     if args.json:
         folder = f"assets/{args.folder.resolve().name}"
         command = f"python routers.py ../../{folder} --work runs/routers"
-        command += f" --train {args.train} --most {args.most}"
         content = {
             "model": folder,
-            "command": f"{command} --items {args.items} --stories {args.stories}",
+            "command": f"{command} --train {args.train} --most {args.most}",
             "layers": len(model.model.layers),
             "staticOrder": order,
             "labels": {
@@ -288,7 +180,6 @@ def main() -> None:
                 "visits": visits[usable].flatten().bincount(minlength=3).tolist(),
                 "meanLayers": float(visits[usable].sum(1).float().mean()),
             },
-            "ways": report,
         }
         args.json.write_text(json.dumps(content, indent=2) + "\n")
 

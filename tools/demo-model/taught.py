@@ -18,6 +18,7 @@ from tokenizer import END_OF_TEXT, load
 from torch import Tensor
 
 ROW_STEP = 8
+TOKENS_AT_ONCE = 16_384
 # Each task as the template asks it; arithmetic also without thinking.
 RUNS = [*((task, True) for task in TASKS), ("arithmetic", False)]
 
@@ -82,6 +83,19 @@ def batch(texts: list[tuple[list[int], list[int]]], run: list[int], items: list[
     index = torch.tensor(predict)
     rows = Rows(groups, positions)
     return Taught(ids, rows, index, ids[index + 1], torch.tensor(owner), run, texts, items)
+
+
+def pieces(text: Taught, which: list[int]) -> list[list[int]]:
+    """Items cut into lists of about TOKENS_AT_ONCE."""
+    cut, tokens = [[]], 0
+    for item in which:
+        size = padded(text.texts[item])
+        if tokens + size > TOKENS_AT_ONCE and cut[-1]:
+            cut.append([])
+            tokens = 0
+        cut[-1].append(item)
+        tokens += size
+    return cut
 
 
 def by_item(values: Tensor, text: Taught) -> Tensor:
