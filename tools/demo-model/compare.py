@@ -4,7 +4,7 @@ Static plans, low-rank forecasts in place of what they skip (forecasts.py), rout
 as many layers left out at random: accuracy of greedy decoding (marks.py), weights read per token, and
 the difference to the whole model with a 95 % interval. pareto.py makes tables of the file.
 Usage: python compare.py FOLDER --plan JSON … [--forecast JSON … --ranks 16,64] [--routers FILE]
-       [--items 1000] [--stories 200] --json FILE
+       [--items 1000] [--stories 1000] --json FILE
 """
 
 import argparse
@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from evaluate import HELD_OUT_SEED, wilson
 from forecasts import Fit, fits
 from marks import exercises, marks
 from model import DemoModel
-from paths import at_random
+from paths import at_random, once
 from planned import LayerPlan, planned, weights_read
 from routers import decided, load_released
 from taught import RUNS, Taught, title
@@ -59,18 +60,14 @@ class Way:
         self.marked.append(marked)
 
 
-def once(model: DemoModel) -> Callable[[Taught], Tensor]:
-    return lambda text: torch.ones(len(text.run), len(model.model.layers), dtype=torch.long)
-
-
 def static(model: DemoModel, plan: LayerPlan) -> Way:
     by_plan = planned(model, plan)
-    return Way("static" if plan.plain() else "whole model", by_plan, once(by_plan), plan)
+    return Way("static" if plan.plain() else "whole model", by_plan, partial(once, by_plan), plan)
 
 
 def forecast(model: DemoModel, plan: LayerPlan, rank: int, made: Fit) -> Way:
     by_plan = planned(model, plan, made.forecasts)
-    return Way(f"forecasts of rank {rank}", by_plan, once(by_plan), plan, rank, made)
+    return Way(f"forecasts of rank {rank}", by_plan, partial(once, by_plan), plan, rank, made)
 
 
 def routed(model: DemoModel, path: Path) -> list[Way]:
@@ -81,7 +78,7 @@ def routed(model: DemoModel, path: Path) -> list[Way]:
         return at_random(decided(model, routers, text))
 
     return [
-        Way("routers", model, lambda text: decided(model, routers, text)),
+        Way("routers", model, partial(decided, model, routers)),
         Way("as many layers, at random", model, any_as_many),
     ]
 
@@ -148,7 +145,8 @@ def main() -> None:
     parser.add_argument("--ranks", default="16,64", help="of the forecasts")
     parser.add_argument("--routers", type=Path, help="safetensors of routers.py")
     parser.add_argument("--items", type=int, default=1000, help="held-out items per task")
-    parser.add_argument("--stories", type=int, default=200, help="of them for stories, the slowest")
+    parser.add_argument("--stories", type=int, default=1000, help="of them for stories")
+    parser.add_argument("--seed", type=int, default=HELD_OUT_SEED, help="of the items")
     parser.add_argument("--json", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -162,7 +160,8 @@ def main() -> None:
             ways += [forecast(model, plan, rank, one) for rank, one in made.items()]
     ways += routed(model, args.routers) if args.routers else []
     for at, run in enumerate(RUNS):
-        text = exercises(args.folder, at, args.stories if run[0] == "story" else args.items)
+        count = args.stories if run[0] == "story" else args.items
+        text = exercises(args.folder, at, count, args.seed)
         visits = [way.visits(text) for way in ways]
         found = marks(args.folder, text, [(way.model, one) for way, one in zip(ways, visits)])
         for way, one, marked in zip(ways, visits, found, strict=True):
@@ -173,7 +172,7 @@ def main() -> None:
     content = {
         "model": f"assets/{args.folder.resolve().name}",
         "command": f"python compare.py {shlex.join(sys.argv[1:])}",
-        "heldOutSeed": HELD_OUT_SEED,
+        "heldOutSeed": args.seed,
         "ways": [report(way, ways[0], sublayers) for way in ways],
     }
     args.json.write_text(json.dumps(content, indent=1) + "\n")

@@ -2,21 +2,24 @@
 
 A plan is grown by one sublayer at a time: the one without which the model, on answers of its training
 tasks, stays nearest to the whole model (KL, mean over tasks). With --every N, all plans without N
-sublayers are tried. Nothing of held-out items is used to find a plan; compare.py measures on these.
-Usage: python layer_plans.py FOLDER [--removed 6] [--every N --finalists 20 --final 400] [--json FILE]
+sublayers are tried, and those nearest by KL judged by their answers to more training items. Nothing of
+held-out items is used to find a plan; compare.py measures on these.
+Usage: python layer_plans.py FOLDER [--removed 6] [--every N --finalists 10 --final 400] [--json FILE]
 """
 
 import argparse
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from marks import exercises, marks
 from model import DemoModel
-from planned import LayerPlan
+from paths import once
+from planned import LayerPlan, planned
 from taught import RUNS, Taught, by_run, divergence, log_probabilities, right, taught, title
 from tasks import TASKS
 from torch import Tensor
@@ -42,7 +45,7 @@ def normalised(model: DemoModel, x: Tensor, sublayer: int) -> Tensor:
 
 @dataclass
 class Found:
-    """A plan without the sublayers `removed`, its divergence and exact answers by run on the texts."""
+    """A plan without the sublayers `removed`, its KL and exact answers by run on the texts."""
 
     removed: list[int]
     kl: list[float]
@@ -125,32 +128,29 @@ def without(model: DemoModel, text: Taught, removed: list[int]) -> Tensor:
     return run(model, model.model.embed_tokens(text.ids), kept, text)
 
 
-@torch.inference_mode()
-def judged(model: DemoModel, text: Taught, plans: Iterable[tuple[list[int], Tensor]]) -> list[Found]:
-    """Of plans with the hidden states that they leave."""
-    whole = log_probabilities(model, without(model, text, []), text)
-    found = []
-    for removed, hidden in plans:
-        told = log_probabilities(model, hidden, text)
-        kl, exact = divergence(whole, told, text), by_run(right(told, text), text)
-        found.append(Found(removed, kl.tolist(), exact.tolist()))
-    return found
+def near(model: DemoModel, text: Taught, removals: int, finalists: int) -> list[LayerPlan]:
+    """Of all plans without so many sublayers, those of least KL to the whole model, mean of six tasks."""
+    with torch.inference_mode():
+        whole, found = log_probabilities(model, without(model, text, []), text), []
+        for removed, hidden in every_plan(model, model.model.embed_tokens(text.ids), text, removals):
+            kl = divergence(whole, log_probabilities(model, hidden, text), text)
+            found.append((float(kl[: len(TASKS)].mean()), removed))
+    return [LayerPlan.without(removed) for _, removed in sorted(found)[:finalists]]
 
 
-def final(
-    model: DemoModel, first: Taught, second: Taught, removals: int, finalists: int
-) -> list[Found]:
-    """Of all plans without so many sublayers, the finalists by KL of the six tasks on the first texts,
-    judged on the second: most answers right to the end comes first. Stories count for KL alone, as
-    they have no one right answer."""
-    x = model.model.embed_tokens(first.ids)
-    found = judged(model, first, every_plan(model, x, first, removals))
-    found.sort(key=lambda one: sum(one.kl[: len(TASKS)]))
-    chosen = [one.removed for one in found[:finalists]]
-    again = ((removed, without(model, second, removed)) for removed in chosen)
-    found = judged(model, second, again)
-    found.sort(key=lambda one: -sum(one.exact[: len(TASKS)]))
-    return found
+def decoded(folder: Path, model: DemoModel, plans: list[LayerPlan], count: int) -> list[dict]:
+    """Training items that the model by each plan answers rightly, most first; of six tasks."""
+    ways = [planned(model, plan) for plan in plans]
+    rights: list[dict[str, float]] = [{} for _ in plans]
+    for run in range(len(TASKS)):
+        text = exercises(folder, run, count, FINAL_SEED, held_out=False)
+        for right, marked in zip(rights, marks(folder, text, [(way, once(way, text)) for way in ways])):
+            right[title(*RUNS[run])] = float(marked.float().mean())
+    made = [
+        {"plan": plan.plain(), "meanAccuracy": sum(right.values()) / len(TASKS), "tasks": right}
+        for plan, right in zip(plans, rights, strict=True)
+    ]
+    return sorted(made, key=lambda one: -one["meanAccuracy"])
 
 
 def main() -> None:
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--calibration", type=int, default=40, help="training items per task")
     parser.add_argument("--removed", type=int, default=6, help="sublayers that greedy removal takes")
     parser.add_argument("--every", type=int, help="also try all plans without so many sublayers")
-    parser.add_argument("--finalists", type=int, default=20, help="of these")
+    parser.add_argument("--finalists", type=int, default=10, help="of these")
     parser.add_argument("--final", type=int, default=400, help="training items per task for these")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
@@ -174,11 +174,10 @@ def main() -> None:
         "greedy": [one.plain() for one in greedy(model, text, args.removed, sublayers(model))],
     }
     if args.every:
-        more = taught(args.folder, FINAL_SEED, args.final, held_out=False)
-        found = final(model, text, more, args.every, args.finalists)
-        for one in found:
-            print(one.plain(), flush=True)
-        content |= {"finalSeed": FINAL_SEED, "every": [one.plain() for one in found]}
+        plans = [LayerPlan(), *near(model, text, args.every, args.finalists)]
+        found = decoded(args.folder, model, plans, args.final)
+        print("\n".join(map(str, found)), flush=True)
+        content |= {"finalSeed": FINAL_SEED, "every": found}
     if args.json:
         args.json.write_text(json.dumps(content, indent=1) + "\n")
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from chat import without_thinking
-from evaluate import HELD_OUT_SEED
 from grammar import items
 from model import DemoModel
 from paths import answers, hidden_by_path
@@ -21,10 +20,10 @@ from tokenizer import load
 from torch import Tensor
 
 
-def exercises(folder: Path, run: int, count: int) -> Taught:
-    """The items of one of RUNS that docs/demo-model.md measures, shortest first."""
+def exercises(folder: Path, run: int, count: int, seed: int, held_out: bool = True) -> Taught:
+    """Items of one of RUNS, shortest first. Those of evaluate.py's seed docs/demo-model.md measures."""
     tokenizer, (task, thinking) = load(folder), RUNS[run]
-    found = list(islice(items(task, HELD_OUT_SEED, held_out=True), count))
+    found = list(islice(items(task, seed, held_out), count))
     texts = [(both(tokenizer, item, thinking), item) for item in found]
     texts.sort(key=lambda one: padded(one[0]))
     return batch([one for one, _ in texts], [run] * count, [item for _, item in texts])

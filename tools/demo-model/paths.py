@@ -141,10 +141,9 @@ def answers(model: DemoModel, prompts: list[list[int]], visits: Tensor) -> list[
     return found
 
 
-def static(order: list[int], skipped: int, layers: int, count: int) -> Tensor:
-    visits = torch.ones(count, layers, dtype=torch.long)
-    visits[:, order[:skipped]] = 0
-    return visits
+def once(model: DemoModel, text: Taught) -> Tensor:
+    """Visits [items, layers] of the model as it is."""
+    return torch.ones(len(text.run), len(model.model.layers), dtype=torch.long)
 
 
 def at_random(visits: Tensor) -> Tensor:

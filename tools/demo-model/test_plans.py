@@ -10,13 +10,13 @@ from pathlib import Path
 import generate
 import torch
 from chat import prompt_text
-from compare import difference, once, packed, unpacked
+from compare import difference, packed, unpacked
 from forecasts import fitted
 from generate import generate_ids
 from layer_plans import every_plan, without
 from marks import exercises, marks
 from model import DemoModel, ModelConfig, Rows
-from paths import answers, hidden_by_path, mixed
+from paths import answers, hidden_by_path, mixed, once
 from planned import LayerPlan, planned, weights_read
 from routers import MOST_WINDOWS, windows_of
 from taught import RUNS, Taught, batch, log_probabilities, right
@@ -152,8 +152,8 @@ class Marks(unittest.TestCase):
     def test_marks_are_those_of_decoding(self):
         model = planned(load_folder(DEMO), LayerPlan.without([7, 9, 10, 11, 16, 17]))
         for run, count in ((RUNS.index(("arithmetic", False)), 12), (RUNS.index(("json", True)), 6)):
-            text = exercises(DEMO, run, count)
-            (found,) = marks(DEMO, text, [(model, once(model)(text))])
+            text = exercises(DEMO, run, count, 20_000)
+            (found,) = marks(DEMO, text, [(model, once(model, text))])
             prompts = [prompt_text(item, RUNS[run][1]) for item in text.items]
             said = generate.generate_texts(model, load(DEMO), prompts)
             check = TASKS[RUNS[run][0]].check
