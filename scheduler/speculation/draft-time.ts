@@ -7,7 +7,7 @@ const USUAL_HALF_LIFE_TOKENS = 96;
 /** So many standard errors above what pays, and it does not. */
 const SURE_ERRORS = 3;
 /** So many below the plain time, and it is faster. More: what stops in time matters most. */
-const FASTER_ERRORS = 4;
+const FASTER_ERRORS = 4.5;
 /** Slower than usual by this share of the way to the plain time is not worth a doubt. */
 const USUAL_SHARE = 0.25;
 
@@ -46,7 +46,8 @@ export class DraftTime {
     if (last === undefined) return "pays";
     const estimates = [this.#recent.token, ...this.#byRounds()];
     const isSlow = ({ ms, error }: Estimate) => ms * (1 - SURE_ERRORS * error) > mostMs;
-    if (isSlow(last) || estimates.some(isSlow)) return "fails";
+    const isSlowNow = last.fastestMs > mostMs && isSlow(last.mean);
+    if (isSlowNow || estimates.some(isSlow)) return "fails";
     return isLong && estimates.some((each) => this.#isDoubtful(each, plain)) ? "doubtful" : "pays";
   }
 

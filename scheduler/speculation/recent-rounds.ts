@@ -5,8 +5,8 @@ import { Unevenness } from "./unevenness.ts";
 const MOST_TOKENS = 24;
 /** Fewer are too few to be doubted. */
 const LEAST_TOKENS = 16;
-/** The fewest that tell anything. */
-const LAST_TOKENS = 6;
+/** The fewest that tell anything: two rounds, or one that many sequences share. */
+const LAST_TOKENS = 10;
 
 interface Round {
   readonly ms: number;
@@ -30,14 +30,14 @@ export class RecentRounds {
     return this.#rounds.length >= 2 && this.#tokens >= LEAST_TOKENS;
   }
 
-  /** Of a token, by the last few. */
-  get last(): Estimate | undefined {
+  /** Of a token, by the last few; and by the fastest of these, so that a hiccup is not taken for a change. */
+  get last(): { readonly mean: Estimate; readonly fastestMs: number } | undefined {
     return this.#lastToken(LAST_TOKENS);
   }
 
   /** Of a token, by all; at least one round. */
   get token(): Estimate {
-    return this.#lastToken(this.#tokens)!;
+    return this.#lastToken(this.#tokens)!.mean;
   }
 
   /** Of a round, however many tokens it commits; at least one round. */
@@ -69,15 +69,18 @@ export class RecentRounds {
   }
 
   /** By the fewest rounds that have so many tokens. */
-  #lastToken(numTokens: number): Estimate | undefined {
+  #lastToken(numTokens: number) {
     let ms = 0;
     let tokens = 0;
+    let fastestMs = Number.POSITIVE_INFINITY;
     for (let n = 1; n <= this.#rounds.length; n++) {
       const round = this.#rounds.at(-n)!;
       ms += round.ms;
       tokens += round.tokens;
-      if (tokens >= numTokens)
-        return { ms: ms / tokens, error: this.#unevenTokens.deviation / Math.sqrt(n) };
+      fastestMs = Math.min(fastestMs, round.ms / round.tokens);
+      if (tokens < numTokens) continue;
+      const error = this.#unevenTokens.deviation / Math.sqrt(n);
+      return { mean: { ms: ms / tokens, error }, fastestMs };
     }
     return undefined;
   }
