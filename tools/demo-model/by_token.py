@@ -1,6 +1,6 @@
 """What a demo model loses when most tokens of an answer run fewer layers, chosen token by token.
 
-    python by_token.py FOLDER --items 1000 --json FILE
+    python by_token.py FOLDER --items 1000 --json FILE --document ../../docs/layer-skip.md
 
 Of the prompt all tokens run all layers. Behind it, either one token in every `period` does and the others
 leave some layers out (as LoRA-Drop's schedule, without its trained stand-ins), or a token leaves off where
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from evaluate import HELD_OUT_SEED
+from evaluate import HELD_OUT_SEED, replace_between
 from model import DemoModel, Layer, attend_rows
 from taught import RUNS, Taught, by_run, right, taught, title
 from torch import Tensor
@@ -171,30 +171,66 @@ def weights(model: DemoModel, what: dict, executed: Tensor) -> float:
     return float(total.mean()) / (layers * count(layer) + vocabulary)
 
 
+def measured(what: dict, model: DemoModel, text: Taught, items: int) -> dict:
+    is_right, executed = told(model, text, what)
+    by_task = zip(RUNS, by_run(is_right, text))
+    shares = {title(*of): float(v) for of, v in by_task if of[0] != "story"}
+    # Of tasks with one right answer.
+    tasks = [share for name, share in shares.items() if "without" not in name]
+    mean = sum(tasks) / len(tasks)
+    deviation = sum(p * (1 - p) / items for p in tasks) ** 0.5 / len(tasks)
+    return what | {
+        "layers": round(float(executed.mean()), 3),
+        "weights": round(weights(model, what, executed), 4),
+        "mean": round(100 * mean, 2),
+        "within": round(100 * 1.96 * deviation, 2),
+        "accuracy": {name: round(100 * share, 2) for name, share in shares.items()},
+    }
+
+
+def way(row: dict) -> str:
+    if row["method"] == "whole":
+        return "whole model"
+    if row["method"] == "temporal":
+        layers = ", ".join(map(str, row["skip"]))
+        return f"temporal, without {layers}, {row['cache']}"
+    layers = ", ".join(map(str, row["exits"]))
+    how = "" if row["method"] == "likeliest" else ", by cosine"
+    return f"early exit before {layers}, {row['threshold']}{how}"
+
+
+def table(rows: list[dict]) -> str:
+    names = list(rows[0]["accuracy"])
+    titles = " | ".join(name.replace(", without", ", no") for name in names)
+    lines = [
+        f"| way | layers | weights | mean of five, 95 % | {titles} |",
+        "|---|" + "---:|" * (3 + len(names)),
+    ]
+    for row in rows:
+        shares = " | ".join(f"{row['accuracy'][name]:.1f}" for name in names)
+        cost = f"{row['layers']:.2f} | {100 * row['weights']:.1f} %"
+        lines.append(f"| {way(row)} | {cost} | {row['mean']:.2f} ± {row['within']:.2f} | {shares} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--items", type=int, default=100)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--document", type=Path, help="whose table is replaced")
     options = parser.parse_args()
     model = load_folder(options.folder)
     text = taught(options.folder, HELD_OUT_SEED, options.items, held_out=True)
     rows = []
     for what in [{"method": "whole"}, *cases(model.config.num_hidden_layers)]:
-        is_right, executed = told(model, text, what)
-        by_task = zip(RUNS, by_run(is_right, text))
-        shares = {title(*of): float(v) for of, v in by_task if of[0] != "story"}
-        row = what | {"layers": round(float(executed.mean()), 3)}
-        row["weights"] = round(weights(model, what, executed), 4)
-        # Of tasks with one right answer.
-        tasks = [v for name, v in shares.items() if "without" not in name]
-        row["mean"] = round(100 * sum(tasks) / len(tasks), 2)
-        row["accuracy"] = {name: round(100 * v, 2) for name, v in shares.items()}
-        rows.append(row)
-        print(json.dumps(row), flush=True)
+        rows.append(measured(what, model, text, options.items))
+        print(json.dumps(rows[-1]), flush=True)
     if options.json:
         lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
         options.json.write_text(f"[\n{lines}\n]\n")
+    if options.document:
+        replace_between(options.document, "by-token", options.folder, table(rows))
 
 
 if __name__ == "__main__":
