@@ -25,7 +25,7 @@ const PLANS: readonly LayerPlanSpec[] = [
   { skipAttention: [2], repeat: [1] },
 ];
 
-// On SwiftShader layer-routers.all.test.ts packs rows, and models/layer-plans.all.test.ts runs plans.
+// On SwiftShader layer-routers.all.test.ts packs rows; and plans choose calls, whichever the driver.
 const isRun = project() !== "swiftshader" || scale("layer-plans", 0, 1) === 1;
 
 describe.skipIf(!isRun).each(["demo", "demo-moe"] as const)(

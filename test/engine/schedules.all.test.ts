@@ -13,7 +13,7 @@ import { demoFolder, nodePlatform } from "./node-model.ts";
 import { shallowFolder } from "./shallow-folder.ts";
 import { opener, type Subject } from "./subject.ts";
 
-const numSchedules = scale("schedules", 10, 100);
+const numSchedules = scale("schedules", project() === "swiftshader" ? 4 : 7, 100);
 
 /** A step of all layers takes SwiftShader a second. */
 const FOLDERS = {

@@ -43,6 +43,10 @@ function countedHere(kernel: Kernel): boolean {
     return ["rms_norm", "row_gather", "embedding[bf16]"].includes(kernel.name);
   }
   if (scale("kernels", 0, 1) === 1) return sampled(kernel, info);
+  if (kernel.name.startsWith("embedding")) return /\[(f16|bf16|q4_k|mxfp4)\]/.test(kernel.name);
+  if (kernel.name.startsWith("route.")) return /softmax$|top2sum$/.test(kernel.name);
+  // Of storages, that of plain values and that with scales.
+  if (/^(rope_kv_write|kv_write|attention_(decode|prefill))\[f32\]/.test(kernel.name)) return false;
   if (kernel.name.startsWith("repack")) return /\[(f16|q4_k)\]/.test(kernel.name);
   if (kernel.name.startsWith("head_matmul")) return kernel.name.includes("q8_0");
   // A cap is arithmetic.
@@ -54,7 +58,6 @@ function countedHere(kernel: Kernel): boolean {
     "matmul.gemv[bf16,norm].silu",
     `matmul.gemv_subgroup${info.subgroupSize}[bf16,norm].bias_silu`,
     `matmul.gemv_subgroup${info.subgroupSize}[q4_k].residual`,
-    `matmul.gemv_broadcast${info.subgroupSize}[q5_k].bias_store`,
     `matmul.gemv_broadcast${info.subgroupSize}[q8_0].store`,
     `matmul.small_m_broadcast${info.subgroupSize}[f16,norm].silu`,
     `matmul.tile_broadcast${info.subgroupSize}[q4_0].residual`,

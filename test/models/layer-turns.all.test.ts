@@ -31,7 +31,9 @@ const cases = JSON.parse(readFileSync(`${root}layer-turns.json`, "utf8")) as Tur
 const { tolerance } = JSON.parse(readFileSync(`${root}index.json`, "utf8")) as {
   tolerance: { f32: { max: number } };
 };
-const folders = [...new Set(cases.map(({ folder }) => folder))];
+const all = [...new Set(cases.map(({ folder }) => folder))];
+// Experts take nothing of whose turn it is: once is enough for them.
+const folders = project() === "reference" ? all : all.slice(0, 1);
 
 /** Of one sequence: its tokens run by run, those alike together. */
 function rowsOf({ spec }: ModelRunner, of: Turns, sequence: number): StepRow[] {
@@ -68,10 +70,10 @@ async function logitsOf(runner: ModelRunner, sequences: readonly Turns[]) {
       return to - from;
     });
     const numTokens = counts.reduce((sum, count) => sum + count, 0);
-    const all = Array.from({ length: numTokens }, (_, i) => i);
+    const logitRows = Array.from({ length: numTokens }, (_, i) => i);
     await runner.record(
       running.map((i) => rows[i][step]),
-      all,
+      logitRows,
     );
     const bytes = device.readback({ ...runner.logits, sizeBytes: 4 * numTokens * spec.vocabSize });
     device.submit();
