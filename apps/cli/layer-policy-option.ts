@@ -13,7 +13,7 @@ export const layerPolicyOptions = {
   layerPlan,
   layerPolicy: text(
     "NAME",
-    "self-speculation or prompt-lookup, which change no token; early-exit, routers, or a plan of --layer-plans",
+    "self-speculation or prompt-lookup, which change no token; early-exit, routers, temporal (with --layer-plan), or a plan of --layer-plans",
   ),
   layerPlans: text(
     "F.json",
@@ -41,8 +41,13 @@ export interface LayerPolicyChoice {
 /** @throws {UsageError}, {WeftError} of a file that cannot be read. */
 export function layerPolicyOf(values: LayerPolicyValues): LayerPolicyChoice {
   const { layerPlan, layerPolicy: name, layerPlans, layerRouters } = values;
-  if (layerPlan && name !== undefined) {
+  if (layerPlan && name !== undefined && name !== "temporal") {
     throw new UsageError("--layer-plan and --layer-policy are both given; leave one out");
+  }
+  if (name === "temporal" && !layerPlan) {
+    throw new UsageError(
+      "--layer-policy temporal needs what most tokens leave out; add --layer-plan JSON",
+    );
   }
   if (layerPlans !== undefined && name === undefined) {
     throw new UsageError("--layer-plans is given without --layer-policy; say which of its plans");
@@ -55,7 +60,8 @@ export function layerPolicyOf(values: LayerPolicyValues): LayerPolicyChoice {
   }
   const layerPlanFile = layerPlans === undefined ? undefined : readJson(layerPlans);
   if (layerPlan) {
-    const layerPolicy: LayerPolicy = { name: "static", plan: layerPlan };
+    const isTemporal = name === "temporal";
+    const layerPolicy: LayerPolicy = { name: isTemporal ? name : "static", plan: layerPlan };
     return { layerPolicy, engineOptions: { layerPlans: [layerPlan] } };
   }
   const layerPolicy = name === undefined ? undefined : policyNamed(name);

@@ -40,9 +40,15 @@ test("run and chat answer by a plan and by routers", async () => {
   expect(planned.text).not.toBe(whole.text);
 });
 
-test("run answers by tokens that leave off where they are sure", async () => {
+test("run answers by tokens that leave off where they are sure, or by turns", async () => {
   // Of two layers there is one exit, before the second; of random weights no token is sure.
-  const [whole, sure] = await Promise.all([run(), run("--layer-policy", "early-exit")]);
+  const [whole, sure, turns] = await Promise.all([
+    run(),
+    run("--layer-policy", "early-exit"),
+    run("--layer-policy", "temporal", ...BY_PLAN),
+  ]);
+  // Of eight tokens the prompt samples one, and seven rows behind it: two of these run both layers.
+  expect(turns.usage).toMatchObject({ lossy: true, layersExecuted: (2 * 2 + 5) / 7 });
   expect(sure.usage).toMatchObject({ lossy: true });
   expect(sure.usage.layersExecuted).toBeLessThanOrEqual(2);
   expect(sure.usage.layersExecuted).toBeGreaterThan(1);

@@ -92,6 +92,10 @@ describe("refused", () => {
       /--layer-plans: README.md is not JSON; give what weft calibrate has written/,
     ],
     [
+      [...RUN, "--layer-policy", "temporal"],
+      /--layer-policy temporal needs what most tokens leave out; add --layer-plan JSON/,
+    ],
+    [
       [...RUN, "--layer-policy", "routers"],
       /--layer-policy routers needs trained ones; add --layer-routers FOLDER/,
     ],
