@@ -50,7 +50,7 @@ export type { ExpertOptions } from "./runtime/experts/expert-options.ts";
 export type { ExpertId } from "./runtime/experts/expert-slots.ts";
 export type { ExpertMetrics } from "./runtime/experts/expert-usage.ts";
 export type { LayerPlanFile, MeasuredExit, NamedPlan } from "./runtime/layer-plan-file.ts";
-export type { LayerPlan, LayerPolicy } from "./runtime/layer-policies.ts";
+export type { LayerPlan, LayerPolicy } from "./runtime/layer-policy.ts";
 export type { LoadModelOptions } from "./runtime/load-options.ts";
 export type { EngineMetrics } from "./runtime/metrics.ts";
 export { type ProbeResult, runProbe } from "./runtime/probe-runner.ts";

@@ -4,7 +4,7 @@
  */
 import { PRIORITIES, type Priority } from "../scheduler/index.ts";
 import { WeftError } from "./errors.ts";
-import type { LayerPolicy } from "./layer-policies.ts";
+import type { LayerPolicy } from "./layer-policy.ts";
 
 /** What goes beside a request: it cannot be cloned, so a transport maps it. */
 export interface CallOptions {

@@ -1,6 +1,6 @@
 /** How fast one request decodes by a layer policy. */
 import type { Engine } from "../engine.ts";
-import type { LayerPolicy } from "../layer-policies.ts";
+import type { LayerPolicy } from "../layer-policy.ts";
 
 export interface DecodeSpeedOptions {
   readonly prompt: readonly number[];

@@ -1,7 +1,7 @@
 /** What requests may choose between once a model is calibrated, with its speed and its accuracy. */
 import type { Engine } from "../engine.ts";
 import type { LayerPlanFile } from "../layer-plan-file.ts";
-import type { LayerPolicy } from "../layer-policies.ts";
+import type { LayerPolicy } from "../layer-policy.ts";
 import { decodeSpeed } from "./decode-speed.ts";
 import type { MeasuredExits } from "./exits.ts";
 import { type TaskAccuracy, type TaskOptions, taskAccuracy } from "./task-accuracy.ts";

@@ -2,7 +2,7 @@
 import { type ChatMessage, renderChat } from "../chat.ts";
 import type { Engine } from "../engine.ts";
 import { WeftError } from "../errors.ts";
-import type { LayerPolicy } from "../layer-policies.ts";
+import type { LayerPolicy } from "../layer-policy.ts";
 import { wilsonInterval } from "./wilson.ts";
 
 /** A question, as a text or as messages for the chat template, and its one right answer. */

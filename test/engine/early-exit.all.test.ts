@@ -2,7 +2,7 @@
 // company the same bits, and those of a plan that leaves out the same layers.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { LayerPolicy } from "../../runtime/layer-policies.ts";
+import type { LayerPolicy } from "../../runtime/layer-policy.ts";
 import { openDevice } from "../harness/device.ts";
 import { project } from "../harness/project.ts";
 import { type Answered, ask, randomIds, refused, settled } from "./ask.ts";

@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LAYER_DECISIONS } from "../../kernels/layer-router.ts";
 import { stagesOf } from "../../models/layer-plan.ts";
-import type { LayerPolicy } from "../../runtime/layer-policies.ts";
+import type { LayerPolicy } from "../../runtime/layer-policy.ts";
 import { openDevice } from "../harness/device.ts";
 import { project } from "../harness/project.ts";
 import { ask, randomIds, refused, settled } from "./ask.ts";

@@ -6,7 +6,7 @@ import type { KernelCall } from "../../kernels/kernel.ts";
 import { createEngineWith } from "../../runtime/create-engine.ts";
 import type { Engine, EngineOptions } from "../../runtime/engine.ts";
 import { groupBlockBytes } from "../../runtime/kv-cache.ts";
-import type { LayerPolicy } from "../../runtime/layer-policies.ts";
+import type { LayerPolicy } from "../../runtime/layer-policy.ts";
 import { type MeteredStep, StepMeter } from "../../runtime/step-meter.ts";
 import { openDevice } from "../harness/device.ts";
 import { project } from "../harness/project.ts";

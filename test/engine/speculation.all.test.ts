@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { seededRandom } from "../../kernels/probe.ts";
 import type { Engine } from "../../runtime/engine.ts";
-import type { LayerPolicy } from "../../runtime/layer-policies.ts";
+import type { LayerPolicy } from "../../runtime/layer-policy.ts";
 import type { GenerateRequest } from "../../runtime/request.ts";
 import { openDevice } from "../harness/device.ts";
 import { project } from "../harness/project.ts";

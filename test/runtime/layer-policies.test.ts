@@ -3,7 +3,8 @@
 import { expect, test } from "vitest";
 import { type LayerPlanSpec, withLayerPlans } from "../../models/layer-plan.ts";
 import { readDecoderSpec } from "../../models/registry.ts";
-import { LayerPolicies, type LayerPolicy } from "../../runtime/layer-policies.ts";
+import { LayerPolicies } from "../../runtime/layer-policies.ts";
+import type { LayerPolicy } from "../../runtime/layer-policy.ts";
 
 const sizes = {
   ...{ hidden_size: 64, max_position_embeddings: 512, intermediate_size: 64 },

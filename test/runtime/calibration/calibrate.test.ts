@@ -6,7 +6,7 @@ import { readTasks } from "../../../runtime/calibration/task-accuracy.ts";
 import { Engine, type EngineOptions } from "../../../runtime/engine.ts";
 import { WeftError } from "../../../runtime/errors.ts";
 import type { LayerPlanFile } from "../../../runtime/layer-plan-file.ts";
-import type { LayerPolicy } from "../../../runtime/layer-policies.ts";
+import type { LayerPolicy } from "../../../runtime/layer-policy.ts";
 import type { ModelFolder } from "../../../runtime/model-folder/model-folder.ts";
 import { ReferenceDevice } from "../../../runtime/reference/device.ts";
 import { blobSource } from "../../../runtime/weights/byte-source.ts";
