@@ -13,6 +13,8 @@ import { alignUp, type Device, type DeviceBuffer, wholeBuffer } from "./device.t
 
 const GRID_BYTES = 16;
 const COUNT_BYTES = 12;
+/** Sizes that are kept: requests choose thresholds, so there is no end of them. */
+const MOST_SIZES = 1024;
 
 export interface ExitingSizes {
   readonly hiddenSize: number;
@@ -215,6 +217,7 @@ export class ExitingRows {
   #sized(dims: Dims): Dims {
     const name = JSON.stringify(dims);
     const known = this.#dims.get(name) ?? dims;
+    if (this.#dims.size >= MOST_SIZES) this.#dims.clear();
     this.#dims.set(name, known);
     return known;
   }
