@@ -9,10 +9,9 @@ import type { BufferSlice, Dims, KernelCall } from "../kernels/kernel.ts";
 import { markedRows } from "../kernels/marked-rows.ts";
 import { rowConfidence } from "../kernels/row-confidence.ts";
 import type { LayerExits, SequenceId } from "../scheduler/work-plan.ts";
-import { alignUp, type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
+import { alignUp, type Device, wholeBuffer } from "./device.ts";
+import { GatedCalls, type GatedGroup } from "./gated-calls.ts";
 
-const GRID_BYTES = 16;
-const COUNT_BYTES = 12;
 /** Sizes that are kept: requests choose thresholds, so there is no end of them. */
 const MOST_SIZES = 1024;
 
@@ -48,23 +47,24 @@ export interface ExitingStep {
 export class ExitingRows {
   readonly #device: Device;
   readonly #sizes: ExitingSizes;
-  readonly #buffers: Readonly<Record<"confidence" | "held" | "grids" | "counts", BufferSlice>>;
+  readonly #buffers: Readonly<Record<"confidence" | "held", BufferSlice>>;
+  readonly #gates: GatedCalls;
   /** By cohort of a step. */
   readonly #marks: BufferSlice;
   readonly #bound = new Map<string, KernelCall["buffers"]>();
   readonly #dims = new Map<string, Dims>();
   /** Of the step being recorded. */
   #cohorts: (readonly SequenceId[])[] = [];
-  #gridsAt = 0;
-  #countsAt = 0;
 
   private constructor(
     device: Device,
     sizes: ExitingSizes,
-    buffers: Readonly<Record<"confidence" | "held" | "grids" | "counts" | "marks", BufferSlice>>,
+    gates: GatedCalls,
+    buffers: Readonly<Record<"confidence" | "held" | "marks", BufferSlice>>,
   ) {
     this.#device = device;
     this.#sizes = sizes;
+    this.#gates = gates;
     const { marks, ...others } = buffers;
     this.#marks = marks;
     this.#buffers = others;
@@ -75,23 +75,22 @@ export class ExitingRows {
     const { offsetAlignmentBytes } = device.info.limits;
     const allocate = async (name: string, sizeBytes: number) =>
       wholeBuffer(await device.createBuffer(name, alignUp(sizeBytes, 16)));
-    // Each exit's grids begin where a binding may, and so do each cohort's marks; each row may be a cohort.
-    const gridsOf = (bytes: number) =>
-      maxRows * (bytes * maxCalls + maxExits * offsetAlignmentBytes);
+    // Each row may be a cohort, whose marks begin where a binding may.
+    const most = { calls: maxRows * maxCalls, groups: maxRows * maxExits };
+    const gates = await GatedCalls.create(device, "exit", most);
     const kernels = [rowConfidence, exitGate, markedRows];
     await device.prepare(kernels.map((kernel) => ({ kernel, constants: {} })));
-    return new ExitingRows(device, sizes, {
+    return new ExitingRows(device, sizes, gates, {
       confidence: await allocate("exit_confidence", 4 * maxRows),
       held: await allocate("exit_held", 4 * maxRows * hiddenSize),
-      grids: await allocate("exit_grids", gridsOf(GRID_BYTES)),
-      counts: await allocate("exit_counts", gridsOf(COUNT_BYTES)),
       marks: await allocate("exit_marks", maxRows * alignUp(4 * maxRows, offsetAlignmentBytes)),
     });
   }
 
   /** Another step is recorded. */
   begin(): void {
-    [this.#cohorts, this.#gridsAt, this.#countsAt] = [[], 0, 0];
+    this.#cohorts = [];
+    this.#gates.begin();
   }
 
   record({ exits, sequenceIds, hidden, logits, segments, last }: ExitingStep): void {
@@ -124,7 +123,9 @@ export class ExitingRows {
       ]);
       const asked = gate ? [...ask, sure].map(gate) : [...ask, sure];
       const mark = exits.layers[i];
-      const { call, gated } = this.#gate(marks, [...behind, ...next, sure], {
+      const group = this.#gates.add([...behind, ...next, sure]);
+      const { gated } = group;
+      const call = this.#gate(marks, group, {
         ...{ R, mark, first: i === 0 ? 1 : 0 },
         ...{ together: exits.together ? 1 : 0, threshold: exits.thresholds[i] },
       });
@@ -165,45 +166,16 @@ export class ExitingRows {
     return { buffer, offsetBytes: offsetBytes + cohort * stride, sizeBytes };
   }
 
-  /** The call that asks rows whether they leave, and what makes others depend on whether one stays. */
+  /** The call that asks rows whether they leave, and lets others run while one stays. */
   #gate(
     marks: BufferSlice,
-    gated: readonly KernelCall[],
+    { size: N, grids, counts }: GatedGroup,
     dims: Readonly<Record<"R" | "mark" | "first" | "together" | "threshold", number>>,
-  ) {
-    const { offsetAlignmentBytes } = this.#device.info.limits;
-    const { confidence, grids, counts } = this.#buffers;
-    const N = gated.length;
-    const entries = new Uint32Array(4 * N);
-    const places = new Map<KernelCall, number>();
-    gated.forEach((call, i) => {
-      entries.set(call.kernel.workgroups(call.dims), 4 * i);
-      places.set(call, i);
-    });
-    const gridsAt = this.#gridsAt;
-    const countsAt = this.#countsAt;
-    this.#gridsAt = alignUp(gridsAt + GRID_BYTES * N, offsetAlignmentBytes);
-    this.#countsAt = alignUp(countsAt + COUNT_BYTES * N, offsetAlignmentBytes);
-    const place = (of: BufferSlice, at: number, sizeBytes: number): BufferSlice => {
-      return { buffer: of.buffer, offsetBytes: of.offsetBytes + at, sizeBytes };
-    };
-    const { buffer, offsetBytes } = grids;
-    this.#device.write(buffer as DeviceBuffer, offsetBytes + gridsAt, entries);
-    const buffers = this.#once(`gate ${gridsAt} ${countsAt} ${marks.offsetBytes} ${N}`, {
-      ...{ confidence, marks },
-      grids: place(grids, gridsAt, GRID_BYTES * N),
-      counts: place(counts, countsAt, COUNT_BYTES * N),
-    });
-    const call: KernelCall = {
-      ...{ kernel: exitGate, buffers, dims: this.#sized({ ...dims, N }), label: "exits" },
-    };
-    return {
-      call,
-      gated: (own: KernelCall): KernelCall => {
-        const at = countsAt + COUNT_BYTES * places.get(own)!;
-        return { ...own, grid: place(counts, at, COUNT_BYTES) };
-      },
-    };
+  ): KernelCall {
+    const { confidence } = this.#buffers;
+    const name = `gate ${grids.offsetBytes} ${counts.offsetBytes} ${marks.offsetBytes} ${N}`;
+    const buffers = this.#once(name, { confidence, marks, grids, counts });
+    return { kernel: exitGate, buffers, dims: this.#sized({ ...dims, N }), label: "exits" };
   }
 
   /** Bind groups are cached on these. */

@@ -10,10 +10,8 @@ import { MAX_WINDOWS, windowMeans } from "../kernels/window-means.ts";
 import type { DecoderSpec } from "../models/decoder.ts";
 import { decideLayer, type LayerRouterBuffers } from "../models/layer-routers.ts";
 import type { Weight } from "../models/weights.ts";
-import { alignUp, type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
-
-const GRID_BYTES = 16;
-const COUNT_BYTES = 12;
+import { alignUp, type Device, wholeBuffer } from "./device.ts";
+import { GatedCalls } from "./gated-calls.ts";
 
 /** Calls of a layer's two runs, on the rows at hand. */
 export interface LayerRuns {
@@ -26,21 +24,18 @@ export class RoutedLayers {
   readonly #device: Device;
   readonly #spec: DecoderSpec;
   readonly #router: LayerRouterBuffers;
-  readonly #grids: BufferSlice;
-  readonly #counts: BufferSlice;
+  readonly #gates: GatedCalls;
 
   private constructor(
     device: Device,
     spec: DecoderSpec,
     router: LayerRouterBuffers,
-    grids: BufferSlice,
-    counts: BufferSlice,
+    gates: GatedCalls,
   ) {
     this.#device = device;
     this.#spec = spec;
     this.#router = router;
-    this.#grids = grids;
-    this.#counts = counts;
+    this.#gates = gates;
   }
 
   /** @param maxCalls Of a step. */
@@ -59,11 +54,9 @@ export class RoutedLayers {
       logits: await allocate("layer_router_logits", 4 * LAYER_DECISIONS.length * layers.length),
       weight: (name) => weights.get(name)!,
     };
-    // Each layer's grids begin where a binding may.
-    const padding = layers.length * device.info.limits.offsetAlignmentBytes;
-    const grids = await allocate("dispatch_grids", GRID_BYTES * maxCalls + padding);
-    const counts = await allocate("dispatch_counts", COUNT_BYTES * maxCalls + padding);
-    return new RoutedLayers(device, spec, router, grids, counts);
+    const most = { calls: maxCalls, groups: layers.length };
+    const gates = await GatedCalls.create(device, "dispatch", most);
+    return new RoutedLayers(device, spec, router, gates);
   }
 
   get pipelines() {
@@ -83,47 +76,22 @@ export class RoutedLayers {
     layers: readonly LayerRuns[],
     rows: { readonly hidden: BufferSlice; readonly T: number; readonly n: number },
   ): void {
-    const { offsetAlignmentBytes } = this.#device.info.limits;
     const calls: KernelCall[] = [];
-    let [gridsAt, countsAt] = [0, 0];
-    const entries = new Uint32Array(this.#grids.sizeBytes / 4);
+    this.#gates.begin();
     layers.forEach(({ extra, main }, layer) => {
-      const gated = [
-        ...extra.map((call) => ({ call, least: 2 })),
-        ...main.map((call) => ({ call, least: 1 })),
-      ];
-      gated.forEach(({ call, least }, i) => {
-        entries.set([...call.kernel.workgroups(call.dims), least], gridsAt / 4 + 4 * i);
-      });
-      const N = gated.length;
-      const grids = slice(this.#grids, gridsAt, GRID_BYTES * N);
-      const counts = slice(this.#counts, countsAt, COUNT_BYTES * N);
+      const own = [...extra, ...main];
+      const { size, grids, counts, gated } = this.#gates.add(own, (i) =>
+        i < extra.length ? 2 : 1,
+      );
       const { decisions } = this.#router;
       calls.push(...decideLayer(this.#spec, this.#router, layer, rows), {
         kernel: gateDispatches,
         buffers: { decisions, grids, counts },
-        dims: { S: this.#spec.layers.length, N, slot: layer },
+        dims: { S: this.#spec.layers.length, N: size, slot: layer },
         label: `layer ${layer} router`,
       });
-      gated.forEach(({ call }, i) => {
-        const grid = slice(this.#counts, countsAt + COUNT_BYTES * i, COUNT_BYTES);
-        calls.push({ ...call, grid });
-      });
-      gridsAt = alignUp(gridsAt + GRID_BYTES * N, offsetAlignmentBytes);
-      countsAt = alignUp(countsAt + COUNT_BYTES * N, offsetAlignmentBytes);
+      calls.push(...own.map(gated));
     });
-    const { buffer, offsetBytes } = this.#grids;
-    this.#device.write(buffer as DeviceBuffer, offsetBytes, entries.subarray(0, gridsAt / 4));
     this.#device.record(calls);
   }
 }
-
-const slice = (
-  { buffer, offsetBytes }: BufferSlice,
-  at: number,
-  sizeBytes: number,
-): BufferSlice => ({
-  buffer,
-  offsetBytes: offsetBytes + at,
-  sizeBytes,
-});
