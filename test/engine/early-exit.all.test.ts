@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { LayerPolicy } from "../../runtime/layer-policy.ts";
 import { openDevice } from "../harness/device.ts";
 import { project } from "../harness/project.ts";
+import { scale } from "../harness/soak.ts";
 import { type Answered, ask, randomIds, refused, settled } from "./ask.ts";
 import { demoFolder, nodePlatform } from "./node-model.ts";
 import { shallowFolder } from "./shallow-folder.ts";
@@ -35,7 +36,8 @@ const request = (i: number, layerPolicy = POLICIES[i]) => ({
 const models = project() === "reference" ? (["demo", "demo-moe"] as const) : (["demo"] as const);
 
 // Their kernels run on SwiftShader in test/kernels; layers and rows are packed there elsewhere.
-describe.skipIf(project() === "swiftshader").each(models)("%s (not on SwiftShader)", (name) => {
+const isRun = project() !== "swiftshader" || scale("speculation", 0, 1) === 1;
+describe.skipIf(!isRun).each(models)("%s (on SwiftShader in soak)", (name) => {
   let open: OpenEngine;
   let subject: Subject;
   beforeAll(async () => {
