@@ -20,7 +20,7 @@ const ENDS = TRASH_BLOCK;
  */
 export class BlockPool {
   /** Blocks that can be handed out; the trash block is not one of them. */
-  readonly capacity: number;
+  capacity: number;
   readonly #onEvict: (block: number) => void;
   readonly #refCount: Int32Array;
   readonly #isCached: Uint8Array;
@@ -92,14 +92,26 @@ export class BlockPool {
     else this.#insertAfter(ENDS, block);
   }
 
-  /** No content is worth anything any more. Nobody holds a block. */
-  forgetContents(): void {
+  /**
+   * No content is worth anything any more. Nobody holds a block.
+   * @param numBlocks From now on, no more than there were; the trash block included.
+   */
+  forgetContents(numBlocks = this.capacity + 1): void {
     assert(this.numUsed === 0, `${this.numUsed} blocks are held while all contents are forgotten`);
+    assert(numBlocks >= 2 && numBlocks <= this.capacity + 1, `a pool of ${numBlocks} blocks`);
     for (let block = 1; block <= this.capacity; block++) {
       if (this.#isCached[block] === 0) continue;
       this.#isCached[block] = 0;
       this.#onEvict(block);
     }
+    for (let block = this.capacity; block >= numBlocks; block--) this.#retire(block);
+  }
+
+  /** It is free, and stays out of the list. */
+  #retire(block: number): void {
+    this.#takeOut(block);
+    this.#refCount[block] = 0;
+    this.capacity -= 1;
   }
 
   #takeOut(block: number): void {

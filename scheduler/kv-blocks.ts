@@ -13,6 +13,8 @@ import type { KvGroup, LayerPlan } from "./work-plan.ts";
 export class KvBlocks {
   readonly groups: readonly KvGroup[];
   readonly blockTokens: number;
+  /** Blocks that can be handed out, per group. */
+  capacity: readonly number[];
   readonly #pools: readonly BlockPool[];
   readonly #cache: PrefixCache;
   readonly #cachesPrefixes: boolean;
@@ -33,13 +35,9 @@ export class KvBlocks {
       ({ numBlocks }, group) =>
         new BlockPool(numBlocks, (block) => this.#cache.evict(group, block)),
     );
+    this.capacity = this.#pools.map((pool) => pool.capacity);
     const windows = groups.map(({ window }) => window ?? Number.POSITIVE_INFINITY);
     this.#cache = new PrefixCache(this.#pools, windows, blockTokens);
-  }
-
-  /** Blocks that can be handed out, per group. */
-  get capacity(): readonly number[] {
-    return this.#pools.map((pool) => pool.capacity);
   }
 
   get free(): readonly number[] {
@@ -76,8 +74,12 @@ export class KvBlocks {
     return (layerPlan?.keeps ?? this.#keeps)[group];
   }
 
-  /** The device that held all contents is gone. Nobody holds a block. */
-  forgetContents(): void {
-    for (const pool of this.#pools) pool.forgetContents();
+  /**
+   * The device that held all contents is gone. Nobody holds a block.
+   * @param numBlocks By group, where the next device has room for fewer.
+   */
+  forgetContents(numBlocks?: readonly number[]): void {
+    for (const [group, pool] of this.#pools.entries()) pool.forgetContents(numBlocks?.[group]);
+    this.capacity = this.#pools.map((pool) => pool.capacity);
   }
 }

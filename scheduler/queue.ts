@@ -43,12 +43,17 @@ export class SequenceQueue {
     return this.#live.get(id);
   }
 
+  /** Of those that have not ended. */
+  filter(test: (sequence: Sequence) => boolean): Sequence[] {
+    return [...this.#live.values()].filter(test);
+  }
+
   /** Live ones that a new request makes pointless: the latest completion of a client wins. */
   supersededBy(sequence: Sequence): Sequence[] {
     const { priority, client, program } = sequence;
     if (priority !== "completion") return [];
     const family = familyOf(sequence);
-    return [...this.#live.values()].filter(
+    return this.filter(
       (other) =>
         other.priority === priority &&
         other.client === client &&

@@ -112,14 +112,22 @@ export class Scheduler {
   /**
    * The device is gone, and with it all keys, values and plans in flight; no outcome of these may be
    * committed. The ids that were read are enough: every sequence waits, and starts again from them.
+   * @param numBlocks By KV group, where the next device has room for fewer.
+   * @returns Those that can never run there; each is ended by this.
    */
-  loseDevice(nowMs: number): void {
+  loseDevice(nowMs: number, numBlocks?: readonly number[]): SequenceId[] {
     this.#nowMs = nowMs;
     this.#inFlight.clear();
     this.#preemption.loseAll(nowMs);
     this.#host.lose();
     this.#holds.lose();
-    this.#blocks.forgetContents();
+    this.#blocks.forgetContents(numBlocks);
+    const { capacity } = this.#blocks;
+    const tooLong = this.#queue.filter(({ worstCaseBlocks }) =>
+      worstCaseBlocks.some((needed, group) => needed > capacity[group]),
+    );
+    for (const sequence of tooLong) this.#end(sequence);
+    return tooLong.map(({ id }) => id);
   }
 
   /** The host is done with the last token of a sequence that it let sit out. */

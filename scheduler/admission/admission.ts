@@ -16,7 +16,6 @@ import type { AdmissionPolicy } from "./policy.ts";
 export class Admission {
   readonly #blocks: KvBlocks;
   readonly #holds: Holds;
-  readonly #capacity: readonly number[];
   readonly #maxChunkTokens: number;
   readonly #policy: AdmissionPolicy;
 
@@ -30,7 +29,6 @@ export class Admission {
   ) {
     this.#blocks = blocks;
     this.#holds = holds;
-    this.#capacity = blocks.capacity;
     this.#maxChunkTokens = maxChunkTokens;
     this.#policy = admissionPolicies[name](random);
   }
@@ -47,7 +45,7 @@ export class Admission {
       const alternating = alternation && new AlternatingTokens(numPrompt, alternation);
       const placeOf = (token: number) => alternating?.place(index, token) ?? token;
       const needed = worstCaseBlocks(request, group, blockTokens, this.#maxChunkTokens, placeOf);
-      const available = this.#capacity[index];
+      const available = this.#blocks.capacity[index];
       if (needed <= available) return needed;
       const { numPromptTokens, maxTokens } = request;
       throw new SchedulerError(
@@ -78,7 +76,7 @@ export class Admission {
     let numBlocks = Number.POSITIVE_INFINITY;
     this.#blocks.groups.forEach(({ window }, group) => {
       if (window !== undefined || !this.#blocks.keeps(group, plans.own)) return;
-      const free = this.#capacity[group] - this.#holds.numBlocks(group, session);
+      const free = this.#blocks.capacity[group] - this.#holds.numBlocks(group, session);
       numBlocks = Math.min(numBlocks, free);
     });
     return numBlocks;
@@ -89,7 +87,7 @@ export class Admission {
       if (window === undefined) return true;
       let needed = candidate.worstCaseBlocks[group] + this.#holds.numBlocks(group);
       for (const sequence of running) needed += this.#mostBlocks(sequence, group);
-      return needed <= this.#capacity[group];
+      return needed <= this.#blocks.capacity[group];
     });
   }
 

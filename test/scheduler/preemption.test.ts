@@ -150,6 +150,20 @@ describe("a lost device", () => {
     expect(serving.ids(2)).toEqual(serving.ids(1));
   });
 
+  test("with room for less, who fits goes on, and who never could ends", () => {
+    const serving = new Serving({ ...CONFIG, kvGroups: [{ kind: "full", numBlocks: 20 }] });
+    const asked = [request(1, 40), request(2, 250), request(3, 20)];
+    for (const each of asked) serving.add(each);
+    serving.schedule();
+    serving.commit();
+    expect(serving.loseDevice([9])).toEqual([2]);
+    expect(serving.scheduler.freeBlocks).toEqual([8]);
+    serving.drain();
+    for (const each of [asked[0], asked[2]])
+      expect(serving.ids(each.id)).toEqual(expectedIds(each, CONFIG.kvGroups));
+    expect(codeOf(() => serving.add(request(4, 250)))).toBe("request_too_long");
+  });
+
   test("an outcome of before is refused", () => {
     const serving = new Serving(CONFIG);
     serving.add(request(1, 5));

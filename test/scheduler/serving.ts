@@ -95,7 +95,7 @@ export class Serving {
   readonly #heldSessions = new Set<string>();
   readonly #config: SchedulerConfig;
   readonly #device: FakeDevice;
-  readonly #capacity: readonly number[];
+  #capacity: readonly number[];
   readonly #unread: { readonly plan: WorkPlan; readonly sampling: readonly Sampling[] }[] = [];
   nowMs = 0;
 
@@ -156,8 +156,9 @@ export class Serving {
   }
 
   /** Plans in flight are never read back; all that run are taken back. */
-  loseDevice(): void {
-    this.scheduler.loseDevice(this.nowMs);
+  loseDevice(numBlocks?: readonly number[]): number[] {
+    const tooLong = this.scheduler.loseDevice(this.nowMs, numBlocks);
+    if (numBlocks) this.#capacity = numBlocks.map((blocks) => blocks - 1);
     this.#unread.length = 0;
     this.#kept.clear();
     this.#takeBack(this.#running.length);
@@ -170,6 +171,8 @@ export class Serving {
     this.#device.replace(known);
     assert.deepEqual(this.scheduler.freeBlocks, this.#capacity);
     assert.equal(this.scheduler.numInFlight, 0);
+    for (const id of tooLong) this.#end(id, "aborted");
+    return tooLong;
   }
 
   release(session: string): void {
