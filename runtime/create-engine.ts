@@ -28,6 +28,8 @@ export interface CreateEngineOptions extends Omit<EngineOptions, "adapters" | "l
 export interface Platform {
   /** @throws {WeftError} `no_adapter` when there is no WebGPU implementation. */
   gpu(): ReturnType<GpuSource>;
+  /** Opens the GPU's device in another way. */
+  readonly open?: () => Promise<Device>;
   readonly openLocal?: OpenLocalFolder;
   /** Browser or Dawn, with its version. */
   readonly runtime: string;
@@ -41,16 +43,20 @@ export async function createEngineWith(
 ): Promise<Engine> {
   try {
     const folder = modelFolder(platform, options.model);
-    const device = await openDevice(platform, options.device ?? "gpu");
+    const given = options.device ?? "gpu";
+    const open = () => openDevice(platform, given);
+    const quantumMs = options.quantumMs ?? platform.quantumMs;
+    const folders = Object.entries(options.adapters ?? {});
+    const adapters = Object.fromEntries(
+      folders.map(([name, model]) => [name, modelFolder(platform, model)]),
+    );
+    const routers = options.layerRouters;
+    const layerRouters = routers === undefined ? undefined : modelFolder(platform, routers);
+    const device = await open();
     try {
-      const quantumMs = options.quantumMs ?? platform.quantumMs;
-      const given = Object.entries(options.adapters ?? {});
-      const adapters = Object.fromEntries(
-        given.map(([name, model]) => [name, modelFolder(platform, model)]),
-      );
-      const routers = options.layerRouters;
-      const layerRouters = routers === undefined ? undefined : modelFolder(platform, routers);
-      return await Engine.load(device, folder, { ...options, adapters, layerRouters, quantumMs });
+      // A device that the caller has opened is the caller's to open again.
+      const source = { folder, device, reopen: typeof given === "string" ? open : undefined };
+      return await Engine.load(source, { ...options, adapters, layerRouters, quantumMs });
     } catch (error) {
       device.destroy();
       throw error;
@@ -66,6 +72,7 @@ export async function openDevice(
 ): Promise<Device> {
   if (typeof kind === "object") return kind;
   if (kind === "reference") return new ReferenceDevice();
+  if (kind === "gpu" && platform.open) return platform.open();
   if (kind === "gpu") return openGpuDevice(await platform.gpu(), { runtime: platform.runtime });
   throw new WeftError(
     "bad_request",

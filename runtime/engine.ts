@@ -9,20 +9,21 @@ import { numStages } from "../models/decoder.ts";
 import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import { onAbort } from "./abort-listeners.ts";
 import { Answers } from "./answers.ts";
-import { BlockCopier } from "./block-copier.ts";
 import { CalibratedPlans, type CalibratedPlansOptions } from "./calibrated-plans.ts";
 import { type ChatApi, chatApi } from "./chat.ts";
 import type { Device } from "./device.ts";
+import { type EngineApi, type EngineInfo, engineInfo } from "./engine-api.ts";
+import { type EngineParts, loadFitting, loadParts } from "./engine-parts.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
-import type { ResidentExperts } from "./experts/resident-experts.ts";
 import { LayerPolicies, type ResolvedPolicy } from "./layer-policies.ts";
 import type { SequenceStart } from "./live-sequence.ts";
-import { loadModel, type ModelPlan } from "./load-model.ts";
+import type { ModelPlan } from "./load-model.ts";
 import type { LoadModelOptions } from "./load-options.ts";
 import type { EngineMetrics } from "./metrics.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import { modelScheduler, type SchedulerOptions } from "./model-scheduler.ts";
+import { Recovery } from "./recovery.ts";
 import {
   type CallOptions,
   checkLength,
@@ -32,11 +33,10 @@ import {
   type GenerateRequest,
   refuse,
 } from "./request.ts";
-import { hasPenalties, Sampler } from "./sampler.ts";
-import { requireSound, type SelfTestReport, selfTest } from "./self-test.ts";
+import { hasPenalties } from "./sampler.ts";
+import type { SelfTestReport } from "./self-test.ts";
 import { openSession, type Session } from "./session.ts";
 import { StepLoop } from "./step-loop.ts";
-import { SwappedBlocks } from "./swapped-blocks.ts";
 import { type PlanListener, Telemetry } from "./telemetry.ts";
 import { TextModel } from "./text-model.ts";
 import type { Trace } from "./trace.ts";
@@ -50,100 +50,88 @@ export interface EngineOptions extends LoadModelOptions, SchedulerOptions, Calib
   readonly onRead?: PlanListener;
 }
 
+/** Work of tuning in the idle time of one engine; its pipelines are built within it. */
+const TUNING_MS = 1500;
+
 interface EngineStart extends Pick<SequenceStart, "promptIds" | "maxTokens" | "forkOf"> {
   readonly policy: ResolvedPolicy;
 }
 
-/** Work of tuning in the idle time of one engine; its pipelines are built within it. */
-const TUNING_MS = 1500;
-
-export class Engine {
+/** Where an engine comes from, and comes from again when its device is lost. */
+export interface EngineSource {
+  readonly folder: ModelFolder;
   readonly device: Device;
-  readonly plan: ModelPlan;
+  /** Another device of the same platform; left out, the engine ends with the one it has. */
+  readonly reopen?: () => Promise<Device>;
+}
+
+export class Engine implements EngineApi {
   readonly text: TextModel;
-  /** What the load-time self-test found. */
-  readonly selfTest: SelfTestReport;
   readonly chat: ChatApi = chatApi(this);
   readonly loop: StepLoop;
-  /** For measurements of the model while nothing is under way. */
-  readonly runner: ModelRunner;
   readonly #policies: LayerPolicies;
   readonly #telemetry: Telemetry;
-  readonly #experts: ResidentExperts | undefined;
-  readonly #tuner: IdleTuner | undefined;
+  readonly #options: EngineOptions;
+  readonly #recovery: Recovery | undefined;
+  #parts: EngineParts;
+  #tuner: IdleTuner | undefined;
 
   private constructor(
-    parts: Pick<Engine, "device" | "plan" | "text" | "selfTest" | "loop" | "runner"> & {
-      readonly calibrated: CalibratedPlans;
-    },
-    telemetry: Telemetry,
-    experts: ResidentExperts | undefined,
-    tuner: IdleTuner | undefined,
+    parts: EngineParts,
+    source: EngineSource,
+    options: EngineOptions,
+    { text, calibrated }: { readonly text: TextModel; readonly calibrated: CalibratedPlans },
   ) {
-    this.device = parts.device;
-    this.plan = parts.plan;
-    this.text = parts.text;
-    this.selfTest = parts.selfTest;
-    this.loop = parts.loop;
-    this.runner = parts.runner;
-    this.#policies = new LayerPolicies(parts.plan, parts.calibrated);
-    this.#telemetry = telemetry;
-    this.#experts = experts;
-    this.#tuner = tuner;
-    void this.device.lost.then(({ message }) => {
-      this.loop.stop(
-        new WeftError("device_lost", `the device was lost: ${message}; create the engine again`),
-      );
-    });
-  }
-
-  /** @throws {WeftError} of every kind that loading can. */
-  static async load(device: Device, folder: ModelFolder, options: EngineOptions): Promise<Engine> {
-    const text = await TextModel.open(folder, options.signal);
-    const calibrated = await CalibratedPlans.open(folder, options);
-    const { runner, plan, choice } = await loadModel(device, folder, options);
-    const { maxRows: numSlots, maxLogitRows: numRows, maxContext } = plan;
-    const sampler = await Sampler.create(runner, { numSlots, numRows, maxContext });
-    const copier = await BlockCopier.create(runner, plan.kv, plan.maxRows);
-    const pipelines = [...runner.pipelines, ...sampler.pipelines, ...copier.pipelines];
-    await device.prepare(pipelines);
-    const report = await selfTest(device, pipelines, choice);
-    requireSound(report);
+    const { device, plan } = parts;
+    this.#parts = parts;
+    this.#options = options;
+    this.text = text;
+    this.#policies = new LayerPolicies(plan, calibrated);
     const scheduler = modelScheduler(plan, options);
     const now = () => performance.now();
     const names = { model: plan.spec.modelType, adapter: device.info.adapter };
-    const stages = numStages(plan.spec);
     const { onPlan, onRead } = options;
+    const stages = numStages(plan.spec);
     const observer = new Telemetry({ scheduler, now, onRead, numStages: stages, ...names });
-    const swapped = new SwappedBlocks(runner, plan.kv);
-    const parts = { runner, sampler, copier, swapped, scheduler };
-    const loop = new StepLoop({ ...parts, now, onPlan, observer });
-    const { tuning: cache } = options;
-    const tuner =
-      cache && device.info.kind === "gpu"
-        ? new IdleTuner({
-            ...{ device, cache, standard: choice.matmul },
-            matrices: tunableMatrices(runner.nodes, {
-              T: plan.maxTokensPerPlan,
-              R: plan.maxLogitRows,
-            }),
-            budgetMs: TUNING_MS,
-            isIdle: () => loop.usage.sequences === 0,
-          })
-        : undefined;
-    return new Engine(
-      { device, plan, text, selfTest: report, loop, runner, calibrated },
-      observer,
-      runner.experts,
-      tuner,
-    );
+    this.#telemetry = observer;
+    const onDeviceFailure = (error: WeftError) => this.#recovery?.begin(error) ?? false;
+    this.loop = new StepLoop({ ...parts, scheduler, now, onPlan, observer, onDeviceFailure });
+    this.#tuner = this.#newTuner();
+    this.#recovery = source.reopen && this.#recoverable(source.folder, source.reopen);
+    if (!this.#recovery) void device.lost.then(({ message }) => this.loop.stop(lost(message)));
   }
 
-  /**
-   * The answer to a prompt, or `n` of them, piece by piece. Leaving the loop early or aborting frees
-   * all it holds.
-   * @throws {WeftError} `bad_request`, `request_too_long`, `aborted`, `device_lost`, `engine_closed`.
-   */
+  /** @throws {WeftError} of every kind that loading can. */
+  static async load(source: EngineSource, options: EngineOptions): Promise<Engine> {
+    const { folder } = source;
+    const text = await TextModel.open(folder, options.signal);
+    const calibrated = await CalibratedPlans.open(folder, options);
+    const parts = await loadFitting(source, options);
+    return new Engine(parts, source, options, { text, calibrated });
+  }
+
+  get info(): EngineInfo {
+    return engineInfo(this.plan, this.device.info, this.selfTest);
+  }
+
+  get device(): Device {
+    return this.#parts.device;
+  }
+
+  get plan(): ModelPlan {
+    return this.#parts.plan;
+  }
+
+  /** What the load-time self-test found. */
+  get selfTest(): SelfTestReport {
+    return this.#parts.selfTest;
+  }
+
+  /** For measurements of the model while nothing is under way. */
+  get runner(): ModelRunner {
+    return this.#parts.runner;
+  }
+
   async *generate(
     request: GenerateRequest,
     { signal }: CallOptions = {},
@@ -181,29 +169,51 @@ export class Engine {
     }
   }
 
-  /** Counters since the engine was created, and figures of the latest requests and steps. */
-  metrics(): EngineMetrics {
-    return { ...this.#telemetry.metrics(), experts: this.#experts?.metrics };
+  async metrics(): Promise<EngineMetrics> {
+    return { ...this.#telemetry.metrics(), experts: this.runner.experts?.metrics };
   }
 
-  /** The latest requests and steps on a time line, for Perfetto: save it as JSON and open it there. */
-  trace(): Trace {
+  async trace(): Promise<Trace> {
     return this.#telemetry.trace();
   }
 
-  /** For requests that follow one another and may keep what they computed in between. */
   session(): Session {
     return openSession(this.loop);
   }
 
-  /** Aborts what runs and frees the device. */
   async close(): Promise<void> {
     this.#tuner?.stop();
+    this.#recovery?.close();
     this.loop.stop(
       new WeftError("engine_closed", "the engine was closed; create another to go on"),
     );
-    await this.#experts?.close();
+    await this.runner.experts?.close();
     this.device.destroy();
+  }
+
+  #recoverable(folder: ModelFolder, open: () => Promise<Device>): Recovery {
+    const options = { ...this.#options, signal: undefined };
+    const load = (next: Device, kvShare: number) =>
+      loadParts(next, folder, { ...options, kvShare }, this.#parts);
+    const onRecovered = (parts: EngineParts) => {
+      void this.runner.experts?.close();
+      this.#tuner?.stop();
+      this.#parts = parts;
+      this.#tuner = this.#newTuner();
+    };
+    return new Recovery({ loop: this.loop, open, load, onRecovered }, this.device);
+  }
+
+  #newTuner(): IdleTuner | undefined {
+    const { device, plan, choice } = this.#parts;
+    const { tuning: cache } = this.#options;
+    if (!cache || device.info.kind !== "gpu") return undefined;
+    const { maxTokensPerPlan: T, maxLogitRows: R } = plan;
+    return new IdleTuner({
+      ...{ device, cache, standard: choice.matmul, budgetMs: TUNING_MS },
+      matrices: tunableMatrices(this.runner.nodes, { T, R }),
+      isIdle: () => this.loop.usage.sequences === 0,
+    });
   }
 
   #start(
@@ -255,3 +265,6 @@ function adapterNumber(names: readonly string[], name: string | undefined): numb
       "name one of them, or create the engine with it (adapters)",
   );
 }
+
+const lost = (message: string): WeftError =>
+  new WeftError("device_lost", `the device was lost: ${message}; create the engine again`);

@@ -60,6 +60,13 @@ export class LiveSequence {
     for (const token of start.promptIds) start.lookup?.push(token);
   }
 
+  /** What was sampled and not read is known to nobody: it is sampled again. */
+  forgetUnread(): void {
+    this.slot = undefined;
+    this.drafts = [];
+    this.numSampled = this.ids.length - this.start.promptIds.length;
+  }
+
   /** @returns Drafts that the host has, now that these tokens were read. */
   propose(tokenIds: readonly number[]): number {
     const { lookup, drafter } = this.start;

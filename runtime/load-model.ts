@@ -41,6 +41,12 @@ import { PIECE_BYTES } from "./weights/stream.ts";
 const DEFAULT_TOKENS_PER_ROW = 2048;
 const DEFAULT_KV_BYTES = 2 ** 30;
 
+/** Of an engine whose device had no memory for all of the cache that its options allow. */
+export interface KvShare {
+  /** Of the KV cache that is planned otherwise; default 1. */
+  readonly kvShare?: number;
+}
+
 /** What a model needs, from its headers alone. */
 export interface ModelPlan extends StepSizeLimits {
   readonly spec: DecoderSpec;
@@ -61,7 +67,7 @@ export interface ModelPlan extends StepSizeLimits {
 export async function planModel(
   device: Device,
   folder: ModelFolder,
-  options: LoadModelOptions = {},
+  options: LoadModelOptions & KvShare = {},
 ): Promise<ModelPlan> {
   checkLoadOptions(device, options);
   const config = parseJsonFile(
@@ -113,23 +119,20 @@ export interface LoadedModel {
   readonly choice: KernelChoice;
 }
 
-/** @throws {WeftError} as `planModel`, and `out_of_memory`. */
+/**
+ * @param known What was chosen for a device of the same kind.
+ * @throws {WeftError} as `planModel`, and `out_of_memory`.
+ */
 export async function loadModel(
   device: Device,
   folder: ModelFolder,
-  options: LoadModelOptions = {},
+  options: LoadModelOptions & KvShare = {},
+  known?: KernelChoice,
 ): Promise<LoadedModel> {
   const plan = await planModel(device, folder, options);
   let isInUse = false;
   try {
-    const matrices = plan.weights.filter(({ spec }) => !spec.vector);
-    const rotating = rotatingMatrices(plan);
-    const stacks = new Set(formatsOf(matrices.filter(({ spec }) => spec.stacked > 1)));
-    const standard = await selectKernels(device, new Set(formatsOf(matrices)), rotating, {
-      ...{ ...options, stacks },
-    });
-    const found = options.tuning ? await foundShapes(device, options.tuning, matrices) : [];
-    const choice = await withTuned(device, standard, found, rotating);
+    const choice = known ?? (await chooseKernels(device, plan, options));
     const { spec, experts: planned } = plan;
     const resident = plan.weights.filter((weight) => !planned?.placed.has(weight.spec.name));
     const weights = await loadWeights(device, resident, options);
@@ -141,6 +144,20 @@ export async function loadModel(
   } finally {
     if (!isInUse) await plan.close();
   }
+}
+
+async function chooseKernels(
+  device: Device,
+  plan: ModelPlan,
+  options: LoadModelOptions,
+): Promise<KernelChoice> {
+  const matrices = plan.weights.filter(({ spec }) => !spec.vector);
+  const rotating = rotatingMatrices(plan);
+  const stacks = new Set(formatsOf(matrices.filter(({ spec }) => spec.stacked > 1)));
+  const formats = new Set(formatsOf(matrices));
+  const standard = await selectKernels(device, formats, rotating, { ...options, stacks });
+  const found = options.tuning ? await foundShapes(device, options.tuning, matrices) : [];
+  return withTuned(device, standard, found, rotating);
 }
 
 /** What the cache holds for matrices like the model's. */
@@ -168,10 +185,10 @@ function planMemory(
   device: Device,
   spec: DecoderSpec,
   weights: readonly PlacedWeight[],
-  options: LoadModelOptions,
+  options: LoadModelOptions & KvShare,
   experts: ExpertPlan | undefined,
 ) {
-  const { maxRows = 16, maxTokensPerPlan = 512, blockTokens = 32 } = options;
+  const { kvShare = 1, maxRows = 16, maxTokensPerPlan = 512, blockTokens = 32 } = options;
   const maxDraftTokens = Math.min(options.maxDraftTokens ?? 8, maxTokensPerPlan - maxRows);
   const { maxLogitRows = maxRows + maxDraftTokens, memoryBudgetBytes } = options;
   const storage = options.kv ?? (weights.some(isF32Matrix) ? "f32" : "f16");
@@ -201,9 +218,10 @@ function planMemory(
     storage,
     blockTokens,
     budgetBytes:
-      memoryBudgetBytes === undefined
+      kvShare *
+      (memoryBudgetBytes === undefined
         ? Math.min((defaultTokens + blockTokens) * bytesPerToken, DEFAULT_KV_BYTES)
-        : memoryBudgetBytes - fixedBytes,
+        : memoryBudgetBytes - fixedBytes),
     limits: device.info.limits,
     maxTokensPerPlan,
     maxRows,

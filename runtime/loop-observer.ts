@@ -25,6 +25,8 @@ export interface LoopObserver {
     standing: readonly number[],
     ran?: ReadonlyMap<SequenceId, number>,
   ): void;
+  /** The device is another: plans in flight never come back. */
+  onLoss(): void;
   /** Once for each sequence; nothing of it is delivered from now on. */
   onEnd(id: SequenceId, end: "finished" | "aborted", nowMs: number): void;
 }

@@ -68,6 +68,8 @@ export interface EngineTotals {
   acceptedTokens: number;
   /** Of all steps that were read back. */
   gpuMs: number;
+  /** Devices that went away and were replaced. */
+  deviceLosses: number;
 }
 
 /** Of the latest requests that ended (1,024, or fewer long ones) and the latest 1,024 steps. */
@@ -135,6 +137,7 @@ export class MetricsRecorder {
       recomputedTokens: 0,
     },
     ...{ overshootTokens: 0, draftRounds: 0, draftedTokens: 0, acceptedTokens: 0, gpuMs: 0 },
+    deviceLosses: 0,
   };
 
   constructor(startMs: number, numStages: number) {
@@ -189,6 +192,10 @@ export class MetricsRecorder {
     this.#total.gpuMs += run.gpuMs;
     const layers = countLayers(rows, this.#numStages, ran);
     this.#steps.push({ ...run, tokens, rows: rows.length, layers, predictedMs });
+  }
+
+  lose(): void {
+    this.#total.deviceLosses += 1;
   }
 
   end(id: SequenceId, end: "finished" | "aborted"): void {

@@ -11,21 +11,21 @@ export interface Session {
    * then, and its prompt is computed again.
    * @throws {WeftError} `bad_request` for a time that is not above 0.
    */
-  hold(ms: number): void;
-  release(): void;
+  hold(ms: number): Promise<void>;
+  release(): Promise<void>;
 }
 
 export function openSession(loop: StepLoop): Session {
   const id = crypto.randomUUID();
   return {
     id,
-    hold(ms) {
+    async hold(ms) {
       try {
         loop.hold(id, ms);
       } catch (error) {
         throw WeftError.from(error);
       }
     },
-    release: () => loop.release(id),
+    release: async () => loop.release(id),
   };
 }

@@ -1,31 +1,31 @@
 /**
  * The loop that keeps the GPU busy: plan, record, submit, and commit what comes back. It runs ahead
- * of readback and never waits for a token to encode the next step.
+ * of readback and never waits for a token to encode the next step. When its device is lost it stands
+ * still until it gets another, and goes on from the ids that were read.
  */
-import type { Scheduler, SchedulerEvent } from "../scheduler/index.ts";
-import type { PlannedRow, SampledOutcome, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
-import type { BlockCopier } from "./block-copier.ts";
+import type { Scheduler } from "../scheduler/index.ts";
+import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { StepDecisions } from "./decided-layers.ts";
-import { supersededError, WeftError } from "./errors.ts";
-import { LiveSequence, type SequenceStart } from "./live-sequence.ts";
+import { WeftError } from "./errors.ts";
+import type { SequenceStart } from "./live-sequence.ts";
+import { LiveSequences } from "./live-sequences.ts";
 import type { LoopObserver } from "./loop-observer.ts";
-import type { ModelRunner } from "./model-runner.ts";
 import { PlanClock } from "./plan-clock.ts";
-import { draftsOf, layerTokens, type RowResult, samplesOf, standing } from "./row-samples.ts";
-import type { Sampler } from "./sampler.ts";
-import type { SwappedBlocks } from "./swapped-blocks.ts";
+import { draftsOf, type RowResult, samplesOf, standing } from "./row-samples.ts";
+import type { StepParts } from "./step-parts.ts";
 import { nextTask } from "./task.ts";
 
-export interface StepLoopOptions {
-  readonly runner: ModelRunner;
-  readonly sampler: Sampler;
-  readonly copier: BlockCopier;
-  readonly swapped: SwappedBlocks;
+export interface StepLoopOptions extends StepParts {
   readonly scheduler: Scheduler;
   readonly now: () => number;
   /** Sees every plan, for traces and tests. */
   readonly onPlan?: (plan: WorkPlan) => void;
   readonly observer?: LoopObserver;
+  /**
+   * The device failed under the loop. Whoever has another calls `loseDevice` and returns true;
+   * otherwise the loop stops with the error.
+   */
+  readonly onDeviceFailure?: (error: WeftError) => boolean;
 }
 
 /** What a step loop holds at one moment; all zero when nothing is under way. */
@@ -39,31 +39,43 @@ export interface LoopUsage {
   readonly plans: number;
 }
 
+/** What a device is lost by, and not a fault of the loop. */
+const DEVICE_FAILURES: readonly string[] = ["device_lost", "out_of_memory"];
+
 export class StepLoop {
   /**
    * Times that a running sequence could only go on once the host had read its last token, though
    * the queue had room for another plan.
    */
   hostWaits = 0;
-  readonly #options: StepLoopOptions;
+  /** Plans that were read back. */
+  numCommitted = 0;
+  readonly #options: Omit<StepLoopOptions, keyof StepParts>;
   readonly #clock = new PlanClock();
-  readonly #live = new Map<SequenceId, LiveSequence>();
+  readonly #live: LiveSequences;
+  #parts: StepParts;
+  /** Counts devices: what comes back from an earlier one is nobody's. */
+  #epoch = 0;
+  #isStill = false;
+  #isLost = false;
   #nextId = 1;
   #wake: (() => void) | undefined;
   #stopped: Error | undefined;
   /** The last plan's commit: readbacks may come in any order, plans are committed in their own. */
   #committed: Promise<void> = Promise.resolve();
 
-  constructor(options: StepLoopOptions) {
+  constructor({ runner, sampler, copier, swapped, ...options }: StepLoopOptions) {
     this.#options = options;
+    this.#parts = { runner, sampler, copier, swapped };
+    this.#live = new LiveSequences(this.#parts, options.now, options.observer);
     void this.#run();
   }
 
   get usage(): LoopUsage {
-    const { scheduler, sampler } = this.#options;
+    const { scheduler } = this.#options;
     return {
       sequences: this.#live.size,
-      slots: sampler.numSlotsTaken,
+      slots: this.#parts.sampler.numSlotsTaken,
       kv: scheduler.usage,
       plans: scheduler.numInFlight,
     };
@@ -72,9 +84,8 @@ export class StepLoop {
   /** @returns Its id, for `abort`. @throws {SchedulerError} `request_too_long`, `bad_request`. */
   add(start: SequenceStart): SequenceId {
     if (this.#stopped) throw this.#stopped;
-    const sequence = new LiveSequence(this.#nextId++, start);
-    const { id } = sequence;
-    const { scheduler, now, observer } = this.#options;
+    const id = this.#nextId++;
+    const { scheduler, now } = this.#options;
     const nowMs = now();
     const { promptIds, maxTokens, scheduling, adapter, forkOf } = start;
     const { layerPlan, alternation, drafter } = start;
@@ -82,9 +93,8 @@ export class StepLoop {
     const how = { adapter, layerPlan, alternation, drafter, forkOf };
     const request = { ...scheduling, id, ...prompt, maxTokens, ...how };
     const ended = scheduler.add(request, nowMs);
-    this.#live.set(id, sequence);
-    observer?.onAdd(id, start, nowMs);
-    this.#end(ended);
+    this.#live.add(id, start, nowMs);
+    this.#live.end(ended);
     this.#wake?.();
     return id;
   }
@@ -103,7 +113,47 @@ export class StepLoop {
   /** Frees all that the sequence holds; nothing more is delivered. */
   abort(id: SequenceId): void {
     this.#options.scheduler.abort(id);
-    this.#forget(id, "aborted");
+    this.#live.forget(id, "aborted");
+    this.#wake?.();
+  }
+
+  /** No plan is made until `goOn`. @returns Resolves when all plans in flight have come back. */
+  async standStill(): Promise<void> {
+    this.#isStill = true;
+    await this.#committed;
+  }
+
+  goOn(): void {
+    this.#isStill = false;
+    this.#wake?.();
+  }
+
+  /** Bound on the predicted time of all later plans, in GPU milliseconds. */
+  setQuantum(quantumMs: number): void {
+    this.#options.scheduler.setQuantum(quantumMs);
+  }
+
+  /**
+   * The device is gone: no plan is made and nothing of those in flight counts, until there is another.
+   * Requests may come and go meanwhile.
+   */
+  loseDevice(): void {
+    this.#epoch += 1;
+    this.#isLost = true;
+    this.#committed = Promise.resolve();
+  }
+
+  /**
+   * Goes on with the same model on another device.
+   * @param numBlocks By KV group, which may be fewer: whoever never fits there ends with `tooLong`.
+   */
+  moveTo(parts: StepParts, numBlocks: readonly number[], tooLong: WeftError): void {
+    const { scheduler, now, observer } = this.#options;
+    this.#parts = parts;
+    this.#live.moveTo(parts);
+    observer?.onLoss();
+    for (const id of scheduler.loseDevice(now(), numBlocks)) this.#live.fail(id, tooLong);
+    this.#isLost = false;
     this.#wake?.();
   }
 
@@ -111,10 +161,9 @@ export class StepLoop {
   stop(error: Error): void {
     if (this.#stopped) return;
     this.#stopped = error;
-    for (const { id, start } of [...this.#live.values()]) {
+    for (const { id } of [...this.#live]) {
       this.#options.scheduler.abort(id);
-      this.#forget(id, "aborted");
-      start.onError(error);
+      this.#live.fail(id, error);
     }
     this.#wake?.();
   }
@@ -137,38 +186,54 @@ export class StepLoop {
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
       const { wakeMs } = scheduler;
-      if (wakeMs !== undefined) timer = setTimeout(resolve, wakeMs - now());
+      if (wakeMs !== undefined && this.#mayPlan) timer = setTimeout(resolve, wakeMs - now());
     });
     clearTimeout(timer);
     this.#wake = undefined;
   }
 
+  get #mayPlan(): boolean {
+    return !this.#isStill && !this.#isLost;
+  }
+
   #waitsForToken(): boolean {
-    if (this.#options.scheduler.isFull) return false;
-    const started = [...this.#live.values()].filter(({ slot }) => slot !== undefined);
+    if (!this.#mayPlan || this.#options.scheduler.isFull) return false;
+    const started = [...this.#live].filter(({ slot }) => slot !== undefined);
     return started.some(({ numSampled, start }) => numSampled < start.maxTokens);
   }
 
   /** @returns Whether there was anything to do. An error stops the loop, and is nobody else's. */
   async #step(): Promise<boolean> {
+    if (!this.#mayPlan) return false;
     const { scheduler, now, observer } = this.#options;
+    const epoch = this.#epoch;
     try {
       const nowMs = now();
       const plan = scheduler.schedule(nowMs);
       if (plan === "idle") return false;
       observer?.onPlan(plan, nowMs);
-      await this.#submit(plan);
+      await this.#submit(plan, epoch);
     } catch (error) {
-      this.stop(WeftError.from(error));
+      this.#fail(error, epoch);
     }
     return true;
   }
 
-  async #submit(plan: WorkPlan): Promise<void> {
-    const { runner, sampler, copier, swapped, now, onPlan, observer } = this.#options;
-    for (const id of plan.preempted) this.#releaseSlot(this.#live.get(id)!);
+  #fail(cause: unknown, epoch: number): void {
+    // Of a device that is gone already.
+    if (epoch !== this.#epoch) return;
+    const error = WeftError.from(cause);
+    const isDevices = DEVICE_FAILURES.includes(error.code);
+    if (isDevices && this.#options.onDeviceFailure?.(error)) return;
+    this.stop(error);
+  }
+
+  async #submit(plan: WorkPlan, epoch: number): Promise<void> {
+    const { now, onPlan, observer } = this.#options;
+    const { runner, sampler, copier, swapped } = this.#parts;
+    for (const id of plan.preempted) this.#live.releaseSlot(this.#live.get(id)!);
     const rows = plan.rows.map((planned) => {
-      const sequence = this.#started(planned);
+      const sequence = this.#live.started(planned);
       const { ids, slot, start } = sequence;
       const drafts = draftsOf(sequence, planned, sampler);
       return { planned, ids, slot: slot!, adapter: start.adapter, drafts };
@@ -186,11 +251,12 @@ export class StepLoop {
       .map((row) => samplesOf(this.#live.get(row.sequenceId)!, row, sampler));
     const startedMs = now();
     await runner.record(rows);
-    if (this.#stopped) return;
+    if (this.#stopped || epoch !== this.#epoch) return;
     const decisions = runner.decided();
     const tokens = sampler.record(sampled.flatMap(({ samples }) => samples));
     this.#committed = Promise.all([tokens, decisions, this.#committed, hasSwapped])
       .then(([read, decided]) => {
+        if (epoch !== this.#epoch) return;
         const readMs = now();
         // Of a step in several submissions, the device has measured but the last.
         const gpuMs = this.#clock.gpuMs(runner.experts ? {} : submission, submittedMs, readMs);
@@ -205,7 +271,7 @@ export class StepLoop {
         observer?.onCommit(plan, { submittedMs, gpuMs, readMs }, counts, decided?.ran);
         this.#commit(plan, gpuMs, results, decided);
       })
-      .catch((error) => this.stop(WeftError.from(error)));
+      .catch((error) => this.#fail(error, epoch));
     const submittedMs = runner.experts ? startedMs : now();
     const submission = runner.device.submit();
     onPlan?.(plan);
@@ -219,80 +285,11 @@ export class StepLoop {
   ): void {
     if (this.#stopped) return;
     const { scheduler, now } = this.#options;
-    const routed = decisions?.layers && this.#routed(plan, decisions.layers);
-    const sampled = results.map((result) => this.#outcome(result, decisions?.ran));
+    this.numCommitted += 1;
+    const routed = decisions?.layers && this.#live.routed(plan, decisions.layers);
+    const sampled = results.map((result) => this.#live.deliver(result, decisions?.ran));
     const committed = { planId: plan.id, gpuMs, sampled, routed };
-    this.#end(scheduler.commit(committed, now()));
+    this.#live.end(scheduler.commit(committed, now()));
     this.#wake?.();
-  }
-
-  #end(events: readonly SchedulerEvent[]): void {
-    for (const { sequenceId, reason } of events) {
-      const sequence = this.#live.get(sequenceId);
-      this.#forget(sequenceId, reason === "superseded" ? "aborted" : "finished");
-      if (reason === "superseded") sequence?.start.onError(supersededError());
-      else sequence?.start.onFinish(reason, sequence.layerTokens);
-    }
-  }
-
-  /**
-   * Gives a sequence its slot with its first row, and again with the first after a preemption: by
-   * then all it sampled has been read, so penalties go on where they were.
-   */
-  #started({ sequenceId }: PlannedRow): LiveSequence {
-    const sequence = this.#live.get(sequenceId)!;
-    const { sampling, promptIds } = sequence.start;
-    sequence.slot ??= this.#options.sampler.takeSlot(
-      sampling,
-      promptIds,
-      sequence.ids.slice(promptIds.length),
-    );
-    return sequence;
-  }
-
-  #routed({ rows }: WorkPlan, decisions: Uint32Array) {
-    const { sequenceId } = rows.find(({ layerPlan }) => layerPlan?.isRouted)!;
-    const layerPlan = this.#live.get(sequenceId)?.start.onRouted?.(decisions);
-    return layerPlan && { sequenceId, layerPlan };
-  }
-
-  /** Delivers what came of a row. */
-  #outcome({ row, tokens }: RowResult, ran: StepDecisions["ran"]): SampledOutcome {
-    const { sequenceId, kind } = row;
-    const sequence = this.#live.get(sequenceId);
-    const { spec } = this.#options.runner;
-    const left = ran?.get(sequenceId) || spec.layers.length;
-    if (sequence) sequence.layerTokens += layerTokens(row, sequence, left);
-    const executed = left / spec.layers.length;
-    if (kind === "draft") return { sequenceId, finished: false };
-    const tokenIds: number[] = [];
-    let finished = false;
-    for (const token of tokens) {
-      sequence?.ids.push(token.id);
-      tokenIds.push(token.id);
-      finished = sequence?.start.onToken(token) ?? false;
-      if (finished) break;
-    }
-    if (kind === "verify" && sequence) sequence.numSampled += tokenIds.length;
-    const proposed = sequence?.propose(tokenIds) ?? 0;
-    if (kind === "compute")
-      return { sequenceId, finished, executed, tokenId: tokenIds[0], proposed };
-    return { sequenceId, finished, tokenIds, proposed };
-  }
-
-  #forget(id: SequenceId, end: "finished" | "aborted"): void {
-    const sequence = this.#live.get(id);
-    if (sequence === undefined) return;
-    this.#releaseSlot(sequence);
-    this.#options.swapped.drop(id);
-    this.#live.delete(id);
-    this.#options.observer?.onEnd(id, end, this.#options.now());
-  }
-
-  /** Plans in flight may still use what it had: those that get it run later. */
-  #releaseSlot(sequence: LiveSequence): void {
-    this.#options.runner.dropParked(sequence.id);
-    if (sequence.slot !== undefined) this.#options.sampler.releaseSlot(sequence.slot);
-    sequence.slot = undefined;
   }
 }

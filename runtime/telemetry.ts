@@ -76,6 +76,11 @@ export class Telemetry implements LoopObserver {
     this.#options.onRead?.(plan, { ...times, plannedMs });
   }
 
+  onLoss(): void {
+    this.#plannedMs.length = 0;
+    this.#metrics.lose();
+  }
+
   onEnd(id: SequenceId, end: "finished" | "aborted", nowMs: number): void {
     this.#metrics.end(id, end);
     this.#trace.end(id, end, nowMs);

@@ -95,12 +95,12 @@ export class ServeBench {
     work: (service: Service) => Promise<Served>,
   ): Promise<ServeRun> {
     const progress = new ProgressBar(this.#terminal);
-    const before = this.#engine.metrics().total;
+    const before = (await this.#engine.metrics()).total;
     let numAnswers = 0;
     const onAnswer = () => progress.count("requests", ++numAnswers, numRequests);
     try {
       const served = await work({ ...this.#service(), onAnswer });
-      const after = this.#engine.metrics().total;
+      const after = (await this.#engine.metrics()).total;
       const grown = (name: keyof typeof after) => after[name] - before[name];
       const makespanMs = served.endMs - served.startMs;
       return {

@@ -103,12 +103,15 @@ export async function calibrate(
   const reporter = (phase: CalibrationProgress["phase"]) => (done: number, total: number) =>
     onProgress?.({ phase, done, total });
   const weights = await weightHash(folder, signal);
-  const engine = await Engine.load(device, folder, {
-    ...{ ...options, onProgress: onLoad },
-    // Measurements overwrite what the cache holds.
-    prefixCache: false,
-    maxLogitRows: Math.max(LOGIT_ROWS, options.maxLogitRows ?? 0),
-  });
+  const engine = await Engine.load(
+    { device, folder },
+    {
+      ...{ ...options, onProgress: onLoad },
+      // Measurements overwrite what the cache holds.
+      prefixCache: false,
+      maxLogitRows: Math.max(LOGIT_ROWS, options.maxLogitRows ?? 0),
+    },
+  );
   try {
     const { length: layers } = engine.plan.spec.layers;
     const prompts = tasks.map((task) => taskPrompt(engine, task));

@@ -70,10 +70,7 @@ export class GpuDevice implements Device {
       return loss;
     });
     device.addEventListener("uncapturederror", ({ error }) => {
-      this.#failure ??= new WeftError(
-        "device_error",
-        `the GPU reported: ${error.message}; report it with the output of \`weft info\``,
-      );
+      this.#failure ??= reportedError(error);
     });
     this.#pipelines = new PipelineCache(device, options);
     this.#readbacks = new ReadbackPool(device);
@@ -220,4 +217,17 @@ function lostError({ reason, message }: DeviceLoss): WeftError {
     "device_lost",
     `the GPU device was lost (${reason}): ${message || "no message"}; create the engine again`,
   );
+}
+
+/** What no call of ours waits for: memory that a driver needs of its own, or a fault. */
+function reportedError(error: GPUError): WeftError {
+  return error instanceof GPUOutOfMemoryError
+    ? new WeftError(
+        "out_of_memory",
+        `the GPU ran out of memory: ${error.message}; lower memoryBudgetBytes or close other users of the GPU`,
+      )
+    : new WeftError(
+        "device_error",
+        `the GPU reported: ${error.message}; report it with the output of \`weft info\``,
+      );
 }

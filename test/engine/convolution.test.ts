@@ -105,7 +105,7 @@ test.each([
     expect(await together(subject)).toEqual(alone);
     const preempted = plansOf(subject).flatMap(({ preempted }) => preempted);
     expect(preempted.length).toBeGreaterThan(requests.length);
-    const { swappedBlocks } = subject.engine.metrics().total;
+    const { swappedBlocks } = (await subject.engine.metrics()).total;
     if ("hostKvBytes" in options) expect(swappedBlocks).toBeGreaterThan(0);
     else expect(swappedBlocks).toBe(0);
   });

@@ -62,7 +62,7 @@ describe.skipIf(!isRun).each(models)("%s (on SwiftShader in soak)", (name) => {
     await settled(subject);
     const forced = await open({ ...SIZES, forcePreemptionEvery: 9 }, subject.engine.device);
     expect(await atOnce(forced)).toEqual(alone.map(visible));
-    expect(forced.engine.metrics().total.preemptions).toBeGreaterThan(0);
+    expect((await forced.engine.metrics()).total.preemptions).toBeGreaterThan(0);
     await settled(forced);
   }, 120_000);
 
@@ -71,7 +71,7 @@ describe.skipIf(!isRun).each(models)("%s (on SwiftShader in soak)", (name) => {
     const static_: LayerPolicy = { name: "temporal", plan, period: 1_000_000 };
     const fresh = await open(SIZES, subject.engine.device);
     const left = await ask(fresh.door, request(3, exits(1e-6, { exits: [2] })));
-    expect(fresh.engine.metrics().recent.layersPerStep.p50).toBe(2);
+    expect((await fresh.engine.metrics()).recent.layersPerStep.p50).toBe(2);
     const skipped = await ask(subject.door, request(3, static_));
     expect(visible(left)).toEqual(visible(skipped));
     expect(layersOf(left)).toBe(layersOf(skipped));

@@ -82,7 +82,7 @@ some("answers do not change (on SwiftShader in soak)", () => {
 
       expect(createBuffer, "buffers while answering").not.toHaveBeenCalled();
       createBuffer.mockRestore();
-      const metrics = engine.metrics().experts!;
+      const metrics = (await engine.metrics()).experts!;
       expect(metrics).toMatchObject({ poolBytes, slots: poolBytes / SLOT_BYTES });
       const waitedFor = metrics.uploads - metrics.uploadsAhead;
       expect(metrics.hitRate).toBeCloseTo(1 - waitedFor / metrics.needed);
@@ -95,7 +95,7 @@ some("answers do not change (on SwiftShader in soak)", () => {
 
   test("room for all: each has its place, and nothing comes and goes", async () => {
     const { engine } = await openCapped({ memoryBytes: SLOT_BYTES * NUM_EXPERTS });
-    expect(engine.metrics().experts).toBeUndefined();
+    expect((await engine.metrics()).experts).toBeUndefined();
     expect(engine.plan.weightBytes).toBe(plain.engine.plan.weightBytes);
   });
 
@@ -103,10 +103,10 @@ some("answers do not change (on SwiftShader in soak)", () => {
     const room = (slots: number) => ({ memoryBytes: slots * SLOT_BYTES });
     const first = await openCapped(room(2));
     expect(await idsOf(first)).toEqual(expected);
-    const pinned = first.engine.metrics().experts!.hottest.slice(0, 3);
+    const pinned = (await first.engine.metrics()).experts!.hottest.slice(0, 3);
     const bring = vi.spyOn(ExpertPool.prototype, "bring");
     const second = await openCapped({ ...room(5), pinned: [...pinned, pinned[0]] });
-    expect(second.engine.metrics().experts).toMatchObject({ uploads: 3, needed: 0 });
+    expect((await second.engine.metrics()).experts).toMatchObject({ uploads: 3, needed: 0 });
     expect(await idsOf(second)).toEqual(expected);
     const names = bring.mock.calls.map(([{ layer, expert }]) => `${layer}/${expert}`);
     bring.mockRestore();
@@ -125,7 +125,7 @@ some("a prompt's bytes (on SwiftShader in soak)", () => {
     const { door, engine, steps } = await openCapped({ memoryBytes }, more);
     const { ids } = await ask(door, { prompt, maxTokens: 1, ignoreEos: true });
     const stages = steps.flatMap(({ plan }) => plan.rows.map((row) => row.stages));
-    return { ids, stages, ...engine.metrics().experts! };
+    return { ids, stages, ...(await engine.metrics()).experts! };
   };
 
   test(`layered prefill of ${length} tokens uploads each expert once, chunks of ${chunk} again`, async () => {

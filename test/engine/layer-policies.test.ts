@@ -82,10 +82,10 @@ describe.each(models)("%s", (_, golden, attending, options) => {
   test("drafts change nothing, at once and taken back", async () => {
     const expected = await answers(plain, [undefined]);
     expect(await answers(plain, DRAFTING)).toEqual(expected);
-    expect(plain.engine.metrics().total.draftRounds).toBeGreaterThan(3);
+    expect((await plain.engine.metrics()).total.draftRounds).toBeGreaterThan(3);
     const forced = await open({ ...SIZES, ...options, forcePreemptionEvery: 4 });
     expect(await answers(forced, DRAFTING.toReversed())).toEqual(expected);
-    expect(forced.engine.metrics().total.preemptions).toBeGreaterThan(0);
+    expect((await forced.engine.metrics()).total.preemptions).toBeGreaterThan(0);
     await settled(forced);
     await forced.door.close();
   });
@@ -114,7 +114,7 @@ describe.each(models)("%s", (_, golden, attending, options) => {
     await settled(subject);
     const forced = await open({ ...model, forcePreemptionEvery: 4 });
     expect(await answers(forced, turns(plan))).toEqual(alone);
-    expect(forced.engine.metrics().total.preemptions).toBeGreaterThan(0);
+    expect((await forced.engine.metrics()).total.preemptions).toBeGreaterThan(0);
     await settled(forced);
     await Promise.all([subject, forced].map(({ door }) => door.close()));
   });

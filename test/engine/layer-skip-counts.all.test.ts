@@ -76,7 +76,7 @@ once("a layer plan (counts are the host's: SwiftShader adds nothing)", () => {
   test("what all leave out takes no dispatch and reads no weight", async () => {
     const [whole] = await decode(opened, [undefined, undefined]);
     const [skipped] = await decode(opened, [plan({ skip: [1] }), plan({ skip: [1] })]);
-    expect(opened.engine.metrics().recent.layersPerStep).toMatchObject({ p50: 2, p99: 3 });
+    expect((await opened.engine.metrics()).recent.layersPerStep).toMatchObject({ p50: 2, p99: 3 });
     const layer = ofLayer(whole.calls, 1);
     expect(layer.length).toBeGreaterThan(0);
     expect(ofLayer(skipped.calls, 1)).toEqual([]);
@@ -182,14 +182,14 @@ once("drafting, by the whole demo model (SwiftShader takes minutes)", () => {
     const messages = [{ role: "user", content: prompt }];
     const { template, tokenizer } = engine.text;
     const ids = tokenizer.encode(template.render({ messages }), { addSpecialTokens: false });
-    const before = engine.metrics().total;
+    const before = (await engine.metrics()).total;
     const answer = await ask(engine, {
       prompt: ids,
       maxTokens: DRAFTS,
       temperature: 0,
       layerPolicy,
     });
-    const { total } = engine.metrics();
+    const { total } = await engine.metrics();
     const steps = meter.take().filter(({ plan: { rows } }) => rows[0].tokens.from >= ids.length);
     // What was sampled beyond the end is the host's lateness, of plain decoding alone.
     const wanted = steps.filter(({ plan: { rows } }) => {

@@ -33,11 +33,11 @@ afterAll(async () => {
 
 /** What the counters grew by. */
 async function growth(subject: Subject, work: () => Promise<unknown>) {
-  const before = subject.engine.metrics().total;
+  const before = (await subject.engine.metrics()).total;
   const numSteps = subject.steps.length;
   await work();
   await settled(subject);
-  const after = subject.engine.metrics().total;
+  const after = (await subject.engine.metrics()).total;
   const total = Object.fromEntries(
     Object.entries(after).map(([name, count]) => [
       name,
@@ -147,7 +147,7 @@ describe("counters", () => {
     expect(total.recomputedTokens).toBe(again);
     expect(total.recomputedTokens).toBeGreaterThan(0);
     expect(total).toMatchObject({ finished: 3, sampledTokens: 36, overshootTokens: 0 });
-    const { overall } = forced.engine.metrics().recent.requests;
+    const { overall } = (await forced.engine.metrics()).recent.requests;
     expect(overall.preemptions).toBe(total.preemptions);
     expect(overall.recomputedTokens).toBe(again);
   });
@@ -162,7 +162,7 @@ describe("times", () => {
     await ask(engine.door, request, undefined, ({ tokenIds }) => {
       if (tokenIds.length > 0) seenMs.push(performance.now() - startedMs);
     });
-    const { recent } = engine.engine.metrics();
+    const { recent } = await engine.engine.metrics();
     const { overall, classes } = recent.requests;
     expect(classes).toEqual({ interactive: overall });
     expect(overall).toMatchObject({ requests: 1, finished: 1, sampledTokens: 8, promptTokens: 9 });
@@ -189,11 +189,13 @@ describe("times", () => {
     const request = { prompt: randomIds(5, 60), maxTokens: 4, ignoreEos: true };
     const chunks = engine.door.generate(request)[Symbol.asyncIterator]();
     await chunks.next();
-    await expect.poll(() => engine.engine.metrics().total.finished, { timeout: 30_000 }).toBe(1);
-    const { e2eMs, itlMs } = engine.engine.metrics().recent.requests.overall;
+    await expect
+      .poll(async () => (await engine.engine.metrics()).total.finished, { timeout: 30_000 })
+      .toBe(1);
+    const { e2eMs, itlMs } = (await engine.engine.metrics()).recent.requests.overall;
     await new Promise((resolve) => setTimeout(resolve, 100));
     while (!(await chunks.next()).done);
-    const later = engine.engine.metrics().recent.requests.overall;
+    const later = (await engine.engine.metrics()).recent.requests.overall;
     expect([later.e2eMs, later.itlMs]).toEqual([e2eMs, itlMs]);
     expect(itlMs.n).toBe(3);
   });
@@ -213,8 +215,10 @@ describe("a snapshot", () => {
         "aborted",
       ),
     );
-    await expect.poll(() => engine.metrics().now.running, { timeout: 30_000 }).toBe(4);
-    const { waiting, kv } = engine.metrics().now;
+    await expect
+      .poll(async () => (await engine.metrics()).now.running, { timeout: 30_000 })
+      .toBe(4);
+    const { waiting, kv } = (await engine.metrics()).now;
     expect(waiting).toBe(2);
     expect(kv).toHaveLength(engine.plan.kv.groups.length);
     for (const share of kv) expect(share > 0 && share <= 1).toBe(true);
@@ -222,11 +226,11 @@ describe("a snapshot", () => {
     await Promise.all(answers);
     await settled(plain);
     const now = { waiting: 0, running: 0, plansInFlight: 0, kv: kv.map(() => 0) };
-    expect(engine.metrics().now).toEqual(now);
+    expect((await engine.metrics()).now).toEqual(now);
   });
 
   test("is plain data, and stays as it was", async () => {
-    const metrics = plain.engine.metrics();
+    const metrics = await plain.engine.metrics();
     const copy = structuredClone(metrics);
     expect(JSON.parse(JSON.stringify(metrics))).toEqual(metrics);
     await ask(plain.door, { prompt: "x", maxTokens: 2 });
@@ -235,8 +239,8 @@ describe("a snapshot", () => {
 });
 
 describe("the trace", () => {
-  test("is JSON in the trace-event format", () => {
-    const trace = JSON.parse(JSON.stringify(plain.engine.trace()));
+  test("is JSON in the trace-event format", async () => {
+    const trace = JSON.parse(JSON.stringify(await plain.engine.trace()));
     expect(trace.displayTimeUnit).toBe("ms");
     const named = new Map(
       trace.traceEvents
@@ -256,8 +260,8 @@ describe("the trace", () => {
   test.each([
     ["of an engine", () => plain],
     ["of one that takes back all the time", () => forced],
-  ])("%s has no two slices at once on one track", (_, subject) => {
-    const all = slicesOf(subject().engine.trace());
+  ])("%s has no two slices at once on one track", async (_, subject) => {
+    const all = slicesOf(await subject().engine.trace());
     const tracks = [...new Set(all.map(({ tid }) => tid))];
     expect(tracks.length).toBeGreaterThan(3);
     for (const track of tracks) {
@@ -271,9 +275,9 @@ describe("the trace", () => {
 
   test("follows a request from its arrival to its last token", async () => {
     const request = { prompt: randomIds(100, 80), maxTokens: 5, ignoreEos: true };
-    const before = Math.max(...slicesOf(plain.engine.trace()).map(({ tid }) => tid));
+    const before = Math.max(...slicesOf(await plain.engine.trace()).map(({ tid }) => tid));
     const { plans } = await growth(plain, () => ask(plain.door, request));
-    const slices = slicesOf(plain.engine.trace());
+    const slices = slicesOf(await plain.engine.trace());
     const own = slices.filter(({ tid }) => tid > before);
     expect(own.map(({ name }) => name)).toEqual(["queued", "prefill", "prefill", "decode"]);
     expect(own[1].args).toMatchObject({ from: 0, to: 64 });
@@ -291,10 +295,10 @@ describe("the trace", () => {
     expect([own[1].ts, own[1].dur]).toEqual([gpu[0].ts, gpu[0].dur]);
   });
 
-  test("shows each preemption until the request goes on", () => {
-    const own = slicesOf(forced.engine.trace()).filter(({ tid }) => tid > 0);
+  test("shows each preemption until the request goes on", async () => {
+    const own = slicesOf(await forced.engine.trace()).filter(({ tid }) => tid > 0);
     const numTaken = own.filter(({ name }) => name === "preempted").length;
-    expect(numTaken).toBe(forced.engine.metrics().total.preemptions);
+    expect(numTaken).toBe((await forced.engine.metrics()).total.preemptions);
     for (const tid of new Set(own.map((slice) => slice.tid))) {
       const names = own.filter((slice) => slice.tid === tid).map(({ name }) => name);
       names.forEach((name, i) => {
@@ -317,16 +321,19 @@ describe("the trace", () => {
       ),
     );
     // A request has no open slice between its prompt's last chunk and its first decoded token.
-    const openSlices = () => slicesOf(plain.engine.trace()).slice(-5);
+    const openSlices = async () => slicesOf(await plain.engine.trace()).slice(-5);
     await expect
-      .poll(() => openSlices().map(({ name }) => name), { timeout: 30_000, interval: 5 })
+      .poll(async () => (await openSlices()).map(({ name }) => name), {
+        timeout: 30_000,
+        interval: 5,
+      })
       .toEqual(["decode", "decode", "decode", "decode", "queued"]);
-    expect(plain.engine.metrics().now).toMatchObject({ running: 4, waiting: 1 });
-    expect(new Set(openSlices().map(({ tid }) => tid)).size).toBe(5);
+    expect((await plain.engine.metrics()).now).toMatchObject({ running: 4, waiting: 1 });
+    expect(new Set((await openSlices()).map(({ tid }) => tid)).size).toBe(5);
     controller.abort();
     await Promise.all(answers);
     await settled(plain);
-    const ends = slicesOf(plain.engine.trace()).filter(({ args }) => args.end === "aborted");
+    const ends = slicesOf(await plain.engine.trace()).filter(({ args }) => args.end === "aborted");
     expect(ends.length).toBeGreaterThanOrEqual(5);
   });
 });

@@ -98,8 +98,8 @@ test(
       counts.plans += plans.length;
       counts.cutPlans += plans.filter(({ rows }) => rows.at(-1)!.stages.from > 0).length;
       counts.preempted += plans.flatMap(({ preempted }) => preempted).length;
-      counts.swapped += subject.engine.metrics().total.swappedBlocks;
-      counts.hits += subject.engine.metrics().total.prefixHitTokens;
+      counts.swapped += (await subject.engine.metrics()).total.swappedBlocks;
+      counts.hits += (await subject.engine.metrics()).total.prefixHitTokens;
     }
     report("schedules", { schedules: numSchedules, ...counts });
     const { cutPlans, preempted, swapped, hits } = counts;

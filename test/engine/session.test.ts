@@ -36,19 +36,19 @@ test("a held conversation goes on where it was, one that is not begins again", a
   const [kept, left] = [subject.engine.session(), subject.engine.session()];
   const [first, second] = [randomIds(70, 1), randomIds(70, 2)];
   await begunAt(first, kept.id);
-  kept.hold(60_000);
+  await kept.hold(60_000);
   await begunAt(second, left.id);
   await ask(subject.door, { ...answer, prompt: randomIds(150, 3) });
   await ask(subject.door, { ...answer, prompt: randomIds(150, 4) });
   expect(await begunAt([...first, 9, 10], kept.id)).toBe(64);
   expect(await begunAt([...second, 9, 10], left.id)).toBe(0);
-  kept.release();
+  await kept.release();
 });
 
 test("a request that needs all memory gets it", async () => {
   const session = subject.engine.session();
   await begunAt(randomIds(70, 5), session.id);
-  session.hold(60_000);
+  await session.hold(60_000);
   const { ids } = await flood(6);
   expect(ids).toHaveLength(2);
 });

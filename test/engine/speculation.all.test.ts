@@ -99,9 +99,9 @@ describe.skipIf(numPrompts === 0).each(models)(
     test.each(Object.keys(POLICIES).slice(0, name === "demo" || isSoak ? 3 : 1))(
       "%s: all at once",
       async (policy) => {
-        const before = main.engine.metrics().total;
+        const before = (await main.engine.metrics()).total;
         expect(await answers(main, requests, POLICIES[policy])).toEqual(plain);
-        const { draftRounds, draftedTokens, acceptedTokens } = main.engine.metrics().total;
+        const { draftRounds, draftedTokens, acceptedTokens } = (await main.engine.metrics()).total;
         const drafted = draftedTokens - before.draftedTokens;
         const accepted = acceptedTokens - before.acceptedTokens;
         const rounds = draftRounds - before.draftRounds;
@@ -114,10 +114,10 @@ describe.skipIf(numPrompts === 0).each(models)(
     );
 
     test("taken back between drafts and their verification", async () => {
-      const { total } = takesBack.engine.metrics();
+      const { total } = await takesBack.engine.metrics();
       const short: LayerPolicy = { ...POLICIES.near, maxDraftTokens: 2 } as LayerPolicy;
       expect(await answers(takesBack, requests, short)).toEqual(plain);
-      const { preemptions, acceptedTokens } = takesBack.engine.metrics().total;
+      const { preemptions, acceptedTokens } = (await takesBack.engine.metrics()).total;
       expect(preemptions - total.preemptions).toBeGreaterThan(numPrompts / 4);
       expect(acceptedTokens).toBeGreaterThan(0);
       const drafts = takesBack.steps.flatMap(({ plan }) =>
@@ -186,9 +186,9 @@ describe.skipIf(numPrompts === 0).each(models)(
     test("penalties go on without drafts, and say the same", async () => {
       const request = { ...requests[0], repetitionPenalty: 1.3 };
       const [alone] = await answers(main, [request]);
-      const before = main.engine.metrics().total.draftRounds;
+      const before = (await main.engine.metrics()).total.draftRounds;
       expect((await answers(main, [request], POLICIES.near))[0]).toEqual(alone);
-      expect(main.engine.metrics().total.draftRounds).toBe(before);
+      expect((await main.engine.metrics()).total.draftRounds).toBe(before);
     });
   },
 );

@@ -2,7 +2,7 @@
 // harness's business, since Node, a browser and a channel differ in it.
 
 import type { KvStorage } from "../../kernels/kv-layout.ts";
-import { createEngineWith, type Platform } from "../../runtime/create-engine.ts";
+import { createEngineWith, openDevice, type Platform } from "../../runtime/create-engine.ts";
 import type { Device } from "../../runtime/device.ts";
 import type { Engine, EngineOptions } from "../../runtime/engine.ts";
 import type { ModelFolder } from "../../runtime/model-folder/model-folder.ts";
@@ -64,7 +64,8 @@ export function opener({ platform, folder, device: kind, door }: OpenerOptions):
       numDispatches = dispatches;
     };
     const all: EngineOptions = { ...options, onPlan };
-    const where = { model: folder, device: device ?? kind };
+    // Opened here, so that its loss is the end of those on it.
+    const where = { model: folder, device: device ?? (await openDevice(platform, kind)) };
     const engine: Engine = await createEngineWith(platform, { ...all, ...where });
     return { door: door?.(engine) ?? engine, engine, steps };
   };

@@ -108,7 +108,7 @@ describe("an engine", () => {
     options: EngineOptions = { layerPlanFile: found.file },
     of: ModelFolder = folder,
   ) {
-    const engine = await Engine.load(new ReferenceDevice(), of, options);
+    const engine = await Engine.load({ device: new ReferenceDevice(), folder: of }, options);
     try {
       const ids: number[] = [];
       const request = { prompt: "A story", temperature: 0, maxTokens: 12, ignoreEos: true };

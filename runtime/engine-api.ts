@@ -1,0 +1,76 @@
+/**
+ * An engine as its users see it, wherever it runs: on this thread, in a worker, behind a port. Plain
+ * data in and out, but for AbortSignals and async iterables.
+ */
+import type { ChatApi } from "./chat.ts";
+import type { DeviceInfo } from "./device.ts";
+import type { ModelPlan } from "./load-model.ts";
+import type { EngineMetrics } from "./metrics.ts";
+import type { CallOptions, GenerateChunk, GenerateRequest } from "./request.ts";
+import type { SelfTestReport } from "./self-test.ts";
+import type { Session } from "./session.ts";
+import type { Trace } from "./trace.ts";
+
+export interface EngineApi {
+  /** Of the model, and of the device that it runs on now. */
+  readonly info: EngineInfo;
+  /** OpenAI-shaped: `chat.completions.create`. */
+  readonly chat: ChatApi;
+  /**
+   * The answer to a prompt, or `n` of them, piece by piece. Leaving the loop early or aborting frees
+   * all it holds.
+   * @throws {WeftError} `bad_request`, `request_too_long`, `aborted`, `device_lost`, `engine_closed`.
+   */
+  generate(
+    request: GenerateRequest,
+    options?: CallOptions,
+  ): AsyncGenerator<GenerateChunk, void, undefined>;
+  /** For requests that follow one another and may keep what they computed in between. */
+  session(): Session;
+  /** Counters since the engine was created, and figures of the latest requests and steps. */
+  metrics(): Promise<EngineMetrics>;
+  /** The latest requests and steps on a time line, for Perfetto: save it as JSON and open it there. */
+  trace(): Promise<Trace>;
+  /** Aborts what runs and frees the device. */
+  close(): Promise<void>;
+}
+
+/** Plain data. */
+export interface EngineInfo {
+  readonly model: {
+    /** As in config.json. */
+    readonly type: string;
+    readonly numLayers: number;
+    readonly vocabSize: number;
+    readonly weightBytes: number;
+  };
+  /** Longest sequence, in tokens: prompt and answer together. */
+  readonly maxContext: number;
+  /** Requests that run at once. */
+  readonly maxRows: number;
+  readonly kvCache: {
+    readonly storage: string;
+    readonly bytes: number;
+    readonly blockTokens: number;
+  };
+  readonly device: DeviceInfo;
+  readonly selfTest: SelfTestReport;
+  /** Names that requests may give as `adapter`. */
+  readonly adapters: readonly string[];
+}
+
+export function engineInfo(plan: ModelPlan, device: DeviceInfo, selfTest: SelfTestReport) {
+  const { spec, kv, weightBytes, maxContext, maxRows, adapters } = plan;
+  return {
+    model: {
+      type: spec.modelType,
+      numLayers: spec.layers.length,
+      vocabSize: spec.vocabSize,
+      weightBytes,
+    },
+    ...{ maxContext, maxRows },
+    kvCache: { storage: kv.storage, bytes: kv.totalBytes, blockTokens: kv.blockTokens },
+    ...{ device, selfTest },
+    adapters: [...(adapters?.names ?? [])],
+  } satisfies EngineInfo;
+}
