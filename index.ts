@@ -2,6 +2,7 @@
  * The public door of `weft-llm` where the platform has WebGPU: browsers, workers, Electron renderers.
  * In Node import `weft-llm/node`, which brings Dawn and local folders and has the same exports.
  */
+import { browserPlatform } from "./runtime/browser-platform.ts";
 import { type CreateEngineOptions, createEngineWith, openDevice } from "./runtime/create-engine.ts";
 import type { Device } from "./runtime/device.ts";
 import type { Engine } from "./runtime/engine.ts";
@@ -20,18 +21,12 @@ import type { Engine } from "./runtime/engine.ts";
  * @throws {WeftError} `no_adapter`, `unsupported_model`, `out_of_memory`, …: the message has the cure.
  */
 export function createEngine(options: CreateEngineOptions): Promise<Engine> {
-  return createEngineWith(platform, options);
+  return createEngineWith({ ...browserPlatform, isPage: typeof document === "object" }, options);
 }
 
 /** @throws {WeftError} `no_adapter`. */
 export const createDevice = (kind: "gpu" | "reference" = "gpu"): Promise<Device> =>
-  openDevice(platform, kind);
-
-const platform = {
-  gpu: async () => navigator.gpu,
-  runtime: globalThis.navigator?.userAgent ?? "",
-  quantumMs: 8,
-};
+  openDevice(browserPlatform, kind);
 
 export type * from "./runtime/chat.ts";
 export { renderChat } from "./runtime/chat.ts";
@@ -44,6 +39,7 @@ export type {
   Submission,
 } from "./runtime/device.ts";
 export type { Engine } from "./runtime/engine.ts";
+export type { EngineApi, EngineInfo } from "./runtime/engine-api.ts";
 export { WeftError, type WeftErrorCode, type WeftErrorData } from "./runtime/errors.ts";
 export type { Eviction } from "./runtime/experts/eviction.ts";
 export type { ExpertOptions } from "./runtime/experts/expert-options.ts";

@@ -52,6 +52,7 @@ const platform = {
     return dawnVersion();
   },
   quantumMs: 50,
+  isPage: false,
 };
 
 /**

@@ -119,11 +119,19 @@ export interface ChatHost {
   generate(request: GenerateRequest, options?: CallOptions): AsyncIterable<GenerateChunk>;
 }
 
-export function chatApi(engine: ChatHost): ChatApi {
+export const chatApi = (engine: ChatHost): ChatApi =>
+  chatOver((request, options) => streamChat(engine, request, options));
+
+/** @param chunks Of a request's answers, wherever they are made. */
+export function chatOver(
+  chunks: (
+    request: ChatCompletionRequest,
+    options?: CallOptions,
+  ) => AsyncGenerator<ChatCompletionChunk, void, undefined>,
+): ChatApi {
   async function create(request: ChatCompletionRequest, options?: CallOptions) {
     if (typeof request !== "object" || request === null) refuse("request", request, "an object");
-    const chunks = streamChat(engine, request, options);
-    return request.stream ? started(chunks) : collect(chunks);
+    return request.stream ? started(chunks(request, options)) : collect(chunks(request, options));
   }
   return { completions: { create: create as ChatApi["completions"]["create"] } };
 }

@@ -35,6 +35,8 @@ export interface Platform {
   readonly runtime: string;
   /** Of engines whose options name none. */
   readonly quantumMs: number;
+  /** There is a page whose frames count, and this is its thread. */
+  readonly isPage?: boolean;
 }
 
 export async function createEngineWith(
@@ -56,7 +58,9 @@ export async function createEngineWith(
     try {
       // A device that the caller has opened is the caller's to open again.
       const source = { folder, device, reopen: typeof given === "string" ? open : undefined };
-      return await Engine.load(source, { ...options, adapters, layerRouters, quantumMs });
+      const engine = await Engine.load(source, { ...options, adapters, layerRouters, quantumMs });
+      if (platform.isPage) engine.pace.watchPage();
+      return engine;
     } catch (error) {
       device.destroy();
       throw error;

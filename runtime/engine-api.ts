@@ -6,6 +6,7 @@ import type { ChatApi } from "./chat.ts";
 import type { DeviceInfo } from "./device.ts";
 import type { ModelPlan } from "./load-model.ts";
 import type { EngineMetrics } from "./metrics.ts";
+import type { EnginePace } from "./pacing/engine-pace.ts";
 import type { CallOptions, GenerateChunk, GenerateRequest } from "./request.ts";
 import type { SelfTestReport } from "./self-test.ts";
 import type { Session } from "./session.ts";
@@ -33,6 +34,15 @@ export interface EngineApi {
   trace(): Promise<Trace>;
   /** Aborts what runs and frees the device. */
   close(): Promise<void>;
+}
+
+/** What a host of users on other threads needs besides. */
+export interface HostedEngine extends EngineApi {
+  /** Keep what the session's requests have computed. */
+  hold(session: string, ms: number): void;
+  release(session: string): void;
+  /** Of the pages that the engine works for. */
+  readonly pace: Pick<EnginePace, "report" | "leave">;
 }
 
 /** Plain data. */

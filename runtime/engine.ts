@@ -12,7 +12,7 @@ import { Answers } from "./answers.ts";
 import { CalibratedPlans, type CalibratedPlansOptions } from "./calibrated-plans.ts";
 import { type ChatApi, chatApi } from "./chat.ts";
 import type { Device } from "./device.ts";
-import { type EngineApi, type EngineInfo, engineInfo } from "./engine-api.ts";
+import { type EngineInfo, engineInfo, type HostedEngine } from "./engine-api.ts";
 import { type EngineParts, loadFitting, loadParts } from "./engine-parts.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
 import { LayerPolicies, type ResolvedPolicy } from "./layer-policies.ts";
@@ -23,6 +23,7 @@ import type { EngineMetrics } from "./metrics.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import { modelScheduler, type SchedulerOptions } from "./model-scheduler.ts";
+import { EnginePace } from "./pacing/engine-pace.ts";
 import { Recovery } from "./recovery.ts";
 import {
   type CallOptions,
@@ -65,10 +66,11 @@ export interface EngineSource {
   readonly reopen?: () => Promise<Device>;
 }
 
-export class Engine implements EngineApi {
+export class Engine implements HostedEngine {
   readonly text: TextModel;
   readonly chat: ChatApi = chatApi(this);
   readonly loop: StepLoop;
+  readonly pace: EnginePace;
   readonly #policies: LayerPolicies;
   readonly #telemetry: Telemetry;
   readonly #options: EngineOptions;
@@ -96,6 +98,7 @@ export class Engine implements EngineApi {
     this.#telemetry = observer;
     const onDeviceFailure = (error: WeftError) => this.#recovery?.begin(error) ?? false;
     this.loop = new StepLoop({ ...parts, scheduler, now, onPlan, observer, onDeviceFailure });
+    this.pace = new EnginePace(this.loop, options.quantumMs);
     this.#tuner = this.#newTuner();
     this.#recovery = source.reopen && this.#recoverable(source.folder, source.reopen);
     if (!this.#recovery) void device.lost.then(({ message }) => this.loop.stop(lost(message)));
@@ -154,6 +157,7 @@ export class Engine implements EngineApi {
       leave();
       answers.fail(abortError(signal?.reason));
     });
+    this.pace.count(1);
     try {
       for (let index = 0; index < answers.count; index++) {
         if (maxTokens === 0) answers.finish(index, "length", 0);
@@ -165,12 +169,15 @@ export class Engine implements EngineApi {
       yield* answers;
     } finally {
       ignoreSignal();
+      this.pace.count(-1);
       this.#tuner?.wake();
     }
   }
 
   async metrics(): Promise<EngineMetrics> {
-    return { ...this.#telemetry.metrics(), experts: this.runner.experts?.metrics };
+    const { metrics: experts } = this.runner.experts ?? {};
+    const { frames } = this.pace;
+    return { ...this.#telemetry.metrics(), ...(experts && { experts }), ...(frames && { frames }) };
   }
 
   async trace(): Promise<Trace> {
@@ -181,7 +188,16 @@ export class Engine implements EngineApi {
     return openSession(this.loop);
   }
 
+  hold(session: string, ms: number): void {
+    this.loop.hold(session, ms);
+  }
+
+  release(session: string): void {
+    this.loop.release(session);
+  }
+
   async close(): Promise<void> {
+    this.pace.stop();
     this.#tuner?.stop();
     this.#recovery?.close();
     this.loop.stop(

@@ -62,6 +62,10 @@ type EngineErrorCode =
   /** A later completion of the same client and program has come. */
   | "superseded"
   | "engine_closed"
+  /** The worker that has the engine did not start, or was lost again and again. */
+  | "worker_failed"
+  /** The worker is of another release than the page. */
+  | "protocol_mismatch"
   /** A fault of Weft's own. */
   | "internal";
 

@@ -6,7 +6,8 @@ import type { Scheduler } from "../scheduler/index.ts";
 import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { SequenceStart } from "./live-sequence.ts";
 import type { LoopObserver, PlanTimes } from "./loop-observer.ts";
-import { type EngineMetrics, MetricsRecorder, type RequestStart } from "./metrics.ts";
+import type { EngineMetrics } from "./metrics.ts";
+import { MetricsRecorder, type RequestStart } from "./metrics-recorder.ts";
 import { type Trace, TraceRecorder } from "./trace.ts";
 
 export interface TelemetryOptions {

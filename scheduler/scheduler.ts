@@ -217,6 +217,10 @@ export class Scheduler {
     this.#quantumMs = quantumMs;
   }
 
+  get quantumMs(): number {
+    return this.#quantumMs;
+  }
+
   get numWaiting(): number {
     return this.#queue.numWaiting;
   }

@@ -21,9 +21,11 @@ const DIST = join(ROOT, "dist");
 /** Written last: a build that was cut short is stale. */
 const STAMP = join(DIST, ".built");
 
-/** Bundle name -> source. The first four are the package's `exports`; `cli` is its `bin`. */
+/** Bundle name -> source. The package's `exports`, and its `bin`, `cli`. */
 const ENTRIES = {
   index: "index.ts",
+  worker: "worker.ts",
+  "engine-worker": "engine-worker.ts",
   node: "node.ts",
   kernels: "kernels/index.ts",
   scheduler: "scheduler/index.ts",
@@ -31,7 +33,17 @@ const ENTRIES = {
 };
 /** The lab's page, which loads gpu.js only when it is asked to compare. */
 const LAB = "apps/lab";
-const SOURCES = ["kernels", "scheduler", "models", "runtime", "apps", "index.ts", "node.ts"];
+const SOURCES = [
+  "kernels",
+  "scheduler",
+  "models",
+  "runtime",
+  "apps",
+  "index.ts",
+  "node.ts",
+  "worker.ts",
+  "engine-worker.ts",
+];
 
 /** Bundle unless dist/ is newer than every source. @throws esbuild's errors, already printed */
 export async function buildIfStale() {

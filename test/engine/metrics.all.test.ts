@@ -218,14 +218,14 @@ describe("a snapshot", () => {
     await expect
       .poll(async () => (await engine.metrics()).now.running, { timeout: 30_000 })
       .toBe(4);
-    const { waiting, kv } = (await engine.metrics()).now;
+    const { waiting, kv, quantumMs } = (await engine.metrics()).now;
     expect(waiting).toBe(2);
     expect(kv).toHaveLength(engine.plan.kv.groups.length);
     for (const share of kv) expect(share > 0 && share <= 1).toBe(true);
     controller.abort();
     await Promise.all(answers);
     await settled(plain);
-    const now = { waiting: 0, running: 0, plansInFlight: 0, kv: kv.map(() => 0) };
+    const now = { waiting: 0, running: 0, plansInFlight: 0, kv: kv.map(() => 0), quantumMs };
     expect((await engine.metrics()).now).toEqual(now);
   });
 

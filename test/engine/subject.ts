@@ -51,7 +51,7 @@ export interface OpenerOptions {
   readonly folder: ModelFolder;
   readonly device: "gpu" | "reference";
   /** The door that the tests go through; the engine itself by default. */
-  readonly door?: (engine: Engine) => EngineDoor;
+  readonly door?: (engine: Engine) => Promise<EngineDoor>;
 }
 
 export function opener({ platform, folder, device: kind, door }: OpenerOptions): OpenEngine {
@@ -67,6 +67,6 @@ export function opener({ platform, folder, device: kind, door }: OpenerOptions):
     // Opened here, so that its loss is the end of those on it.
     const where = { model: folder, device: device ?? (await openDevice(platform, kind)) };
     const engine: Engine = await createEngineWith(platform, { ...all, ...where });
-    return { door: door?.(engine) ?? engine, engine, steps };
+    return { door: (await door?.(engine)) ?? engine, engine, steps };
   };
 }

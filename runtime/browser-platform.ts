@@ -1,0 +1,8 @@
+/** What browsers bring, in a page and in its workers. */
+import type { Platform } from "./create-engine.ts";
+
+export const browserPlatform: Platform = {
+  gpu: async () => navigator.gpu,
+  runtime: globalThis.navigator?.userAgent ?? "",
+  quantumMs: 8,
+};

@@ -1,0 +1,96 @@
+/**
+ * The engines of one host: users that ask for the same share one, which is closed when the last of them
+ * has left. So a model is loaded once for all tabs of a SharedWorker.
+ */
+
+import type { HostedEngine } from "../engine-api.ts";
+import type { LoadProgress } from "../weights/stream.ts";
+import type { OpenHosted } from "./open-hosted.ts";
+import { optionsKey, type RemoteOptions } from "./remote-options.ts";
+
+interface PooledEngine {
+  readonly engine: Promise<HostedEngine>;
+  readonly loading: AbortController;
+  readonly listeners: Set<(progress: LoadProgress) => void>;
+  lastProgress: LoadProgress | undefined;
+  numUsers: number;
+}
+
+export interface Lease {
+  readonly engine: HostedEngine;
+  /** Closes the engine if nobody else uses it. */
+  release(): Promise<void>;
+}
+
+export class EnginePool {
+  readonly #open: OpenHosted;
+  readonly #engines = new Map<string, PooledEngine>();
+
+  constructor(open: OpenHosted) {
+    this.#open = open;
+  }
+
+  /**
+   * @param signal Its user does not want it any more; loading goes on as long as another does.
+   * @throws {WeftError} of every kind that loading can; `aborted`.
+   */
+  async acquire(
+    options: RemoteOptions,
+    onProgress: (progress: LoadProgress) => void,
+    signal: AbortSignal,
+  ): Promise<Lease> {
+    const key = optionsKey(options);
+    const pooled = this.#engines.get(key) ?? this.#load(key, options);
+    pooled.numUsers += 1;
+    let isReleased = false;
+    const release = async () => {
+      if (isReleased) return;
+      isReleased = true;
+      await this.#release(key, pooled);
+    };
+    const leave = () => void release();
+    signal.addEventListener("abort", leave, { once: true });
+    pooled.listeners.add(onProgress);
+    if (pooled.lastProgress) onProgress(pooled.lastProgress);
+    try {
+      const engine = await pooled.engine;
+      return { engine, release };
+    } catch (error) {
+      this.#forget(key, pooled);
+      throw error;
+    } finally {
+      pooled.listeners.delete(onProgress);
+      signal.removeEventListener("abort", leave);
+    }
+  }
+
+  #load(key: string, options: RemoteOptions): PooledEngine {
+    const loading = new AbortController();
+    const listeners = new Set<(progress: LoadProgress) => void>();
+    const onProgress = (progress: LoadProgress) => {
+      pooled.lastProgress = progress;
+      for (const listener of listeners) listener(progress);
+    };
+    const engine = this.#open(options, { signal: loading.signal, onProgress });
+    const pooled: PooledEngine = {
+      ...{ engine, loading, listeners, numUsers: 0 },
+      lastProgress: undefined,
+    };
+    this.#engines.set(key, pooled);
+    return pooled;
+  }
+
+  async #release(key: string, pooled: PooledEngine): Promise<void> {
+    pooled.numUsers -= 1;
+    if (pooled.numUsers > 0) return;
+    this.#forget(key, pooled);
+    pooled.loading.abort();
+    const engine = await pooled.engine.catch(() => undefined);
+    await engine?.close();
+  }
+
+  /** Whoever asks from now on gets another. */
+  #forget(key: string, pooled: PooledEngine): void {
+    if (this.#engines.get(key) === pooled) this.#engines.delete(key);
+  }
+}

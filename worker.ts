@@ -1,0 +1,61 @@
+/**
+ * The public door for pages: an engine in a worker of its own, or in one that all tabs of a site share,
+ * behind the same API as `weft-llm`. Nothing is computed on the page's thread but what is read.
+ */
+import type { EngineApi } from "./runtime/engine-api.ts";
+import type { Port } from "./runtime/remote/port.ts";
+import { RemoteEngine } from "./runtime/remote/remote-engine.ts";
+import { type RemoteOptions, remoteOptions } from "./runtime/remote/remote-options.ts";
+import { dedicatedWorkerPort, sharedWorkerPort } from "./runtime/remote/worker-port.ts";
+import { refuse } from "./runtime/request.ts";
+import type { LoadProgress } from "./runtime/weights/stream.ts";
+
+export interface WorkerEngineOptions extends RemoteOptions {
+  /** One worker and one copy of the model for all tabs of the site that ask for the same options. */
+  readonly shared?: boolean;
+  /** Starts the worker in another way: its script is `weft-llm/engine-worker`, a module. */
+  readonly worker?: () => Worker | SharedWorker;
+  readonly onProgress?: (progress: LoadProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Loads a model in a worker and gets it ready to answer. When the worker is lost, another is started
+ * and unfinished requests go on where they were.
+ *
+ * @example
+ * const engine = await createEngine({ model: "https://example.org/Qwen3-0.6B" });
+ * const stream = await engine.chat.completions.create({
+ *   messages: [{ role: "user", content: "Hello" }],
+ *   stream: true,
+ * });
+ * for await (const chunk of stream) document.body.append(chunk.choices[0].delta.content ?? "");
+ *
+ * @throws {WeftError} `worker_failed`, `no_adapter`, `unsupported_model`, …: the message has the cure.
+ */
+export async function createEngine(options: WorkerEngineOptions): Promise<EngineApi> {
+  if (typeof options !== "object" || options === null) refuse("options", options, "an object");
+  const { shared = false, worker, onProgress, signal, ...rest } = options;
+  const dial = () => portOf(worker?.() ?? start(shared));
+  return RemoteEngine.open({ dial, engine: remoteOptions(rest), onProgress, signal });
+}
+
+function start(shared: boolean): Worker | SharedWorker {
+  const name = "weft-engine";
+  // Bundlers find the script by these very expressions.
+  return shared
+    ? new SharedWorker(new URL("./engine-worker.js", import.meta.url), { type: "module", name })
+    : new Worker(new URL("./engine-worker.js", import.meta.url), { type: "module", name });
+}
+
+const portOf = (worker: Worker | SharedWorker): Port =>
+  "port" in worker ? sharedWorkerPort(worker) : dedicatedWorkerPort(worker);
+
+export type * from "./runtime/chat.ts";
+export type { EngineApi, EngineInfo } from "./runtime/engine-api.ts";
+export { WeftError, type WeftErrorCode, type WeftErrorData } from "./runtime/errors.ts";
+export type { EngineMetrics } from "./runtime/metrics.ts";
+export type { RemoteOptions } from "./runtime/remote/remote-options.ts";
+export type * from "./runtime/request.ts";
+export type { Session } from "./runtime/session.ts";
+export type { Trace, TraceEvent } from "./runtime/trace.ts";
