@@ -25,7 +25,6 @@ const STAMP = join(DIST, ".built");
 const ENTRIES = {
   index: "index.ts",
   worker: "worker.ts",
-  "engine-worker": "engine-worker.ts",
   node: "node.ts",
   kernels: "kernels/index.ts",
   scheduler: "scheduler/index.ts",
@@ -76,6 +75,15 @@ async function bundle() {
     external: ["node:*"],
     packages: "external",
   });
+  // Workers know no import maps, so theirs brings its packages along and runs wherever it is served.
+  const worker = await build({
+    ...common,
+    entryPoints: { "engine-worker": "engine-worker.ts" },
+    outdir: DIST,
+    platform: "browser",
+    splitting: false,
+    minify: true,
+  });
   const page = await build({
     ...common,
     entryPoints: { page: `${LAB}/page.ts` },
@@ -86,7 +94,7 @@ async function bundle() {
     path: join(DIST, "lab", name),
     contents: readFileSync(join(ROOT, LAB, name)),
   }));
-  replaceFiles([...doors.outputFiles, ...page.outputFiles, ...files]);
+  replaceFiles([...doors.outputFiles, ...worker.outputFiles, ...page.outputFiles, ...files]);
   writeFileSync(STAMP, "");
 }
 
