@@ -6,6 +6,7 @@ import { browserPlatform } from "./runtime/browser-platform.ts";
 import { type CreateEngineOptions, createEngineWith, openDevice } from "./runtime/create-engine.ts";
 import type { Device } from "./runtime/device.ts";
 import type { Engine } from "./runtime/engine.ts";
+import { pageUrl } from "./runtime/model-folder/page-url.ts";
 
 /**
  * Loads a model and gets it ready to answer.
@@ -21,7 +22,11 @@ import type { Engine } from "./runtime/engine.ts";
  * @throws {WeftError} `no_adapter`, `unsupported_model`, `out_of_memory`, …: the message has the cure.
  */
 export function createEngine(options: CreateEngineOptions): Promise<Engine> {
-  return createEngineWith({ ...browserPlatform, isPage: typeof document === "object" }, options);
+  const model = pageUrl(options.model);
+  return createEngineWith(
+    { ...browserPlatform, isPage: "document" in globalThis },
+    { ...options, model },
+  );
 }
 
 /** @throws {WeftError} `no_adapter`. */

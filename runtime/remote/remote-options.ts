@@ -1,6 +1,7 @@
 /** What an engine may be created with from afar: options that are plain data. Refuses the others by name. */
 import type { CreateEngineOptions } from "../create-engine.ts";
 import { WeftError } from "../errors.ts";
+import { pageUrl } from "../model-folder/page-url.ts";
 
 /** Functions and objects that belong to a thread. */
 type Local =
@@ -23,10 +24,20 @@ export interface RemoteOptions extends Omit<CreateEngineOptions, Local> {
   readonly device?: "gpu" | "reference";
 }
 
-/** @throws {WeftError} `bad_request` for an option that cannot cross. */
+/**
+ * Addresses become absolute: a worker's own is another than the page's.
+ * @throws {WeftError} `bad_request` for an option that cannot cross.
+ */
 export function remoteOptions(given: RemoteOptions): RemoteOptions {
+  const adapters = Object.entries(given.adapters ?? {}).map(([name, url]) => [name, pageUrl(url)]);
+  const resolved = {
+    ...given,
+    model: pageUrl(given.model),
+    adapters: given.adapters && Object.fromEntries(adapters),
+    layerRouters: given.layerRouters && pageUrl(given.layerRouters),
+  };
   const options = Object.fromEntries(
-    Object.entries(given).filter(([, value]) => value !== undefined),
+    Object.entries(resolved).filter(([, value]) => value !== undefined),
   );
   for (const [name, value] of Object.entries(options)) {
     const found = uncloneable(name, value);
