@@ -7,6 +7,7 @@ import { type CreateEngineOptions, createEngineWith, openDevice } from "./runtim
 import type { Device } from "./runtime/device.ts";
 import type { Engine } from "./runtime/engine.ts";
 import { pageUrl } from "./runtime/model-folder/page-url.ts";
+import { type Endpoint, engineHost } from "./runtime/remote/connect.ts";
 
 /**
  * Loads a model and gets it ready to answer.
@@ -28,6 +29,14 @@ export function createEngine(options: CreateEngineOptions): Promise<Engine> {
     { ...options, model },
   );
 }
+
+/**
+ * Makes this thread the host of engines for others: call it with each port that they connect by
+ * (`connectEngine` of `weft-llm/worker`). Those that ask for the same engine share one.
+ */
+export const hostEngines: (endpoint: Endpoint) => void = /* @__PURE__ */ engineHost(
+  (options, how) => createEngine({ ...options, ...how }),
+);
 
 /** @throws {WeftError} `no_adapter`. */
 export const createDevice = (kind: "gpu" | "reference" = "gpu"): Promise<Device> =>
@@ -55,6 +64,8 @@ export type { LayerPlan, LayerPolicy } from "./runtime/layer-policy.ts";
 export type { LoadModelOptions } from "./runtime/load-options.ts";
 export type { EngineMetrics } from "./runtime/metrics.ts";
 export { type ProbeResult, runProbe } from "./runtime/probe-runner.ts";
+export { type ConnectOptions, connectEngine, type Endpoint } from "./runtime/remote/connect.ts";
+export type { RemoteOptions } from "./runtime/remote/remote-options.ts";
 export type * from "./runtime/request.ts";
 export type { Session } from "./runtime/session.ts";
 export type { PlanListener } from "./runtime/telemetry.ts";

@@ -17,6 +17,7 @@ import type { LoadModelOptions } from "./runtime/load-options.ts";
 import { type LogitsOptions, modelLogits, type PositionLogits } from "./runtime/logits.ts";
 import { localModel } from "./runtime/model-folder/local-folder.ts";
 import { openModelFolder } from "./runtime/model-folder/open-folder.ts";
+import { type Endpoint, engineHost } from "./runtime/remote/connect.ts";
 
 export * from "./index.ts";
 export type {
@@ -62,6 +63,14 @@ const platform = {
 export function createEngine(options: CreateEngineOptions): Promise<Engine> {
   return createEngineWith(platform, { ...options, model: resolveModel(options.model) });
 }
+
+/**
+ * Makes this thread or process the host of engines for others: call it with each port that they connect
+ * by (`connectEngine`). Those that ask for the same engine share one.
+ */
+export const hostEngines: (endpoint: Endpoint) => void = /* @__PURE__ */ engineHost(
+  (options, how) => createEngine({ ...options, ...how }),
+);
 
 /** @throws {WeftError} `no_adapter`. */
 export const createDevice = (kind: "gpu" | "reference" = "gpu"): Promise<Device> =>

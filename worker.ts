@@ -55,6 +55,7 @@ export type * from "./runtime/chat.ts";
 export type { EngineApi, EngineInfo } from "./runtime/engine-api.ts";
 export { WeftError, type WeftErrorCode, type WeftErrorData } from "./runtime/errors.ts";
 export type { EngineMetrics } from "./runtime/metrics.ts";
+export { type ConnectOptions, connectEngine, type Endpoint } from "./runtime/remote/connect.ts";
 export type { RemoteOptions } from "./runtime/remote/remote-options.ts";
 export type * from "./runtime/request.ts";
 export type { Session } from "./runtime/session.ts";

@@ -146,7 +146,8 @@ export class Connection {
       signal?.addEventListener("abort", abort, { once: true });
       const settle = () => signal?.removeEventListener("abort", abort);
       port.listen((data) => {
-        const message = data as FromHost;
+        const message = data as FromHost | null;
+        if (!message) return;
         if (message.type === "hello" && !isGreeted) {
           isGreeted = true;
           if (message.version !== PROTOCOL_VERSION) {

@@ -21,7 +21,7 @@ export class EngineHost {
   serve(port: Port): void {
     const user = new HostedUser(port, this.#pool);
     void port.gone.then(() => user.leave());
-    port.listen((message) => user.receive(message as ToHost));
+    port.listen((message) => user.receive(message as ToHost | null));
   }
 }
 
@@ -40,13 +40,14 @@ class HostedUser {
     this.#pool = pool;
   }
 
-  receive(message: ToHost): void {
-    if (message.type === "hello") {
+  /** Of what else may come by a port, nothing is of its kind. */
+  receive(message: ToHost | null): void {
+    if (message?.type === "hello") {
       void this.#greet(message.version, message.lock);
       return;
     }
     // An older user begins with something else, and has no words for what is wrong.
-    if (!this.#isGreeted) return;
+    if (!this.#isGreeted || !message) return;
     switch (message.type) {
       case "open":
         this.#answer(message.call, (signal) => this.#open(message, signal));

@@ -3,7 +3,9 @@
  * has left. So a model is loaded once for all tabs of a SharedWorker.
  */
 
+import { onAbort } from "../abort-listeners.ts";
 import type { HostedEngine } from "../engine-api.ts";
+import { abortError, throwIfAborted } from "../errors.ts";
 import type { LoadProgress } from "../weights/stream.ts";
 import type { OpenHosted } from "./open-hosted.ts";
 import { optionsKey, type RemoteOptions } from "./remote-options.ts";
@@ -48,19 +50,21 @@ export class EnginePool {
       isReleased = true;
       await this.#release(key, pooled);
     };
-    const leave = () => void release();
-    signal.addEventListener("abort", leave, { once: true });
     pooled.listeners.add(onProgress);
     if (pooled.lastProgress) onProgress(pooled.lastProgress);
+    let ignoreSignal = () => {};
+    const aborted = new Promise<never>((_, reject) => {
+      ignoreSignal = onAbort(signal, () => reject(abortError(signal.reason)));
+    });
     try {
-      const engine = await pooled.engine;
-      return { engine, release };
+      throwIfAborted(signal);
+      return { engine: await Promise.race([pooled.engine, aborted]), release };
     } catch (error) {
-      this.#forget(key, pooled);
+      void release();
       throw error;
     } finally {
+      ignoreSignal();
       pooled.listeners.delete(onProgress);
-      signal.removeEventListener("abort", leave);
     }
   }
 
@@ -77,6 +81,8 @@ export class EnginePool {
       lastProgress: undefined,
     };
     this.#engines.set(key, pooled);
+    // Who comes after a failure tries anew; and its last user may have left.
+    engine.catch(() => this.#forget(key, pooled));
     return pooled;
   }
 

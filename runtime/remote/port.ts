@@ -44,21 +44,23 @@ export function domPort(endpoint: DomEndpoint): Port {
 /** `worker_threads`: a `Worker`, a `MessagePort`, or `parentPort`. */
 export interface NodeEndpoint {
   postMessage(message: unknown): void;
-  on(event: string, listener: (value: never) => void): unknown;
+  /** As of an EventEmitter. */
+  readonly on: (...args: never[]) => unknown;
   close?(): void;
   terminate?(): unknown;
 }
 
 export function nodePort(endpoint: NodeEndpoint): Port {
+  const on = listenerOf(endpoint);
   const gone = new Promise<string>((resolve) => {
-    endpoint.on("close", () => resolve("its port was closed"));
-    endpoint.on("exit", (code: number) => resolve(`it ended with code ${code}`));
-    endpoint.on("error", (error: Error) => resolve(error.message));
+    on("close", () => resolve("its port was closed"));
+    on("exit", (code: number) => resolve(`it ended with code ${code}`));
+    on("error", (error: Error) => resolve(error.message));
   });
   return {
     gone,
     post: (message) => endpoint.postMessage(message),
-    listen: (onMessage) => void endpoint.on("message", onMessage),
+    listen: (onMessage) => on("message", onMessage),
     close: () => void (endpoint.terminate ?? endpoint.close)?.call(endpoint),
   };
 }
@@ -66,21 +68,28 @@ export function nodePort(endpoint: NodeEndpoint): Port {
 /** Electron's `MessagePortMain`, whose messages are events. */
 export interface ElectronEndpoint {
   postMessage(message: unknown): void;
-  on(event: string, listener: (event: never) => void): unknown;
+  /** As of an EventEmitter. */
+  readonly on: (...args: never[]) => unknown;
   start(): void;
   close(): void;
 }
 
 export function electronPort(endpoint: ElectronEndpoint): Port {
+  const on = listenerOf(endpoint);
   return {
     gone: new Promise((resolve) => {
-      endpoint.on("close", () => resolve("its port was closed"));
+      on("close", () => resolve("its port was closed"));
     }),
     post: (message) => endpoint.postMessage(message),
     listen(onMessage) {
-      endpoint.on("message", ({ data }: { data: unknown }) => onMessage(data));
+      on("message", ({ data }: { data: unknown }) => onMessage(data));
       endpoint.start();
     },
     close: () => endpoint.close(),
   };
 }
+
+type On = (event: string, listener: (value: never) => void) => void;
+
+const listenerOf = (endpoint: NodeEndpoint | ElectronEndpoint): On =>
+  (endpoint.on as On).bind(endpoint);
