@@ -6,7 +6,7 @@ import type { ModelFolder } from "./model-folder/model-folder.ts";
 import type { Quant } from "./placed-weight.ts";
 import type { Activations } from "./select-kernels.ts";
 import type { TuningCache } from "./tuning/tuning-cache.ts";
-import type { LoadProgress } from "./weights/stream.ts";
+import type { OnProgress } from "./weights/progress.ts";
 
 export interface LoadModelOptions {
   /** Weights, activations and KV cache together. */
@@ -56,6 +56,6 @@ export interface LoadModelOptions {
    * of them, at a small loss (docs/decisions.md). Other matrices stay in f32.
    */
   readonly activations?: Activations;
-  readonly onProgress?: (progress: LoadProgress) => void;
+  readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
 }

@@ -10,11 +10,12 @@ import { type Device, wholeBuffer } from "./device.ts";
 import { WeftError } from "./errors.ts";
 import { formatsOf, type PlacedWeight, type WeightRun } from "./placed-weight.ts";
 import { RowPacker, type ShardPlace, stagedPieces } from "./row-packer.ts";
+import { type OnProgress, ProgressMeter } from "./weights/progress.ts";
 import { inOrder } from "./weights/row-order.ts";
-import { type LoadProgress, ProgressMeter, readFloat32 } from "./weights/stream.ts";
+import { readFloat32 } from "./weights/stream.ts";
 
 export interface LoadWeightsOptions {
-  readonly onProgress?: (progress: LoadProgress) => void;
+  readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
 }
 

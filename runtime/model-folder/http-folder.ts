@@ -1,24 +1,30 @@
-/** A folder on a server: each file is the base URL and its name. The base's query is kept. */
+/** A folder on a server, or a GGUF file there, read by ranges. Owns no URL: those are the remote model's. */
 import { WeftError } from "../errors.ts";
-import { type HttpOptions, openHttp } from "../weights/http-source.ts";
-import { checkFileName, type ModelFolder, notFound } from "./model-folder.ts";
+import { openHttp } from "../weights/http-source.ts";
+import type { HttpOptions } from "../weights/range-client.ts";
+import { ggufFolder } from "./gguf-folder.ts";
+import { type ModelFolder, notFound } from "./model-folder.ts";
+import { type RemoteModel, remoteAt } from "./remote-model.ts";
 
 /** @param options Without a signal: each call brings its own. */
-export function httpFolder(
+export const httpFolder = (
   baseUrl: string,
   options: Omit<HttpOptions, "signal"> = {},
+): ModelFolder => remoteFolder(remoteAt(new URL(baseUrl)), options);
+
+export function remoteFolder(
+  remote: RemoteModel,
+  options: Omit<HttpOptions, "signal"> = {},
 ): ModelFolder {
-  const base = new URL(baseUrl);
-  if (!base.pathname.endsWith("/")) base.pathname += "/";
-  const location = base.origin + base.pathname;
+  const { location, headers } = remote;
+  const open = (name: string, signal?: AbortSignal) =>
+    openHttp(remote.fileUrl(name), { ...options, headers, signal });
+  if (remote.isFile) return ggufFolder(location, (signal) => open("", signal));
   return {
     location,
     async open(name, signal) {
-      checkFileName(name);
-      const url = new URL(base);
-      url.pathname += name.split("/").map(encodeURIComponent).join("/");
       try {
-        return await openHttp(url.href, { ...options, signal });
+        return await open(name, signal);
       } catch (error) {
         if (error instanceof WeftError && error.code === "file_not_found") {
           throw notFound(name, location, error);

@@ -4,6 +4,9 @@
  */
 import type { ByteSource, Bytes } from "./byte-source.ts";
 import { storedBytes, toFloat32, type WeightDtype } from "./dtype.ts";
+import type { ProgressMeter } from "./progress.ts";
+
+export { type LoadProgress, ProgressMeter } from "./progress.ts";
 
 /** A multiple of every element size, so no element is cut in two. */
 export const PIECE_BYTES = 8 * 1024 * 1024;
@@ -88,28 +91,4 @@ export async function readFloat32(
     values.set(toFloat32(bytes, tensor.dtype), offset / elementBytes);
   }
   return values;
-}
-
-export interface LoadProgress {
-  readonly loadedBytes: number;
-  readonly totalBytes: number;
-  /** Name of the source that the last bytes came from. */
-  readonly file: string;
-}
-
-/** Adds up what streams have read. */
-export class ProgressMeter {
-  #loadedBytes = 0;
-  readonly #totalBytes: number;
-  readonly #onProgress: ((progress: LoadProgress) => void) | undefined;
-
-  constructor(totalBytes: number, onProgress?: (progress: LoadProgress) => void) {
-    this.#totalBytes = totalBytes;
-    this.#onProgress = onProgress;
-  }
-
-  add(bytes: number, file: string): void {
-    this.#loadedBytes += bytes;
-    this.#onProgress?.({ loadedBytes: this.#loadedBytes, totalBytes: this.#totalBytes, file });
-  }
 }

@@ -1,5 +1,6 @@
 /** Tells the weights of one model from those of another without reading them all. */
 import { type ModelFolder, readText } from "../model-folder/model-folder.ts";
+import { sha256Hex } from "../sha256.ts";
 import type { TensorEntry } from "./checkpoint.ts";
 import { openCheckpoint } from "./open-checkpoint.ts";
 
@@ -36,13 +37,12 @@ function middleOf({ source, offset, byteLength }: TensorEntry, signal?: AbortSig
   return source.read(offset + Math.floor((byteLength - length) / 2), length, signal);
 }
 
-async function sha256(pieces: readonly Uint8Array[]): Promise<string> {
+function sha256(pieces: readonly Uint8Array[]): Promise<string> {
   const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const piece of pieces) {
     bytes.set(piece, at);
     at += piece.length;
   }
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return sha256Hex(bytes);
 }
