@@ -40,6 +40,12 @@ type LoadErrorCode =
   | "file_changed"
   /** The server sends whole files only, and this one is large. */
   | "ranges_unsupported"
+  /** The bytes of a file are not those that its publisher's hash, or the store's own, is of. */
+  | "file_corrupt"
+  /** The browser or the disk has no room for the model. */
+  | "quota_exceeded"
+  /** The files of the model store cannot be read or written. */
+  | "store_failed"
   /** A JSON or text file of the model is broken, too large, or has an unusable name. */
   | "bad_file"
   /** A safetensors header that contradicts itself or the file. */

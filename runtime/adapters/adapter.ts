@@ -11,7 +11,7 @@ import { parseJsonFile } from "../model-folder/strict-json.ts";
 import type { Checkpoint, WeightTensor } from "../weights/checkpoint.ts";
 import { openCheckpoint } from "../weights/open-checkpoint.ts";
 
-const CONFIG = "expert_cfg.json";
+export const ADAPTER_CONFIG = "expert_cfg.json";
 
 export interface Adapter {
   readonly name: string;
@@ -46,7 +46,7 @@ async function openAdapter(
   spec: DecoderSpec,
   signal?: AbortSignal,
 ): Promise<Adapter> {
-  const config = parseJsonFile(await readText(folder, CONFIG, signal), CONFIG);
+  const config = parseJsonFile(await readText(folder, ADAPTER_CONFIG, signal), ADAPTER_CONFIG);
   const experts = readExperts(config as RawAdapter, folder.location, spec);
   const checkpoint = await openCheckpoint(folder, signal);
   return {
@@ -73,14 +73,14 @@ function readExperts(config: RawAdapter, location: string, spec: DecoderSpec) {
     if (!config[key]) continue;
     throw new WeftError(
       "unsupported_model",
-      `${location}/${CONFIG} has ${key} = ${JSON.stringify(config[key])}: such an adapter changes what all ` +
+      `${location}/${ADAPTER_CONFIG} has ${key} = ${JSON.stringify(config[key])}: such an adapter changes what all ` +
         "requests share; take one of experts alone, or load the tuned model by itself",
     );
   }
   const bad = (what: string, required: string) =>
     new WeftError(
       "bad_file",
-      `${location}/${CONFIG} has ${what}, it needs ${required}; the adapter does not belong to this model`,
+      `${location}/${ADAPTER_CONFIG} has ${what}, it needs ${required}; the adapter does not belong to this model`,
     );
   const { experts } = config;
   if (typeof experts !== "object" || experts === null || Array.isArray(experts)) {

@@ -76,6 +76,11 @@ const TOKENIZER = "tokenizer.json";
 const TOKENIZER_CONFIG = "tokenizer_config.json";
 const CHAT_TEMPLATE = "chat_template.jinja";
 
+/** All that this file reads. */
+export const CONFIG_FILES: readonly string[] = [
+  ...[CONFIG, GENERATION_CONFIG, TOKENIZER, TOKENIZER_CONFIG, CHAT_TEMPLATE],
+];
+
 /** Empty where there is no such file. */
 async function readOptionalJson(
   folder: ModelFolder,

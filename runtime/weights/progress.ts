@@ -25,6 +25,9 @@ export interface ProgressMeterOptions {
   readonly now?: () => number;
 }
 
+/** For `intervalMs`: of bytes that come in small pieces. */
+export const PROGRESS_MS = 50;
+
 const TICK_MS = 250;
 /** A rate that changes has mostly arrived after so long. */
 const SMOOTHING_MS = 3000;

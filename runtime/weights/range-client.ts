@@ -13,6 +13,7 @@ import {
   rangeCondition,
   versionOf,
 } from "./file-version.ts";
+import { joined, type RangeRequest, readBody, Transfer } from "./transfer.ts";
 
 /** Largest file that a server without ranges may send whole. */
 const WHOLE_FILE_BYTES = 64 * 1024 * 1024;
@@ -33,16 +34,6 @@ export interface HttpOptions {
   readonly stallMs?: number;
 }
 
-export interface RangeRequest {
-  readonly offset: number;
-  readonly length: number;
-  /** What the file must still be; left out on an opening request, which may bring fewer bytes than asked. */
-  readonly version?: FileVersion;
-  readonly signal?: AbortSignal;
-  /** Called as bytes come; with less than 0 where they are to be fetched again. */
-  readonly onBytes?: (count: number) => void;
-}
-
 export interface RangeAnswer {
   /** The whole file, where a server without ranges has answered an opening request. */
   readonly bytes: Bytes;
@@ -52,31 +43,6 @@ export interface RangeAnswer {
 
 /** A fault worth another attempt. */
 class TransientError extends Error {}
-
-/** A range on its way: what came of it before a cut is kept. */
-class Transfer {
-  readonly offset: number;
-  /** Of the range; less where the file ends before. */
-  length: number;
-  version: FileVersion | undefined;
-  bytes: Bytes | undefined;
-  filled = 0;
-  readonly isOpening: boolean;
-  readonly #onBytes: ((count: number) => void) | undefined;
-
-  constructor({ offset, length, version, onBytes }: RangeRequest) {
-    this.offset = offset;
-    this.length = length;
-    this.version = version;
-    this.isOpening = version === undefined;
-    this.#onBytes = onBytes;
-  }
-
-  moveTo(filled: number): void {
-    this.#onBytes?.(filled - this.filled);
-    this.filled = filled;
-  }
-}
 
 export class RangeClient {
   /** The URL without its query, which may hold a secret. */
@@ -300,35 +266,6 @@ export class RangeClient {
 function isCrossOrigin(url: string): boolean {
   const { location } = globalThis;
   return location !== undefined && new URL(url).origin !== location.origin;
-}
-
-/** Pieces of the body, of `maxBytes` at most together. */
-async function readBody(
-  response: Response,
-  maxBytes: number,
-  alive: () => void,
-  take: (piece: Uint8Array) => void,
-): Promise<void> {
-  const reader = response.body?.getReader();
-  for (let length = 0; reader && length < maxBytes; ) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    alive();
-    const piece = value.subarray(0, maxBytes - length);
-    take(piece);
-    length += piece.length;
-  }
-  await reader?.cancel();
-}
-
-function joined(pieces: readonly Uint8Array[]): Bytes {
-  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
 }
 
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

@@ -18,8 +18,8 @@ import {
 import { SAFETENSORS_DTYPES } from "./dtype.ts";
 import { readHeader } from "./safetensors-header.ts";
 
-const SINGLE = "model.safetensors";
-const INDEX = "model.safetensors.index.json";
+export const SINGLE = "model.safetensors";
+export const INDEX = "model.safetensors.index.json";
 
 const FORMAT: CheckpointFormat = { dtypes: SAFETENSORS_DTYPES, badFile: "bad_safetensors" };
 
@@ -90,15 +90,11 @@ async function openShards(
 ): Promise<Map<string, TensorEntry>> {
   const index = await ifPresent(readText(folder, INDEX, signal));
   if (index === undefined) {
-    throw new WeftError(
-      "file_not_found",
-      `${folder.location} has neither ${SINGLE} nor ${INDEX}; give a folder with safetensors ` +
-        `weights (other formats must be converted)`,
-    );
+    throw noWeights(folder.location);
   }
   const shards = new Map<string, Map<string, TensorEntry>>();
   const tensors = new Map<string, TensorEntry>();
-  for (const [name, shard] of parseIndex(index, folder)) {
+  for (const [name, shard] of parseIndex(index, folder.location)) {
     let entries = shards.get(shard);
     if (!entries) {
       entries = await open(shard);
@@ -117,10 +113,17 @@ async function openShards(
   return tensors;
 }
 
-/** Shard by tensor. Shard names are checked when they are opened. */
-function parseIndex(text: string, folder: ModelFolder): ReadonlyMap<string, string> {
+export const noWeights = (location: string): WeftError =>
+  new WeftError(
+    "file_not_found",
+    `${location} has neither ${SINGLE} nor ${INDEX}; give a folder with safetensors ` +
+      `weights (other formats must be converted)`,
+  );
+
+/** Shard by tensor. Shard names are checked when they are opened. @throws {WeftError} `bad_safetensors`. */
+export function parseIndex(text: string, location: string): ReadonlyMap<string, string> {
   const fault = (what: string, cause?: unknown) =>
-    new WeftError("bad_safetensors", `${folder.location}: ${INDEX} ${what}; download it again`, {
+    new WeftError("bad_safetensors", `${location}: ${INDEX} ${what}; download it again`, {
       cause,
     });
   let index: JsonValue;
