@@ -2,7 +2,7 @@
  * The public door of `weft-llm` where the platform has WebGPU: browsers, workers, Electron renderers.
  * In Node import `weft-llm/node`, which brings Dawn and local folders and has the same exports.
  */
-import { browserPlatform } from "./runtime/browser-platform.ts";
+import { browserPlatform, browserStore } from "./runtime/browser-platform.ts";
 import { type CreateEngineOptions, createEngineWith, openDevice } from "./runtime/create-engine.ts";
 import type { Device } from "./runtime/device.ts";
 import type { Engine } from "./runtime/engine.ts";
@@ -42,6 +42,16 @@ export const hostEngines: (endpoint: Endpoint) => void = /* @__PURE__ */ engineH
 export const createDevice = (kind: "gpu" | "reference" = "gpu"): Promise<Device> =>
   openDevice(browserPlatform, kind);
 
+/**
+ * The models that this origin keeps, in its private file system: those that `createEngine` has downloaded.
+ *
+ * @example
+ * const store = modelStore();
+ * await store.download("hf:Qwen/Qwen3-0.6B", { onProgress: ({ secondsLeft }) => show(secondsLeft) });
+ * for (const { model, versions } of await store.list()) console.log(model, versions.length);
+ */
+export const modelStore = browserStore;
+
 export type * from "./runtime/chat.ts";
 export { renderChat } from "./runtime/chat.ts";
 export type { CreateEngineOptions } from "./runtime/create-engine.ts";
@@ -63,11 +73,16 @@ export type { LayerPlanFile, MeasuredExit, NamedPlan } from "./runtime/layer-pla
 export type { LayerPlan, LayerPolicy } from "./runtime/layer-policy.ts";
 export type { LoadModelOptions } from "./runtime/load-options.ts";
 export type { EngineMetrics } from "./runtime/metrics.ts";
+export type { HubOptions } from "./runtime/model-folder/remote-model.ts";
 export { type ProbeResult, runProbe } from "./runtime/probe-runner.ts";
 export { type ConnectOptions, connectEngine, type Endpoint } from "./runtime/remote/connect.ts";
 export type { RemoteOptions } from "./runtime/remote/remote-options.ts";
 export type * from "./runtime/request.ts";
 export type { Session } from "./runtime/session.ts";
+export type { StoreEstimate } from "./runtime/store/file-store.ts";
+export type { DownloadModelOptions, ModelStore } from "./runtime/store/model-store.ts";
+export type { StoredModel, StoredVersion } from "./runtime/store/stored-models.ts";
+export type { ModelSourceOptions } from "./runtime/stored-model.ts";
 export type { PlanListener } from "./runtime/telemetry.ts";
 export type { Trace, TraceEvent } from "./runtime/trace.ts";
 export {
@@ -75,3 +90,4 @@ export {
   indexedDbTuningCache,
 } from "./runtime/tuning/indexed-db-cache.ts";
 export type { TuningCache, TuningEntry, TuningRecord } from "./runtime/tuning/tuning-cache.ts";
+export type { LoadProgress } from "./runtime/weights/progress.ts";

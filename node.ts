@@ -16,8 +16,12 @@ import { type ModelPlan, planModel } from "./runtime/load-model.ts";
 import type { LoadModelOptions } from "./runtime/load-options.ts";
 import { type LogitsOptions, modelLogits, type PositionLogits } from "./runtime/logits.ts";
 import { localModel } from "./runtime/model-folder/local-folder.ts";
+import type { ModelFolder } from "./runtime/model-folder/model-folder.ts";
 import { openModelFolder } from "./runtime/model-folder/open-folder.ts";
 import { type Endpoint, engineHost } from "./runtime/remote/connect.ts";
+import { directoryFiles, modelsDirectory } from "./runtime/store/directory-files.ts";
+import { ModelStore } from "./runtime/store/model-store.ts";
+import { keptFolder, type ModelSourceOptions } from "./runtime/stored-model.ts";
 
 export * from "./index.ts";
 export type {
@@ -49,6 +53,9 @@ let dawn: unknown;
 const platform = {
   gpu: loadDawn as () => Promise<never>,
   openLocal: localModel,
+  get store() {
+    return modelStore();
+  },
   get runtime() {
     return dawnVersion();
   },
@@ -76,14 +83,22 @@ export const hostEngines: (endpoint: Endpoint) => void = /* @__PURE__ */ engineH
 export const createDevice = (kind: "gpu" | "reference" = "gpu"): Promise<Device> =>
   openDevice(platform, kind);
 
+/**
+ * The models that are kept in a directory: by default in the one of the user's caches, where `createEngine` keeps
+ * what it downloads. To load from another, give `createEngine` its `open(model)` as the model.
+ */
+export const modelStore = (directory: string = modelsDirectory()): ModelStore =>
+  new ModelStore(directoryFiles(directory));
+
 /** What a model needs on a device, from its headers alone. Close it when done. @throws {WeftError} */
 export async function inspect(
   device: Device,
   model: string,
-  options: LoadModelOptions = {},
+  options: LoadModelOptions & Pick<ModelSourceOptions, "hub"> = {},
 ): Promise<ModelPlan> {
   try {
-    return await planModel(device, openModelFolder(resolveModel(model), localModel), options);
+    const folder = openModelFolder(resolveModel(model), localModel, options.hub);
+    return await planModel(device, folder, options);
   } catch (error) {
     throw WeftError.from(error);
   }
@@ -98,10 +113,11 @@ export async function* logits(
   device: Device,
   model: string,
   ids: readonly number[],
-  options: LogitsOptions = {},
+  options: LogitsOptions & ModelSourceOptions = {},
 ): AsyncGenerator<PositionLogits, void, undefined> {
   try {
-    yield* modelLogits(device, openModelFolder(resolveModel(model), localModel), ids, options);
+    const folder = await openModel(model, options, options.onProgress);
+    yield* modelLogits(device, folder, ids, options);
   } catch (error) {
     throw WeftError.from(error);
   }
@@ -115,14 +131,25 @@ export async function* logits(
 export async function calibrate(
   device: Device,
   model: string,
-  options: CalibrateOptions = {},
+  options: CalibrateOptions & ModelSourceOptions = {},
 ): Promise<Calibration> {
   try {
-    return await calibrateModel(device, openModelFolder(resolveModel(model), localModel), options);
+    const folder = await openModel(model, options, options.onLoad);
+    return await calibrateModel(device, folder, options);
   } catch (error) {
     device.destroy();
     throw WeftError.from(error);
   }
+}
+
+async function openModel(
+  name: string,
+  { store, hub, signal }: ModelSourceOptions & Pick<LoadModelOptions, "signal">,
+  onProgress: LoadModelOptions["onProgress"],
+): Promise<ModelFolder> {
+  const model = resolveModel(name);
+  const named = openModelFolder(model, localModel, hub);
+  return keptFolder(modelStore(), model, named, { store, hub, signal, onProgress });
 }
 
 function resolveModel<M>(model: M): M | string {

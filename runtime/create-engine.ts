@@ -3,11 +3,17 @@ import type { Device } from "./device.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
 import { WeftError } from "./errors.ts";
 import { type GpuSource, openGpuDevice } from "./gpu/device.ts";
+import { planModel } from "./load-model.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
 import { type OpenLocalFolder, openModelFolder } from "./model-folder/open-folder.ts";
+import type { HubOptions } from "./model-folder/remote-model.ts";
 import { ReferenceDevice } from "./reference/device.ts";
+import type { ModelStore } from "./store/model-store.ts";
+import { keptFolder, type ModelSourceOptions } from "./stored-model.ts";
 
-export interface CreateEngineOptions extends Omit<EngineOptions, "adapters" | "layerRouters"> {
+export interface CreateEngineOptions
+  extends Omit<EngineOptions, "adapters" | "layerRouters">,
+    ModelSourceOptions {
   /**
    * Folder, GGUF file, http(s) URL of one of them, `hf:org/name`, a GGUF file as a Blob, or a folder
    * object.
@@ -31,6 +37,8 @@ export interface Platform {
   /** Opens the GPU's device in another way. */
   readonly open?: () => Promise<Device>;
   readonly openLocal?: OpenLocalFolder;
+  /** Keeps what is downloaded. */
+  readonly store?: ModelStore;
   /** Browser or Dawn, with its version. */
   readonly runtime: string;
   /** Of engines whose options name none. */
@@ -44,18 +52,24 @@ export async function createEngineWith(
   options: CreateEngineOptions,
 ): Promise<Engine> {
   try {
-    const folder = modelFolder(platform, options.model);
+    const { model, hub } = options;
+    const named = modelFolder(platform, model, hub);
     const given = options.device ?? "gpu";
     const open = () => openDevice(platform, given);
     const quantumMs = options.quantumMs ?? platform.quantumMs;
     const folders = Object.entries(options.adapters ?? {});
-    const adapters = Object.fromEntries(
-      folders.map(([name, model]) => [name, modelFolder(platform, model)]),
-    );
+    const namedAdapters = folders.map(([, adapter]) => modelFolder(platform, adapter, hub));
     const routers = options.layerRouters;
-    const layerRouters = routers === undefined ? undefined : modelFolder(platform, routers);
+    const namedRouters = routers === undefined ? undefined : modelFolder(platform, routers, hub);
     const device = await open();
     try {
+      const kept = keptFolder.bind(undefined, platform.store);
+      const folder = await kept(model, named, options, (remote) => check(device, remote, options));
+      const adapters: Record<string, ModelFolder> = {};
+      for (const [i, [name, adapter]] of folders.entries()) {
+        adapters[name] = await kept(adapter, namedAdapters[i], options);
+      }
+      const layerRouters = namedRouters && (await kept(routers, namedRouters, options));
       // A device that the caller has opened is the caller's to open again.
       const source = { folder, device, reopen: typeof given === "string" ? open : undefined };
       const engine = await Engine.load(source, { ...options, adapters, layerRouters, quantumMs });
@@ -84,7 +98,21 @@ export async function openDevice(
   );
 }
 
-export const modelFolder = (platform: Platform, model: string | Blob | ModelFolder): ModelFolder =>
+export const modelFolder = (
+  platform: Platform,
+  model: string | Blob | ModelFolder,
+  hub?: HubOptions,
+): ModelFolder =>
   typeof model === "string" || model instanceof Blob
-    ? openModelFolder(model, platform.openLocal)
+    ? openModelFolder(model, platform.openLocal, hub)
     : model;
+
+/** A model that cannot be loaded is refused before its weights are downloaded. */
+async function check(
+  device: Device,
+  folder: ModelFolder,
+  options: CreateEngineOptions,
+): Promise<void> {
+  const base = { ...options, adapters: undefined, layerRouters: undefined };
+  await (await planModel(device, folder, base)).close();
+}

@@ -6,7 +6,9 @@ import {
   type Device,
   type Engine,
   fileTuningCache,
+  type HubOptions,
   type LoadModelOptions,
+  type ModelSourceOptions,
   WeftError,
 } from "../../node.ts";
 import { log, type Terminal } from "./command.ts";
@@ -42,6 +44,7 @@ export const modelOptions = {
     "quantise while loading: to 8.5 or 4.5 bits a weight; none: as they are stored",
   ),
   noInvariant: flag("let matrices add in any order: what else runs may then change a token"),
+  noStore: flag("read a server's model from there each time, and keep nothing of it"),
   tuned: flag("with the kernels that bench kernels --tune found, and those that idle time finds"),
 };
 
@@ -50,7 +53,7 @@ export type ModelValues = OptionValues<typeof modelOptions>;
 export const requiredModel = ({ model }: ModelValues): string => required(model, "--model", "demo");
 
 export const loadOptions = (values: ModelValues, { signal }: Terminal) => {
-  const { kv, activations, quant, memoryBudget, expertMemory, noInvariant } = values;
+  const { kv, activations, quant, memoryBudget, expertMemory, noInvariant, noStore } = values;
   return {
     kv,
     activations,
@@ -58,9 +61,17 @@ export const loadOptions = (values: ModelValues, { signal }: Terminal) => {
     quant: quant === "none" ? undefined : quant,
     memoryBudgetBytes: memoryBudget,
     experts: expertMemory === undefined ? undefined : { memoryBytes: expertMemory },
+    store: noStore ? false : undefined,
+    hub: hubOptions(),
     signal,
-  } satisfies LoadModelOptions;
+  } satisfies LoadModelOptions & ModelSourceOptions;
 };
+
+/** As the tools of Hugging Face are told. */
+function hubOptions(): HubOptions {
+  const { HF_ENDPOINT, HF_TOKEN } = process.env;
+  return { baseUrl: HF_ENDPOINT || undefined, token: HF_TOKEN || undefined };
+}
 
 /** @throws {WeftError} `no_adapter` when a GPU was asked for by name. */
 export async function openDevice(

@@ -1,17 +1,14 @@
 /** One line on a terminal's stderr that says how far loading has come. Silent where there is none. */
+import type { LoadProgress } from "../../node.ts";
 import type { Terminal } from "./command.ts";
 
 const BAR_CELLS = 24;
 const REDRAW_MS = 100;
 
-export interface ByteProgress {
-  readonly loadedBytes: number;
-  readonly totalBytes: number;
-}
+const PHASES = { download: "downloading", verify: "checking", load: "loading" };
 
 export class ProgressBar {
   readonly #stderr: Terminal["stderr"];
-  readonly #startedMs = performance.now();
   #drawnMs = Number.NEGATIVE_INFINITY;
 
   constructor({ stderr }: Terminal) {
@@ -19,16 +16,17 @@ export class ProgressBar {
   }
 
   /** For `onProgress`. */
-  readonly bytes = ({ loadedBytes, totalBytes }: ByteProgress): void => {
+  readonly bytes = (progress: LoadProgress): void => {
+    const { phase, loadedBytes, totalBytes, bytesPerSecond, secondsLeft } = progress;
     const done = loadedBytes >= totalBytes;
     if (!this.#due(done)) return;
     const share = totalBytes === 0 ? 1 : loadedBytes / totalBytes;
-    const seconds = (performance.now() - this.#startedMs) / 1000;
+    const rate = bytesPerSecond === 0 ? "" : `, ${formatBytes(bytesPerSecond)}/s`;
+    const left = secondsLeft === undefined || done ? "" : `, ${formatSeconds(secondsLeft)} left`;
     this.#draw(
-      `${bar(share)} ${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)}, ` +
-        `${formatBytes(loadedBytes / Math.max(seconds, 1e-3))}/s`,
+      `${bar(share)} ${PHASES[phase]} ${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)}${rate}${left}`,
     );
-    if (done) this.#draw("compiling kernels …");
+    if (done && phase === "load") this.#draw("compiling kernels …");
   };
 
   count(what: string, done: number, total: number): void {
@@ -71,4 +69,12 @@ export function formatBytes(count: number): string {
     if (count >= size) return `${(count / size).toFixed(1)} ${unit}`;
   }
   return `${Math.round(count)} B`;
+}
+
+export function formatSeconds(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} min ${whole % 60} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
