@@ -140,8 +140,15 @@ export class ModelServer {
   }
 }
 
-const shortHash = (bytes: Uint8Array): string =>
-  createHash("sha256").update(bytes).digest("hex").slice(0, 20);
+const hashes = new WeakMap<Uint8Array, string>();
+
+function shortHash(bytes: Uint8Array): string {
+  const known = hashes.get(bytes);
+  if (known) return known;
+  const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 20);
+  hashes.set(bytes, hash);
+  return hash;
+}
 
 const digestField = (bytes: Uint8Array): string =>
   `sha-256=:${createHash("sha256").update(bytes).digest("base64")}:`;

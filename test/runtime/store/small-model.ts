@@ -6,7 +6,9 @@ export const PART_BYTES = 16 * 1024;
 
 export function noise(sizeBytes: number, seed: number): Uint8Array<ArrayBuffer> {
   const random = seededRandom(seed);
-  return Uint8Array.from({ length: sizeBytes }, () => random() * 256);
+  const words = new Uint32Array(Math.ceil(sizeBytes / 4));
+  for (let i = 0; i < words.length; i++) words[i] = random() * 2 ** 32;
+  return new Uint8Array(words.buffer, 0, sizeBytes);
 }
 
 const SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
