@@ -484,7 +484,7 @@ describe("a stored model", () => {
     server.serve("/m", model);
     await newStore().download(url());
     server.serve("/m", singleModel(2));
-    server.fault = (_, body) => (body.length > 1 ? { status: 503 } : undefined);
+    server.fault = (_, body) => (body.length > 2 ? { status: 503 } : undefined);
     expect(await sameFiles(await newStore().open(url()), model)).toBe(true);
     // Its publisher is uploading, or has taken it away.
     server.fault = () => undefined;

@@ -56,10 +56,10 @@ describe("a model", () => {
 
     const [sent, asked] = [server.sentBytes, server.asked.length];
     await expectFiles(await store.open(`${server.url}/m/`), model);
-    expect(server.sentBytes - sent).toBeLessThan(20);
+    expect(server.sentBytes - sent).toBeLessThan(40);
     // Five files, and six that the server does not have.
     expect(server.asked.slice(asked).map(({ range }) => range)).toEqual(
-      Array(11).fill("bytes=0-0"),
+      Array(11).fill("bytes=0-1"),
     );
     expect(files.persisted).toBe(1);
   });
