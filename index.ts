@@ -84,10 +84,11 @@ export type { DownloadModelOptions, ModelStore } from "./runtime/store/model-sto
 export type { StoredModel, StoredVersion } from "./runtime/store/stored-models.ts";
 export type { ModelSourceOptions } from "./runtime/stored-model.ts";
 export type { PlanListener } from "./runtime/telemetry.ts";
-export type { Trace, TraceEvent } from "./runtime/trace.ts";
+export type { Trace, TraceEvent, TraceOptions } from "./runtime/trace.ts";
 export {
   type IndexedDbTuningCacheOptions,
   indexedDbTuningCache,
 } from "./runtime/tuning/indexed-db-cache.ts";
 export type { TuningCache, TuningEntry, TuningRecord } from "./runtime/tuning/tuning-cache.ts";
 export type { LoadProgress } from "./runtime/weights/progress.ts";
+export type { KvGroupMap, KvMap } from "./scheduler/index.ts";

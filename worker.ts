@@ -59,4 +59,5 @@ export { type ConnectOptions, connectEngine, type Endpoint } from "./runtime/rem
 export type { RemoteOptions } from "./runtime/remote/remote-options.ts";
 export type * from "./runtime/request.ts";
 export type { Session } from "./runtime/session.ts";
-export type { Trace, TraceEvent } from "./runtime/trace.ts";
+export type { Trace, TraceEvent, TraceOptions } from "./runtime/trace.ts";
+export type { KvGroupMap, KvMap } from "./scheduler/index.ts";

@@ -2,6 +2,7 @@
  * An engine as its users see it, wherever it runs: on this thread, in a worker, behind a port. Plain
  * data in and out, but for AbortSignals and async iterables.
  */
+import type { KvMap } from "../scheduler/index.ts";
 import type { ChatApi } from "./chat.ts";
 import type { DeviceInfo } from "./device.ts";
 import type { ModelPlan } from "./load-model.ts";
@@ -10,7 +11,7 @@ import type { EnginePace } from "./pacing/engine-pace.ts";
 import type { CallOptions, GenerateChunk, GenerateRequest } from "./request.ts";
 import type { SelfTestReport } from "./self-test.ts";
 import type { Session } from "./session.ts";
-import type { Trace } from "./trace.ts";
+import type { Trace, TraceOptions } from "./trace.ts";
 
 export interface EngineApi {
   /** Of the model, and of the device that it runs on now. */
@@ -31,7 +32,9 @@ export interface EngineApi {
   /** Counters since the engine was created, and figures of the latest requests and steps. */
   metrics(): Promise<EngineMetrics>;
   /** The latest requests and steps on a time line, for Perfetto: save it as JSON and open it there. */
-  trace(): Promise<Trace>;
+  trace(options?: TraceOptions): Promise<Trace>;
+  /** Whose each KV block is at this moment. Worked out when asked for: a few times a second is fine. */
+  kvMap(): Promise<KvMap>;
   /** Aborts what runs and frees the device. */
   close(): Promise<void>;
 }

@@ -6,6 +6,7 @@
  *           → sampler → readback → detokenizer → stream
  */
 import { numStages } from "../models/decoder.ts";
+import type { KvMap } from "../scheduler/index.ts";
 import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import { onAbort } from "./abort-listeners.ts";
 import { Answers } from "./answers.ts";
@@ -40,7 +41,7 @@ import { openSession, type Session } from "./session.ts";
 import { StepLoop } from "./step-loop.ts";
 import { type PlanListener, Telemetry } from "./telemetry.ts";
 import { TextModel } from "./text-model.ts";
-import type { Trace } from "./trace.ts";
+import type { Trace, TraceOptions } from "./trace.ts";
 import { IdleTuner } from "./tuning/idle-tuner.ts";
 import { tunableMatrices } from "./tuning/model-matrices.ts";
 
@@ -180,8 +181,12 @@ export class Engine implements HostedEngine {
     return { ...this.#telemetry.metrics(), ...(experts && { experts }), ...(frames && { frames }) };
   }
 
-  async trace(): Promise<Trace> {
-    return this.#telemetry.trace();
+  async trace(options?: TraceOptions): Promise<Trace> {
+    return this.#telemetry.trace(options);
+  }
+
+  async kvMap(): Promise<KvMap> {
+    return this.loop.kvMap();
   }
 
   session(): Session {

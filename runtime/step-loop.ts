@@ -3,7 +3,7 @@
  * of readback and never waits for a token to encode the next step. When its device is lost it stands
  * still until it gets another, and goes on from the ids that were read.
  */
-import type { Scheduler } from "../scheduler/index.ts";
+import type { KvMap, Scheduler } from "../scheduler/index.ts";
 import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { StepDecisions } from "./decided-layers.ts";
 import { WeftError } from "./errors.ts";
@@ -79,6 +79,10 @@ export class StepLoop {
       kv: scheduler.usage,
       plans: scheduler.numInFlight,
     };
+  }
+
+  kvMap(): KvMap {
+    return this.#options.scheduler.kvMap();
   }
 
   /** @returns Its id, for `abort`. @throws {SchedulerError} `request_too_long`, `bad_request`. */

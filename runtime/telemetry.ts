@@ -8,7 +8,7 @@ import type { SequenceStart } from "./live-sequence.ts";
 import type { LoopObserver, PlanTimes } from "./loop-observer.ts";
 import type { EngineMetrics } from "./metrics.ts";
 import { MetricsRecorder, type RequestStart } from "./metrics-recorder.ts";
-import { type Trace, TraceRecorder } from "./trace.ts";
+import { type Trace, type TraceOptions, TraceRecorder } from "./trace.ts";
 
 export interface TelemetryOptions {
   readonly scheduler: Scheduler;
@@ -44,8 +44,8 @@ export class Telemetry implements LoopObserver {
     return this.#metrics.snapshot(this.#options.scheduler, this.#options.now());
   }
 
-  trace(): Trace {
-    return this.#trace.snapshot(this.#options.now());
+  trace(options?: TraceOptions): Trace {
+    return this.#trace.snapshot(this.#options.now(), options);
   }
 
   onAdd(id: SequenceId, start: SequenceStart, nowMs: number): void {

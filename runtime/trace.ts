@@ -35,7 +35,18 @@ export interface TraceName {
   readonly name: "process_name" | "thread_name" | "thread_sort_index";
   readonly pid: number;
   readonly tid: number;
-  readonly args: { readonly name: string } | { readonly sort_index: number };
+  readonly args:
+    | {
+        readonly name: string;
+        /** Of a request that named one. */
+        readonly client?: string;
+      }
+    | { readonly sort_index: number };
+}
+
+export interface TraceOptions {
+  /** Only what ended later, in milliseconds since the engine was created. Default all that is kept. */
+  readonly sinceMs?: number;
 }
 
 /** Where a plan was in time; `startMs` and `endMs` on the GPU. */
@@ -49,6 +60,7 @@ export interface TracedRun {
 interface Track {
   readonly tid: number;
   readonly name: string;
+  readonly client?: string;
 }
 
 interface Slice {
@@ -88,9 +100,10 @@ export class TraceRecorder {
   }
 
   add(id: SequenceId, { promptIds, scheduling }: SequenceStart, nowMs: number): void {
-    const priority = scheduling?.priority ?? "interactive";
+    const { priority = "interactive", client } = scheduling ?? {};
+    const name = `request ${id}: ${priority}, ${promptIds.length} prompt tokens`;
     this.#live.set(id, {
-      track: { tid: id, name: `request ${id}: ${priority}, ${promptIds.length} prompt tokens` },
+      track: { tid: id, name, client },
       numPromptTokens: promptIds.length,
       phase: "queued",
       sinceMs: nowMs,
@@ -131,8 +144,9 @@ export class TraceRecorder {
     this.#close(live, { end });
   }
 
-  snapshot(nowMs: number): Trace {
-    const slices = [...this.#slices];
+  snapshot(nowMs: number, { sinceMs = Number.NEGATIVE_INFINITY }: TraceOptions = {}): Trace {
+    const fromMs = this.#startMs + sinceMs;
+    const slices = [...this.#slices].filter(({ endMs }) => endMs > fromMs);
     for (const live of this.#live.values()) {
       const open = openSlice(live, isWaiting(live) ? Math.max(nowMs, live.sinceMs) : live.untilMs);
       if (open !== undefined) slices.push(open);
@@ -202,7 +216,7 @@ function openSlice(
   return { track, name: phase, startMs: sinceMs, endMs, args };
 }
 
-const namesOf = ({ tid, name }: Track): TraceName[] => [
-  { ph: "M", name: "thread_name", pid: PID, tid, args: { name } },
+const namesOf = ({ tid, name, client }: Track): TraceName[] => [
+  { ph: "M", name: "thread_name", pid: PID, tid, args: { name, ...(client && { client }) } },
   { ph: "M", name: "thread_sort_index", pid: PID, tid, args: { sort_index: tid } },
 ];

@@ -114,6 +114,12 @@ export class BlockPool {
     this.capacity -= 1;
   }
 
+  /** Of each block but the trash block: how often it is held, and whether its content is kept. */
+  snapshot(): { holders: number[]; cached: boolean[] } {
+    const holders = [...this.#refCount.subarray(1)];
+    return { holders, cached: Array.from(this.#isCached.subarray(1), (flag) => flag === 1) };
+  }
+
   #takeOut(block: number): void {
     assert(this.#refCount[block] === 0, `free block ${block} is held`);
     this.#refCount[block] = 1;

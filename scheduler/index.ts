@@ -12,6 +12,7 @@ export {
 } from "./cost-model.ts";
 export { SchedulerError, type SchedulerErrorCode } from "./errors.ts";
 export type { SchedulerEvent } from "./event.ts";
+export type { KvGroupMap, KvMap } from "./kv-map.ts";
 export * from "./metrics/index.ts";
 export { PRIORITIES, type Priority } from "./priority.ts";
 export { type Random, seededRandom } from "./random.ts";

@@ -49,6 +49,11 @@ export class KvBlocks {
     return this.#pools.map((pool) => pool.numUsed / pool.capacity);
   }
 
+  /** What each block is, per KV group; see `BlockPool.snapshot`. */
+  snapshot(): ReturnType<BlockPool["snapshot"]>[] {
+    return this.#pools.map((pool) => pool.snapshot());
+  }
+
   /**
    * Those of a new sequence: none yet.
    * @param ids All that the host knows; may grow at the end.

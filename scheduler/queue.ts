@@ -39,6 +39,11 @@ export class SequenceQueue {
     return this.#numWaiting;
   }
 
+  /** All that have not ended, in order of arrival. */
+  get live(): Iterable<Sequence> {
+    return this.#live.values();
+  }
+
   find(id: SequenceId): Sequence | undefined {
     return this.#live.get(id);
   }

@@ -19,6 +19,7 @@ import { Holds } from "./holds.ts";
 import { HostBlocks } from "./host-blocks.ts";
 import { InFlight } from "./in-flight.ts";
 import { KvBlocks } from "./kv-blocks.ts";
+import { type KvMap, kvMap } from "./kv-map.ts";
 import { fcfs } from "./order/fcfs.ts";
 import { priorityOrder } from "./order/priority.ts";
 import { Planner } from "./planner.ts";
@@ -277,6 +278,11 @@ export class Scheduler {
   /** Share of the blocks in use per KV group, 0 to 1. */
   get usage(): readonly number[] {
     return this.#blocks.usage;
+  }
+
+  /** Whose each block is. Walks all tables: ask now and then, not for every plan. */
+  kvMap(): KvMap {
+    return kvMap(this.#blocks, this.#queue.live);
   }
 
   #end(sequence: Sequence): void {

@@ -144,7 +144,9 @@ class HostedUser {
       case "metrics":
         return engine.metrics();
       case "trace":
-        return engine.trace();
+        return engine.trace(message.options);
+      case "kvMap":
+        return engine.kvMap();
       case "hold":
         return engine.hold(message.session, message.ms);
       case "release":

@@ -8,6 +8,7 @@ import type { EngineInfo } from "../engine-api.ts";
 import type { WeftErrorData } from "../errors.ts";
 import type { PageState } from "../pacing/page-state.ts";
 import type { GenerateRequest } from "../request.ts";
+import type { TraceOptions } from "../trace.ts";
 import type { LoadProgress } from "../weights/stream.ts";
 import type { RemoteOptions } from "./remote-options.ts";
 
@@ -49,6 +50,7 @@ export type StreamStart =
 
 /** What is answered at once. */
 export type Question =
-  | { readonly method: "metrics" | "trace" }
+  | { readonly method: "metrics" | "kvMap" }
+  | { readonly method: "trace"; readonly options?: TraceOptions }
   | { readonly method: "hold"; readonly session: string; readonly ms: number }
   | { readonly method: "release"; readonly session: string };

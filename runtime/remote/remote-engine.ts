@@ -1,4 +1,5 @@
 /** The public face of an engine that runs behind a port. Holds no model: what is asked goes to its host. */
+import type { KvMap } from "../../scheduler/index.ts";
 import { onAbort } from "../abort-listeners.ts";
 import {
   type ChatApi,
@@ -17,7 +18,7 @@ import {
   type GenerateRequest,
 } from "../request.ts";
 import type { Session } from "../session.ts";
-import type { Trace } from "../trace.ts";
+import type { Trace, TraceOptions } from "../trace.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import type { Question, StreamStart } from "./messages.ts";
 import { RemoteStream } from "./remote-stream.ts";
@@ -67,8 +68,12 @@ export class RemoteEngine implements EngineApi {
     return { ...metrics, ...(frames && { frames }) };
   }
 
-  trace(): Promise<Trace> {
-    return this.#ask({ method: "trace" });
+  trace(options?: TraceOptions): Promise<Trace> {
+    return this.#ask({ method: "trace", options });
+  }
+
+  kvMap(): Promise<KvMap> {
+    return this.#ask({ method: "kvMap" });
   }
 
   async close(): Promise<void> {

@@ -168,6 +168,29 @@ test("rejected requests count, in their class, and take no time", () => {
   expect(recent.spanMs).toBe(0);
 });
 
+describe("a trace of the latest", () => {
+  const loop = new Loop();
+  loop.add(1, 10, { client: "a" });
+  loop.commit(loop.plan([[1, 0, 10]]), START_MS, 10, START_MS + 10);
+  loop.telemetry.onEnd(1, "finished", loop.nowMs);
+  loop.add(2, 10, { client: "b" });
+  loop.commit(loop.plan([[2, 0, 10]]), START_MS + 20, 10, START_MS + 30);
+
+  test("leaves out what ended before, and its track", () => {
+    const { traceEvents } = loop.telemetry.trace({ sinceMs: 10 });
+    const slices = traceEvents.filter((event): event is TraceSlice => event.ph === "X");
+    expect(slices.map(({ tid, name, ts }) => [tid, name, ts])).toEqual([
+      [0, "1 row", 20_000],
+      [2, "prefill", 20_000],
+    ]);
+    const names = traceEvents.filter(({ name }) => name === "thread_name");
+    expect(names.map(({ tid, args }) => [tid, args])).toEqual([
+      [0, { name: "GPU: none" }],
+      [2, { name: "request 2: interactive, 10 prompt tokens", client: "b" }],
+    ]);
+  });
+});
+
 describe("however much is served, what is kept is bounded", () => {
   test("in requests, steps and slices", () => {
     const loop = new Loop();
