@@ -5,6 +5,7 @@
 
 import { spawnSync } from "node:child_process";
 import {
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -13,7 +14,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT, say } from "./setup/state.mjs";
 
@@ -30,8 +31,11 @@ const ENTRIES = {
   scheduler: "scheduler/index.ts",
   cli: "apps/cli/main.ts",
 };
-/** The lab's page, which loads gpu.js only when it is asked to compare. */
-const LAB = "apps/lab";
+/** Pages, each a folder of apps/ and of dist/. The lab's loads gpu.js only when it is asked to compare. */
+const PAGES = {
+  lab: { entryPoints: ["page.ts"], files: ["index.html", "lab.css"] },
+  page: { entryPoints: ["page.ts", "page.css"], files: ["index.html"] },
+};
 const SOURCES = [
   "kernels",
   "scheduler",
@@ -84,17 +88,27 @@ async function bundle() {
     splitting: false,
     minify: true,
   });
-  const page = await build({
-    ...common,
-    entryPoints: { page: `${LAB}/page.ts` },
-    outdir: join(DIST, "lab"),
-    platform: "browser",
-  });
-  const files = ["index.html", "lab.css"].map((name) => ({
-    path: join(DIST, "lab", name),
-    contents: readFileSync(join(ROOT, LAB, name)),
+  const pages = await Promise.all(
+    Object.entries(PAGES).map(async ([name, { entryPoints, files }]) => {
+      const { outputFiles } = await build({
+        ...common,
+        entryPoints: entryPoints.map((file) => `apps/${name}/${file}`),
+        outdir: join(DIST, name),
+        platform: "browser",
+      });
+      const copies = files.map((file) => ({
+        path: join(DIST, name, file),
+        contents: readFileSync(join(ROOT, "apps", name, file)),
+      }));
+      return [...outputFiles, ...copies];
+    }),
+  );
+  // The demo page's own, beside its script, where `weft-llm/worker` looks for it.
+  const workers = worker.outputFiles.map(({ path, contents }) => ({
+    path: join(DIST, "page", basename(path)),
+    contents,
   }));
-  replaceFiles([...doors.outputFiles, ...worker.outputFiles, ...page.outputFiles, ...files]);
+  replaceFiles([...doors.outputFiles, ...worker.outputFiles, ...pages.flat(), ...workers]);
   writeFileSync(STAMP, "");
 }
 
@@ -110,11 +124,12 @@ function replaceFiles(files) {
     renameSync(`${path}.${process.pid}`, path);
   }
   const current = new Set(files.map(({ path }) => path));
-  const folders = ["", "chunks", "lab", join("lab", "chunks")].map((name) => join(DIST, name));
-  for (const folder of folders) {
+  const places = ["", ...Object.keys(PAGES)];
+  const folders = places.flatMap((name) => [join(DIST, name), join(DIST, name, "chunks")]);
+  for (const folder of folders.filter((path) => existsSync(path))) {
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
       const path = join(folder, entry.name);
-      if (entry.isFile() && /\.js(\.map)?$/.test(path) && !current.has(path))
+      if (entry.isFile() && /\.(js|css)(\.map)?$/.test(path) && !current.has(path))
         rmSync(path, { force: true });
     }
   }
