@@ -8,7 +8,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildIfStale } from "./build.mjs";
 import { launchChromium } from "./headless.mjs";
+import { installPackages } from "./setup/packages.mjs";
 import { ROOT, say } from "./setup/state.mjs";
+import { setup } from "./setup.mjs";
 import { serveFolders } from "./static-server.mjs";
 
 /** The lab has its page beside, and what others measured is linked from it. */
@@ -68,6 +70,8 @@ const OPTIONS = {
 
 try {
   const { values } = parseArgs({ options: OPTIONS });
+  if (values.headless) await setup({ purpose: "test" });
+  else installPackages();
   await buildIfStale();
   const page = await servePage(Number(values.port ?? 0));
   if (values.headless) {

@@ -9,6 +9,7 @@ export class BackgroundLoad {
   readonly #onChange: () => void;
   readonly #running = new Map<number, Conversation>();
   #engine: Pick<PageEngine, "chat"> | undefined;
+  #systemPrompt: string | undefined;
   #wanted = 0;
   #numAsked = 0;
   numFinished = 0;
@@ -24,8 +25,9 @@ export class BackgroundLoad {
   }
 
   /** Fewer than before stops the youngest. */
-  set(engine: Pick<PageEngine, "chat"> | undefined, wanted: number): void {
+  set(engine: Pick<PageEngine, "chat"> | undefined, wanted: number, systemPrompt?: string): void {
     this.#engine = engine;
+    this.#systemPrompt = systemPrompt;
     this.#wanted = engine ? wanted : 0;
     this.problem = undefined;
     for (const [place, conversation] of this.#running)
@@ -44,6 +46,7 @@ export class BackgroundLoad {
       // The model's likeliest story is always the same; a little chance makes them differ.
       const { state, problem } = await conversation.send(engine, storyPrompt(number), {
         ...{ priority: "background", maxTokens: MAX_TOKENS, temperature: 0.7 },
+        systemPrompt: this.#systemPrompt,
       });
       if (state === "finished") this.numFinished += 1;
       if (state === "failed" && engine === this.#engine) {

@@ -5,6 +5,7 @@ import { ConversationView } from "./conversation-view.ts";
 import type { PageEngine } from "./engine.ts";
 import { nextName } from "./labels.ts";
 import { make, options } from "./make.ts";
+import { systemPromptOf } from "./models.ts";
 import { count } from "./quantities.ts";
 
 const LOADS = [0, 1, 4, 8, 16];
@@ -88,7 +89,7 @@ export class Board extends HTMLElement {
   }
 
   #applyLoad(): void {
-    this.#background.set(this.#engine, Number(this.#load.value));
+    this.#background.set(this.#engine, Number(this.#load.value), systemPromptOf(this.#modelKey));
   }
 
   #showLoad(): void {

@@ -4,7 +4,7 @@ import { Conversation } from "./conversation.ts";
 import type { PageEngine } from "./engine.ts";
 import { type LayerWay, layerWays } from "./layer-ways.ts";
 import { make, options } from "./make.ts";
-import { SUGGESTIONS } from "./models.ts";
+import { SUGGESTIONS, systemPromptOf } from "./models.ts";
 import { TurnView } from "./turn-view.ts";
 
 type Priority = "interactive" | "completion" | "agent" | "background";
@@ -22,6 +22,7 @@ export class ConversationView extends HTMLElement {
   #setting!: ConversationSetting;
   #conversation!: Conversation;
   #engine: PageEngine | undefined;
+  #modelKey = "";
   #ways: readonly LayerWay[] = layerWays("");
   readonly #state = make("span", { class: "state" });
   readonly #priority = make(
@@ -97,6 +98,7 @@ export class ConversationView extends HTMLElement {
   /** The model's ways to leave layers out replace those of the model before. */
   use(engine: PageEngine | undefined, modelKey: string): void {
     this.#engine = engine;
+    this.#modelKey = modelKey;
     const kept = this.#layers.value;
     this.#ways = layerWays(modelKey);
     this.#layers.replaceChildren(...options(this.#ways.map(({ key, name }) => [key, name])));
@@ -112,7 +114,7 @@ export class ConversationView extends HTMLElement {
     if (!engine || this.#conversation.isBusy) return;
     const answer = await this.#conversation.send(engine, text, {
       priority: this.#priority.value as Priority,
-      ...{ way: this.#way, maxTokens: MAX_TOKENS },
+      ...{ way: this.#way, maxTokens: MAX_TOKENS, systemPrompt: systemPromptOf(this.#modelKey) },
     });
     const { name, announcer } = this.#setting;
     const said = { finished: "answered", stopped: "stopped", failed: "failed" }[

@@ -32,6 +32,7 @@ export interface AskOptions {
   readonly way?: Pick<LayerWay, "policy">;
   readonly maxTokens: number;
   readonly temperature?: number;
+  readonly systemPrompt?: string;
 }
 
 export class Conversation {
@@ -60,7 +61,11 @@ export class Conversation {
   async send(engine: Pick<PageEngine, "chat">, text: string, options: AskOptions): Promise<Turn> {
     if (this.#abort) throw new Error(`${this.name} has not finished its answer`);
     this.turns.push({ role: "user", text });
-    const messages = this.turns.map(({ role, text: content }) => ({ role, content }));
+    const { systemPrompt } = options;
+    const messages = [
+      ...(systemPrompt === undefined ? [] : [{ role: "system", content: systemPrompt }]),
+      ...this.turns.map(({ role, text: content }) => ({ role, content })),
+    ];
     const answer: Turn = { role: "assistant", text: "", state: "waiting" };
     this.turns.push(answer);
     this.#abort = new AbortController();

@@ -6,7 +6,11 @@ export interface OfferedModel {
   /** Relative to the page. */
   readonly path: string;
   readonly memoryBudgetBytes?: number;
+  /** Before every conversation; alike for all, so its keys and values are computed once and shared. */
+  readonly systemPrompt: string;
 }
+
+const SYSTEM_PROMPT = "You are a helpful assistant. Answer in short and simple sentences.";
 
 /** Small enough to see in the KV map, large enough for eight stories. */
 const DEMO_BUDGET_BYTES = 16e6;
@@ -17,14 +21,19 @@ export const MODELS: readonly OfferedModel[] = [
     name: "Demo: 1.9 M parameters, 3.8 MB",
     path: "../models/demo/",
     memoryBudgetBytes: DEMO_BUDGET_BYTES,
+    systemPrompt: SYSTEM_PROMPT,
   },
   {
     key: "demo-moe",
     name: "Demo, mixture of 8 experts: 1.9 M, 3.8 MB",
     path: "../models/demo-moe/",
     memoryBudgetBytes: DEMO_BUDGET_BYTES,
+    systemPrompt: SYSTEM_PROMPT,
   },
 ];
+
+export const systemPromptOf = (key: string): string | undefined =>
+  MODELS.find((model) => model.key === key)?.systemPrompt;
 
 /** What the demo models know; a larger one knows it too. */
 export const SUGGESTIONS: readonly string[] = [

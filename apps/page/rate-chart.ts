@@ -12,15 +12,15 @@ export interface ChartOptions {
   readonly unit: string;
 }
 
-const HEIGHT = 112;
+const HEIGHT = 92;
 const SPAN_S = 60;
+/** Of the upright axis: both figures are counts. */
+const INCREMENTS = [1, 2, 4, 10, 20, 40, 100, 200, 400, 1000, 2000, 4000, 10_000];
 
 export class RateChart extends HTMLElement implements LiveView {
   #options: ChartOptions = { of: "tokensPerS", title: "", unit: "" };
   readonly #value = make("output", {}, "–");
   readonly #box = make("div", { class: "plot", role: "img" });
-  readonly #rows = make("tbody");
-  readonly #table = make("details", { class: "table" });
   #plot: uPlot | undefined;
   #samples: readonly RateSample[] = [];
   #colors = "";
@@ -31,23 +31,9 @@ export class RateChart extends HTMLElement implements LiveView {
 
   connectedCallback(): void {
     if (this.childElementCount > 0) return;
-    const { title, unit } = this.#options;
-    const heading = make("h3", {}, title);
-    const head = make(
-      "tr",
-      {},
-      make("th", { scope: "col" }, "seconds ago"),
-      make("th", { scope: "col" }, unit),
-    );
-    this.#table.append(
-      make("summary", {}, `${title} as a table`),
-      make("table", {}, make("thead", {}, head), this.#rows),
-    );
-    this.append(
-      make("figure", {}, make("figcaption", {}, heading, this.#value), this.#box, this.#table),
-    );
+    const heading = make("h3", {}, this.#options.title);
+    this.append(make("figure", {}, make("figcaption", {}, heading, this.#value), this.#box));
     new ResizeObserver(() => this.#resize()).observe(this.#box);
-    this.#table.addEventListener("toggle", () => this.#fillTable());
     this.show(undefined);
   }
 
@@ -62,7 +48,6 @@ export class RateChart extends HTMLElement implements LiveView {
       `${title} over the latest minute: now ${figure(now)}, at most ${figure(peak)} ${unit}`,
     );
     this.#draw();
-    this.#fillTable();
   }
 
   #draw(): void {
@@ -99,7 +84,13 @@ export class RateChart extends HTMLElement implements LiveView {
       },
       axes: [
         { ...axis, size: 24, gap: 7, space: 60, values: (_, ticks) => ticks.map(secondsAgo) },
-        { ...axis, size: 38, space: 28, values: (_, ticks) => ticks.map(figure) },
+        {
+          ...axis,
+          size: 34,
+          space: 24,
+          incrs: INCREMENTS,
+          values: (_, ticks) => ticks.map(String),
+        },
       ],
       series: [{}, { stroke: accent, width: 1.5, points: { show: false } }],
     };
@@ -109,24 +100,6 @@ export class RateChart extends HTMLElement implements LiveView {
     const width = this.#box.clientWidth;
     if (this.#plot && width > 0) this.#plot.setSize({ width, height: HEIGHT });
     else this.#draw();
-  }
-
-  /** Only for whoever looks at it. */
-  #fillTable(): void {
-    if (!this.#table.open) return;
-    const { of } = this.#options;
-    const end = this.#samples.at(-1)?.atS ?? 0;
-    const latest = this.#samples.slice(-20).reverse();
-    this.#rows.replaceChildren(
-      ...latest.map((sample) =>
-        make(
-          "tr",
-          {},
-          make("td", {}, (end - sample.atS).toFixed(1)),
-          make("td", {}, figure(sample[of])),
-        ),
-      ),
-    );
   }
 }
 

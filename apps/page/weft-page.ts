@@ -10,6 +10,7 @@ import { ModelPicker, type PickedModel } from "./model-picker.ts";
 import { Monitor } from "./monitor.ts";
 import { count, duration } from "./quantities.ts";
 import { RateChart } from "./rate-chart.ts";
+import { RateTable } from "./rate-table.ts";
 import { Tabs } from "./tabs.ts";
 import { ThemeSwitch } from "./theme-switch.ts";
 import { TimelineView } from "./timeline-view.ts";
@@ -33,9 +34,9 @@ export class WeftPage extends HTMLElement {
     speed.options = { of: "tokensPerS", title: "Tokens per second", unit: "tok/s" };
     const batch = new RateChart();
     batch.options = { of: "rows", title: "Batch size", unit: "rows" };
-    const [figures, map] = [new FiguresView(), new KvMapView()];
-    this.#liveViews = [figures, speed, batch, map];
-    this.#monitor = new Monitor([figures, speed, batch, map, this.#timeline]);
+    const [figures, table, map] = [new FiguresView(), new RateTable(), new KvMapView()];
+    this.#liveViews = [figures, speed, batch, table, map];
+    this.#monitor = new Monitor([figures, speed, batch, table, map, this.#timeline]);
   }
 
   connectedCallback(): void {
