@@ -6,6 +6,8 @@ import type { SequenceStart } from "./live-sequence.ts";
 export interface PlanTimes {
   readonly submittedMs: number;
   readonly gpuMs: number;
+  /** Of each submission, where the device has measured it. */
+  readonly submissionMs: readonly (number | undefined)[];
   /** When its tokens came to the host, which is when readers see them. */
   readonly readMs: number;
 }

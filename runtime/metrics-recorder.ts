@@ -20,6 +20,8 @@ export type RequestStart = Pick<SequenceStart, "promptIds" | "scheduling">;
 
 export interface StepRun {
   readonly gpuMs: number;
+  /** Of its submissions, in order. */
+  readonly submissionMs: readonly (number | undefined)[];
   readonly readMs: number;
   readonly lagMs: number;
   readonly lagSteps: number;
@@ -182,7 +184,7 @@ export class MetricsRecorder {
       tokensPerStep: distribution(steps.map(({ tokens }) => tokens)),
       rowsPerStep: distribution(steps.map(({ rows }) => rows)),
       layersPerStep: distribution(steps.map(({ layers }) => layers)),
-      submissionMs: distribution(steps.map(({ gpuMs }) => gpuMs)),
+      submissionMs: distribution(steps.flatMap(submissionTimes)),
       readbackLagMs: distribution(steps.map(({ lagMs }) => lagMs)),
       readbackLagSteps: distribution(steps.map(({ lagSteps }) => lagSteps)),
       predictionError: distribution(
@@ -227,3 +229,7 @@ function spanOf(records: readonly RequestRecord[]): number {
   }
   return Math.max(0, lastMs - firstMs);
 }
+
+/** Where the device has not measured them, a step's time is shared out. */
+const submissionTimes = ({ gpuMs, submissionMs }: StepRun): number[] =>
+  submissionMs.map((ms) => ms ?? gpuMs / submissionMs.length);

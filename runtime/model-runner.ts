@@ -20,7 +20,7 @@ import {
   headWidths,
   partialBytes,
 } from "../models/tensors.ts";
-import type { SequenceId } from "../scheduler/work-plan.ts";
+import type { PlannedSubmission, SequenceId } from "../scheduler/work-plan.ts";
 import { DecidedLayers, type StepDecisions } from "./decided-layers.ts";
 import { type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
 import type { ResidentExperts } from "./experts/resident-experts.ts";
@@ -31,6 +31,7 @@ import { RowPacks } from "./row-packs.ts";
 import { type StageRun, stageRuns } from "./stage-runs.ts";
 import { MAX_PACKS, StepInputs, type StepRow } from "./step-inputs.ts";
 import type { StepLimits } from "./step-limits.ts";
+import { StepSubmissions } from "./step-submissions.ts";
 
 /** Scratch of split decode is kept below this; rows beyond it run as prefill, with the same bits. */
 const MAX_PARTIALS_BYTES = 32 * 1024 * 1024;
@@ -52,6 +53,8 @@ export class ModelRunner {
   readonly #parked: ParkedRows;
   readonly #packs: RowPacks;
   readonly #decided: DecidedLayers;
+  /** Of the latest step. */
+  readonly submissions: StepSubmissions;
 
   private constructor(
     { device, spec, experts }: ModelRunnerOptions,
@@ -80,6 +83,7 @@ export class ModelRunner {
     this.#parked = parts.parked;
     this.#packs = parts.packs;
     this.#decided = parts.decided;
+    this.submissions = new StepSubmissions(device, wholeBuffer(parts.lastToken));
   }
 
   /** @throws {WeftError} `out_of_memory`, `limit_exceeded`; {KernelError} `bad_shape`. */
@@ -190,9 +194,11 @@ export class ModelRunner {
    *
    * All is recorded when it resolves; one step at a time. It waits for nothing, unless experts come and
    * go: then much of the step has been submitted by then.
-   * @param logitRows Rows of the step that get logits instead; to look at every position.
    */
-  async record(rows: readonly StepRow[], logitRows?: readonly number[]): Promise<void> {
+  async record(
+    rows: readonly StepRow[],
+    { logitRows, submissions = [] }: RecordOptions = {},
+  ): Promise<void> {
     const end = numStages(this.spec);
     const staged = rows.map(({ planned: { stages, layerPlan, sample } }) => {
       return { stages, layerPlan, isSampled: sample || logitRows !== undefined };
@@ -215,13 +221,16 @@ export class ModelRunner {
     // Where all rows may leave off, the head runs if one stays.
     const last = runs.at(-2);
     const isAlone = last?.exits !== undefined && isWhole(last, rows) && all.R === rows.length;
-    for (const run of isAlone ? runs.slice(0, -1) : runs) {
+    this.submissions.begin(submissions);
+    const isPacked = (run: StageRun) => !isFirst(run) || run.isRouted || run.exits !== undefined;
+    for (const run of this.submissions.cut(isAlone ? runs.slice(0, -1) : runs, isPacked)) {
+      await this.submissions.before(run);
       const selection = { ...run, lastMlp: splitsLastMlp ? "T" : "R" } as const;
       if (run.exits && isAlone) {
         await this.#decided.exiting(ordered, all);
         continue;
       }
-      if (!run.exits && isFirst(run) && !run.isRouted) {
+      if (!isPacked(run)) {
         const { length } = run.rows;
         const isAll = length === rows.length;
         const sizes = isAll ? all : this.#inputs.sizesOfFirst(length, all.R);
@@ -269,6 +278,13 @@ export class ModelRunner {
       if (experts) await this.experts!.run(experts, step, this.#activation, record);
     }
   }
+}
+
+export interface RecordOptions {
+  /** Rows of the step that get logits instead of those that are sampled; to look at every position. */
+  readonly logitRows?: readonly number[];
+  /** As the plan has cut the step; one by default. */
+  readonly submissions?: readonly PlannedSubmission[];
 }
 
 /** All rows of the step, one token each. */

@@ -73,7 +73,7 @@ async function* logitsOfRow(
   const { from, to } = planned.tokens;
   const last = to - from - 1;
   const rows = every ? Array.from({ length: last + 1 }, (_, i) => i) : planned.sample ? [last] : [];
-  await runner.record([{ planned, ids, slot: 0 }], rows);
+  await runner.record([{ planned, ids, slot: 0 }], { logitRows: rows });
   if (rows.length === 0) {
     device.submit();
     return;

@@ -254,7 +254,7 @@ export class StepLoop {
       .filter(({ sample }) => sample)
       .map((row) => samplesOf(this.#live.get(row.sequenceId)!, row, sampler));
     const startedMs = now();
-    await runner.record(rows);
+    await runner.record(rows, plan);
     if (this.#stopped || epoch !== this.#epoch) return;
     const decisions = runner.decided();
     const tokens = sampler.record(sampled.flatMap(({ samples }) => samples));
@@ -262,8 +262,8 @@ export class StepLoop {
       .then(([read, decided]) => {
         if (epoch !== this.#epoch) return;
         const readMs = now();
-        // Of a step in several submissions, the device has measured but the last.
-        const gpuMs = this.#clock.gpuMs(runner.experts ? {} : submission, submittedMs, readMs);
+        const submissionMs = [...earlier, submission].map(({ gpuMs }) => gpuMs);
+        const gpuMs = this.#clock.gpuMs(sumOf(submissionMs), submittedMs, readMs);
         let first = 0;
         const results = sampled.map((samples): RowResult => {
           const end = first + samples.samples.length;
@@ -272,11 +272,14 @@ export class StepLoop {
           return { row: samples.row, tokens };
         });
         const counts = results.map(({ tokens }) => tokens.length);
-        observer?.onCommit(plan, { submittedMs, gpuMs, readMs }, counts, decided?.ran);
+        const times = { submittedMs, gpuMs, readMs, submissionMs };
+        observer?.onCommit(plan, times, counts, decided?.ran);
         this.#commit(plan, gpuMs, results, decided);
       })
       .catch((error) => this.#fail(error, epoch));
-    const submittedMs = runner.experts ? startedMs : now();
+    // Where experts come and go, the host submits in between, and nobody measures.
+    const earlier = runner.experts ? [{ gpuMs: undefined }] : runner.submissions.made;
+    const submittedMs = runner.experts || earlier.length > 0 ? startedMs : now();
     const submission = runner.device.submit();
     onPlan?.(plan);
   }
@@ -297,3 +300,7 @@ export class StepLoop {
     this.#wake?.();
   }
 }
+
+/** Undefined where one is not known. */
+const sumOf = (times: readonly (number | undefined)[]): number | undefined =>
+  times.reduce((sum, ms) => (sum === undefined || ms === undefined ? undefined : sum + ms));

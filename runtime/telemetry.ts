@@ -64,14 +64,14 @@ export class Telemetry implements LoopObserver {
   }
 
   onCommit(...[plan, times, standing, ran]: Parameters<LoopObserver["onCommit"]>): void {
-    const { submittedMs, gpuMs, readMs } = times;
+    const { submittedMs, gpuMs, readMs, submissionMs } = times;
     const plannedMs = this.#plannedMs.shift()!;
     // The GPU runs plans in order: each begins when it is there and the one before has ended.
     const startMs = Math.max(submittedMs, this.#gpuFreeMs);
     const endMs = Math.min(readMs, startMs + gpuMs);
     this.#gpuFreeMs = endMs;
     const lagSteps = this.#plannedMs.length;
-    const run = { gpuMs, readMs, lagMs: readMs - endMs, lagSteps };
+    const run = { gpuMs, readMs, submissionMs, lagMs: readMs - endMs, lagSteps };
     this.#metrics.commit(plan, run, standing, ran);
     this.#trace.commit(plan, { plannedMs, startMs, endMs, gpuMs });
     this.#options.onRead?.(plan, { ...times, plannedMs });

@@ -12,6 +12,7 @@ import type { Preemption } from "./preemption.ts";
 import type { SequenceQueue } from "./queue.ts";
 import type { Sequence } from "./sequence.ts";
 import type { DraftRound } from "./speculation/round.ts";
+import { submissionsOf } from "./submissions.ts";
 import type { BlockCopy, BlockSwap, PlannedRow, WorkPlan } from "./work-plan.ts";
 
 export interface MadePlan {
@@ -67,7 +68,9 @@ export class Planner {
     const { swapOut, leaving } = this.#host.endPlan();
     const { parts, predictedMs } = budget;
     const moved = { swapOut, swapIn: this.#swapIn, copies: this.#copies };
-    const plan = { preempted: this.#preemption.endPlan(), ...moved, rows, predictedMs };
+    const submissions = submissionsOf(rows, predictedMs, quantumMs, this.#config);
+    const preempted = this.#preemption.endPlan();
+    const plan = { preempted, ...moved, rows, predictedMs, submissions };
     return { plan, parts, sampling: this.#sampling, leaving };
   }
 

@@ -1,5 +1,5 @@
 /**
- * All that leaves the scheduler: one submission as plain data.
+ * All that leaves the scheduler: one step as plain data.
  * Work is a rectangle, tokens × stages; there is no prefill mode and no decode mode.
  */
 
@@ -107,6 +107,14 @@ export interface WorkPlan {
   readonly swapIn: readonly BlockSwap[];
   readonly rows: readonly PlannedRow[];
   readonly copies: readonly BlockCopy[];
+  readonly predictedMs: number;
+  /** How the step is handed to the GPU: one after another, and mostly it is one. */
+  readonly submissions: readonly PlannedSubmission[];
+}
+
+export interface PlannedSubmission {
+  /** Ends before this stage; the last ends behind all. */
+  readonly to: number;
   readonly predictedMs: number;
 }
 

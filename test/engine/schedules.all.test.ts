@@ -65,7 +65,15 @@ test(
     const { weightBytes, activationBytes, kv } = plain.engine.plan;
     const kvBytes = NUM_BLOCKS * groupBlockBytes(kv.groups[0]);
     const memoryBudgetBytes = weightBytes + activationBytes + kvBytes;
-    const counts = { plans: 0, cutPlans: 0, preempted: 0, hits: 0, swapped: 0, aborted: 0 };
+    const counts = {
+      plans: 0,
+      submissions: 0,
+      cutPlans: 0,
+      preempted: 0,
+      hits: 0,
+      swapped: 0,
+      aborted: 0,
+    };
     for (let seed = 0; seed < numSchedules; seed++) {
       const random = seededRandom(seed);
       const oneOf = <T>(list: readonly T[]): T => list[Math.floor(list.length * random())];
@@ -96,6 +104,7 @@ test(
       expect((await ask(subject.door, requests[victim])).ids, label).toEqual(alone[victim]);
       const plans = subject.steps.map(({ plan }) => plan);
       counts.plans += plans.length;
+      counts.submissions += plans.flatMap(({ submissions }) => submissions).length;
       counts.cutPlans += plans.filter(({ rows }) => rows.at(-1)!.stages.from > 0).length;
       counts.preempted += plans.flatMap(({ preempted }) => preempted).length;
       counts.swapped += (await subject.engine.metrics()).total.swappedBlocks;
@@ -104,6 +113,7 @@ test(
     report("schedules", { schedules: numSchedules, ...counts });
     const { cutPlans, preempted, swapped, hits } = counts;
     expect(Math.min(cutPlans, preempted, swapped, hits)).toBeGreaterThan(0);
+    expect(counts.submissions).toBeGreaterThan(counts.plans);
     expect(counts.aborted).toBe(numSchedules);
   },
   scale("schedules", 300_000, 3_600_000),

@@ -75,7 +75,7 @@ async function run(
   const count = observed < 0 ? 0 : counts[observed];
   // A step without a row of ours still computes one row of logits.
   const logitRows = Array.from({ length: Math.max(1, count) }, (_, i) => first + i);
-  await runner.record(rows, logitRows);
+  await runner.record(rows, { logitRows });
   const rowBytes = 4 * spec.vocabSize;
   const read = device.readback({ ...runner.logits, sizeBytes: rowBytes * logitRows.length });
   device.submit();

@@ -73,7 +73,7 @@ async function logitsOf(runner: ModelRunner, sequences: readonly Turns[]) {
     const logitRows = Array.from({ length: numTokens }, (_, i) => i);
     await runner.record(
       running.map((i) => rows[i][step]),
-      logitRows,
+      { logitRows },
     );
     const bytes = device.readback({ ...runner.logits, sizeBytes: 4 * numTokens * spec.vocabSize });
     device.submit();

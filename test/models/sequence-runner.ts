@@ -49,7 +49,7 @@ export async function logitsOf(
       layerPlan,
     };
     const logitRows = Array.from({ length: to - from }, (_, i) => i);
-    await runner.record([{ planned, ids, slot: 0 }], logitRows);
+    await runner.record([{ planned, ids, slot: 0 }], { logitRows });
     const sizeBytes = 4 * (to - from) * spec.vocabSize;
     const bytes = device.readback({ ...runner.logits, sizeBytes });
     device.submit();

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { PlanClock } from "../../runtime/plan-clock.ts";
 
-const measured = { gpuMs: 3 };
-const unknown = { gpuMs: undefined };
+const measured = 3;
+const unknown = undefined;
 
 test("what the device measured is taken as it is", () => {
   const clock = new PlanClock();

@@ -41,6 +41,7 @@ class Loop {
       swapOut: [],
       swapIn: [],
       predictedMs: 5,
+      submissions: [{ to: 4, predictedMs: 5 }],
     };
     this.telemetry.onPlan(plan, this.nowMs);
     return plan;
@@ -50,7 +51,7 @@ class Loop {
     this.nowMs = readMs;
     this.telemetry.onCommit(
       plan,
-      { submittedMs, gpuMs, readMs },
+      { submittedMs, gpuMs, readMs, submissionMs: [gpuMs] },
       plan.rows.filter(({ sample }) => sample).map(() => 1),
     );
   }

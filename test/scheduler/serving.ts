@@ -412,7 +412,25 @@ export class Serving {
     }
   }
 
-  #checkBudget({ rows, predictedMs }: WorkPlan): void {
+  /** Each takes a quantum at most, or is one sublayer; together they are the plan. */
+  #checkSubmissions({ rows, predictedMs, submissions }: WorkPlan): void {
+    const { quantumMs = Number.POSITIVE_INFINITY } = this.#config;
+    assert.equal(submissions.at(-1)!.to, this.#numStages);
+    if (predictedMs <= quantumMs) assert.equal(submissions.length, 1);
+    const times = this.#stageTimes(rows);
+    let from = 0;
+    for (const { to, predictedMs: ms } of submissions) {
+      assert(to > from, `a submission of stages ${from} to ${to}`);
+      const own = times.slice(from, to).filter((time) => time > 0);
+      const sum = own.reduce((total, time) => total + time, 0);
+      assert(Math.abs(ms - sum) <= 1e-6 * sum, `${ms} ms, not ${sum}`);
+      assert(ms <= quantumMs * (1 + 1e-6) || own.length === 1, `${ms} ms in one submission`);
+      from = to;
+    }
+  }
+
+  #checkBudget(plan: WorkPlan): void {
+    const { rows, predictedMs } = plan;
     const { maxTokensPerPlan = 512, maxRows = 16, blockTokens = 32, costs } = this.#config;
     const numTokens = rows.reduce((sum, { tokens }) => sum + tokens.to - tokens.from, 0);
     assert(rows.length > 0 && rows.length <= maxRows, `${rows.length} rows`);
@@ -422,6 +440,7 @@ export class Serving {
     assert(this.#numParked() <= maxParkedTokens, `${this.#numParked()} tokens are parked`);
     if (costs === undefined) return;
     assert(Math.abs(predictedMs - this.#predictedMs(rows)) <= 1e-9 * predictedMs);
+    this.#checkSubmissions(plan);
     // Past the quantum go only the reserved single tokens, chunks that take as long again, chunks
     // of at most a block in all, and one sublayer of a parked chunk.
     const isSingle = ({ tokens, kind }: PlannedRow) =>
@@ -451,20 +470,24 @@ export class Serving {
     return parked.reduce((sum, p) => sum + (p.parked ? p.parked.to - p.numComputed : 0), 0);
   }
 
-  /** Each stage costs what the rows do that run it; those of a row without a plan cost 1 together. */
   #predictedMs(rows: readonly PlannedRow[]): number {
+    return this.#stageTimes(rows).reduce((sum, ms) => sum + ms, 0);
+  }
+
+  /** Each stage costs what the rows do that run it; those of a row without a plan cost 1 together. */
+  #stageTimes(rows: readonly PlannedRow[]): number[] {
     const { costs, layerPlan } = this.#config;
     let numStandard = 0;
-    let ms = 0;
+    const times = new Array<number>(this.#numStages).fill(0);
     for (let stage = 1; stage < this.#numStages - 1; stage++) {
       numStandard += runsStage(layerPlan, stage) ? 1 : 0;
       const running = rows.filter(
         ({ stages: { from, to }, layerPlan }) =>
           from <= stage && stage < to && runsStage(layerPlan, stage),
       );
-      if (running.length > 0) ms += costs!.predictMs(workOf(running));
+      if (running.length > 0) times[stage] = costs!.predictMs(workOf(running));
     }
-    return ms / numStandard;
+    return times.map((ms) => ms / numStandard);
   }
 
   /** What it runs unless it drafts. */
