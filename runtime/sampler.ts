@@ -163,15 +163,17 @@ export class Sampler {
     if (R === 0) return this.#nothing();
     this.#writeSettings(rows);
     this.#device.record(this.#callsFor(rows));
-    const picks = this.#read("picks", 2 * R);
     const wantsLogprobs = rows.some(({ sampling }) => sampling.topLogprobs !== null);
-    const ids = wantsLogprobs ? this.#read("top_ids", LOGPROB_ENTRIES * R) : undefined;
-    const values = wantsLogprobs ? this.#read("top_logprobs", LOGPROB_ENTRIES * R) : undefined;
-    return Promise.all([picks, ids, values]).then(([picked, topIds, topValues]) => {
-      const words = new Uint32Array(picked.buffer, picked.byteOffset, 2 * R);
+    const picks = this.#slice("picks", 2 * R);
+    const top = ["top_ids", "top_logprobs"].map((name) => this.#slice(name, LOGPROB_ENTRIES * R));
+    // One mapping, whatever is asked for.
+    return this.#device.readback(picks, ...(wantsLogprobs ? top : [])).then((read) => {
+      const words = new Uint32Array(read.buffer, read.byteOffset, 2 * R);
+      const [idsAt, valuesAt] = [picks.sizeBytes, picks.sizeBytes + top[0].sizeBytes];
+      const [topIds, topValues] = [read.subarray(idsAt, valuesAt), read.subarray(valuesAt)];
       return rows.map(({ sampling }, row): SampledToken => {
         const id = words[2 * row];
-        if (sampling.topLogprobs === null || !topIds || !topValues) return { id };
+        if (sampling.topLogprobs === null) return { id };
         return { id, logprobs: logprobsOf(topIds, topValues, row, sampling.topLogprobs) };
       });
     });
@@ -227,13 +229,13 @@ export class Sampler {
     return { kernel, buffers: this.#slices, dims };
   }
 
-  #read(name: string, words: number): Promise<Uint8Array> {
-    return this.#device.readback({ ...this.#slices[name], sizeBytes: 4 * words });
+  #slice(name: string, words: number): BufferSlice {
+    return { ...this.#slices[name], sizeBytes: 4 * words };
   }
 
   /** A step that samples nothing still reports when it has run. */
   async #nothing(): Promise<SampledToken[]> {
-    await this.#read("picks", 1);
+    await this.#device.readback(this.#slice("picks", 1));
     return [];
   }
 

@@ -1,0 +1,102 @@
+// What an engine holds does not grow with what it has answered, nor a process with the engines it has
+// closed: GPU buffers are counted at WebGPU, the heap after forced collections.
+
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createEngineWith } from "../../runtime/create-engine.ts";
+import type { Engine } from "../../runtime/engine.ts";
+import { gpu } from "../harness/gpu.ts";
+import { watchBuffers } from "../harness/gpu-buffers.ts";
+import { project } from "../harness/project.ts";
+import { report, scale } from "../harness/soak.ts";
+import { ask, randomIds } from "./ask.ts";
+import { demoFolder, nodePlatform } from "./node-model.ts";
+import { shallowFolder } from "./shallow-folder.ts";
+
+const [first, last] = [scale("memory", 50, 100), scale("memory", 150, 1000)];
+const numCycles = scale("memory", 4, 20);
+/** Of the heap: what a collector may leave. */
+const SHARE = 0.02;
+
+let buffers: ReturnType<typeof watchBuffers>;
+beforeAll(async () => {
+  await gpu();
+  buffers = watchBuffers();
+});
+afterAll(() => buffers.stop());
+
+const open = (): Promise<Engine> =>
+  createEngineWith(nodePlatform, {
+    model: shallowFolder(demoFolder(), 1),
+    ...{ maxRows: 8, maxTokensPerPlan: 64 },
+  });
+
+/** Of every kind: long and short, drawn, with penalties, logprobs, aborted, and several at once. */
+async function answer(engine: Engine, from: number, to: number): Promise<void> {
+  for (let i = from; i < to; i += 5) {
+    const prompt = randomIds(4 + (i % 60), i);
+    const settings = [
+      {},
+      { temperature: 1, seed: i },
+      { repetitionPenalty: 1.2 },
+      { topLogprobs: 3 },
+      { n: 2, temperature: 1 },
+    ];
+    await Promise.all(settings.map((setting) => ask(engine, { prompt, maxTokens: 3, ...setting })));
+    for await (const _ of engine.generate({ prompt, maxTokens: 50 })) break;
+  }
+}
+
+/** Several times: what one collection frees may free more. */
+async function heapAfterCollection(): Promise<number> {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  for (let i = 0; i < 4; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    collect();
+  }
+  return process.memoryUsage().heapUsed;
+}
+
+const some = test.skipIf(project() === "swiftshader");
+
+some(
+  `after ${last} requests as much is held as after ${first} (host and queue are the same on SwiftShader)`,
+  { timeout: scale("memory", 120_000, 3_600_000) },
+  async () => {
+    const engine = await open();
+    await answer(engine, 0, first);
+    const held = buffers.held();
+    const heap = await heapAfterCollection();
+    await answer(engine, first, last);
+    const after = buffers.held();
+    const heapAfter = await heapAfterCollection();
+    report("memory", { requests: last, ...after, heap, heapAfter });
+    expect(after).toEqual(held);
+    expect(after.count).toBeGreaterThan(10);
+    // What is kept of the latest 1,024 requests and steps is full by then in soak alone.
+    const kept = 600 * (last - first) * scale("memory", 6, 0);
+    expect(heapAfter - heap).toBeLessThan(SHARE * heap + kept);
+    await engine.close();
+    expect(buffers.held().count).toBe(0);
+  },
+);
+
+some(
+  `${numCycles} engines one after another leave nothing (the same on SwiftShader)`,
+  { timeout: scale("memory", 120_000, 3_600_000) },
+  async () => {
+    const heaps: number[] = [];
+    for (let cycle = 0; cycle < numCycles; cycle++) {
+      const engine = await open();
+      await answer(engine, 0, 5);
+      await engine.close();
+      expect(buffers.held()).toEqual({ count: 0, bytes: 0 });
+      heaps.push(await heapAfterCollection());
+    }
+    report("memory", { cycles: numCycles, heaps });
+    // The first has compiled and cached what all need.
+    expect(heaps.at(-1)! - heaps[1]).toBeLessThan(SHARE * heaps[1]);
+  },
+);
