@@ -2,6 +2,7 @@
  * A store's files in a directory. For Node; node.ts alone reaches this file. A file gets its name when it is
  * whole: others see it then, or not at all.
  */
+import { createHash } from "node:crypto";
 import {
   mkdir,
   open,
@@ -103,6 +104,10 @@ export function directoryFiles(directory: string): FileStore {
       await mkdir(directory, { recursive: true });
       const { blocks, bfree, bavail, bsize } = await statfs(directory);
       return { usedBytes: (blocks - bfree) * bsize, availableBytes: bavail * bsize };
+    },
+    sha256() {
+      const hash = createHash("sha256");
+      return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest("hex") };
     },
   };
 }

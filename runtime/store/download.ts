@@ -103,13 +103,32 @@ class Download {
       const { folder } = stored;
       const path = filesFolder(model, stored);
       const parts = new Map(stored.parts.entries());
-      return { remote, sizes: stored, folder, path, parts, unseen: new Set(), sha256, stored };
+      return {
+        remote,
+        sizes: stored,
+        folder,
+        path,
+        parts,
+        unseen: new Set(),
+        sha256,
+        stored,
+        isSound: true,
+      };
     }
     const folder = await fileFolder(name, version, [partBytes, given]);
     const path = filesFolder(model, { folder });
     const sizes = { sizeBytes: version.sizeBytes, partBytes };
     const parts = await listParts(files, path, sizes);
-    return { remote, sizes, folder, path, parts, unseen: new Set(parts.keys()), sha256 };
+    return {
+      remote,
+      sizes,
+      folder,
+      path,
+      parts,
+      unseen: new Set(parts.keys()),
+      sha256,
+      isSound: false,
+    };
   }
 
   /** Away with versions that are not whole and with files that belong to none, this one's apart. */

@@ -27,6 +27,14 @@ export interface FileStore {
   estimate(): Promise<StoreEstimate | undefined>;
   /** Asks that the browser never clears the files by itself; undefined where nobody can be asked. */
   readonly persist?: () => Promise<boolean>;
+  /** SHA-256 of more than memory holds, where the platform has it. */
+  readonly sha256?: () => RunningHash;
+}
+
+export interface RunningHash {
+  update(bytes: Uint8Array): void;
+  /** In hex; once, at the end. */
+  digest(): string;
 }
 
 export interface StoreEstimate {

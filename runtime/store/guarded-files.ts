@@ -26,5 +26,6 @@ export function guarded(files: FileStore): FileStore {
     remove: (path) => guard(files.remove(path)),
     estimate: () => guard(files.estimate()),
     persist: files.persist && (() => guard(files.persist!())),
+    sha256: files.sha256,
   };
 }

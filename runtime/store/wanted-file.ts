@@ -4,11 +4,10 @@
  */
 import { reasonOf, throwIfAborted, WeftError } from "../errors.ts";
 import { type OnProgress, PROGRESS_MS, ProgressMeter } from "../weights/progress.ts";
-import type { FileStore } from "./file-store.ts";
+import type { FileStore, RunningHash } from "./file-store.ts";
 import type { StoredFile } from "./manifest.ts";
-import { numParts, type PartMap, type PartSizes, partLength, readPart } from "./parts.ts";
+import { numParts, type PartMap, type PartSizes, partLength, partPath, readPart } from "./parts.ts";
 import type { RemoteFile } from "./remote-files.ts";
-import type { RunningHash } from "./whole-hash.ts";
 
 export interface WantedFile {
   readonly remote: RemoteFile;
@@ -23,6 +22,8 @@ export interface WantedFile {
   readonly sha256: string | undefined;
   /** Of an earlier version, and whole. */
   readonly stored?: StoredFile;
+  /** Its bytes were found to be right. */
+  isSound: boolean;
 }
 
 export interface CheckOptions {
@@ -43,50 +44,70 @@ export async function areSound(
   options: CheckOptions,
 ): Promise<boolean> {
   const { onProgress, signal } = options;
-  const unchecked = wanted.filter(
-    ({ stored, sha256, unseen }) => !stored && (sha256 || unseen.size),
-  );
+  const unchecked = wanted.filter((file) => !file.isSound && (file.sha256 || file.unseen.size > 0));
   const totalBytes = unchecked.reduce((sum, { sizes }) => sum + sizes.sizeBytes, 0);
   const meter = new ProgressMeter(totalBytes, onProgress, {
     phase: "verify",
     intervalMs: PROGRESS_MS,
   });
-  let sound = true;
   for (const file of unchecked) {
     throwIfAborted(signal);
-    if (!(await isSound(file, meter, options))) sound = false;
+    file.isSound = await isSound(file, meter, options);
   }
-  return sound;
+  return unchecked.every((file) => file.isSound);
 }
 
 async function isSound(
-  { remote, parts, path, sizes, sha256, unseen }: WantedFile,
+  file: WantedFile,
   meter: ProgressMeter,
-  { files, signal }: CheckOptions,
+  options: CheckOptions,
 ): Promise<boolean> {
-  const hash = sha256 === undefined ? undefined : await runningHash();
-  let isWhole = true;
-  for (let index = 0; index < numParts(sizes); index++) {
+  const { remote, parts, path, sizes, sha256, unseen } = file;
+  const { files, signal } = options;
+  if (sha256 !== undefined && (await wholeHash(file, meter, options)) === sha256) return true;
+  const numWhole = parts.size;
+  for (const [index, hash] of [...parts]) {
     throwIfAborted(signal);
-    if (hash || unseen.has(index)) {
-      const bytes = await readPart(files, path, index, parts.get(index)!);
-      if (bytes) hash?.update(bytes);
-      else {
-        parts.delete(index);
-        isWhole = false;
-      }
-    }
-    unseen.delete(index);
-    meter.add(partLength(sizes, index), remote.client.name);
+    if (sha256 === undefined) meter.add(partLength(sizes, index), remote.client.name);
+    const isSuspect = sha256 !== undefined || unseen.has(index);
+    if (isSuspect && !(await readPart(files, path, index, hash))) parts.delete(index);
   }
-  if (!isWhole || !hash || hash.digest() === sha256) return isWhole;
+  unseen.clear();
+  if (parts.size < numWhole) return false;
+  if (sha256 === undefined) return true;
   // Every part is as it came, so it came wrong, and nobody knows which.
   await files.remove(path);
   parts.clear();
   return false;
 }
 
-async function runningHash(): Promise<RunningHash> {
+/** One part ahead of the hash. */
+async function wholeHash(
+  { remote, parts, path, sizes }: WantedFile,
+  meter: ProgressMeter,
+  { files, signal }: CheckOptions,
+): Promise<string> {
+  const hash = await runningHash(files);
+  const read = (index: number) => {
+    const sha256 = parts.get(index);
+    const reading = sha256 === undefined ? undefined : files.read(partPath(path, index, sha256));
+    // Its failure is met when it is awaited, unless something else fails before.
+    reading?.catch(() => {});
+    return reading;
+  };
+  let next = read(0);
+  for (let index = 0; index < numParts(sizes); index++) {
+    throwIfAborted(signal);
+    const bytes = await next;
+    next = read(index + 1);
+    if (bytes) hash.update(bytes);
+    meter.add(partLength(sizes, index), remote.client.name);
+  }
+  return hash.digest();
+}
+
+async function runningHash(files: FileStore): Promise<RunningHash> {
+  if (files.sha256) return files.sha256();
   try {
     const { sha256Running } = await import("./whole-hash.ts");
     return await sha256Running();

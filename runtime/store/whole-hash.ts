@@ -1,11 +1,6 @@
 /** SHA-256 of more than memory holds, in WebAssembly: the platform's own takes all bytes at once. */
 import { createSHA256 } from "hash-wasm";
-
-export interface RunningHash {
-  update(bytes: Uint8Array): void;
-  /** In hex; once, at the end. */
-  digest(): string;
-}
+import type { RunningHash } from "./file-store.ts";
 
 export async function sha256Running(): Promise<RunningHash> {
   const hash = await createSHA256();

@@ -423,6 +423,30 @@ describe("a store whose disk loses bytes", () => {
     },
   );
 
+  test.each([false, true])(
+    "that were half a download finds which part (hash of the whole: %s)",
+    async (said) => {
+      server.sendsReprDigest = said;
+      const model = shardedModel();
+      server.serve("/m", model);
+      let numParts = 0;
+      server.fault = (asked) => (isWeights(asked) && ++numParts > 12 ? { status: 503 } : undefined);
+      await expect(newStore(files, 1).download(url())).rejects.toMatchObject({
+        code: "read_failed",
+      });
+      server.fault = () => undefined;
+      const [path] = weightParts().filter((each) => each.includes("/1-"));
+      files.contents.get(path)![99] ^= 16;
+      server.asked.length = 0;
+      expect(await sameFiles(await newStore().open(url()), model)).toBe(true);
+      const ranges = server.asked.filter(isWeights).map(({ path, range }) => `${path} ${range}`);
+      // Nothing is fetched twice, and the damaged part is.
+      const parts = ranges.filter((range) => !/bytes=0-(1|65535)$/.test(range));
+      expect(new Set(parts).size).toBe(parts.length);
+      expect(parts.filter((range) => range.includes(`bytes=${PART_BYTES}-`))).toHaveLength(1);
+    },
+  );
+
   test("says so without a connection, and lists the model no more", async () => {
     const model = singleModel();
     server.serve("/m", model);

@@ -24,7 +24,8 @@ async function load(folder: string, model: string): Promise<Loaded> {
     fetchedBytes += Number(response.headers.get("content-length") ?? 0);
     return response;
   };
-  const store = new ModelStore(opfsFiles(folder), { fetch: counting, partBytes: 1 << 20 });
+  const store = new ModelStore(opfsFiles(folder), { fetch: counting, partBytes: 1 << 17 });
+  if (!(await store.isAvailable())) throw new Error("no store");
   const opened = await store.open(model);
   const config = await readText(opened, "config.json");
   return { weights: await weightsHash(opened), config, fetchedBytes };
@@ -35,7 +36,9 @@ interface Port {
 }
 
 const serve = (port: Port) => (event: MessageEvent) => {
-  const { folder, model } = event.data;
+  const { folder, model, inPlace } = event.data;
+  // As in browsers that write by handles of dedicated workers alone.
+  if (inPlace) Reflect.deleteProperty(FileSystemFileHandle.prototype, "createWritable");
   load(folder, model).then(
     (loaded) => port.postMessage({ loaded }),
     (error) => port.postMessage({ error: String(error) }),
