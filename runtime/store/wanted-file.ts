@@ -69,13 +69,12 @@ async function isSound(
   for (const [index, hash] of [...parts]) {
     throwIfAborted(signal);
     if (sha256 === undefined) meter.add(partLength(sizes, index), remote.client.name);
-    const isSuspect = sha256 !== undefined || unseen.has(index);
-    if (isSuspect && !(await readPart(files, path, index, hash))) parts.delete(index);
+    if (unseen.has(index) && !(await readPart(files, path, index, hash))) parts.delete(index);
   }
   unseen.clear();
   if (parts.size < numWhole) return false;
   if (sha256 === undefined) return true;
-  // Every part is as it came, so it came wrong, and nobody knows which.
+  // Every part is as it was written, so one came wrong, and nobody knows which.
   await files.remove(path);
   parts.clear();
   return false;

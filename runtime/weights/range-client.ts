@@ -233,15 +233,18 @@ export class RangeClient {
     if (declared > WHOLE_FILE_BYTES) await response.body?.cancel();
     else {
       const pieces: Uint8Array[] = [];
-      await readBody(response, WHOLE_FILE_BYTES + 1, alive, (piece) => pieces.push(piece));
-      const bytes = joined(pieces);
+      let length = 0;
+      await readBody(response, WHOLE_FILE_BYTES + 1, alive, (piece) => {
+        pieces.push(piece);
+        length += piece.length;
+      });
       const compressed = headers.get("content-encoding") !== null;
-      if (!compressed && bytes.length < declared) {
-        throw new TransientError(`${bytes.length} bytes came instead of ${declared}`);
+      if (!compressed && length < declared) {
+        throw new TransientError(`${length} bytes came instead of ${declared}`);
       }
-      if (bytes.length <= WHOLE_FILE_BYTES) {
-        transfer.moveTo(bytes.length);
-        return { bytes, version: versionOf(headers, bytes.length), response };
+      if (length <= WHOLE_FILE_BYTES) {
+        transfer.moveTo(length);
+        return { bytes: joined(pieces), version: versionOf(headers, length), response };
       }
     }
     throw new WeftError(

@@ -182,6 +182,7 @@ describe("files that change under way", () => {
     for (let seed = 1; seed <= NUM_RUNS; seed++) {
       const random = seededRandom(seed);
       files = new MemoryFiles();
+      server.ignoresConditions = seed % 2 === 0;
       const models: Model[] = [shardedModel(100 * seed)];
       server.serve("/m", models[0]);
       const numChanges = 1 + Math.floor(4 * random());
@@ -212,12 +213,34 @@ describe("files that change under way", () => {
         await expectNothingBroken(...models);
       }
       expect(await sameFiles(await newStore().open(url()), models.at(-1)!)).toBe(true);
+      // Nothing is kept of what the server has no more and no version has.
+      expect((await newStore().list())[0].partialBytes).toBe(0);
     }
     report("download", { runs: NUM_RUNS, ...outcomes });
     expect(outcomes.newest).toBeGreaterThan(0);
   });
 
+  test("are those of one moment, also where each was whole", async () => {
+    const small = { "tokenizer.json": "{}" };
+    const [old, fresh] = [1, 2].map((seed) => ({ ...shardedModel(seed), ...small }));
+    server.serve("/m", old);
+    // config.json has come by then, whole, and is not asked for again.
+    server.onRequest = ({ path }) => {
+      if (path.includes("-of-")) server.serve("/m", fresh);
+    };
+    expect(await sameFiles(await newStore().open(url()), fresh)).toBe(true);
+    expect((await newStore().list())[0].versions).toHaveLength(1);
+  });
+
   test("are told apart by Last-Modified where there is no strong ETag", async () => {
+    await tellApartByDate();
+    server.onRequest = () => {};
+    [files, server.ignoresConditions] = [new MemoryFiles(), true];
+    await tellApartByDate();
+  });
+
+  async function tellApartByDate(): Promise<void> {
+    server.asked.length = 0;
     const [old, fresh] = [singleModel(1), singleModel(2)];
     const serve = (model: Model, lastModified: string) => {
       server.serve("/m", model);
@@ -239,7 +262,7 @@ describe("files that change under way", () => {
     expect(new Set(conditions)).toEqual(
       new Set(["Sun, 22 Nov 2026 10:00:00 GMT", "Sun, 22 Nov 2026 11:00:00 GMT"]),
     );
-  });
+  }
 
   test("and a server that never says of which version anything is, starts each download anew", async () => {
     const model = singleModel();
@@ -438,7 +461,8 @@ describe("a store whose disk loses bytes", () => {
       const [path] = weightParts().filter((each) => each.includes("/1-"));
       files.contents.get(path)![99] ^= 16;
       server.asked.length = 0;
-      expect(await sameFiles(await newStore().open(url()), model)).toBe(true);
+      await newStore().download(url());
+      await expectNothingBroken(model);
       const ranges = server.asked.filter(isWeights).map(({ path, range }) => `${path} ${range}`);
       // Nothing is fetched twice, and the damaged part is.
       const parts = ranges.filter((range) => !/bytes=0-(1|65535)$/.test(range));
@@ -466,6 +490,32 @@ describe("a store whose disk loses bytes", () => {
     expect((await newStore().list())[0].versions).toEqual([]);
     await server.start();
     expect(await sameFiles(await newStore().open(url()), model)).toBe(true);
+  });
+
+  test("tells its parts apart from what a server sends instead", async () => {
+    const model = singleModel();
+    server.serve("/m", model);
+    await newStore().download(url());
+    files.contents.delete(weightParts().find((path) => path.includes("/4-"))!);
+    const first = await newStore().open(url());
+    server.fault = () => ({ flipAt: 0.5 });
+    files.contents.delete(weightParts().find((path) => path.includes("/5-"))!);
+    const source = await first.open("model.safetensors");
+    await expect(source.read(5 * PART_BYTES, 10)).rejects.toMatchObject({
+      code: "file_corrupt",
+      message: expect.stringContaining("the server sends other bytes than before"),
+    });
+  });
+
+  test("may lose a part that was read before", async () => {
+    const model = singleModel();
+    server.serve("/m", model);
+    const folder = await newStore().open(url());
+    expect(await sameFiles(folder, model)).toBe(true);
+    const path = weightParts().find((each) => each.includes("/3-"))!;
+    files.contents.set(path, files.contents.get(path)!.slice(0, 50));
+    expect(await sameFiles(folder, model)).toBe(true);
+    await expectNothingBroken(model);
   });
 
   test("does not trust a manifest", async () => {

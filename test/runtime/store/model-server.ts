@@ -43,6 +43,8 @@ export class ModelServer {
   /** RFC 9530: hashes of the whole file, and of what is sent. */
   sendsReprDigest = false;
   sendsContentDigest = false;
+  /** If-Range is not looked at, as where a page asks another origin. */
+  ignoresConditions = false;
   /** Where requests below a path are sent on to. */
   readonly redirects = new Map<string, string>();
   #server: Server | undefined;
@@ -95,7 +97,7 @@ export class ModelServer {
     if (file?.lastModified) response.setHeader("Last-Modified", file.lastModified);
     if (this.sendsReprDigest) response.setHeader("Repr-Digest", digestField(bytes));
     const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? "")?.map(Number) ?? [];
-    const condition = headers["if-range"];
+    const condition = this.ignoresConditions ? undefined : headers["if-range"];
     const holds = condition === undefined || condition === etag || condition === file?.lastModified;
     const isRange = first !== undefined && holds;
     const body = isRange ? bytes.subarray(first, last + 1) : bytes;

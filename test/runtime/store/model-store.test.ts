@@ -107,6 +107,17 @@ describe("a model", () => {
     expect(files.contents.size).toBe(0);
   });
 
+  test("has another version when a file is added or taken away", async () => {
+    const url = `${server.url}/m`;
+    server.serve("/m", singleModel());
+    const { version } = await store.download(url);
+    server.serve("/m", { "chat_template.jinja": "hello" });
+    expect((await store.download(url)).version).not.toBe(version);
+    await expectFiles(await store.open(url), { "chat_template.jinja": "hello" });
+    server.files.delete("/m/chat_template.jinja");
+    expect((await store.download(url)).version).toBe(version);
+  });
+
   test("may be one GGUF file", async () => {
     const bytes = noise(3 * PART_BYTES, 1);
     server.serve("", { "m.gguf": bytes });
