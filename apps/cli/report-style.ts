@@ -7,10 +7,13 @@ const palette = (colors: readonly string[]): string =>
   colors.map((color, i) => `--line${i}:${color}`).join(";");
 const lineRules = COLORS.light.map((_, i) => `.line${i}{--color:var(--line${i})}`).join("");
 
-/** `.line0` to `.line5` set `--color`. */
+const DARK = `--back:#12161d;--card:#1a2029;--text:#e6e9ee;--soft:#9aa4b2;--grid:#2c3542;${palette(COLORS.dark)}`;
+
+/** `.line0` to `.line5` set `--color`. A page that embeds a report may set its root's `data-theme`. */
 export const REPORT_STYLE = `
 :root{color-scheme:light dark;--back:#fff;--card:#f7f8fa;--text:#1c2330;--soft:#5b6472;--grid:#dfe3e8;${palette(COLORS.light)}}
-@media (prefers-color-scheme:dark){:root{--back:#12161d;--card:#1a2029;--text:#e6e9ee;--soft:#9aa4b2;--grid:#2c3542;${palette(COLORS.dark)}}}
+@media (prefers-color-scheme:dark){:root:not([data-theme=light]){${DARK}}}
+:root[data-theme=dark]{color-scheme:dark;${DARK}}:root[data-theme=light]{color-scheme:light}
 ${lineRules}
 body{margin:0 auto;max-width:1120px;padding:24px;background:var(--back);color:var(--text);font:15px/1.45 system-ui,sans-serif}
 h1{font-size:24px;margin:0 0 8px}h2{font-size:18px;margin:32px 0 10px}

@@ -6,7 +6,15 @@ const REPORTS = [
   ["../reports/lab-llvmpipe.html", "Node on llvmpipe"],
 ] as const;
 
-export function labPanel(): { element: HTMLElement; open: () => void } {
+export interface LabPanel {
+  readonly element: HTMLElement;
+  /** Loads the lab, the first time that it is seen. */
+  open(): void;
+  /** The lab looks as the page does. */
+  matchTheme(): void;
+}
+
+export function labPanel(): LabPanel {
   const links = REPORTS.flatMap(([href, name]) => [
     make("a", { href, target: "_blank" }, name),
     " · ",
@@ -22,8 +30,17 @@ export function labPanel(): { element: HTMLElement; open: () => void } {
       make("a", { href: "../lab/", target: "_blank" }, "the lab in a tab of its own"),
     ),
   );
-  const open = () => {
-    element.append(make("iframe", { src: "../lab/", title: "Kernel lab" }));
+  const frame = make("iframe", { title: "Kernel lab" });
+  const matchTheme = () => {
+    const root = frame.contentDocument?.documentElement;
+    const { theme } = document.documentElement.dataset;
+    if (root && theme) root.dataset.theme = theme;
+    else if (root) delete root.dataset.theme;
   };
-  return { element, open };
+  frame.addEventListener("load", matchTheme);
+  const open = () => {
+    frame.src = "../lab/";
+    element.append(frame);
+  };
+  return { element, open, matchTheme };
 }

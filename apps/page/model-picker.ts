@@ -108,20 +108,20 @@ export class ModelPicker extends HTMLElement {
     return false;
   }
 
-  begin(name: string): void {
+  begin(): void {
     this.#isLoading = true;
     this.#button.textContent = "Cancel";
     this.#meter = new DownloadMeter(performance.now());
     this.#bar.hidden = false;
     this.#bar.removeAttribute("value");
-    this.#set(`${name}: reading headers`);
+    this.#set("reading headers");
   }
 
   progress(loadedBytes: number, totalBytes: number): void {
     const { bytesPerS, leftMs } = this.#meter.add(loadedBytes, totalBytes, performance.now());
     if (loadedBytes >= totalBytes) {
       this.#bar.removeAttribute("value");
-      this.#set(`${bytes(totalBytes)} loaded; compiling kernels and testing them on this device`);
+      this.#set(`${bytes(totalBytes)} loaded; compiling and testing kernels`);
       return;
     }
     this.#bar.value = loadedBytes / totalBytes;

@@ -6,6 +6,7 @@ type Theme = (typeof THEMES)[number];
 const KEY = "weft-theme";
 
 export class ThemeSwitch extends HTMLElement {
+  onChange: () => void = () => {};
   readonly #select = make(
     "select",
     { name: "theme" },
@@ -24,6 +25,7 @@ export class ThemeSwitch extends HTMLElement {
     this.#select.value = theme;
     if (theme === "system") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
+    this.onChange();
     if (!remember) return;
     try {
       localStorage.setItem(KEY, theme);

@@ -60,9 +60,11 @@ export class WeftPage extends HTMLElement {
       { name: "Kernel lab", panel: lab.element, onFirst: lab.open },
     ];
     const title = make("h1", {}, "Weft");
+    const theme = new ThemeSwitch();
+    theme.onChange = lab.matchTheme;
     this.append(
       make("a", { class: "skip", href: "#main" }, "Skip to the conversations"),
-      make("header", { class: "top" }, title, tabs, this.#device, new ThemeSwitch()),
+      make("header", { class: "top" }, title, tabs, this.#device, theme),
       make("main", { id: "main", tabindex: -1 }, this.picker, talk, lab.element),
       this.#announcer.element,
     );
@@ -72,13 +74,19 @@ export class WeftPage extends HTMLElement {
     this.#use(undefined, "");
   }
 
+  disconnectedCallback(): void {
+    this.#loading?.abort();
+    void this.#engine?.close();
+    this.#use(undefined, "");
+  }
+
   /** @returns Whether the engine is there. The one before is closed; its answers are stopped. */
   async load({ key, name, choice }: PickedModel): Promise<boolean> {
     const loading = new AbortController();
     this.#loading?.abort();
     this.#loading = loading;
     const startMs = performance.now();
-    this.picker.begin(name);
+    this.picker.begin();
     this.#announcer.say(`Loading ${name}`);
     this.board.stopAll();
     const previous = this.#engine;

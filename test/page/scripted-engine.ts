@@ -1,0 +1,103 @@
+// An engine that says what the test tells it to say, one word at a time, and remembers what it was asked.
+
+import type { PageEngine } from "../../apps/page/engine.ts";
+import { MetricsRecorder } from "../../runtime/metrics-recorder.ts";
+import { createScheduler } from "../../scheduler/index.ts";
+import type { ChatCompletionChunk, ChatCompletionRequest, KvMap, Trace } from "../../worker.ts";
+
+export interface Asked {
+  readonly request: ChatCompletionRequest;
+  say(word: string): void;
+  finish(reason?: "stop" | "length"): void;
+  fail(message: string): void;
+  readonly isAborted: boolean;
+}
+
+export class ScriptedEngine {
+  readonly asked: Asked[] = [];
+  isClosed = false;
+  map: KvMap = { blockTokens: 32, groups: [] };
+  trace: Trace = { displayTimeUnit: "ms", traceEvents: [] };
+  readonly #startMs = performance.now();
+
+  /** The request that the conversation has under way. */
+  of(client: string): Asked {
+    const found = this.asked.findLast(({ request }) => request.client === client);
+    if (found === undefined) throw new Error(`${client} has asked nothing`);
+    return found;
+  }
+
+  get door(): PageEngine {
+    return {
+      info: { device: { adapter: "a scripted engine" } } as PageEngine["info"],
+      chat: { completions: { create: this.#create as never } },
+      metrics: async () =>
+        new MetricsRecorder(this.#startMs, 4).snapshot(
+          createScheduler({ numLayers: 1, kvGroups: [{ kind: "full", numBlocks: 9 }] }),
+          performance.now(),
+        ),
+      kvMap: async () => this.map,
+      trace: async () => this.trace,
+      close: async () => {
+        this.isClosed = true;
+      },
+    };
+  }
+
+  readonly #create = async (
+    request: ChatCompletionRequest,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<AsyncIterable<ChatCompletionChunk>> => {
+    const chunks: ChatCompletionChunk[] = [];
+    let wake = () => {};
+    let failure: Error | undefined;
+    let tokens = 0;
+    const push = (content: string | undefined, reason: "stop" | "length" | null) => {
+      chunks.push(chunkOf(content, reason, tokens));
+      wake();
+    };
+    const asked: Asked = {
+      request,
+      say(word) {
+        tokens += 1;
+        push(word, null);
+      },
+      finish: (reason = "stop") => push(undefined, reason),
+      fail(message) {
+        failure = new Error(message);
+        wake();
+      },
+      get isAborted() {
+        return signal?.aborted ?? false;
+      },
+    };
+    this.asked.push(asked);
+    signal?.addEventListener("abort", () => wake());
+    return (async function* () {
+      for (;;) {
+        if (signal?.aborted) throw new Error("aborted");
+        if (failure) throw failure;
+        const chunk = chunks.shift();
+        if (chunk) {
+          yield chunk;
+          if (chunk.usage) return;
+        } else
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+      }
+    })();
+  };
+}
+
+const chunkOf = (
+  content: string | undefined,
+  reason: "stop" | "length" | null,
+  tokens: number,
+): ChatCompletionChunk => ({
+  ...{ id: "chatcmpl-1", object: "chat.completion.chunk", created: 0, model: "scripted" },
+  choices: [{ index: 0, delta: { content }, logprobs: null, finish_reason: reason }],
+  ...(reason && {
+    usage: { prompt_tokens: 5, completion_tokens: tokens, total_tokens: 5 + tokens },
+  }),
+});
