@@ -4,7 +4,7 @@
  * atomics and the order is always the same.
  */
 import { type Dims, defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
-import { MAX_EXPERTS } from "./route.ts";
+import { MAX_EXPERTS } from "./router.ts";
 
 const LANES = 256;
 

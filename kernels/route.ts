@@ -4,11 +4,10 @@
  */
 import { type Dims, defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
 import { normal } from "./probe.ts";
-import { chooseExperts, NO_EXPERT, type RouterSpec } from "./router.ts";
+import { chooseExperts, MAX_CHOSEN, MAX_EXPERTS, NO_EXPERT, type RouterSpec } from "./router.ts";
 
-const LANES = 64;
-export const MAX_EXPERTS = 1024;
-export const MAX_CHOSEN = LANES;
+/** One for each that may be chosen. */
+const LANES = MAX_CHOSEN;
 /** Experts whose powers one lane adds up. */
 const SUMMED = MAX_EXPERTS / LANES;
 

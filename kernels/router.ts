@@ -3,9 +3,9 @@
  * f32; ties go to the lowest index; weights come from scores without the bias.
  */
 export interface RouterSpec {
-  /** E, identity experts included. At most 1024. */
+  /** E, identity experts included. At most MAX_EXPERTS. */
   readonly experts: number;
-  /** k. At most 64. */
+  /** k. At most MAX_CHOSEN. */
   readonly chosen: number;
   /** Softmax over all experts, or a sigmoid of each. Both rise with the logit. */
   readonly score: "softmax" | "sigmoid";
@@ -28,6 +28,10 @@ export interface RouterGroups {
   /** What ranks a group: its best expert, or the sum of its best two. */
   readonly stat: "max" | "top2sum";
 }
+
+/** What kernels take. */
+export const MAX_EXPERTS = 1024;
+export const MAX_CHOSEN = 64;
 
 /** In place of an expert's id where a slot needs no matrix. */
 export const NO_EXPERT = 0xffff_ffff;

@@ -14,16 +14,14 @@ import { embedding } from "../kernels/embedding.ts";
 import type { Dims } from "../kernels/kernel.ts";
 import { requireChunkedColumns } from "../kernels/matmul.ts";
 import { rowGather } from "../kernels/row-gather.ts";
+import type { BlockKinds } from "./block-kinds.ts";
 import { addToResidual } from "./block-output.ts";
 import { type DecoderSpec, layerGroups } from "./decoder.ts";
 import { GraphBuilder, type GraphNode, type InputNorm } from "./graph.ts";
 import { checkLatent } from "./latent.ts";
-import { latentAttention, latentDims } from "./latent-attention.ts";
 import { stagesOf } from "./layer-plan.ts";
 import { checkMoe } from "./moe.ts";
-import { moeBlock } from "./moe-block.ts";
 import { queryKeyValue } from "./qkv.ts";
-import { shortConvolution } from "./short-conv.ts";
 import { keptWhileSame, type StepSizes } from "./step-sizes.ts";
 import type { DecoderTensors } from "./tensors.ts";
 import { layerWeight, type Weight } from "./weights.ts";
@@ -47,13 +45,19 @@ export function checkDecoderShape({
   }
 }
 
-/** @throws {KernelError} as `checkDecoderShape`. */
-export function decoderGraph(spec: DecoderSpec, tensors: DecoderTensors): GraphNode[] {
+/** @param kinds `blockKinds` of the model. @throws {KernelError} as `checkDecoderShape`. */
+export function decoderGraph(
+  spec: DecoderSpec,
+  tensors: DecoderTensors,
+  kinds: BlockKinds,
+): GraphNode[] {
   checkDecoderShape(spec);
   const graph = new GraphBuilder(tensors.matmul);
   const groups = layerGroups(spec);
   const work = groups.map(({ window, latent }, group) =>
-    latent ? latentDims(spec, latent, tensors, group) : attentionDims(spec, tensors, group, window),
+    latent
+      ? kinds.latent!.latentDims(spec, latent, tensors, group)
+      : attentionDims(spec, tensors, group, window),
   );
   graph.nextStage("embed");
   embed(graph, spec, tensors);
@@ -68,16 +72,17 @@ export function decoderGraph(spec: DecoderSpec, tensors: DecoderTensors): GraphN
       if (convolution) {
         graph.nextStage(`layer ${layer} convolution`);
         const norm = inputNorm(spec, tensors, tensors.weight(layerWeight(layer, "attention_norm")));
-        shortConvolution(graph, spec, convolution, own, { layer, group, norm });
+        const at = { layer, group, norm };
+        kinds.convolution!.shortConvolution(graph, spec, convolution, own, at);
       } else {
         graph.nextStage(`layer ${layer} attention`);
-        attention(graph, spec, own, layer, group, work[group]);
+        attention(graph, spec, own, kinds, { layer, group, work: work[group] });
       }
     } else if (kind === "mlp") {
       const label = `layer ${layer} mlp`;
       const isLast = layer === layers.length - 1 && !isExtra;
       const add = (rows: typeof ALL_ROWS | typeof SAMPLED_ROWS) =>
-        mlp(graph, spec, tensors, layer, rows);
+        mlp(graph, spec, tensors, kinds, layer, rows);
       graph.nextStage(label);
       if (!isLast) {
         add(ALL_ROWS);
@@ -119,16 +124,16 @@ function attention(
   graph: GraphBuilder,
   spec: DecoderSpec,
   tensors: DecoderTensors,
-  layer: number,
-  group: number,
-  work: (step: StepSizes) => Dims,
+  kinds: BlockKinds,
+  { layer, group, work }: AttentionLayer,
 ): void {
   const weight = (name: string) => tensors.weight(layerWeight(layer, name));
   const norm =
     spec.norms === "post" ? undefined : inputNorm(spec, tensors, weight("attention_norm"));
   const { latent } = spec.layers[layer];
-  if (latent) latentAttention(graph, spec, latent, tensors, { layer, group, norm, work });
-  else headAttention(graph, spec, tensors, { layer, group, norm, work });
+  const at = { layer, group, norm, work };
+  if (latent) kinds.latent!.latentAttention(graph, spec, latent, tensors, at);
+  else headAttention(graph, spec, tensors, at);
   addToResidual(graph, spec, {
     projection: weight("attention_out"),
     ...(spec.outputBias && { bias: weight("attention_out_bias") }),
@@ -225,6 +230,7 @@ function mlp(
   graph: GraphBuilder,
   spec: DecoderSpec,
   tensors: DecoderTensors,
+  kinds: BlockKinds,
   layer: number,
   { rows, hidden: name, normed }: typeof ALL_ROWS | typeof SAMPLED_ROWS,
 ): void {
@@ -233,7 +239,7 @@ function mlp(
   const ownNorm = () => inputNorm(spec, tensors, weight("mlp_norm"), normed);
   const { moe } = spec.layers[layer];
   if (moe) {
-    moeBlock(graph, spec, moe, tensors, layer, { rows, hidden, norm: ownNorm() });
+    kinds.experts!.moeBlock(graph, spec, moe, tensors, layer, { rows, hidden, norm: ownNorm() });
     return;
   }
   const gated = tensors.activation("gated");

@@ -4,8 +4,7 @@
  */
 import type { Activation } from "../kernels/activation.ts";
 import { requireChunkedColumns } from "../kernels/matmul.ts";
-import { MAX_CHOSEN, MAX_EXPERTS } from "../kernels/route.ts";
-import type { RouterSpec } from "../kernels/router.ts";
+import { MAX_CHOSEN, MAX_EXPERTS, type RouterSpec } from "../kernels/router.ts";
 import { ModelError } from "./errors.ts";
 
 export interface MoeSpec {

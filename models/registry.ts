@@ -1,49 +1,41 @@
-/** config.json's `model_type` to the file that knows it. */
+/**
+ * config.json's `model_type` to the file that knows it. A file is imported when a model of its family is
+ * opened: a page downloads one of them.
+ */
 import type { RawConfig } from "./config.ts";
 import type { DecoderSpec } from "./decoder.ts";
-import { deepseekV2 } from "./deepseek-v2.ts";
-import { deepseekV3 } from "./deepseek-v3.ts";
 import { ModelError } from "./errors.ts";
-import { gemma2 } from "./gemma2.ts";
-import { gemma3Text } from "./gemma3-text.ts";
-import { gptOss } from "./gpt-oss.ts";
-import { granite } from "./granite.ts";
-import { graniteMoe, graniteMoeShared } from "./granitemoe.ts";
-import { lfm2 } from "./lfm2.ts";
-import { lfm2Moe } from "./lfm2-moe.ts";
-import { llama } from "./llama.ts";
-import { mistral } from "./mistral.ts";
-import { mixtral } from "./mixtral.ts";
-import { olmo2 } from "./olmo2.ts";
-import { olmoe } from "./olmoe.ts";
-import { phi3 } from "./phi3.ts";
-import { qwen2 } from "./qwen2.ts";
-import { qwen2Moe } from "./qwen2-moe.ts";
-import { qwen3 } from "./qwen3.ts";
-import { qwen3Moe } from "./qwen3-moe.ts";
-import { smollm3 } from "./smollm3.ts";
 
-const readers: ReadonlyMap<string, (config: RawConfig) => DecoderSpec> = new Map(
+type Reader = (config: RawConfig) => DecoderSpec;
+
+const readers: ReadonlyMap<string, () => Promise<Reader>> = new Map(
   Object.entries({
-    ...{ gemma2, gemma3_text: gemma3Text, granite, lfm2, llama, mistral, olmo2 },
-    ...{ phi3, qwen2, qwen3, smollm3 },
-    ...{
-      deepseek_v2: deepseekV2,
-      deepseek_v3: deepseekV3,
-      gpt_oss: gptOss,
-      granitemoe: graniteMoe,
-      granitemoeshared: graniteMoeShared,
-      lfm2_moe: lfm2Moe,
-      mixtral,
-      olmoe,
-      qwen2_moe: qwen2Moe,
-      qwen3_moe: qwen3Moe,
-    },
+    deepseek_v2: async () => (await import("./deepseek-v2.ts")).deepseekV2,
+    deepseek_v3: async () => (await import("./deepseek-v3.ts")).deepseekV3,
+    gemma2: async () => (await import("./gemma2.ts")).gemma2,
+    gemma3_text: async () => (await import("./gemma3-text.ts")).gemma3Text,
+    gpt_oss: async () => (await import("./gpt-oss.ts")).gptOss,
+    granite: async () => (await import("./granite.ts")).granite,
+    granitemoe: async () => (await import("./granitemoe.ts")).graniteMoe,
+    granitemoeshared: async () => (await import("./granitemoe.ts")).graniteMoeShared,
+    lfm2: async () => (await import("./lfm2.ts")).lfm2,
+    lfm2_moe: async () => (await import("./lfm2-moe.ts")).lfm2Moe,
+    llama: async () => (await import("./llama.ts")).llama,
+    mistral: async () => (await import("./mistral.ts")).mistral,
+    mixtral: async () => (await import("./mixtral.ts")).mixtral,
+    olmo2: async () => (await import("./olmo2.ts")).olmo2,
+    olmoe: async () => (await import("./olmoe.ts")).olmoe,
+    phi3: async () => (await import("./phi3.ts")).phi3,
+    qwen2: async () => (await import("./qwen2.ts")).qwen2,
+    qwen2_moe: async () => (await import("./qwen2-moe.ts")).qwen2Moe,
+    qwen3: async () => (await import("./qwen3.ts")).qwen3,
+    qwen3_moe: async () => (await import("./qwen3-moe.ts")).qwen3Moe,
+    smollm3: async () => (await import("./smollm3.ts")).smollm3,
   }),
 );
 
 /** @throws {ModelError} `unsupported_model`, `bad_config`. */
-export function readDecoderSpec(config: RawConfig): DecoderSpec {
+export async function readDecoderSpec(config: RawConfig): Promise<DecoderSpec> {
   const reader = readers.get(String(config.model_type));
   if (!reader) {
     throw new ModelError(
@@ -52,5 +44,5 @@ export function readDecoderSpec(config: RawConfig): DecoderSpec {
         `${[...readers.keys()].join(", ")}; choose a model of one of these families`,
     );
   }
-  return reader(config);
+  return (await reader())(config);
 }

@@ -63,10 +63,10 @@ export class CalibratedPlans {
   ): Promise<CalibratedPlans> {
     const check = async (value: unknown, location: string) => {
       const config = await readConfig(folder, signal);
-      const { length: numLayers } = readDecoderSpec(config as RawConfig).layers;
+      const { layers } = await readDecoderSpec(config as RawConfig);
       const weights = await weightHash(folder, signal);
       return new CalibratedPlans(
-        checkLayerPlanFile(value, { weights, quant, numLayers }, location),
+        checkLayerPlanFile(value, { weights, quant, numLayers: layers.length }, location),
       );
     };
     if (layerPlanFile !== undefined) return check(layerPlanFile, "layerPlanFile");

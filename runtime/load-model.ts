@@ -7,8 +7,7 @@ import { rotatingEpilogue } from "../models/qkv.ts";
 import { readDecoderSpec } from "../models/registry.ts";
 import { activationWidths, headWidths, partialBytes } from "../models/tensors.ts";
 import { decoderWeights, layerWeight } from "../models/weights.ts";
-import { openAdapters } from "./adapters/adapter.ts";
-import { type AdapterPlan, planAdapters } from "./adapters/adapter-plan.ts";
+import type { AdapterPlan } from "./adapters/adapter-plan.ts";
 import {
   checkHasIntegers,
   checkLatentRows,
@@ -19,8 +18,7 @@ import {
 } from "./check-load-options.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
-import { type ExpertPlan, planExperts } from "./experts/expert-plan.ts";
-import { ResidentExperts } from "./experts/resident-experts.ts";
+import type { ExpertPlan } from "./experts/expert-plan.ts";
 import { type KvPlan, kvTokenBytes, planKvCache } from "./kv-cache.ts";
 import type { LoadModelOptions } from "./load-options.ts";
 import { loadWeights, maxShardRows } from "./load-weights.ts";
@@ -30,8 +28,6 @@ import { ModelRunner } from "./model-runner.ts";
 import type { StepSizeLimits } from "./model-runner-options.ts";
 import { formatsOf, type PlacedWeight, placedBytes, placeWeights } from "./placed-weight.ts";
 import { type KernelChoice, type RotatingMatrices, selectKernels } from "./select-kernels.ts";
-import { type FoundShape, withTuned } from "./tuning/tuned-choices.ts";
-import { readRecord, shapeOf, type TuningCache, tuningKey } from "./tuning/tuning-cache.ts";
 import { openCheckpoint } from "./weights/open-checkpoint.ts";
 import { readQuantisation } from "./weights/quantisation-config.ts";
 import { quantisedCheckpoint } from "./weights/quantised-checkpoint.ts";
@@ -74,14 +70,14 @@ export async function planModel(
     await readText(folder, "config.json", options.signal),
     "config.json",
   );
-  const bare = readDecoderSpec(config as RawConfig);
+  const bare = await readDecoderSpec(config as RawConfig);
   const anyLayer = { repeat: [...bare.layers.keys()] };
   const routed = options.layerRouters ? [anyLayer] : [];
   const spec = withLayerPlans(bare, [...(options.layerPlans ?? []), ...routed]);
   checkDecoderShape(spec);
   const quantisation = readQuantisation(config as RawConfig);
   const files = await openCheckpoint(folder, options.signal);
-  const checkpoint = quantisedCheckpoint(files, quantisation);
+  const checkpoint = await quantisedCheckpoint(files, quantisation);
   const opened: { close(): Promise<void> }[] = [checkpoint];
   const close = async () => {
     for (const file of opened) await file.close();
@@ -93,15 +89,13 @@ export async function planModel(
       opened.push(routers);
       base.push(...placeWeights(layerRouterWeights(spec), routers));
     }
-    const added = await openAdapters(options.adapters ?? {}, spec, options.signal);
-    opened.push(...added);
-    const adapters = added.length > 0 ? planAdapters(spec, base, added) : undefined;
+    const adapters = await addAdapters(spec, base, options, opened);
     const weights = adapters?.weights ?? base;
     if (options.activations === "i8") checkHasIntegers(weights);
     for (const weight of weights) {
       for (const run of weight.runs) maxShardRows(device, weight, run);
     }
-    const experts = options.experts && planExperts(spec, weights, options.experts);
+    const experts = await capExperts(spec, weights, options);
     const memory = planMemory(device, spec, weights, options, experts);
     checkUnpacks(device, weights, memory.kv.storage);
     const isRouted = options.layerRouters !== undefined;
@@ -111,6 +105,31 @@ export async function planModel(
     await close();
     throw error;
   }
+}
+
+/** Lengthens stacks of experts; undefined without adapters. @param opened Gets what is to be closed. */
+async function addAdapters(
+  spec: DecoderSpec,
+  base: readonly PlacedWeight[],
+  { adapters = {}, signal }: LoadModelOptions,
+  opened: { close(): Promise<void> }[],
+): Promise<AdapterPlan | undefined> {
+  if (Object.keys(adapters).length === 0) return undefined;
+  const { openAdapters } = await import("./adapters/adapter.ts");
+  const { planAdapters } = await import("./adapters/adapter-plan.ts");
+  const added = await openAdapters(adapters, spec, signal);
+  opened.push(...added);
+  return planAdapters(spec, base, added);
+}
+
+async function capExperts(
+  spec: DecoderSpec,
+  weights: readonly PlacedWeight[],
+  { experts }: LoadModelOptions,
+): Promise<ExpertPlan | undefined> {
+  if (!experts) return undefined;
+  const { planExperts } = await import("./experts/expert-plan.ts");
+  return planExperts(spec, weights, experts);
 }
 
 export interface LoadedModel {
@@ -133,10 +152,10 @@ export async function loadModel(
   let isInUse = false;
   try {
     const choice = known ?? (await chooseKernels(device, plan, options));
-    const { spec, experts: planned } = plan;
-    const resident = plan.weights.filter((weight) => !planned?.placed.has(weight.spec.name));
+    const { experts: capped } = plan;
+    const resident = plan.weights.filter((weight) => !capped?.placed.has(weight.spec.name));
     const weights = await loadWeights(device, resident, options);
-    const experts = planned && (await ResidentExperts.create(device, spec, planned, plan.close));
+    const experts = capped && (await residentExperts(device, plan, capped));
     const parts = { ...plan, device, weights, experts, kvPlan: plan.kv, matmul: choice.matmul };
     const runner = await ModelRunner.create(parts);
     isInUse = experts !== undefined;
@@ -144,6 +163,11 @@ export async function loadModel(
   } finally {
     if (!isInUse) await plan.close();
   }
+}
+
+async function residentExperts(device: Device, { spec, close }: ModelPlan, capped: ExpertPlan) {
+  const { ResidentExperts } = await import("./experts/resident-experts.ts");
+  return ResidentExperts.create(device, spec, capped, close);
 }
 
 async function chooseKernels(
@@ -156,22 +180,9 @@ async function chooseKernels(
   const stacks = new Set(formatsOf(matrices.filter(({ spec }) => spec.stacked > 1)));
   const formats = new Set(formatsOf(matrices));
   const standard = await selectKernels(device, formats, rotating, { ...options, stacks });
-  const found = options.tuning ? await foundShapes(device, options.tuning, matrices) : [];
-  return withTuned(device, standard, found, rotating);
-}
-
-/** What the cache holds for matrices like the model's. */
-async function foundShapes(
-  { info }: Device,
-  cache: TuningCache,
-  matrices: readonly PlacedWeight[],
-): Promise<FoundShape[]> {
-  if (info.kind !== "gpu") return [];
-  const widths = new Set(matrices.map(({ spec }) => spec.columns));
-  const entries = readRecord(await cache.read(tuningKey(info)), info);
-  return entries
-    .filter(({ K }) => widths.has(K))
-    .map((entry) => ({ use: entry, shape: shapeOf(entry)! }));
+  if (!options.tuning || device.info.kind !== "gpu") return standard;
+  const { withFound } = await import("./tuning/found-shapes.ts");
+  return withFound(device, standard, { cache: options.tuning, matrices, qkv: rotating });
 }
 
 function rotatingMatrices({ spec, weights, kv }: ModelPlan): RotatingMatrices | undefined {

@@ -4,6 +4,7 @@
  */
 import type { BufferSlice, KernelCall } from "../kernels/kernel.ts";
 import { type RopeSpec, ropeTable } from "../kernels/rope-tables.ts";
+import { blockKinds } from "../models/block-kinds.ts";
 import { decoderGraph } from "../models/blocks.ts";
 import { type DecoderSpec, layerGroups, numStages } from "../models/decoder.ts";
 import {
@@ -17,6 +18,7 @@ import type { RowCount, StepSizes } from "../models/step-sizes.ts";
 import {
   type ActivationName,
   activationWidths,
+  type DecoderTensors,
   headWidths,
   partialBytes,
 } from "../models/tensors.ts";
@@ -140,7 +142,7 @@ export class ModelRunner {
       expertOf: (layer: number) => expertOf.get(layer)!,
     };
     const activation = (name: ActivationName) => activations.get(name)!;
-    const nodes = decoderGraph(spec, {
+    const tensors: DecoderTensors = {
       kvStorage: kvPlan.storage,
       matmul: options.matmul,
       blockTokens: kvPlan.blockTokens,
@@ -162,7 +164,8 @@ export class ModelRunner {
         decode_rows: inputs.home.groupSlice("decode_rows", index),
         query_tiles: inputs.home.groupSlice("query_tiles", index),
       }),
-    });
+    };
+    const nodes = decoderGraph(spec, tensors, await blockKinds(spec));
     const parked = await ParkedRows.create(device, {
       hidden: activations.get("hidden")!,
       width: spec.hiddenSize,

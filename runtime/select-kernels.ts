@@ -13,7 +13,6 @@ import { type WeightFormatName, weightFormats } from "../kernels/weight-format.t
 import type { MatmulChoice, MatmulChoices } from "../models/matmul-choice.ts";
 import { bytesToFloats, type Device, type DeviceInfo } from "./device.ts";
 import { reasonOf } from "./errors.ts";
-import { otherExpertShapes } from "./expert-check.ts";
 import { runProbe } from "./probe-runner.ts";
 import { otherRotations } from "./rotation-check.ts";
 
@@ -86,6 +85,7 @@ async function expertShapes(
 ): Promise<AgreeingShapes> {
   const choice = given ?? (await agreeingShapes(device, format, familiesFor(device.info), demoted));
   if (!invariant || device.info.kind === "reference") return choice;
+  const { otherExpertShapes } = await import("./expert-check.ts");
   const others = await otherExpertShapes(device, format, choice);
   if (others.length === 0) return choice;
   demoted.push(...others.map((name) => `${name}: other bits than by blocks after rms_norm`));

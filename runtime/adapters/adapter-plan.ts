@@ -3,7 +3,7 @@
  * which matrix an expert's number means for a row. From headers alone; makes no buffer.
  */
 import { packedBytes } from "../../kernels/packed-matrix.ts";
-import { MAX_EXPERTS } from "../../kernels/route.ts";
+import { MAX_EXPERTS } from "../../kernels/router.ts";
 import { weightFormats } from "../../kernels/weight-format.ts";
 import type { DecoderSpec } from "../../models/decoder.ts";
 import { type MoeSpec, numMatrices } from "../../models/moe.ts";

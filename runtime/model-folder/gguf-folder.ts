@@ -39,7 +39,7 @@ class Model {
 export function ggufFolder(
   location: string,
   openSource: (signal?: AbortSignal) => Promise<ByteSource>,
-): ModelFolder {
+): Required<ModelFolder> {
   let reading: Promise<Model> | undefined;
   const model = (signal: AbortSignal | undefined): Promise<Model> => {
     reading ??= readModel(openSource, signal).catch((error: unknown) => {

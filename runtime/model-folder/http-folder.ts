@@ -2,7 +2,7 @@
 import { WeftError } from "../errors.ts";
 import { openHttp } from "../weights/http-source.ts";
 import type { HttpOptions } from "../weights/range-client.ts";
-import { ggufFolder } from "./gguf-folder.ts";
+import { ggufModel } from "./gguf-model.ts";
 import { type ModelFolder, notFound } from "./model-folder.ts";
 import { type RemoteModel, remoteAt } from "./remote-model.ts";
 
@@ -19,7 +19,7 @@ export function remoteFolder(
   const { location, headers } = remote;
   const open = (name: string, signal?: AbortSignal) =>
     openHttp(remote.fileUrl(name), { ...options, headers, signal });
-  if (remote.isFile) return ggufFolder(location, (signal) => open("", signal));
+  if (remote.isFile) return ggufModel(location, (signal) => open("", signal));
   return {
     location,
     async open(name, signal) {

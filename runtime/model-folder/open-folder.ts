@@ -4,11 +4,10 @@
  * `.gguf` is such a file.
  */
 import { blobSource } from "../weights/byte-source.ts";
-import { ggufFolder } from "./gguf-folder.ts";
+import { ggufModel } from "./gguf-model.ts";
 import { remoteFolder } from "./http-folder.ts";
 import type { ModelFolder } from "./model-folder.ts";
-import { randomFolder } from "./random-folder.ts";
-import { randomShapes } from "./random-shapes.ts";
+import { randomModel } from "./random-model.ts";
 import { badLocation, type HubOptions, remoteModel } from "./remote-model.ts";
 
 /** What the door of the runtime brings in; a browser has none. */
@@ -31,23 +30,9 @@ export function openModelFolder(
   return openLocal(model);
 }
 
-/**
- * Weights of noise in a known shape: for speed without a download. `random:NAME@2` has two layers of it,
- * where all do not fit.
- */
-function randomModel(model: string): ModelFolder {
-  const [, name = "", layers] = /^random:([^@]*)(?:@([1-9]\d{0,2}))?$/.exec(model) ?? [];
-  const config = Object.hasOwn(randomShapes, name) ? randomShapes[name] : undefined;
-  if (config) {
-    return randomFolder({ ...config, ...(layers && { num_hidden_layers: Number(layers) }) }, model);
-  }
-  const known = Object.keys(randomShapes).join(", ");
-  throw badLocation(model, `names no shape known here; there are ${known}`);
-}
-
 function blobModel(blob: Blob): ModelFolder {
   const name = "name" in blob && typeof blob.name === "string" ? blob.name : "blob";
-  return ggufFolder(name, async () => blobSource(blob, name));
+  return ggufModel(name, async () => blobSource(blob, name));
 }
 
 /** `hf:org/name` or `hf:org/name@revision`. */

@@ -17,12 +17,12 @@ const PERIOD = 524_287;
  * Weights are f16, and experts MXFP4 where the config says so.
  * @param config As in config.json: any `model_type` that the engine knows.
  */
-export function randomFolder(config: object, location = "random"): ModelFolder {
+export async function randomFolder(config: object, location = "random"): Promise<ModelFolder> {
   const files: Readonly<Record<string, RandomFile>> = {
     "config.json": text(config),
     "tokenizer.json": text(byteTokenizer()),
     "generation_config.json": text({ do_sample: false }),
-    "model.safetensors": randomCheckpoint(config),
+    "model.safetensors": await randomCheckpoint(config),
   };
   return {
     location,
@@ -74,7 +74,7 @@ function randomSource(name: string, { head, sizeBytes, scales = [] }: RandomFile
 }
 
 /** Header and size of a safetensors file with every tensor that the config asks for. */
-function randomCheckpoint(config: object): RandomFile {
+async function randomCheckpoint(config: object): Promise<RandomFile> {
   const tensors: Record<string, { dtype: string; shape: number[]; data_offsets: number[] }> = {};
   let end = 0;
   const add = (tensor: string, dtype: "F16" | "U8", ...shape: number[]) => {
@@ -85,7 +85,7 @@ function randomCheckpoint(config: object): RandomFile {
   };
   const scales: { from: number; to: number }[] = [];
   const isMxfp4 = readQuantisation({ ...config })?.method === "mxfp4";
-  const spec = readDecoderSpec({ ...config });
+  const spec = await readDecoderSpec({ ...config });
   for (const { tensor, shape } of decoderWeights(spec).flatMap(({ parts }) => parts)) {
     const [E, rows, columns] = shape;
     if (!isMxfp4 || shape.length < 3) {

@@ -1,11 +1,19 @@
-/** A checkpoint whose quantised weights are asked for as if they were plain. */
+/**
+ * A checkpoint whose quantised weights are asked for as if they were plain. What reads a method is
+ * imported when a checkpoint has it.
+ */
 import type { Checkpoint } from "./checkpoint.ts";
-import { Int4Checkpoint } from "./int4-checkpoint.ts";
-import { Mxfp4Checkpoint } from "./mxfp4-checkpoint.ts";
 import type { Quantisation } from "./quantisation-config.ts";
 
-export function quantisedCheckpoint(files: Checkpoint, quantisation?: Quantisation): Checkpoint {
+export async function quantisedCheckpoint(
+  files: Checkpoint,
+  quantisation?: Quantisation,
+): Promise<Checkpoint> {
   if (!quantisation) return files;
-  if (quantisation.method === "mxfp4") return new Mxfp4Checkpoint(files);
+  if (quantisation.method === "mxfp4") {
+    const { Mxfp4Checkpoint } = await import("./mxfp4-checkpoint.ts");
+    return new Mxfp4Checkpoint(files);
+  }
+  const { Int4Checkpoint } = await import("./int4-checkpoint.ts");
   return new Int4Checkpoint(files, quantisation);
 }

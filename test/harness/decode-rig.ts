@@ -58,7 +58,7 @@ export async function decodeRig(device: Device, options: DecodeRigOptions): Prom
     watchObserver = same,
   } = options;
   const limits = { maxRows, maxTokensPerPlan: 64 };
-  const plan = await planModel(device, randomFolder(config), { ...limits, quant });
+  const plan = await planModel(device, await randomFolder(config), { ...limits, quant });
   const formats = new Set<WeightFormatName>(
     plan.weights.flatMap(({ runs }) => runs.map(({ format }) => format)),
   );

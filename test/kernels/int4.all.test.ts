@@ -34,7 +34,7 @@ const expected = (name: string) =>
 async function layer({ name, config }: (typeof cases)[number]): Promise<WeightTensor> {
   const files = new Map([["model.safetensors", new Blob([file(`${name}.safetensors`)])]]);
   const checkpoint = await openCheckpoint(blobFolder(files));
-  const quantised = quantisedCheckpoint(checkpoint, readQuantisation(config));
+  const quantised = await quantisedCheckpoint(checkpoint, readQuantisation(config));
   return quantised.tensor("layer.weight", [rows, columns]);
 }
 

@@ -79,40 +79,40 @@ const refusals: readonly (readonly [string, RawConfig, string, RegExp])[] = [
   ["olmo2", { num_hidden_layers: 0 }, "bad_config", /num_hidden_layers/],
 ];
 
-test.each(refusals)("%s refuses %o", (family, keys, code, message) => {
-  const read = () => specOf(family, keys);
-  expect(read).toThrow(ModelError);
-  expect(read).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
+test.each(refusals)("%s refuses %o", async (family, keys, code, message) => {
+  const error = await specOf(family, keys).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(ModelError);
+  expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
 });
 
-test("multipliers of 1 multiply nothing", () => {
-  const { embeddingScale, residualScale, logitScale, attentionScale } = specOf("granite", {
+test("multipliers of 1 multiply nothing", async () => {
+  const { embeddingScale, residualScale, logitScale, attentionScale } = await specOf("granite", {
     logits_scaling: 1,
   });
   expect([embeddingScale, residualScale, logitScale]).toEqual([undefined, undefined, undefined]);
   // Upstream's default, which is not 1 / √headDim.
   expect(attentionScale).toBe(1);
-  expect(specOf("granite", { logits_scaling: 8 }).logitScale).toBe(1 / 8);
+  expect((await specOf("granite", { logits_scaling: 8 })).logitScale).toBe(1 / 8);
 });
 
-test("Gemma 2 has caps unless its config has null, and windows on even layers", () => {
-  const spec = specOf("gemma2");
+test("Gemma 2 has caps unless its config has null, and windows on even layers", async () => {
+  const spec = await specOf("gemma2");
   expect([spec.attentionCap, spec.logitCap]).toEqual([50, 30]);
   expect(spec.layers.map(({ window }) => window)).toEqual([4096, undefined]);
-  const uncapped = specOf("gemma2", { attn_logit_softcapping: null });
+  const uncapped = await specOf("gemma2", { attn_logit_softcapping: null });
   expect([uncapped.attentionCap, uncapped.logitCap]).toEqual([undefined, 30]);
 });
 
-test("embeddings are scaled as upstream does in the checkpoint's type", () => {
-  const scaleOf = (torch_dtype: string) =>
-    specOf("gemma2", { hidden_size: 3072, torch_dtype }).embeddingScale;
-  expect(scaleOf("bfloat16")).toBe(55.5);
-  expect(scaleOf("float32")).toBe(Math.sqrt(3072));
-  expect(scaleOf("float16")).toBe(55.4375);
+test("embeddings are scaled as upstream does in the checkpoint's type", async () => {
+  const scaleOf = async (torch_dtype: string) =>
+    (await specOf("gemma2", { hidden_size: 3072, torch_dtype })).embeddingScale;
+  expect(await scaleOf("bfloat16")).toBe(55.5);
+  expect(await scaleOf("float32")).toBe(Math.sqrt(3072));
+  expect(await scaleOf("float16")).toBe(55.4375);
 });
 
-test("Gemma 3 rotates five layers of six by a base of their own", () => {
-  const { layers } = specOf("gemma3_text", {
+test("Gemma 3 rotates five layers of six by a base of their own", async () => {
+  const { layers } = await specOf("gemma3_text", {
     ...{ num_hidden_layers: 7, sliding_window: 512 },
     ...{ rope_scaling: { rope_type: "linear", factor: 8 } },
   });
@@ -123,26 +123,27 @@ test("Gemma 3 rotates five layers of six by a base of their own", () => {
   expect(new Set(layers.map(({ rope }) => rope)).size).toBe(2);
 });
 
-test("Phi-3's attention factor grows with the context, unless it is given", () => {
-  const scalingOf = (keys: RawConfig) => specOf("phi3", keys).layers[0]!.rope!.scaling;
+test("Phi-3's attention factor grows with the context, unless it is given", async () => {
+  const scalingOf = async (keys: RawConfig) =>
+    (await specOf("phi3", keys)).layers[0]!.rope!.scaling;
   const long = { max_position_embeddings: 131_072, original_max_position_embeddings: 4096 };
-  expect(scalingOf({ ...long, rope_scaling: lists })).toMatchObject({
+  expect(await scalingOf({ ...long, rope_scaling: lists })).toMatchObject({
     ...{ type: "longrope", originalContext: 4096 },
     attentionFactor: Math.sqrt(1 + Math.log(32) / Math.log(4096)),
   });
   const given = { ...lists, attention_factor: 1.5 };
-  expect(scalingOf({ ...long, rope_scaling: given })).toMatchObject({ attentionFactor: 1.5 });
+  expect(await scalingOf({ ...long, rope_scaling: given })).toMatchObject({ attentionFactor: 1.5 });
   const within = { max_position_embeddings: 4096, rope_scaling: lists };
-  expect(scalingOf(within)).toMatchObject({ attentionFactor: 1 });
+  expect(await scalingOf(within)).toMatchObject({ attentionFactor: 1 });
 });
 
-test("YaRN's attention factor follows its factor, or mscale", () => {
-  const factorOf = (keys: RawConfig) => {
+test("YaRN's attention factor follows its factor, or mscale", async () => {
+  const factorOf = async (keys: RawConfig) => {
     const rope_scaling = { rope_type: "yarn", factor: 32, ...keys };
-    const { scaling } = specOf("llama", { rope_scaling }).layers[0]!.rope!;
+    const { scaling } = (await specOf("llama", { rope_scaling })).layers[0]!.rope!;
     return scaling.type === "yarn" ? scaling.attentionFactor : undefined;
   };
-  expect(factorOf({})).toBe(0.1 * Math.log(32) + 1);
-  expect(factorOf({ mscale: 1, mscale_all_dim: 1 })).toBe(1);
-  expect(factorOf({ attention_factor: 0.9 })).toBe(0.9);
+  expect(await factorOf({})).toBe(0.1 * Math.log(32) + 1);
+  expect(await factorOf({ mscale: 1, mscale_all_dim: 1 })).toBe(1);
+  expect(await factorOf({ attention_factor: 0.9 })).toBe(0.9);
 });

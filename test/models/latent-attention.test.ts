@@ -52,8 +52,8 @@ test("a prompt is absorbed too, by the same kernels round its attention", async 
   ]);
 });
 
-test("the cache of DeepSeek-V2-Lite: 576 values a token and layer, for 16 heads", () => {
-  const spec = readDecoderSpec(randomShapes["deepseek-v2-lite"]!);
+test("the cache of DeepSeek-V2-Lite: 576 values a token and layer, for 16 heads", async () => {
+  const spec = await readDecoderSpec(randomShapes["deepseek-v2-lite"]!);
   const [group, ...others] = layerGroups(spec);
   expect(others).toEqual([]);
   expect(group!.layers).toHaveLength(27);

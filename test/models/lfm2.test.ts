@@ -31,9 +31,9 @@ const experts = {
   layer_types: ["conv", "conv", "full_attention", "conv"],
 };
 
-function specOf(model_type: string, keys: RawConfig = {}) {
+async function specOf(model_type: string, keys: RawConfig = {}) {
   const own = model_type === "lfm2_moe" ? { ...published, ...experts } : published;
-  const spec = readDecoderSpec({ ...own, model_type, ...keys });
+  const spec = await readDecoderSpec({ ...own, model_type, ...keys });
   checkDecoderShape(spec);
   return spec;
 }
@@ -66,37 +66,37 @@ const refusals: readonly (readonly [string, RawConfig, string, RegExp])[] = [
   ["lfm2_moe", { routed_scaling_factor: 0 }, "bad_config", /routed_scaling_factor/],
 ];
 
-test.each(refusals)("%s refuses %o", (family, keys, code, message) => {
-  expect(() => specOf(family, keys)).toThrow(
+test.each(refusals)("%s refuses %o", async (family, keys, code, message) => {
+  await expect(specOf(family, keys)).rejects.toThrow(
     expect.objectContaining({ code, message: expect.stringMatching(message) }),
   );
 });
 
-test("LFM2-1.2B: ten convolutions, six layers that attend, an MLP of two thirds, tied", () => {
-  const spec = specOf("lfm2");
+test("LFM2-1.2B: ten convolutions, six layers that attend, an MLP of two thirds, tied", async () => {
+  const spec = await specOf("lfm2");
   const attending = [...spec.layers.keys()].filter((layer) => !spec.layers[layer]!.convolution);
   expect(attending).toEqual(published.full_attn_idxs);
   expect(spec).toMatchObject({ ffnSize: 8192, headDim: 64, qkNorm: "head", tiedEmbeddings: true });
-  const named = specOf("lfm2", {
+  const named = await specOf("lfm2", {
     full_attn_idxs: undefined,
     layer_types: spec.layers.map(({ convolution }) => (convolution ? "conv" : "full_attention")),
   });
   expect(named.layers).toEqual(spec.layers);
 });
 
-test("the MLP's size is rounded up to a multiple, or taken as it is", () => {
-  const sizeOf = (keys: RawConfig) => specOf("lfm2", keys).ffnSize;
+test("the MLP's size is rounded up to a multiple, or taken as it is", async () => {
+  const sizeOf = async (keys: RawConfig) => (await specOf("lfm2", keys)).ffnSize;
   // LFM2-350M.
-  expect(sizeOf({ block_ff_dim: 6656 })).toBe(4608);
-  expect(sizeOf({ block_ff_dim: 6656, block_ffn_dim_multiplier: 1.5 })).toBe(6656);
-  expect(sizeOf({ block_ff_dim: 96, block_ffn_dim_multiplier: null })).toBe(64);
-  expect(sizeOf({ block_ff_dim: 6656, block_auto_adjust_ff_dim: false })).toBe(6656);
-  expect(sizeOf({ block_ff_dim: undefined, intermediate_size: 12_288 })).toBe(8192);
-  expect(specOf("lfm2_moe", { block_auto_adjust_ff_dim: true }).ffnSize).toBe(7168);
+  expect(await sizeOf({ block_ff_dim: 6656 })).toBe(4608);
+  expect(await sizeOf({ block_ff_dim: 6656, block_ffn_dim_multiplier: 1.5 })).toBe(6656);
+  expect(await sizeOf({ block_ff_dim: 96, block_ffn_dim_multiplier: null })).toBe(64);
+  expect(await sizeOf({ block_ff_dim: 6656, block_auto_adjust_ff_dim: false })).toBe(6656);
+  expect(await sizeOf({ block_ff_dim: undefined, intermediate_size: 12_288 })).toBe(8192);
+  expect((await specOf("lfm2_moe", { block_auto_adjust_ff_dim: true })).ffnSize).toBe(7168);
 });
 
-test("a convolution keeps a row of hidden size, whatever keys and values are stored in", () => {
-  const groups = layerGroups(specOf("lfm2"));
+test("a convolution keeps a row of hidden size, whatever keys and values are stored in", async () => {
+  const groups = layerGroups(await specOf("lfm2"));
   expect(groups.map(({ window, taps, layers }) => [window, taps, layers.length])).toEqual([
     [3, 3, 10],
     [undefined, undefined, 6],
@@ -106,21 +106,21 @@ test("a convolution keeps a row of hidden size, whatever keys and values are sto
   expect(bytesIn("f32")).toEqual([8192, 4096]);
 });
 
-test("the first layers of lfm2_moe are dense, the others choose by sigmoids and a bias", () => {
-  const moes = specOf("lfm2_moe").layers.map(({ moe }) => moe?.router);
+test("the first layers of lfm2_moe are dense, the others choose by sigmoids and a bias", async () => {
+  const moes = (await specOf("lfm2_moe")).layers.map(({ moe }) => moe?.router);
   const router = { score: "sigmoid", choiceBias: true, renormaliseEps: 1e-6, scale: 1 } as const;
   expect(moes).toEqual([
     ...[undefined, undefined],
     ...Array(2).fill({ experts: 32, chosen: 4, ...router }),
   ]);
   const plain = { use_expert_bias: false, norm_topk_prob: false, num_dense_layers: 0 };
-  expect(specOf("lfm2_moe", plain).layers[0]!.moe!.router).toEqual({
+  expect((await specOf("lfm2_moe", plain)).layers[0]!.moe!.router).toEqual({
     ...{ experts: 32, chosen: 4, score: "sigmoid", choiceBias: false, scale: 1 },
   });
 });
 
-test("layers that convolve have no weights of attention, and the others none of convolutions", () => {
-  const names = decoderWeights(specOf("lfm2", { conv_bias: true })).flatMap(({ parts }) =>
+test("layers that convolve have no weights of attention, and the others none of convolutions", async () => {
+  const names = decoderWeights(await specOf("lfm2", { conv_bias: true })).flatMap(({ parts }) =>
     parts.map(({ tensor }) => tensor),
   );
   const of = (layer: number) =>

@@ -18,8 +18,8 @@ const sizes = {
   shared_expert_intermediate_size: 32,
 };
 
-function specOf(model_type: string, keys: RawConfig = {}) {
-  const spec = readDecoderSpec({ ...sizes, model_type, ...keys });
+async function specOf(model_type: string, keys: RawConfig = {}) {
+  const spec = await readDecoderSpec({ ...sizes, model_type, ...keys });
   checkDecoderShape(spec);
   return spec;
 }
@@ -68,84 +68,89 @@ const refusals: readonly (readonly [string, RawConfig, string, RegExp])[] = [
   ["deepseek_v3", { topk_method: "greedy" }, "unsupported_model", /topk_method = "greedy"/],
 ];
 
-test.each(refusals)("%s with %j", (type, keys, code, message) => {
-  expect(() => specOf(type, keys)).toThrow(
+test.each(refusals)("%s with %j", async (type, keys, code, message) => {
+  await expect(specOf(type, keys)).rejects.toThrow(
     expect.objectContaining({ code, message: expect.stringMatching(message) }),
   );
 });
 
-test("which layers have experts", () => {
-  const sparse = (keys: RawConfig) =>
-    specOf("qwen3_moe", keys).layers.map(({ moe }) => moe !== undefined);
-  expect(sparse({})).toEqual([true, true, true, true]);
-  expect(sparse({ decoder_sparse_step: 2 })).toEqual([false, true, false, true]);
-  expect(sparse({ mlp_only_layers: [0, 3] })).toEqual([false, true, true, false]);
-  expect(sparse({ mlp_only_layers: null })).toEqual([true, true, true, true]);
+test("which layers have experts", async () => {
+  const sparse = async (keys: RawConfig) =>
+    (await specOf("qwen3_moe", keys)).layers.map(({ moe }) => moe !== undefined);
+  expect(await sparse({})).toEqual([true, true, true, true]);
+  expect(await sparse({ decoder_sparse_step: 2 })).toEqual([false, true, false, true]);
+  expect(await sparse({ mlp_only_layers: [0, 3] })).toEqual([false, true, true, false]);
+  expect(await sparse({ mlp_only_layers: null })).toEqual([true, true, true, true]);
 });
 
-test("Qwen renormalises where it is told to, Mixtral and gpt-oss always", () => {
-  const eps = (type: string, keys: RawConfig = {}) =>
-    specOf(type, keys).layers[0]!.moe!.router.renormaliseEps;
-  expect(eps("qwen3_moe")).toBeUndefined();
-  expect(eps("qwen3_moe", { norm_topk_prob: true })).toBe(0);
-  expect(eps("mixtral")).toBe(0);
-  expect(eps("gpt_oss", { num_local_experts: 8 })).toBe(0);
+test("Qwen renormalises where it is told to, Mixtral and gpt-oss always", async () => {
+  const eps = async (type: string, keys: RawConfig = {}) =>
+    (await specOf(type, keys)).layers[0]!.moe!.router.renormaliseEps;
+  expect(await eps("qwen3_moe")).toBeUndefined();
+  expect(await eps("qwen3_moe", { norm_topk_prob: true })).toBe(0);
+  expect(await eps("mixtral")).toBe(0);
+  expect(await eps("gpt_oss", { num_local_experts: 8 })).toBe(0);
 });
 
 describe("DeepSeek", () => {
-  const latentOf = (type: string, keys: RawConfig = {}) => specOf(type, keys).layers[0]!.latent;
-  const lastRouter = (type: string, keys: RawConfig = {}) =>
-    specOf(type, keys).layers.at(-1)!.moe!.router;
+  const latentOf = async (type: string, keys: RawConfig = {}) =>
+    (await specOf(type, keys)).layers[0]!.latent;
+  const lastRouter = async (type: string, keys: RawConfig = {}) =>
+    (await specOf(type, keys)).layers.at(-1)!.moe!.router;
 
-  test("a config without a key means what transformers means by it", () => {
-    expect(latentOf("deepseek_v2")).toEqual({
+  test("a config without a key means what transformers means by it", async () => {
+    expect(await latentOf("deepseek_v2")).toEqual({
       ...{ rank: 512, ropeDims: 64, nopeDims: 128, valueDims: 128, queryRank: 1536, normEps: 1e-6 },
     });
-    expect(latentOf("deepseek_v2", { q_lora_rank: null })).not.toHaveProperty("queryRank");
-    expect(specOf("deepseek_v2").layers.map(({ moe }) => moe !== undefined)).toEqual([
+    expect(await latentOf("deepseek_v2", { q_lora_rank: null })).not.toHaveProperty("queryRank");
+    expect((await specOf("deepseek_v2")).layers.map(({ moe }) => moe !== undefined)).toEqual([
       ...[true, true, true, true],
     ]);
-    expect(specOf("deepseek_v3").layers.map(({ moe }) => moe !== undefined)).toEqual([
+    expect((await specOf("deepseek_v3")).layers.map(({ moe }) => moe !== undefined)).toEqual([
       ...[false, false, false, true],
     ]);
   });
 
-  test("the norms of latents have an eps of their own", () => {
-    expect(latentOf("deepseek_v3", { rms_norm_eps: 1e-2 })!.normEps).toBe(1e-6);
-    expect(specOf("deepseek_v3", { rms_norm_eps: 1e-2 }).normEps).toBe(1e-2);
+  test("the norms of latents have an eps of their own", async () => {
+    expect((await latentOf("deepseek_v3", { rms_norm_eps: 1e-2 }))!.normEps).toBe(1e-6);
+    expect((await specOf("deepseek_v3", { rms_norm_eps: 1e-2 })).normEps).toBe(1e-2);
   });
 
-  test("V2 chooses by softmax, V3 by sigmoid and bias; one group is none", () => {
+  test("V2 chooses by softmax, V3 by sigmoid and bias; one group is none", async () => {
     const groups = { n_group: 4, topk_group: 2 };
-    expect(lastRouter("deepseek_v2", { ...groups, n_routed_experts: 64 })).toEqual({
+    expect(await lastRouter("deepseek_v2", { ...groups, n_routed_experts: 64 })).toEqual({
       ...{ experts: 64, chosen: 2, score: "softmax", choiceBias: false, scale: 1 },
     });
     const limited = { ...groups, topk_method: "group_limited_greedy", routed_scaling_factor: 16 };
-    expect(lastRouter("deepseek_v2", limited)).toMatchObject({
+    expect(await lastRouter("deepseek_v2", limited)).toMatchObject({
       ...{ scale: 16, groups: { count: 4, kept: 2, stat: "max" } },
     });
-    expect(lastRouter("deepseek_v3")).toEqual({
+    expect(await lastRouter("deepseek_v3")).toEqual({
       ...{ experts: 256, chosen: 2, score: "sigmoid", choiceBias: true, scale: 2.5 },
       ...{ renormaliseEps: 1e-20, groups: { count: 8, kept: 4, stat: "top2sum" } },
     });
-    expect(lastRouter("deepseek_v3", { n_group: 1, topk_group: 1 }).groups).toBeUndefined();
-    expect(lastRouter("deepseek_v3", { norm_topk_prob: false }).renormaliseEps).toBeUndefined();
+    expect((await lastRouter("deepseek_v3", { n_group: 1, topk_group: 1 })).groups).toBeUndefined();
+    expect(
+      (await lastRouter("deepseek_v3", { norm_topk_prob: false })).renormaliseEps,
+    ).toBeUndefined();
   });
 
-  test("YaRN scales scores by mscale², and cosines by the ratio of both", () => {
+  test("YaRN scales scores by mscale², and cosines by the ratio of both", async () => {
     const yarn = { type: "yarn", factor: 40, original_max_position_embeddings: 4096 };
     const growth = (mscale: number) => 0.1 * mscale * Math.log(40) + 1;
-    const spec = specOf("deepseek_v2", {
+    const spec = await specOf("deepseek_v2", {
       rope_scaling: { ...yarn, mscale: 1, mscale_all_dim: 0.5 },
     });
     expect(spec.attentionScale! * Math.sqrt(192)).toBeCloseTo(growth(0.5) ** 2, 12);
     const scaling = spec.layers[0]!.rope!.scaling as { attentionFactor: number };
     expect(scaling.attentionFactor).toBeCloseTo(growth(1) / growth(0.5), 12);
-    expect(specOf("deepseek_v2", { rope_scaling: yarn }).attentionScale).toBe(1 / Math.sqrt(192));
+    expect((await specOf("deepseek_v2", { rope_scaling: yarn })).attentionScale).toBe(
+      1 / Math.sqrt(192),
+    );
   });
 
-  test("shared experts are one MLP", () => {
-    const { layers } = specOf("deepseek_v3", { n_shared_experts: 3 });
+  test("shared experts are one MLP", async () => {
+    const { layers } = await specOf("deepseek_v3", { n_shared_experts: 3 });
     expect(layers[3]!.moe!.shared).toEqual({ ffnSize: 96, gated: false });
   });
 });

@@ -99,7 +99,7 @@ export async function modelFile(fixture: ModelFixture): Promise<Uint8Array<Array
   file.set(head);
   const folder = localFolder(sourceFolder(fixture));
   const quantisation = readQuantisation(JSON.parse(await readText(folder, "config.json")));
-  const checkpoint = quantisedCheckpoint(await openCheckpoint(folder), quantisation);
+  const checkpoint = await quantisedCheckpoint(await openCheckpoint(folder), quantisation);
   let at = head.length;
   for (const tensor of fixture.tensors) {
     const bytes =

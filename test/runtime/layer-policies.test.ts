@@ -23,12 +23,18 @@ const configs = {
   },
 };
 
+const specs = {
+  plain: await readDecoderSpec(configs.plain),
+  windows: await readDecoderSpec(configs.windows),
+  convolutions: await readDecoderSpec(configs.convolutions),
+};
+
 function resolve(
   policy: object,
   of: keyof typeof configs = "plain",
   layerPlans: readonly LayerPlanSpec[] = [],
 ) {
-  const spec = withLayerPlans(readDecoderSpec(configs[of]), layerPlans);
+  const spec = withLayerPlans(specs[of], layerPlans);
   const policies = new LayerPolicies({ spec, maxDraftTokens: 8, isRouted: false });
   return policies.resolve(policy as LayerPolicy);
 }

@@ -74,7 +74,7 @@ async function load(config: string, folder: ModelFolder, isShapeKnown: boolean):
   const parsed = parseJsonFile(config, "config.json") as Record<string, unknown>;
   const quantisation = readQuantisation(parsed);
   const files = await openCheckpoint(folder);
-  const checkpoint = quantisedCheckpoint(files, quantisation);
+  const checkpoint = await quantisedCheckpoint(files, quantisation);
   const shape = isShapeKnown ? [rows, columns] : undefined;
   const tensor = checkpoint.tensor("layer.weight", shape);
   let end = 0;
