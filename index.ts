@@ -2,12 +2,13 @@
  * The public door of `weft-llm` where the platform has WebGPU: browsers, workers, Electron renderers.
  * In Node import `weft-llm/node`, which brings Dawn and local folders and has the same exports.
  */
-import { browserPlatform, browserStore } from "./runtime/browser-platform.ts";
+import { browserPlatform } from "./runtime/browser-platform.ts";
 import { type CreateEngineOptions, createEngineWith, openDevice } from "./runtime/create-engine.ts";
 import type { Device } from "./runtime/device.ts";
 import type { Engine } from "./runtime/engine.ts";
 import { pageUrl } from "./runtime/model-folder/page-url.ts";
 import { type Endpoint, engineHost } from "./runtime/remote/connect.ts";
+import { browserStore } from "./runtime/store/browser-store.ts";
 
 /**
  * Loads a model and gets it ready to answer.

@@ -53,7 +53,7 @@ let dawn: unknown;
 const platform = {
   gpu: loadDawn as () => Promise<never>,
   openLocal: localModel,
-  get store() {
+  async openStore() {
     return modelStore();
   },
   get runtime() {
@@ -149,7 +149,7 @@ async function openModel(
 ): Promise<ModelFolder> {
   const model = resolveModel(name);
   const named = openModelFolder(model, localModel, hub);
-  return keptFolder(modelStore(), model, named, { store, hub, signal, onProgress });
+  return keptFolder(platform.openStore, model, named, { store, hub, signal, onProgress });
 }
 
 function resolveModel<M>(model: M): M | string {

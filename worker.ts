@@ -41,11 +41,16 @@ export async function createEngine(options: WorkerEngineOptions): Promise<Engine
 }
 
 function start(shared: boolean): Worker | SharedWorker {
-  const name = "weft-engine";
   // Bundlers find the script by these very expressions.
   return shared
-    ? new SharedWorker(new URL("./engine-worker.js", import.meta.url), { type: "module", name })
-    : new Worker(new URL("./engine-worker.js", import.meta.url), { type: "module", name });
+    ? new SharedWorker(new URL("./engine-worker.js", import.meta.url), {
+        type: "module",
+        name: "weft-engine",
+      })
+    : new Worker(new URL("./engine-worker.js", import.meta.url), {
+        type: "module",
+        name: "weft-engine",
+      });
 }
 
 const portOf = (worker: Worker | SharedWorker): Port =>

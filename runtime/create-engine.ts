@@ -8,8 +8,7 @@ import type { ModelFolder } from "./model-folder/model-folder.ts";
 import { type OpenLocalFolder, openModelFolder } from "./model-folder/open-folder.ts";
 import type { HubOptions } from "./model-folder/remote-model.ts";
 import { ReferenceDevice } from "./reference/device.ts";
-import type { ModelStore } from "./store/model-store.ts";
-import { keptFolder, type ModelSourceOptions } from "./stored-model.ts";
+import { keptFolder, type ModelSourceOptions, type OpenStore } from "./stored-model.ts";
 
 export interface CreateEngineOptions
   extends Omit<EngineOptions, "adapters" | "layerRouters">,
@@ -37,8 +36,8 @@ export interface Platform {
   /** Opens the GPU's device in another way. */
   readonly open?: () => Promise<Device>;
   readonly openLocal?: OpenLocalFolder;
-  /** Keeps what is downloaded. */
-  readonly store?: ModelStore;
+  /** What keeps downloads. */
+  readonly openStore?: OpenStore;
   /** Browser or Dawn, with its version. */
   readonly runtime: string;
   /** Of engines whose options name none. */
@@ -63,7 +62,7 @@ export async function createEngineWith(
     const namedRouters = routers === undefined ? undefined : modelFolder(platform, routers, hub);
     const device = await open();
     try {
-      const kept = keptFolder.bind(undefined, platform.store);
+      const kept = keptFolder.bind(undefined, platform.openStore);
       const folder = await kept(model, named, options, (remote) => check(device, remote, options));
       const adapters: Record<string, ModelFolder> = {};
       for (const [i, [name, adapter]] of folders.entries()) {

@@ -16,6 +16,9 @@ export interface ModelSourceOptions {
   readonly hub?: HubOptions;
 }
 
+/** Imports the store: models that are read from their server do without it. */
+export type OpenStore = () => Promise<ModelStore>;
+
 export interface KeepOptions extends ModelSourceOptions {
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
@@ -27,7 +30,7 @@ export interface KeepOptions extends ModelSourceOptions {
  * @throws {WeftError} what downloading throws; `bad_request` for a store that was asked for and is not there.
  */
 export async function keptFolder(
-  store: ModelStore | undefined,
+  openStore: OpenStore | undefined,
   model: unknown,
   named: ModelFolder,
   options: KeepOptions,
@@ -35,6 +38,7 @@ export async function keptFolder(
 ): Promise<ModelFolder> {
   if (options.store === false || typeof model !== "string") return named;
   if (!remoteModel(model, options.hub)) return named;
+  const store = await openStore?.();
   if (store && (await store.isAvailable())) {
     return store.open(model, { ...options, beforeDownload: check });
   }

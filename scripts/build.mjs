@@ -1,5 +1,5 @@
 // Bundles the public doors and the command line into dist/ with esbuild: ESM, shared chunks,
-// packages left external.
+// packages left external. The workers' script is build/worker.mjs's.
 //
 //   npm run build    the bundles, and the type declarations for publishing
 
@@ -14,8 +14,9 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildWorker } from "./build/worker.mjs";
 import { ROOT, say } from "./setup/state.mjs";
 
 const DIST = join(ROOT, "dist");
@@ -51,8 +52,8 @@ const SOURCES = [
 /** Bundle unless dist/ is newer than every source. @throws esbuild's errors, already printed */
 export async function buildIfStale() {
   const built = modified(STAMP);
-  const inputs = [...SOURCES, "package-lock.json", "scripts/build.mjs"].map((path) =>
-    join(ROOT, path),
+  const inputs = [...SOURCES, "package-lock.json", "scripts/build.mjs", "scripts/build"].map(
+    (path) => join(ROOT, path),
   );
   if (Math.max(...inputs.map(newest)) >= built) await bundle();
 }
@@ -79,15 +80,7 @@ async function bundle() {
     external: ["node:*"],
     packages: "external",
   });
-  // Workers know no import maps, so theirs brings its packages along and runs wherever it is served.
-  const worker = await build({
-    ...common,
-    entryPoints: { "engine-worker": "engine-worker.ts" },
-    outdir: DIST,
-    platform: "browser",
-    splitting: false,
-    minify: true,
-  });
+  const worker = await buildWorker();
   const pages = await Promise.all(
     Object.entries(PAGES).map(async ([name, { entryPoints, files }]) => {
       const { outputFiles } = await build({
@@ -103,19 +96,18 @@ async function bundle() {
       return [...outputFiles, ...copies];
     }),
   );
-  // The demo page's own, beside its script, where `weft-llm/worker` looks for it.
-  const workers = worker.outputFiles.map(({ path, contents }) => ({
-    path: join(DIST, "page", basename(path)),
-    contents,
-  }));
-  replaceFiles([...doors.outputFiles, ...worker.outputFiles, ...pages.flat(), ...workers]);
+  // The demo page has its own, beside its script, where `weft-llm/worker` looks for it.
+  const workers = ["", "page"].flatMap((place) =>
+    worker.map(({ name, text }) => ({ path: join(DIST, place, name), contents: text })),
+  );
+  replaceFiles([...doors.outputFiles, ...pages.flat(), ...workers]);
   writeFileSync(STAMP, "");
 }
 
 /**
  * Each file is renamed into place and old ones go last: two builds, or a build and a start, may
  * run at the same time.
- * @param {{ path: string, contents: Uint8Array }[]} files
+ * @param {{ path: string, contents: Uint8Array | string }[]} files
  */
 function replaceFiles(files) {
   for (const { path, contents } of files) {
@@ -125,7 +117,9 @@ function replaceFiles(files) {
   }
   const current = new Set(files.map(({ path }) => path));
   const places = ["", ...Object.keys(PAGES)];
-  const folders = places.flatMap((name) => [join(DIST, name), join(DIST, name, "chunks")]);
+  const folders = places.flatMap((name) =>
+    ["", "chunks", "worker"].map((folder) => join(DIST, name, folder)),
+  );
   for (const folder of folders.filter((path) => existsSync(path))) {
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
       const path = join(folder, entry.name);
@@ -138,9 +132,9 @@ function replaceFiles(files) {
 /** Latest change of a file, or of anything in a folder; a folder's own time shows deletions. @param {string} path @returns {number} */
 function newest(path) {
   const own = modified(path);
-  if (own === 0 || path.endsWith(".ts") || /\.(json|mjs|html|css)$/.test(path)) return own;
+  if (own === 0 || /\.(ts|json|mjs|html|css)$/.test(path)) return own;
   const inside = readdirSync(path, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() || /\.(ts|html|css)$/.test(entry.name))
+    .filter((entry) => entry.isDirectory() || /\.(ts|mjs|html|css)$/.test(entry.name))
     .map((entry) => newest(join(path, entry.name)));
   return Math.max(own, ...inside);
 }

@@ -3,7 +3,7 @@
  * when the server is asked, and which version is loaded then. A version is there whole or not at all.
  */
 import { throwIfAborted, WeftError } from "../errors.ts";
-import { ggufFolder } from "../model-folder/gguf-folder.ts";
+import { ggufModel } from "../model-folder/gguf-model.ts";
 import { remoteFolder } from "../model-folder/http-folder.ts";
 import { checkFileName, type ModelFolder, notFound } from "../model-folder/model-folder.ts";
 import {
@@ -107,8 +107,7 @@ export class ModelStore {
     const [files, http] = [this.#files, this.#http];
     const parts = new StoredParts({ files, http, remote, model: await modelKey(remote.location) });
     const { location } = remote;
-    if (remote.isFile)
-      return ggufFolder(location, async () => parts.source("", manifest.files[""]));
+    if (remote.isFile) return ggufModel(location, async () => parts.source("", manifest.files[""]));
     return {
       location,
       async open(name, signal) {

@@ -28,7 +28,7 @@ beforeEach(async () => {
   // Small parts: tensors lie across them.
   const store = new ModelStore(files, { partBytes: 10_007, retryDelayMs: 1 });
   const gpu = () => Promise.reject(new Error("not here"));
-  platform = { gpu, store, runtime: "test", quantumMs: 50 };
+  platform = { gpu, openStore: async () => store, runtime: "test", quantumMs: 50 };
 });
 afterEach(() => server.stop());
 
@@ -60,7 +60,7 @@ describe("an engine", () => {
     expect(await idsOf({ store: false })).toHaveLength(6);
     expect(files.contents.size).toBe(0);
     const none = createEngineWith(
-      { ...platform, store: undefined },
+      { ...platform, openStore: undefined },
       { model: `${server.url}/m`, store: true, device: "reference" },
     );
     await expect(none).rejects.toMatchObject({ code: "bad_request" });
