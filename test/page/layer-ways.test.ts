@@ -8,10 +8,10 @@ import pareto from "../../docs/results/layer-pareto.json" with { type: "json" };
 import { readDecoderSpec } from "../../models/registry.ts";
 import { LayerPolicies } from "../../runtime/layer-policies.ts";
 
-describe.each(["demo", "demo-moe"])("of %s", (key) => {
+describe.each(["demo", "demo-moe"])("of %s", async (key) => {
   const ways = layerWays(key);
   const config = readFileSync(new URL(`../../assets/${key}/config.json`, import.meta.url), "utf8");
-  const spec = readDecoderSpec(JSON.parse(config));
+  const spec = await readDecoderSpec(JSON.parse(config));
   const policies = new LayerPolicies({ spec, maxDraftTokens: 8, isRouted: false });
   const resolved = ({ policy }: LayerWay) => policies.resolve(policy);
 

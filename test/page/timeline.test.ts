@@ -27,6 +27,7 @@ class Loop {
   ) {
     const plan: WorkPlan = {
       ...{ id: this.#planId++, preempted, copies: [], swapOut: [], swapIn: [], predictedMs: 10 },
+      submissions: [{ to: 4, predictedMs: 10 }],
       rows: rows.map(([sequenceId, from, to]) => ({
         ...{ sequenceId, tokens: { from, to }, stages: { from: 0, to: 4 } },
         ...{ kind: "compute", sample: true, blockTables: [] },
@@ -35,7 +36,7 @@ class Loop {
     this.telemetry.onPlan(plan, this.nowMs);
     const submittedMs = this.nowMs;
     this.nowMs += 10;
-    const times = { submittedMs, gpuMs: 10, readMs: this.nowMs };
+    const times = { submittedMs, gpuMs: 10, readMs: this.nowMs, submissionMs: [10] };
     this.telemetry.onCommit(
       plan,
       times,
