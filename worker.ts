@@ -8,6 +8,7 @@ import { RemoteEngine } from "./runtime/remote/remote-engine.ts";
 import { type RemoteOptions, remoteOptions } from "./runtime/remote/remote-options.ts";
 import { dedicatedWorkerPort, sharedWorkerPort } from "./runtime/remote/worker-port.ts";
 import { refuse } from "./runtime/request.ts";
+import { browserStore } from "./runtime/store/browser-store.ts";
 import type { LoadProgress } from "./runtime/weights/stream.ts";
 
 export interface WorkerEngineOptions extends RemoteOptions {
@@ -37,7 +38,14 @@ export async function createEngine(options: WorkerEngineOptions): Promise<Engine
   if (typeof options !== "object" || options === null) refuse("options", options, "an object");
   const { shared = false, worker, onProgress, signal, ...rest } = options;
   const dial = () => portOf(worker?.() ?? start(shared));
-  return RemoteEngine.open({ dial, engine: remoteOptions(rest), onProgress, signal });
+  let isKept = false;
+  const progress = (load: LoadProgress) => {
+    // Workers may not ask; what is being downloaded is worth keeping, and nobody waits for the answer.
+    if (load.phase === "download" && !isKept) void navigator.storage?.persist?.().catch(() => {});
+    isKept ||= load.phase === "download";
+    onProgress?.(load);
+  };
+  return RemoteEngine.open({ dial, engine: remoteOptions(rest), onProgress: progress, signal });
 }
 
 function start(shared: boolean): Worker | SharedWorker {
@@ -56,6 +64,9 @@ function start(shared: boolean): Worker | SharedWorker {
 const portOf = (worker: Worker | SharedWorker): Port =>
   "port" in worker ? sharedWorkerPort(worker) : dedicatedWorkerPort(worker);
 
+/** The models that this site keeps in its private file system: to list, to download ahead, to delete. */
+export const modelStore = browserStore;
+
 export type * from "./runtime/chat.ts";
 export type { EngineApi, EngineInfo } from "./runtime/engine-api.ts";
 export { WeftError, type WeftErrorCode, type WeftErrorData } from "./runtime/errors.ts";
@@ -65,5 +76,8 @@ export { type ConnectOptions, connectEngine, type Endpoint } from "./runtime/rem
 export type { RemoteOptions } from "./runtime/remote/remote-options.ts";
 export type * from "./runtime/request.ts";
 export type { Session } from "./runtime/session.ts";
+export type { DownloadModelOptions, ModelStore } from "./runtime/store/model-store.ts";
+export type { StoredModel, StoredVersion } from "./runtime/store/stored-models.ts";
 export type { Trace, TraceEvent, TraceOptions } from "./runtime/trace.ts";
 export type { KvGroupMap, KvMap } from "./scheduler/index.ts";
+export type { LoadProgress };

@@ -7,7 +7,7 @@
  */
 import type { PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { SequenceStart } from "./live-sequence.ts";
-import { Ring } from "./ring.ts";
+import { SLICE_NUMBERS, type Slice, SliceLog, type Track } from "./slice-log.ts";
 
 /** Plain data: `JSON.stringify` makes the file. */
 export interface Trace {
@@ -57,23 +57,8 @@ export interface TracedRun {
   readonly gpuMs: number;
 }
 
-interface Track {
-  readonly tid: number;
-  readonly name: string;
-  readonly client?: string;
-}
-
-interface Slice {
-  readonly track: Track;
-  readonly name: string;
-  readonly startMs: number;
-  readonly endMs: number;
-  readonly args: TraceSlice["args"];
-}
-
 interface LiveTrack {
   readonly track: Track;
-  readonly numPromptTokens: number;
   /** "prefill" between two chunks, too. */
   phase: "queued" | "prefill" | "decode" | "preempted";
   sinceMs: number;
@@ -89,22 +74,20 @@ const PID = 1;
 export class TraceRecorder {
   readonly #startMs: number;
   readonly #process: string;
-  readonly #gpu: Track;
+  readonly #adapter: string;
   readonly #live = new Map<SequenceId, LiveTrack>();
-  readonly #slices = new Ring<Slice>(MOST_SLICES);
+  readonly #slices = new SliceLog(MOST_SLICES);
 
   constructor(startMs: number, model: string, adapter: string) {
     this.#startMs = startMs;
     this.#process = `Weft: ${model}`;
-    this.#gpu = { tid: 0, name: `GPU: ${adapter}` };
+    this.#adapter = adapter;
   }
 
   add(id: SequenceId, { promptIds, scheduling }: SequenceStart, nowMs: number): void {
     const { priority = "interactive", client } = scheduling ?? {};
-    const name = `request ${id}: ${priority}, ${promptIds.length} prompt tokens`;
     this.#live.set(id, {
-      track: { tid: id, name, client },
-      numPromptTokens: promptIds.length,
+      track: { tid: id, priority, numPromptTokens: promptIds.length, client },
       phase: "queued",
       sinceMs: nowMs,
       untilMs: nowMs,
@@ -115,16 +98,10 @@ export class TraceRecorder {
   /** Plans come in the order in which the GPU ran them, so each track grows at its end. */
   commit(plan: WorkPlan, run: TracedRun): void {
     const tokens = plan.rows.reduce((sum, { tokens: { from, to } }) => sum + to - from, 0);
-    this.#slices.push({
-      track: this.#gpu,
-      name: plan.rows.length === 1 ? "1 row" : `${plan.rows.length} rows`,
-      startMs: run.startMs,
-      endMs: run.endMs,
-      args: {
-        ...{ plan: plan.id, rows: plan.rows.length, tokens, preempted: plan.preempted.length },
-        ...{ predictedMs: plan.predictedMs, gpuMs: run.gpuMs },
-      },
-    });
+    const { startMs, endMs, gpuMs } = run;
+    const counts = [plan.id, plan.rows.length, tokens, plan.preempted.length];
+    const numbers = [...counts, plan.predictedMs, gpuMs];
+    this.#slices.push({ kind: "gpu", track: GPU, startMs, endMs, numbers });
     for (const id of plan.preempted) {
       const live = this.#live.get(id);
       if (live === undefined) continue;
@@ -141,7 +118,7 @@ export class TraceRecorder {
     this.#live.delete(id);
     if (live === undefined) return;
     if (isWaiting(live)) live.untilMs = Math.max(live.untilMs, nowMs);
-    this.#close(live, { end });
+    this.#close(live, end);
   }
 
   snapshot(nowMs: number, { sinceMs = Number.NEGATIVE_INFINITY }: TraceOptions = {}): Trace {
@@ -152,12 +129,12 @@ export class TraceRecorder {
       if (open !== undefined) slices.push(open);
     }
     const tracks = new Map(slices.map(({ track }) => [track.tid, track]));
-    tracks.set(this.#gpu.tid, this.#gpu);
+    tracks.set(GPU.tid, GPU);
     return {
       displayTimeUnit: "ms",
       traceEvents: [
         { ph: "M", name: "process_name", pid: PID, tid: 0, args: { name: this.#process } },
-        ...[...tracks.values()].flatMap(namesOf),
+        ...[...tracks.values()].flatMap((track) => this.#names(track)),
         ...slices.map((slice) => this.#event(slice)),
       ],
     };
@@ -172,7 +149,7 @@ export class TraceRecorder {
       this.#close(live);
     }
     const { from, to } = tokens;
-    if (from >= live.numPromptTokens && to - from === 1) {
+    if (from >= live.track.numPromptTokens && to - from === 1) {
       if (live.phase !== "decode") live.sinceMs = run.startMs;
       live.phase = "decode";
       live.numTokens += 1;
@@ -180,28 +157,40 @@ export class TraceRecorder {
       this.#close(live);
       live.phase = "prefill";
       const { startMs, endMs } = run;
-      this.#slices.push({
-        ...{ track: live.track, name: "prefill", startMs, endMs },
-        args: { from, to, stages: `${stages.from} to ${stages.to}`, plan },
-      });
+      const numbers = [from, to, stages.from, stages.to, plan];
+      this.#slices.push({ kind: "prefill", track: live.track, startMs, endMs, numbers });
     }
     live.untilMs = run.endMs;
   }
 
-  #close(live: LiveTrack, more: TraceSlice["args"] = {}): void {
-    const slice = openSlice(live, live.untilMs, more);
+  #close(live: LiveTrack, end?: Slice["end"]): void {
+    const slice = openSlice(live, live.untilMs, end);
     if (slice !== undefined) this.#slices.push(slice);
     live.phase = "prefill";
     live.numTokens = 0;
   }
 
-  #event({ track: { tid }, name, startMs, endMs, args }: Slice): TraceSlice {
+  #event(slice: Slice): TraceSlice {
+    const { tid } = slice.track;
     // Both ends are rounded, so that slices which touch still do.
-    const ts = Math.round(1000 * (startMs - this.#startMs));
-    const dur = Math.round(1000 * (endMs - this.#startMs)) - ts;
-    return { ph: "X", name, pid: PID, tid, ts, dur, args };
+    const ts = Math.round(1000 * (slice.startMs - this.#startMs));
+    const dur = Math.round(1000 * (slice.endMs - this.#startMs)) - ts;
+    return { ph: "X", name: nameOf(slice), pid: PID, tid, ts, dur, args: argsOf(slice) };
+  }
+
+  #names({ tid, priority, numPromptTokens, client }: Track): TraceName[] {
+    const name =
+      tid === GPU.tid
+        ? `GPU: ${this.#adapter}`
+        : `request ${tid}: ${priority}, ${numPromptTokens} prompt tokens`;
+    return [
+      { ph: "M", name: "thread_name", pid: PID, tid, args: { name, ...(client && { client }) } },
+      { ph: "M", name: "thread_sort_index", pid: PID, tid, args: { sort_index: tid } },
+    ];
   }
 }
+
+const GPU: Track = { tid: 0, priority: "interactive", numPromptTokens: 0 };
 
 const isWaiting = ({ phase }: LiveTrack): boolean => phase === "queued" || phase === "preempted";
 
@@ -209,14 +198,23 @@ const isWaiting = ({ phase }: LiveTrack): boolean => phase === "queued" || phase
 function openSlice(
   { track, phase, sinceMs, numTokens }: LiveTrack,
   endMs: number,
-  more: TraceSlice["args"] = {},
+  end?: Slice["end"],
 ): Slice | undefined {
   if (phase === "prefill") return undefined;
-  const args = phase === "decode" ? { tokens: numTokens, ...more } : more;
-  return { track, name: phase, startMs: sinceMs, endMs, args };
+  const numbers = phase === "decode" ? [numTokens] : [];
+  return { kind: phase, track, startMs: sinceMs, endMs, numbers, end };
 }
 
-const namesOf = ({ tid, name, client }: Track): TraceName[] => [
-  { ph: "M", name: "thread_name", pid: PID, tid, args: { name, ...(client && { client }) } },
-  { ph: "M", name: "thread_sort_index", pid: PID, tid, args: { sort_index: tid } },
-];
+function nameOf({ kind, numbers }: Slice): string {
+  if (kind !== "gpu") return kind;
+  return numbers[1] === 1 ? "1 row" : `${numbers[1]} rows`;
+}
+
+function argsOf({ kind, numbers, end }: Slice): TraceSlice["args"] {
+  if (kind === "prefill") {
+    const [from, to, fromStage, toStage, plan] = numbers;
+    return { from, to, stages: `${fromStage} to ${toStage}`, plan };
+  }
+  const named = SLICE_NUMBERS[kind].map((name, i) => [name, numbers[i]] as const);
+  return { ...Object.fromEntries(named), ...(end && { end }) };
+}
