@@ -13,7 +13,7 @@ import {
 import type { PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { SequenceStart } from "./live-sequence.ts";
 import type { EngineMetrics, EngineTotals, RecentFigures } from "./metrics.ts";
-import { Ring } from "./ring.ts";
+import { NumberRing } from "./number-ring.ts";
 
 /** What a record has of a request. */
 export type RequestStart = Pick<SequenceStart, "promptIds" | "scheduling">;
@@ -27,22 +27,19 @@ export interface StepRun {
   readonly lagSteps: number;
 }
 
-interface RecentStep extends StepRun {
-  readonly tokens: number;
-  readonly rows: number;
-  readonly layers: number;
-  readonly predictedMs: number;
-}
-
 interface LiveRecord extends RequestRecord {
   /** First token that was never computed. */
   numEverComputed: number;
 }
 
-const MOST_REQUESTS = 1024;
+const MOST_REQUESTS = 512;
 /** Of the requests kept: half a megabyte. */
 const MOST_TOKENS = 65_536;
 const MOST_STEPS = 1024;
+const STEP_COLUMNS = [
+  ...(["gpuMs", "predictedMs", "lagMs", "lagSteps"] as const),
+  ...(["tokens", "rows", "layers"] as const),
+];
 
 export class MetricsRecorder {
   readonly #startMs: number;
@@ -50,7 +47,8 @@ export class MetricsRecorder {
   readonly #live = new Map<SequenceId, LiveRecord>();
   readonly #ended: RequestRecord[] = [];
   #numEndedTokens = 0;
-  readonly #steps = new Ring<RecentStep>(MOST_STEPS);
+  readonly #steps = new NumberRing(MOST_STEPS, STEP_COLUMNS);
+  readonly #submissions = new NumberRing(MOST_STEPS, ["ms"]);
   readonly #total: EngineTotals = {
     ...{ requests: 0, finished: 0, aborted: 0, rejected: 0, steps: 0, computedTokens: 0 },
     ...{
@@ -115,7 +113,10 @@ export class MetricsRecorder {
     }
     this.#total.gpuMs += run.gpuMs;
     const layers = countLayers(rows, this.#numStages, ran);
-    this.#steps.push({ ...run, tokens, rows: rows.length, layers, predictedMs });
+    const { gpuMs, lagMs, lagSteps } = run;
+    const sizes = { tokens, rows: rows.length, layers };
+    this.#steps.push({ gpuMs, predictedMs, lagMs, lagSteps, ...sizes });
+    for (const ms of submissionTimes(run)) this.#submissions.push({ ms });
   }
 
   lose(): void {
@@ -162,7 +163,8 @@ export class MetricsRecorder {
   #end(record: RequestRecord, end: NonNullable<RequestRecord["end"]>): void {
     record.end = end;
     this.#total[end] += 1;
-    this.#ended.push(record);
+    // A list that has grown has room to grow on.
+    this.#ended.push({ ...record, tokenMs: record.tokenMs.slice() });
     this.#numEndedTokens += record.tokenMs.length;
     while (this.#ended.length > MOST_REQUESTS || this.#isTooLong())
       this.#numEndedTokens -= this.#ended.shift()!.tokenMs.length;
@@ -175,7 +177,7 @@ export class MetricsRecorder {
 
   #recent(): RecentFigures {
     const spanMs = spanOf(this.#ended);
-    const steps = [...this.#steps];
+    const steps = this.#steps.rows();
     const measured = steps.filter(({ gpuMs }) => gpuMs > 0);
     return {
       requests: summarize(this.#ended),
@@ -184,7 +186,7 @@ export class MetricsRecorder {
       tokensPerStep: distribution(steps.map(({ tokens }) => tokens)),
       rowsPerStep: distribution(steps.map(({ rows }) => rows)),
       layersPerStep: distribution(steps.map(({ layers }) => layers)),
-      submissionMs: distribution(steps.flatMap(submissionTimes)),
+      submissionMs: distribution(this.#submissions.rows().map(({ ms }) => ms)),
       readbackLagMs: distribution(steps.map(({ lagMs }) => lagMs)),
       readbackLagSteps: distribution(steps.map(({ lagSteps }) => lagSteps)),
       predictionError: distribution(

@@ -63,7 +63,7 @@ export interface EngineTotals {
   deviceLosses: number;
 }
 
-/** Of the latest requests that ended (1,024, or fewer long ones) and the latest 1,024 steps. */
+/** Of the latest requests that ended (512, or fewer long ones) and the latest 1,024 steps. */
 export interface RecentFigures {
   readonly requests: RequestSummary;
   /** From the first arrival to the last token of these requests. */

@@ -67,6 +67,10 @@ some(
   `after ${last} requests as much is held as after ${first} (host and queue are the same on SwiftShader)`,
   { timeout: scale("memory", 120_000, 3_600_000) },
   async () => {
+    // What the process itself compiles and learns takes some hundred requests.
+    const warm = await open();
+    await answer(warm, 0, last);
+    await warm.close();
     const engine = await open();
     await answer(engine, 0, first);
     const held = buffers.held();
