@@ -20,7 +20,7 @@ beforeEach(async () => {
 afterEach(() => server.stop());
 
 const storeOn = (on: MemoryFiles) =>
-  new ModelStore(on, { partBytes: PART_BYTES, retryDelayMs: 1, stallMs: 300 });
+  new ModelStore(on, { partBytes: PART_BYTES, retryDelayMs: 1, stallMs: 3000 });
 
 async function read(folder: ModelFolder, name: string): Promise<Uint8Array> {
   const source = await folder.open(name);
