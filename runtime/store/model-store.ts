@@ -120,8 +120,8 @@ export class ModelStore {
   }
 
   /**
-   * Away with a version of a model, or with all of them and what a cut download has left. An engine that reads
-   * from it goes on only with what it has read. Nothing happens where there is no such model.
+   * Away with a version of a model, or with all of them and what a cut download has left. An engine that has
+   * still to read from it reads from the server. Nothing happens where there is no such model.
    * @param model As it was downloaded, or the `location` that `list` gives.
    */
   async remove(model: string, version?: string, hub?: HubOptions): Promise<void> {

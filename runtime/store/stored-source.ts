@@ -11,6 +11,7 @@ import type { FileStore } from "./file-store.ts";
 import { filesFolder, type StoredFile } from "./manifest.ts";
 import { partLength, partPath, readPart } from "./parts.ts";
 import { remoteClient, type StoreHttp } from "./remote-files.ts";
+import { readName } from "./stored-models.ts";
 
 const NUM_CACHED = 2;
 
@@ -111,8 +112,10 @@ export class StoredParts {
     const stored = await readPart(files, folder, index, sha256);
     if (stored) return stored;
     const bytes = await this.#fetchAgain(name, file, index);
-    // Without room the part is missing next time too; this load has it.
-    await files.write(partPath(folder, index, sha256), bytes).catch(() => {});
+    // Of a model that was removed nothing is kept. Without room the part is missing next time too.
+    if (await readName(files, model)) {
+      await files.write(partPath(folder, index, sha256), bytes).catch(() => {});
+    }
     return bytes;
   }
 

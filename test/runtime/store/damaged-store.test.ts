@@ -120,6 +120,15 @@ describe("a store whose disk loses bytes", () => {
     await rig.expectNothingBroken(model);
   });
 
+  test("reads on from the server when the model is removed, and keeps nothing of it", async () => {
+    const model = shardedModel();
+    rig.server.serve("/m", model);
+    const folder = await rig.newStore().open(rig.url);
+    await rig.newStore().remove(rig.url);
+    expect(await sameFiles(folder, model)).toBe(true);
+    expect(rig.files.contents.size).toBe(0);
+  });
+
   test("does not trust a manifest", async () => {
     const model = singleModel();
     rig.server.serve("/m", model);

@@ -1,6 +1,6 @@
 // What ranges of a file are once they come of different versions of it, and what is sent with a request.
 
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { digestField } from "../../../runtime/weights/file-version.ts";
 import { openHttp } from "../../../runtime/weights/http-source.ts";
 import { RangeClient } from "../../../runtime/weights/range-client.ts";
@@ -70,6 +70,20 @@ test("a cut range goes on where it was cut, and its bytes are told as they come"
   expect(server.asked.map(({ headers }) => headers["if-range"] === version.etag)).toEqual([
     ...[false, true, true],
   ]);
+});
+
+test("a page asks other origins for nothing that needs their leave", async () => {
+  vi.stubGlobal("location", { origin: "https://elsewhere.example" });
+  try {
+    const source = await openHttp(url(), options);
+    await source.read(100_000, 10);
+    expect(server.asked.map(({ headers }) => headers["if-range"])).toEqual([undefined, undefined]);
+    // What comes is compared all the same.
+    server.serve("", { file: noise(200_000, 2) });
+    await expect(source.read(100_000, 10)).rejects.toMatchObject({ code: "file_changed" });
+  } finally {
+    vi.unstubAllGlobals();
+  }
 });
 
 test("a digest is read out of a field with others", () => {
