@@ -21,6 +21,7 @@ import {
 import { inParallel } from "./parallel.ts";
 import { listParts, numParts, partLength, writePart } from "./parts.ts";
 import { askVersions, listRemoteFiles, type RemoteFile, type StoreHttp } from "./remote-files.ts";
+import { type ModelName, writeName } from "./stored-models.ts";
 import { areSound, missingParts, type WantedFile } from "./wanted-file.ts";
 
 /** Parts under way at a time; each is in memory as a whole. */
@@ -32,6 +33,8 @@ export interface DownloadOptions {
   readonly files: FileStore;
   /** The model's folder in the store. */
   readonly model: string;
+  /** Written down with the first part. */
+  readonly name: ModelName;
   readonly remote: RemoteModel;
   readonly http: StoreHttp;
   readonly partBytes: number;
@@ -145,7 +148,7 @@ class Download {
   }
 
   async #fetchMissing(): Promise<void> {
-    const { onProgress, signal } = this.#options;
+    const { files, model, name, onProgress, signal } = this.#options;
     const missing = this.#wanted.flatMap((file) =>
       missingParts(file).map((index) => ({ file, index })),
     );
@@ -154,6 +157,7 @@ class Download {
       0,
     );
     await this.#requireRoom(missingBytes);
+    await writeName(files, model, name);
     const totalBytes = this.#wanted.reduce((sum, { sizes }) => sum + sizes.sizeBytes, 0);
     const meter = new ProgressMeter(totalBytes, onProgress, {
       phase: "download",

@@ -30,11 +30,9 @@ import { PART_BYTES } from "./parts.ts";
 import { askVersions, type StoreHttp } from "./remote-files.ts";
 import {
   listStored,
-  readName,
   type StoredModel,
   type StoredVersion,
   storedVersion,
-  writeName,
 } from "./stored-models.ts";
 import { StoredParts } from "./stored-source.ts";
 
@@ -165,10 +163,9 @@ export class ModelStore {
       files.persist?.().catch(() => {});
       try {
         await options.beforeDownload?.(remoteFolder(remote, http));
-        if ((await readName(files, key)) === undefined) {
-          await writeName(files, key, { model: nameOf(model, remote), location: remote.location });
-        }
-        return await downloadModel({ ...options, files, model: key, remote, http, partBytes });
+        const name = { model: nameOf(model, remote), location: remote.location };
+        const where = { files, model: key, name, remote, http, partBytes };
+        return await downloadModel({ ...options, ...where });
       } catch (error) {
         const [newest] = await this.#whole(key, options.sha256);
         const isRemote = error instanceof WeftError && REMOTE_FAULTS.has(error.code);

@@ -89,7 +89,7 @@ export function opfsFiles(folder: string): FileStore {
       await ifThere(directory?.removeEntry(nameOf(path), { recursive: true }) ?? Promise.resolve());
     },
     async estimate() {
-      const { usage, quota } = await navigator.storage.estimate();
+      const { usage, quota } = (await storage().estimate?.call(navigator.storage)) ?? {};
       if (usage === undefined || quota === undefined) return undefined;
       return { usedBytes: usage, availableBytes: Math.max(0, quota - usage) };
     },

@@ -140,7 +140,8 @@ describe("a model", () => {
       code: "file_not_found",
     });
     await expect(store.download("./folder")).rejects.toMatchObject({ code: "bad_request" });
-    expect((await store.list()).flatMap(({ versions }) => versions)).toEqual([]);
+    expect(await store.list()).toEqual([]);
+    expect(files.contents.size).toBe(0);
   });
 
   test("can be refused before its weights come", async () => {
