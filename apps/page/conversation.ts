@@ -4,6 +4,7 @@
  */
 import type { SchedulingOptions } from "../../worker.ts";
 import type { PageEngine } from "./engine.ts";
+import { clientOf } from "./labels.ts";
 import type { LayerWay } from "./layer-ways.ts";
 
 export interface Turn {
@@ -36,7 +37,7 @@ export interface AskOptions {
 }
 
 export class Conversation {
-  /** A letter, or `load 3`: also the client's name. */
+  /** A letter, or `load 3`; the client is named after it. */
   readonly name: string;
   readonly turns: Turn[] = [];
   readonly #onChange: (conversation: Conversation) => void;
@@ -106,7 +107,7 @@ export class Conversation {
     let lastMs = sentMs;
     const stream = await chat.completions.create(
       {
-        ...{ messages, stream: true, priority, client: this.name, temperature },
+        ...{ messages, stream: true, priority, client: clientOf(this.name), temperature },
         ...{ max_tokens: maxTokens, layer_policy: way?.policy },
       },
       { signal },

@@ -1,4 +1,5 @@
 /** The engine as the page uses it, and how it is opened. All else takes what is declared here. */
+import type { LoadProgress } from "../../index.ts";
 import { createEngine, type EngineApi } from "../../worker.ts";
 
 export type PageEngine = Pick<EngineApi, "info" | "chat" | "metrics" | "kvMap" | "trace" | "close">;
@@ -16,16 +17,11 @@ export interface EngineChoice {
 }
 
 export interface LoadWatch {
-  onProgress(loadedBytes: number, totalBytes: number): void;
+  readonly onProgress: (progress: LoadProgress) => void;
   readonly signal: AbortSignal;
 }
 
 export type OpenEngine = (choice: EngineChoice, watch: LoadWatch) => Promise<PageEngine>;
 
 /** @throws {WeftError} of every kind that loading can. */
-export const openEngine: OpenEngine = (choice, { onProgress, signal }) =>
-  createEngine({
-    ...choice,
-    signal,
-    onProgress: ({ loadedBytes, totalBytes }) => onProgress(loadedBytes, totalBytes),
-  });
+export const openEngine: OpenEngine = (choice, watch) => createEngine({ ...choice, ...watch });

@@ -1,4 +1,16 @@
-/** What stands in a block or at a lane for a client: a conversation's letter, a load's number. */
+/** How conversations are called: by the engine, in a lane, in a block. */
+
+/** A worker may serve many tabs, and each has an A. */
+const TAB = Math.random().toString(36).slice(2, 8);
+
+/** What the engine knows a conversation of this tab as. */
+export const clientOf = (name: string): string => `${name}@${TAB}`;
+
+/** The name in this tab; `A′` is another tab's A. */
+export function shownName(client: string): string {
+  const [name, tab] = client.split("@");
+  return tab === undefined || tab === TAB ? name : `${name}′`;
+}
 
 /** `A` stays; `load 12` is 12. */
 export const shortLabel = (client: string): string => client.replace(/^load /, "");

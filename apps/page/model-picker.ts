@@ -1,5 +1,5 @@
 /** `<weft-model-picker>`: which model, how it runs, and how far its download is. Opens nothing itself. */
-import { DownloadMeter } from "./download-meter.ts";
+import type { LoadProgress } from "../../index.ts";
 import type { EngineChoice } from "./engine.ts";
 import { make, options } from "./make.ts";
 import { MODELS } from "./models.ts";
@@ -12,6 +12,11 @@ export interface PickedModel {
   readonly choice: EngineChoice;
 }
 
+const PHASES: Readonly<Record<LoadProgress["phase"], string>> = {
+  download: "downloading",
+  verify: "comparing hashes",
+  load: "to the device",
+};
 const OTHER = "other";
 const FILE = "file";
 const DEFAULT_ROWS = "8";
@@ -25,8 +30,8 @@ export class ModelPicker extends HTMLElement {
     { name: "model" },
     ...options([
       ...MODELS.map(({ key, name }) => [key, name] as const),
-      [OTHER, "An address or hf:org/name …"],
-      [FILE, "A GGUF file …"],
+      [OTHER, "Another address …"],
+      [FILE, "GGUF file …"],
     ]),
   );
   readonly #address = make("input", {
@@ -42,7 +47,7 @@ export class ModelPicker extends HTMLElement {
     { name: "device" },
     ...options([
       ["gpu", "GPU"],
-      ["reference", "processor, slow"],
+      ["reference", "CPU, slow"],
     ]),
   );
   readonly #place = make(
@@ -62,7 +67,6 @@ export class ModelPicker extends HTMLElement {
   readonly #button = make("button", { type: "submit" }, "Load");
   readonly #bar = make("progress", { "aria-label": "Download", max: 1, value: 0 });
   readonly #status = make("span", { class: "status" });
-  #meter = new DownloadMeter(0);
   #isLoading = false;
 
   connectedCallback(): void {
@@ -111,23 +115,26 @@ export class ModelPicker extends HTMLElement {
   begin(): void {
     this.#isLoading = true;
     this.#button.textContent = "Cancel";
-    this.#meter = new DownloadMeter(performance.now());
     this.#bar.hidden = false;
     this.#bar.removeAttribute("value");
     this.#set("reading headers");
   }
 
-  progress(loadedBytes: number, totalBytes: number): void {
-    const { bytesPerS, leftMs } = this.#meter.add(loadedBytes, totalBytes, performance.now());
-    if (loadedBytes >= totalBytes) {
-      this.#bar.removeAttribute("value");
-      this.#set(`${bytes(totalBytes)} loaded; compiling and testing kernels`);
-      return;
-    }
-    this.#bar.value = loadedBytes / totalBytes;
-    const rate =
-      bytesPerS === undefined ? "" : `, ${bytes(bytesPerS)}/s, ${duration(leftMs!)} left`;
-    this.#set(`${bytes(loadedBytes)} of ${bytes(totalBytes)}${rate}`);
+  progress({ phase, loadedBytes, totalBytes, bytesPerSecond, secondsLeft }: LoadProgress): void {
+    const isLoaded = phase === "load" && loadedBytes >= totalBytes;
+    if (isLoaded) this.#bar.removeAttribute("value");
+    else this.#bar.value = loadedBytes / totalBytes;
+    this.#set(
+      isLoaded
+        ? `${bytes(totalBytes)} loaded; compiling and testing kernels`
+        : [
+            `${PHASES[phase]} ${bytes(loadedBytes)} of ${bytes(totalBytes)}`,
+            bytesPerSecond > 0 ? `${bytes(bytesPerSecond)}/s` : "",
+            secondsLeft === undefined ? "" : `${duration(1000 * secondsLeft)} left`,
+          ]
+            .filter(Boolean)
+            .join(", "),
+    );
   }
 
   ready(text: string): void {

@@ -18,14 +18,14 @@ const DEMO_BUDGET_BYTES = 16e6;
 export const MODELS: readonly OfferedModel[] = [
   {
     key: "demo",
-    name: "Demo: 1.9 M parameters, 3.8 MB",
+    name: "Demo, 1.9 M parameters",
     path: "../models/demo/",
     memoryBudgetBytes: DEMO_BUDGET_BYTES,
     systemPrompt: SYSTEM_PROMPT,
   },
   {
     key: "demo-moe",
-    name: "Demo, mixture of 8 experts: 1.9 M, 3.8 MB",
+    name: "Demo, 8 experts, 1.9 M",
     path: "../models/demo-moe/",
     memoryBudgetBytes: DEMO_BUDGET_BYTES,
     systemPrompt: SYSTEM_PROMPT,

@@ -4,6 +4,7 @@
  */
 import type { EngineMetrics, KvMap, Trace } from "../../worker.ts";
 import type { PageEngine } from "./engine.ts";
+import { shownName } from "./labels.ts";
 import { Rates } from "./rates.ts";
 import { type Lane, lanesOf, type PlanSlice, planSlices } from "./timeline.ts";
 
@@ -71,6 +72,6 @@ function clientsOf({ traceEvents }: Trace): Map<number, string> {
   const clients = new Map<number, string>();
   for (const event of traceEvents)
     if (event.ph === "M" && "client" in event.args && event.args.client)
-      clients.set(event.tid, event.args.client);
+      clients.set(event.tid, shownName(event.args.client));
   return clients;
 }

@@ -1,6 +1,8 @@
 /** The engine's trace as lanes to draw: one for the GPU, one for each client. Pure. */
 import type { Trace, TraceEvent } from "../../worker.ts";
 
+import { shownName } from "./labels.ts";
+
 export type Phase = "queued" | "prefill" | "decode" | "preempted";
 
 /** Milliseconds since the engine was created. */
@@ -59,7 +61,8 @@ export function lanesOf({ traceEvents }: Trace): Lane[] {
   for (const event of traceEvents) {
     if (event.ph !== "M" || event.name !== "thread_name" || event.tid === GPU_TRACK) continue;
     if (!("name" in event.args)) continue;
-    const { name, client = `request ${event.tid}` } = event.args;
+    const { name } = event.args;
+    const client = shownName(event.args.client ?? `request ${event.tid}`);
     const request = tracedRequest(event.tid, client, name, slices.get(event.tid) ?? []);
     lanes.set(client, [...(lanes.get(client) ?? []), request]);
   }

@@ -11,6 +11,7 @@ import { Monitor } from "./monitor.ts";
 import { count, duration } from "./quantities.ts";
 import { RateChart } from "./rate-chart.ts";
 import { RateTable } from "./rate-table.ts";
+import { StoredModels } from "./stored-models.ts";
 import { Tabs } from "./tabs.ts";
 import { ThemeSwitch } from "./theme-switch.ts";
 import { TimelineView } from "./timeline-view.ts";
@@ -21,6 +22,7 @@ export class WeftPage extends HTMLElement {
   readonly #announcer = new Announcer();
   readonly board = new Board();
   readonly picker = new ModelPicker();
+  readonly stored = new StoredModels();
   readonly #device = make("span", { class: "soft device" });
   readonly #timeline = new TimelineView();
   readonly #monitor: Monitor;
@@ -42,6 +44,7 @@ export class WeftPage extends HTMLElement {
   connectedCallback(): void {
     if (this.childElementCount > 0) return;
     this.board.announcer = this.#announcer;
+    this.stored.announcer = this.#announcer;
     const live = make(
       "aside",
       { class: "live", "aria-label": "What the engine does" },
@@ -53,6 +56,7 @@ export class WeftPage extends HTMLElement {
       make("div", { class: "columns" }, this.board, live),
       this.#timeline,
     );
+    void this.stored.refresh();
     const lab = labPanel();
     const tabs = new Tabs();
     tabs.tabs = [
@@ -65,7 +69,13 @@ export class WeftPage extends HTMLElement {
     this.append(
       make("a", { class: "skip", href: "#main" }, "Skip to the conversations"),
       make("header", { class: "top" }, title, tabs, this.#device, theme),
-      make("main", { id: "main", tabindex: -1 }, this.picker, talk, lab.element),
+      make(
+        "main",
+        { id: "main", tabindex: -1 },
+        make("div", { class: "strip" }, this.picker, this.stored),
+        talk,
+        lab.element,
+      ),
       this.#announcer.element,
     );
     this.picker.onPick = (picked) => this.load(picked);
@@ -94,13 +104,14 @@ export class WeftPage extends HTMLElement {
     try {
       await previous?.close();
       const engine = await this.open(choice, {
-        onProgress: (loaded, total) => this.picker.progress(loaded, total),
+        onProgress: (progress) => this.picker.progress(progress),
         signal: loading.signal,
       });
       const ready = `ready in ${duration(performance.now() - startMs)}`;
       this.#use(engine, key);
       this.picker.ready(ready);
       this.#announcer.say(`${name} is ${ready}`);
+      void this.stored.refresh();
       return true;
     } catch (error) {
       const message = loading.signal.aborted ? "cancelled" : reason(error);

@@ -4,6 +4,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { BackgroundLoad } from "../../apps/page/background-load.ts";
 import { Conversation, splitThinking } from "../../apps/page/conversation.ts";
+import { clientOf, shownName } from "../../apps/page/labels.ts";
 import { ScriptedEngine } from "./scripted-engine.ts";
 
 const HOW = { priority: "agent", maxTokens: 64 } as const;
@@ -28,7 +29,7 @@ describe("a conversation", () => {
       { role: "system", content: "be brief" },
       { role: "user", content: "hi" },
     ]);
-    expect(engine.of("A").request).toMatchObject({ max_tokens: 64, client: "A" });
+    expect(engine.of("A").request).toMatchObject({ max_tokens: 64, client: clientOf("A") });
   });
 
   test("asks one thing at a time, and can be stopped before its first token", async () => {
@@ -57,7 +58,7 @@ describe("a load in the background", () => {
     const engine = new ScriptedEngine();
     const load = new BackgroundLoad();
     load.set(engine.door, 3);
-    expect(engine.asked.map(({ request }) => request.client)).toEqual([
+    expect(engine.asked.map(({ request }) => shownName(request.client!))).toEqual([
       "load 1",
       "load 2",
       "load 3",

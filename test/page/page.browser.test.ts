@@ -159,10 +159,14 @@ describe("a model that is loaded", () => {
       });
     const picking = page.picker.pick();
     await new Promise((resolve) => setTimeout(resolve, 50));
-    watch!.onProgress(1_000_000, 4_000_000);
-    expect(status()).toMatch(/^1\.0 MB of 4\.0 MB, [\d.]+ MB\/s, \d+ ms left$/);
+    const sizes = { loadedBytes: 1e6, totalBytes: 4e6, file: "model.safetensors" };
+    const slow = { ...sizes, bytesPerSecond: 0, secondsLeft: undefined };
+    watch!.onProgress({ ...slow, phase: "download" });
+    expect(status()).toBe("downloading 1.0 MB of 4.0 MB");
+    watch!.onProgress({ ...sizes, phase: "download", bytesPerSecond: 5e5, secondsLeft: 6 });
+    expect(status()).toBe("downloading 1.0 MB of 4.0 MB, 500 kB/s, 6.0 s left");
     expect(page.querySelector("progress")!.value).toBe(0.25);
-    watch!.onProgress(4_000_000, 4_000_000);
+    watch!.onProgress({ ...slow, phase: "load", loadedBytes: 4e6 });
     expect(status()).toBe("4.0 MB loaded; compiling and testing kernels");
     await userEvent.click(page.querySelector(".picker [type=submit]")!);
     expect(await picking).toBe(false);
@@ -186,6 +190,25 @@ describe("a model that is loaded", () => {
     expect(status()).toContain("this browser has no WebGPU");
     expect(card("A").querySelector<HTMLButtonElement>("[type=submit]")!.disabled).toBe(true);
   });
+});
+
+test("models that are kept are listed, and deleted", async () => {
+  page.remove();
+  page = new WeftPage();
+  page.open = async () => engine.door;
+  const versions = [{ version: "1", sizeBytes: 3_800_000, storedAtMs: 0, files: [] }];
+  let models = [{ model: "hf:org/name", location: "https://hub/name/", versions, partialBytes: 0 }];
+  const remove = vi.fn(async () => {
+    models = [];
+  });
+  page.stored.store = { list: async () => models, remove };
+  document.body.append(page);
+  await vi.waitFor(() => expect(page.stored.textContent).toContain("1 model stored, 3.8 MB"));
+  page.stored.querySelector("details")!.open = true;
+  await userEvent.click(page.stored.querySelector("[aria-label='Delete hf:org/name']")!);
+  expect(remove).toHaveBeenCalledWith("https://hub/name/");
+  await vi.waitFor(() => expect(page.stored.hidden).toBe(true));
+  expect(heard()).toBe("hf:org/name is deleted");
 });
 
 describe("what the engine does", () => {

@@ -1,6 +1,7 @@
 // An engine that says what the test tells it to say, one word at a time, and remembers what it was asked.
 
 import type { PageEngine } from "../../apps/page/engine.ts";
+import { shownName } from "../../apps/page/labels.ts";
 import { MetricsRecorder } from "../../runtime/metrics-recorder.ts";
 import { createScheduler } from "../../scheduler/index.ts";
 import type { ChatCompletionChunk, ChatCompletionRequest, KvMap, Trace } from "../../worker.ts";
@@ -20,9 +21,9 @@ export class ScriptedEngine {
   trace: Trace = { displayTimeUnit: "ms", traceEvents: [] };
   readonly #startMs = performance.now();
 
-  /** The request that the conversation has under way. */
+  /** The latest request of a conversation. */
   of(client: string): Asked {
-    const found = this.asked.findLast(({ request }) => request.client === client);
+    const found = this.asked.findLast(({ request }) => shownName(request.client ?? "") === client);
     if (found === undefined) throw new Error(`${client} has asked nothing`);
     return found;
   }

@@ -1,6 +1,7 @@
 // The engine's own trace and metrics as lanes and rates.
 
 import { expect, test } from "vitest";
+import { clientOf } from "../../apps/page/labels.ts";
 import { Rates } from "../../apps/page/rates.ts";
 import { lanesOf, planSlices } from "../../apps/page/timeline.ts";
 import type { SequenceStart } from "../../runtime/live-sequence.ts";
@@ -63,6 +64,15 @@ function served(): Loop {
   ]);
   return loop;
 }
+
+test("two tabs of one worker have an A each", () => {
+  const loop = new Loop();
+  loop.add(1, clientOf("A"), "interactive");
+  loop.add(2, "A@other", "interactive");
+  loop.nowMs += 10;
+  const lanes = lanesOf(loop.telemetry.trace());
+  expect(lanes.map(({ client }) => client)).toEqual(["A", "A′"]);
+});
 
 test("a lane has its client's requests, and a request its phases", () => {
   const trace = served().telemetry.trace();
