@@ -38,7 +38,7 @@ const TERMS: readonly Term[] = [
       }),
     "99 % of the gaps between tokens are shorter",
   ],
-  ["step", ({ metrics }) => time(metrics.recent.submissionMs), "median GPU time of a submission"],
+  ["submission", ({ metrics }) => time(metrics.recent.submissionMs), "median GPU time"],
 ];
 
 const whole = (n: number): string => n.toLocaleString("en");

@@ -31,7 +31,7 @@ describe.each(["demo", "demo-moe"])("of %s", async (key) => {
     expect(front.length).toBeGreaterThan(1);
     for (const { plan, lessWhole, sublayersExecuted, sublayers } of front) {
       const way = ways.find(({ policy }) =>
-        (JSON.stringify(policy) ?? "").includes(JSON.stringify(plan)),
+        JSON.stringify(policy ?? {}).includes(JSON.stringify(plan)),
       )!;
       const points = -lessWhole.points;
       expect(way.quality).toContain(`−${points.toFixed(points < 0.95 ? 2 : 1)} points`);
