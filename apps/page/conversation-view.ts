@@ -33,6 +33,7 @@ export class ConversationView extends HTMLElement {
   readonly #layers = make("select", { name: "layers" });
   readonly #quality = make("p", { class: "quality" });
   readonly #close = make("button", { type: "button", class: "quiet close" }, "×");
+  readonly #clear = make("button", { type: "button", class: "quiet" }, "Clear");
   readonly #turns = make("ol", { class: "turns" });
   /** A list that scrolls is reached by keys. */
   readonly #log = make("div", { class: "log", role: "region", tabindex: 0 }, this.#turns);
@@ -54,6 +55,7 @@ export class ConversationView extends HTMLElement {
     if (this.childElementCount > 0) return;
     const { name } = this.#setting;
     const title = make("h3", { id: `conversation-${name}` }, name);
+    this.#clear.setAttribute("aria-label", `Clear conversation ${name}`);
     this.#close.setAttribute("aria-label", `Close conversation ${name}`);
     this.#log.setAttribute("aria-label", `Messages of ${name}`);
     this.#text.setAttribute("aria-label", `Message to ${name}`);
@@ -66,7 +68,7 @@ export class ConversationView extends HTMLElement {
       make("label", {}, "Priority ", this.#priority),
       make("label", {}, "Layers ", this.#layers),
     );
-    const header = make("header", {}, title, this.#state, this.#close);
+    const header = make("header", {}, title, this.#state, this.#clear, this.#close);
     this.append(
       make(
         "section",
@@ -86,6 +88,10 @@ export class ConversationView extends HTMLElement {
     });
     this.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.#conversation.isBusy) this.stop();
+    });
+    this.#clear.addEventListener("click", () => {
+      this.#conversation.clear();
+      this.focus();
     });
     this.#close.addEventListener("click", () => {
       this.stop();
@@ -108,8 +114,7 @@ export class ConversationView extends HTMLElement {
   }
 
   /** @returns When the answer has ended. Nothing is asked while one is under way. */
-  async ask(text: string, priority?: Priority): Promise<void> {
-    if (priority) this.#priority.value = priority;
+  async ask(text: string): Promise<void> {
     const engine = this.#engine;
     if (!engine || this.#conversation.isBusy) return;
     const answer = await this.#conversation.send(engine, text, {
@@ -167,7 +172,8 @@ export class ConversationView extends HTMLElement {
     }
     if (turns.length === 0) this.#suggest();
     else this.#log.querySelector(".suggestions")?.remove();
-    this.#state.textContent = isBusy ? (turns.at(-1)!.state ?? "") : "";
+    this.#clear.hidden = turns.length === 0;
+    this.#state.textContent = isBusy ? (turns.at(-1)?.state ?? "") : "";
     this.#button.textContent = isBusy ? "Stop" : "Send";
     this.#button.disabled = !this.#engine && !isBusy;
     this.classList.toggle("busy", isBusy);

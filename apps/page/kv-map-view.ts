@@ -45,8 +45,14 @@ export class KvMapView extends HTMLElement implements LiveView {
     this.#state = state;
     const groups = state?.map.groups ?? [];
     while (this.#maps.childElementCount > groups.length) this.#maps.lastElementChild!.remove();
-    while (this.#maps.childElementCount < groups.length)
-      this.#maps.append(make("canvas", { role: "img" }));
+    while (this.#maps.childElementCount < groups.length) {
+      const index = this.#maps.childElementCount;
+      const canvas = make("canvas", { role: "img" });
+      canvas.addEventListener("pointermove", (event) => {
+        canvas.title = this.#cellTitle(index, event);
+      });
+      this.#maps.append(canvas);
+    }
     const pictures = groups.map(kvPicture);
     const clients = state?.clients ?? new Map<number, string>();
     for (const [i, picture] of pictures.entries()) {
@@ -62,6 +68,25 @@ export class KvMapView extends HTMLElement implements LiveView {
     this.#holders.replaceChildren(...(first ? holderItems(first, clients) : []));
   }
 
+  /** For a pointer; the list below says the same. */
+  #cellTitle(group: number, { offsetX, offsetY }: PointerEvent): string {
+    const state = this.#state;
+    if (!state) return "";
+    const { cells } = kvPicture(state.map.groups[group]);
+    const { size, columns } = grid(this.#maps.clientWidth, cells.length);
+    const column = Math.floor(offsetX / size);
+    const index = Math.floor(offsetY / size) * columns + column;
+    if (column >= columns || index >= cells.length) return "";
+    const cell = cells[index];
+    const block = `block ${index + 1}`;
+    if (!("owner" in cell))
+      return `${block}: ${cell.kind === "free" ? "free" : "free, prefix kept"}`;
+    const owner = `request ${cell.owner} of ${state.clients.get(cell.owner) ?? "nobody known"}`;
+    return cell.kind === "shared"
+      ? `${block}: ${owner}, held ${cell.holders} times`
+      : `${block}: ${owner}`;
+  }
+
   #draw(
     canvas: HTMLCanvasElement,
     { cells }: KvPicture,
@@ -69,9 +94,7 @@ export class KvMapView extends HTMLElement implements LiveView {
   ): void {
     const width = this.#maps.clientWidth;
     if (width === 0) return;
-    const room = Math.floor(Math.sqrt((width * MOST_HEIGHT) / cells.length));
-    const size = Math.max(SMALLEST, Math.min(LARGEST, room));
-    const columns = Math.floor((width + 1) / size);
+    const { size, columns } = grid(width, cells.length);
     const height = Math.ceil(cells.length / columns) * size;
     const context = clearCanvas(canvas, width, height);
     const { accent, onAccent, line, text, back } = paletteOf(this);
@@ -99,6 +122,13 @@ export class KvMapView extends HTMLElement implements LiveView {
       context.fillText(label, x + side / 2, y + side / 2 + 0.5);
     }
   }
+}
+
+/** Cells as large as fit. */
+function grid(width: number, numCells: number): { size: number; columns: number } {
+  const room = Math.floor(Math.sqrt((width * MOST_HEIGHT) / numCells));
+  const size = Math.max(SMALLEST, Math.min(LARGEST, room));
+  return { size, columns: Math.floor((width + 1) / size) };
 }
 
 function describe({ kind }: KvGroupMap, { cells, free, cached, held, shared }: KvPicture): string {

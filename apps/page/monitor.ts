@@ -27,6 +27,8 @@ const EVERY_MS = 500;
 export const WINDOW_MS = 10_000;
 
 export class Monitor {
+  /** The engine does not answer any more, and why; it is not asked again. */
+  onFault: (message: string) => void = () => {};
   readonly #views: readonly LiveView[];
   #engine: PageEngine | undefined;
   #rates = new Rates();
@@ -48,8 +50,9 @@ export class Monitor {
     try {
       if (!document.hidden) await this.#look(engine);
     } catch (error) {
-      // It was closed, or its device is gone: whoever waits for an answer is told why.
-      if (engine === this.#engine) console.warn("weft page:", error);
+      if (engine === this.#engine)
+        this.onFault(error instanceof Error ? error.message : `${error}`);
+      return;
     }
     if (engine !== this.#engine) return;
     this.#timer = setTimeout(() => void this.#run(engine), EVERY_MS);

@@ -80,6 +80,7 @@ export class WeftPage extends HTMLElement {
     );
     this.picker.onPick = (picked) => this.load(picked);
     this.picker.onCancel = () => this.#loading?.abort();
+    this.#monitor.onFault = (message) => this.picker.fail(message);
     this.#timeline.onSave = () => void this.#saveTrace();
     this.#use(undefined, "");
   }

@@ -115,6 +115,11 @@ describe("conversations", () => {
       { role: "assistant", content: "" },
       { role: "user", content: "again" },
     ]);
+    await userEvent.click(card("A").querySelector("[aria-label='Clear conversation A']")!);
+    await vi.waitFor(() => expect(card("A").textContent).not.toContain("fine"));
+    await write("A", "anew");
+    const said = engine.of("A").request.messages.filter(({ role }) => role !== "system");
+    expect(said).toEqual([{ role: "user", content: "anew" }]);
   });
 
   test("begin, go on and end with the keyboard alone", async () => {
@@ -212,6 +217,12 @@ test("models that are kept are listed, and deleted", async () => {
 });
 
 describe("what the engine does", () => {
+  test("cannot be told once it is gone, which is told", async () => {
+    engine.fault = "the worker was lost; create the engine again";
+    await page.picker.pick();
+    await vi.waitFor(() => expect(status()).toContain("the worker was lost"));
+  });
+
   test("is drawn, and told in words and tables", async () => {
     const holders = [2, 1, 1, 0, 0];
     const [owners, cached] = [

@@ -17,6 +17,8 @@ export interface Asked {
 export class ScriptedEngine {
   readonly asked: Asked[] = [];
   isClosed = false;
+  /** Why it does not say what it does. */
+  fault: string | undefined;
   map: KvMap = { blockTokens: 32, groups: [] };
   trace: Trace = { displayTimeUnit: "ms", traceEvents: [] };
   readonly #startMs = performance.now();
@@ -32,11 +34,13 @@ export class ScriptedEngine {
     return {
       info: { device: { adapter: "a scripted engine" } } as PageEngine["info"],
       chat: { completions: { create: this.#create as never } },
-      metrics: async () =>
-        new MetricsRecorder(this.#startMs, 4).snapshot(
+      metrics: async () => {
+        if (this.fault) throw new Error(this.fault);
+        return new MetricsRecorder(this.#startMs, 4).snapshot(
           createScheduler({ numLayers: 1, kvGroups: [{ kind: "full", numBlocks: 9 }] }),
           performance.now(),
-        ),
+        );
+      },
       kvMap: async () => this.map,
       trace: async () => this.trace,
       close: async () => {
