@@ -46,7 +46,15 @@ export function layerWays(key: string): readonly LayerWay[] {
   const measured = pareto.models.find(({ model }) => model === `assets/${key}`);
   if (measured === undefined)
     return [WHOLE, ...LOSSLESS, earlyExit("Lossy; not measured for this model.")];
-  const statics = measured.ways.filter((of) => of.way === "static" && of.pareto);
+  const front = measured.ways.filter((of) => of.way === "static" && of.pareto);
+  // Of plans that leave out as much, the one that loses least.
+  const statics = front.filter(
+    (of) =>
+      !front.some(
+        ({ sublayersExecuted, lessWhole }) =>
+          sublayersExecuted === of.sublayersExecuted && lessWhole.points > of.lessWhole.points,
+      ),
+  );
   return [
     WHOLE,
     ...LOSSLESS,
@@ -56,7 +64,7 @@ export function layerWays(key: string): readonly LayerWay[] {
       const { points, low, high } = lessWhole;
       return {
         key: `static-${JSON.stringify(plan)}`,
-        name: `skip ${out} of ${sublayers} sublayers, ${signed(points)} points`,
+        name: `skip ${out} of ${sublayers}, ${signed(points)} points`,
         policy: { name: "static", plan: plan as object },
         quality:
           `Lossy: ${signed(points)} points of accuracy, 95 % sure between ${signed(low)} and ${signed(high)}, ` +
@@ -93,4 +101,4 @@ function measuredExit(methods: readonly MeasuredByToken[]): LayerWay {
 
 /** With a minus sign, not a hyphen. */
 const signed = (points: number): string =>
-  `${points < 0 ? "−" : "+"}${Math.abs(points).toFixed(Math.abs(points) < 0.95 ? 2 : 1)}`;
+  `${points < 0 ? "−" : "+"}${Math.abs(points).toFixed(2)}`;

@@ -1,6 +1,7 @@
 /** The timeline on a canvas. Knows lanes and colours; neither the engine nor the page. */
 import type { Palette } from "./canvas.ts";
 import { WINDOW_MS } from "./monitor.ts";
+import { count, duration } from "./quantities.ts";
 import type { Lane, Phase, PhaseSlice, PlanSlice } from "./timeline.ts";
 
 export interface TimelineData {
@@ -21,6 +22,32 @@ const LEAST_LANES = 3;
 
 export const timelineHeight = (numLanes: number): number =>
   GPU_HEIGHT + LANE_HEIGHT * Math.max(LEAST_LANES, numLanes) + AXIS_HEIGHT;
+
+/** What lies under a point, in words; empty where nothing does. */
+export function timelineAt(
+  { width, nowMs, plans, lanes }: TimelineData,
+  x: number,
+  y: number,
+): string {
+  const atMs = nowMs - WINDOW_MS + (WINDOW_MS * (x - GUTTER)) / (width - GUTTER);
+  const isThere = (slice: { fromMs: number; toMs: number }) =>
+    slice.fromMs <= atMs && atMs < slice.toMs;
+  const lasts = ({ fromMs, toMs }: { fromMs: number; toMs: number }) => duration(toMs - fromMs);
+  if (x < GUTTER) return "";
+  if (y < GPU_HEIGHT) {
+    const plan = plans.find(isThere);
+    if (plan === undefined) return "";
+    const taken = plan.preempted > 0 ? `, ${plan.preempted} taken back` : "";
+    return `${count(plan.rows, "row")}, ${count(plan.tokens, "token")}, ${lasts(plan)}${taken}`;
+  }
+  const lane = lanes[Math.floor((y - GPU_HEIGHT) / LANE_HEIGHT)];
+  for (const { id, priority, slices } of lane?.requests ?? []) {
+    const slice = slices.find(isThere);
+    if (slice)
+      return `request ${id} of ${lane.client}, ${priority}: ${slice.phase}, ${lasts(slice)}`;
+  }
+  return "";
+}
 
 export function drawTimeline(
   context: CanvasRenderingContext2D,

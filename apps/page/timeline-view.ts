@@ -4,7 +4,7 @@ import { make } from "./make.ts";
 import { type LiveState, type LiveView, WINDOW_MS } from "./monitor.ts";
 import { count } from "./quantities.ts";
 import type { TracedRequest } from "./timeline.ts";
-import { drawTimeline, timelineHeight } from "./timeline-drawing.ts";
+import { drawTimeline, type TimelineData, timelineAt, timelineHeight } from "./timeline-drawing.ts";
 
 const MOST_LANES = 20;
 const COLUMNS = ["request", "of", "priority", "now", "prompt", "answer", "preempted"];
@@ -17,6 +17,7 @@ export class TimelineView extends HTMLElement implements LiveView {
   readonly #table = make("details", { class: "table" });
   readonly #save = make("button", { type: "button", class: "quiet" }, "Save trace for Perfetto");
   #state: LiveState | undefined;
+  #drawn: TimelineData | undefined;
   /** Set by the page: makes a file of the engine's whole trace. */
   onSave: () => void = () => {};
 
@@ -44,6 +45,10 @@ export class TimelineView extends HTMLElement implements LiveView {
     );
     this.append(make("figure", {}, caption, this.#box, this.#table));
     this.#save.addEventListener("click", () => this.onSave());
+    // For a pointer; the table below says the same.
+    this.#canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
+      this.#canvas.title = this.#drawn ? timelineAt(this.#drawn, offsetX, offsetY) : "";
+    });
     this.#table.addEventListener("toggle", () => this.#fillTable());
     new ResizeObserver(() => this.show(this.#state)).observe(this.#box);
   }
@@ -68,7 +73,8 @@ export class TimelineView extends HTMLElement implements LiveView {
     const height = timelineHeight(lanes.length);
     const context = clearCanvas(this.#canvas, width, height);
     const nowMs = state?.metrics.uptimeMs ?? WINDOW_MS;
-    drawTimeline(context, paletteOf(this), { width, height, nowMs, plans, lanes });
+    this.#drawn = { width, height, nowMs, plans, lanes };
+    drawTimeline(context, paletteOf(this), this.#drawn);
     this.#fillTable();
   }
 

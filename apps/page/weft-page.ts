@@ -1,4 +1,5 @@
 /** `<weft-page>`: the whole page. Puts the parts together and opens engines; each part knows its own. */
+import { WeftError } from "../../worker.ts";
 import { Announcer } from "./announcer.ts";
 import { Board } from "./board.ts";
 import type { OpenEngine, PageEngine } from "./engine.ts";
@@ -143,6 +144,10 @@ export class WeftPage extends HTMLElement {
   }
 }
 
-const reason = (error: unknown): string => (error instanceof Error ? error.message : `${error}`);
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return `${error}`;
+  const isWithoutGpu = error instanceof WeftError && error.code === "no_adapter";
+  return isWithoutGpu ? `${error.message} (above: On CPU)` : error.message;
+}
 
 customElements.define("weft-page", WeftPage);

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { clientOf } from "../../apps/page/labels.ts";
 import { Rates } from "../../apps/page/rates.ts";
 import { lanesOf, planSlices } from "../../apps/page/timeline.ts";
+import { timelineAt } from "../../apps/page/timeline-drawing.ts";
 import type { SequenceStart } from "../../runtime/live-sequence.ts";
 import { Telemetry } from "../../runtime/telemetry.ts";
 import { createScheduler, type WorkPlan } from "../../scheduler/index.ts";
@@ -99,6 +100,20 @@ test("a lane has its client's requests, and a request its phases", () => {
     ],
     [2, 0],
   ]);
+});
+
+test("a pointer is told what lies under it", () => {
+  const { nowMs, telemetry } = served();
+  const trace = telemetry.trace();
+  const lanes = lanesOf(trace);
+  const size = { width: 1068, height: 200 };
+  const data = { ...size, nowMs: nowMs + 9940, plans: planSlices(trace), lanes };
+  // 68 pixels of names, then ten to a tenth of a second; it all began at the left edge.
+  const at = (ms: number, y: number) => timelineAt(data, 68 + ms / 10, y);
+  expect(at(25, 10)).toBe("1 row, 3 tokens, 10 ms, 1 taken back");
+  expect(at(25, 34 + 2 * 18 + 9)).toBe("request 1 of load 10, background: preempted, 20 ms");
+  expect(at(35, 34 + 9)).toBe("request 2 of A, interactive: decode, 10 ms");
+  expect([at(45, 34 + 9), at(25, 150), timelineAt(data, 10, 10)]).toEqual(["", "", ""]);
 });
 
 test("rates are means over two seconds, and a plan that lasts longer does not end them", () => {
