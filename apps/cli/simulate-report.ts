@@ -1,7 +1,9 @@
 /** The report of `weft simulate`: one HTML file without scripts or links. Draws; computes nothing. */
+
 import type { PolicyFigures, PolicyRun } from "../../scheduler/index.ts";
 import { escapeHtml, type Line, linePlot, type Plot } from "./line-plot.ts";
 import { REPORT_STYLE } from "./report-style.ts";
+import { wideTable } from "./wide-table.ts";
 
 /** Nobody can choose it: drawn apart from those that one can. */
 const BOUND = "oracle";
@@ -20,7 +22,7 @@ export function simulateReport(about: About, runs: readonly PolicyRun[]): string
     const here = runs.filter(({ figures }) => figures.load === load);
     const title = load === "backlog" ? "Backlog: all requests at time 0" : `Load ${load}`;
     const plots = plotsOf(here, names).map(linePlot);
-    return `<section><h2>${title}</h2>${table(here)}<div class="plots">${plots.join("")}</div></section>`;
+    return `<section><h2>${title}</h2>${table(title, here)}<div class="plots">${plots.join("")}</div></section>`;
   });
   return [
     '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -115,12 +117,12 @@ const COLUMNS: readonly (readonly [string, (figures: PolicyFigures) => string])[
   ["gap p50, p99 ms", ({ itlMs: { p50, p99 } }) => `${p50.toFixed(0)} · ${p99.toFixed(0)}`],
 ];
 
-function table(runs: readonly PolicyRun[]): string {
+function table(title: string, runs: readonly PolicyRun[]): string {
   const head = COLUMNS.map(([title]) => `<th>${title}</th>`);
   const rows = runs.map(
     ({ figures }) => `<tr>${COLUMNS.map(([, cell]) => `<td>${cell(figures)}</td>`).join("")}</tr>`,
   );
-  return `<div class="wide"><table><tr>${head.join("")}</tr>${rows.join("")}</table></div>`;
+  return wideTable(title, `<tr>${head.join("")}</tr>${rows.join("")}`);
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;

@@ -1,5 +1,7 @@
 /** Ours beside other libraries: one line per operation and size, one column per library and backend. */
+
 import { escapeHtml } from "../cli/line-plot.ts";
+import { wideTable } from "../cli/wide-table.ts";
 import { figure } from "./figure.ts";
 import type { LabRow } from "./result.ts";
 
@@ -32,7 +34,7 @@ export function besideOthers(rows: readonly LabRow[]): string[] {
     '<section class="model beside"><h2>Beside other libraries</h2>' +
       "<p>The same operation in f32; in brackets, how many times as long as ours. Theirs are taken " +
       "on the wall clock with a submission per call, as they make it.</p>" +
-      `<div class="wide"><table><tr>${head.join("")}</tr>${lines.join("")}</table></div></section>`,
+      `${wideTable("Beside other libraries", `<tr>${head.join("")}</tr>${lines.join("")}`)}</section>`,
   ];
 }
 

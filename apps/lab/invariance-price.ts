@@ -2,8 +2,10 @@
  * What it costs that matrices add in one order whatever the batch: the fastest kernel of the numeric
  * class against the fastest that adds in any order, of the rows that were measured.
  */
+
 import { escapeHtml } from "../cli/line-plot.ts";
 import type { Column } from "../cli/table.ts";
+import { wideTable } from "../cli/wide-table.ts";
 import { figure } from "./figure.ts";
 import type { LabRow } from "./result.ts";
 
@@ -76,6 +78,6 @@ export function invarianceSection(rows: readonly LabRow[]): string[] {
     '<section class="model"><h2>The price of invariance</h2>' +
       "<p>The fastest kernel that gives a row the same bits whatever the batch, over the fastest " +
       "that adds in any order.</p>" +
-      `<div class="wide"><table><tr>${head}</tr>${body.join("")}</table></div></section>`,
+      `${wideTable("The price of invariance", `<tr>${head}</tr>${body.join("")}`)}</section>`,
   ];
 }

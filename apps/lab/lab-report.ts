@@ -2,8 +2,10 @@
  * The lab's report: one HTML file without scripts or links, to be opened or pasted. Draws; measures
  * nothing.
  */
+
 import { escapeHtml } from "../cli/line-plot.ts";
 import { REPORT_STYLE } from "../cli/report-style.ts";
+import { wideTable } from "../cli/wide-table.ts";
 import { besideOthers } from "./beside.ts";
 import { errorText, figure } from "./figure.ts";
 import { invarianceSection } from "./invariance-price.ts";
@@ -16,9 +18,9 @@ export function labReport(result: LabResult): string {
   return [
     '<!doctype html><html lang="en"><head><meta charset="utf-8">',
     '<meta name="viewport" content="width=device-width"><title>weft bench kernels</title>',
-    `<style>${LAB_STYLE}</style></head><body>`,
+    `<style>${LAB_STYLE}</style></head><body><main>`,
     labBody(result),
-    "</body></html>\n",
+    "</main></body></html>\n",
   ].join("\n");
 }
 
@@ -146,8 +148,8 @@ function section(model: string, rows: readonly LabRow[]): string {
     return `<tr${row.source === "yours" ? ' class="yours"' : ""}>${cells}</tr>`;
   });
   return (
-    `<section class="model"><h2>${escapeHtml(model)}</h2><div class="wide">` +
-    `<table><tr>${head}</tr>${body.join("")}</table></div></section>`
+    `<section class="model"><h2>${escapeHtml(model)}</h2>` +
+    `${wideTable(model, `<tr>${head}</tr>${body.join("")}`)}</section>`
   );
 }
 

@@ -1,0 +1,6 @@
+/** A table of a report that may be wider than the page: it scrolls by itself, with keys too. */
+import { escapeHtml } from "./line-plot.ts";
+
+/** @param name Of the table, for those who do not see it. @param rows Markup. */
+export const wideTable = (name: string, rows: string): string =>
+  `<div class="wide" role="region" aria-label="${escapeHtml(name)}" tabindex="0"><table>${rows}</table></div>`;
