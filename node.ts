@@ -67,7 +67,7 @@ const platform = {
  * Loads a model and gets it ready to answer. `demo` and `demo-moe` name the small models that come with Weft.
  * @throws {WeftError}
  */
-export function createEngine(options: CreateEngineOptions): Promise<Engine> {
+export async function createEngine(options: CreateEngineOptions): Promise<Engine> {
   return createEngineWith(platform, { ...options, model: resolveModel(options.model) });
 }
 
@@ -158,7 +158,13 @@ function resolveModel<M>(model: M): M | string {
   const places = ["./assets/", "../assets/", "../../assets/"].map((path) =>
     fileURLToPath(new URL(`${path}${model}`, import.meta.url)),
   );
-  return places.find((path) => existsSync(path)) ?? places[0];
+  const found = places.find((path) => existsSync(path));
+  if (found) return found;
+  throw new WeftError(
+    "file_not_found",
+    `the model ${model} is not beside Weft: its repository has it, its package has demo alone; ` +
+      "take demo, or clone the repository",
+  );
 }
 
 /** Dawn's `navigator.gpu`, for other libraries that look for one. @throws {WeftError} `no_adapter`. */
