@@ -3,17 +3,11 @@ import type { RawConfig } from "../models/config.ts";
 import type { LayerPlanSpec } from "../models/layer-plan.ts";
 import { readDecoderSpec } from "../models/registry.ts";
 import { WeftError } from "./errors.ts";
-import {
-  checkLayerPlanFile,
-  LAYER_PLAN_FILE,
-  type LayerPlanFile,
-  type MeasuredExit,
-} from "./layer-plan-file.ts";
+import type { LayerPlanFile, MeasuredExit } from "./layer-plan-file.ts";
 import type { LoadModelOptions } from "./load-options.ts";
-import { readConfig } from "./model-folder/config-files.ts";
+import { LAYER_PLAN_FILE, readConfig } from "./model-folder/config-files.ts";
 import { type ModelFolder, readOptionalText } from "./model-folder/model-folder.ts";
 import { parseJsonFile } from "./model-folder/strict-json.ts";
-import { weightHash } from "./weights/weight-hash.ts";
 
 export class CalibratedPlans {
   readonly #file: Pick<LayerPlanFile, "plans" | "drafts" | "exits">;
@@ -62,6 +56,8 @@ export class CalibratedPlans {
     { quant, layerPlanFile, signal }: CalibratedPlansOptions,
   ): Promise<CalibratedPlans> {
     const check = async (value: unknown, location: string) => {
+      const { checkLayerPlanFile } = await import("./layer-plan-file.ts");
+      const { weightHash } = await import("./weights/weight-hash.ts");
       const config = await readConfig(folder, signal);
       const { layers } = await readDecoderSpec(config as RawConfig);
       const weights = await weightHash(folder, signal);

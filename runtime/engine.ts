@@ -16,7 +16,7 @@ import type { Device } from "./device.ts";
 import { type EngineInfo, engineInfo, type HostedEngine } from "./engine-api.ts";
 import { type EngineParts, loadFitting, loadParts } from "./engine-parts.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
-import { LayerPolicies, type ResolvedPolicy } from "./layer-policies.ts";
+import type { ResolvedPolicy } from "./layer-policies.ts";
 import type { SequenceStart } from "./live-sequence.ts";
 import type { ModelPlan } from "./load-model.ts";
 import type { LoadModelOptions } from "./load-options.ts";
@@ -35,6 +35,7 @@ import {
   type GenerateRequest,
   refuse,
 } from "./request.ts";
+import { RequestPolicies } from "./request-policies.ts";
 import { hasPenalties } from "./sampler.ts";
 import type { SelfTestReport } from "./self-test.ts";
 import { openSession, type Session } from "./session.ts";
@@ -72,7 +73,7 @@ export class Engine implements HostedEngine {
   readonly chat: ChatApi = chatApi(this);
   readonly loop: StepLoop;
   readonly pace: EnginePace;
-  readonly #policies: LayerPolicies;
+  readonly #policies: RequestPolicies;
   readonly #telemetry: Telemetry;
   readonly #options: EngineOptions;
   readonly #recovery: Recovery | undefined;
@@ -89,7 +90,7 @@ export class Engine implements HostedEngine {
     this.#parts = parts;
     this.#options = options;
     this.text = text;
-    this.#policies = new LayerPolicies(plan, calibrated);
+    this.#policies = new RequestPolicies(plan, calibrated);
     const scheduler = modelScheduler(plan, options);
     const now = () => performance.now();
     const names = { model: plan.spec.modelType, adapter: device.info.adapter };
@@ -150,9 +151,11 @@ export class Engine implements HostedEngine {
     const leave = () => {
       for (const id of ids) this.loop.abort(id);
     };
-    const policy = this.#policies.resolve(request.layerPolicy);
+    const named = request.layerPolicy;
+    const policy = named === undefined ? this.#policies.whole : await this.#policies.resolve(named);
+    throwIfAborted(signal);
     checkAnswers(request, policy);
-    const reported = request.layerPolicy && policy;
+    const reported = named && policy;
     const answers = new Answers(this.text.tokenizer, request, promptIds, leave, reported);
     const ignoreSignal = onAbort(signal, () => {
       leave();

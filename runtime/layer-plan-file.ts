@@ -4,9 +4,8 @@
  */
 import { checkLayerPlan, type LayerPlanSpec } from "../models/layer-plan.ts";
 import { WeftError } from "./errors.ts";
+import { LAYER_PLAN_FILE } from "./model-folder/config-files.ts";
 import type { Quant } from "./placed-weight.ts";
-
-export const LAYER_PLAN_FILE = "layer-plans.json";
 
 export interface NamedPlan {
   /** For `layerPolicy: { name: "static", plan: … }`. */

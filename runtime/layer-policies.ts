@@ -7,13 +7,11 @@ import { defaultExits, exitPlan } from "../models/exit-plan.ts";
 import { countSublayers, type LayerPlanSpec, stagePlan } from "../models/layer-plan.ts";
 import { decidedPlan } from "../models/layer-routers.ts";
 import { tokenPlan } from "../models/token-plan.ts";
-import {
-  type Alternation,
-  type Drafter,
-  HostDrafter,
-  PromptLookup,
-  SelfDrafter,
-} from "../scheduler/index.ts";
+import type { Alternation } from "../scheduler/alternating-tokens.ts";
+import { HostDrafter } from "../scheduler/speculation/host-drafter.ts";
+import { PromptLookup } from "../scheduler/speculation/prompt-lookup.ts";
+import type { Drafter } from "../scheduler/speculation/round.ts";
+import { SelfDrafter } from "../scheduler/speculation/self-drafter.ts";
 import type { LayerPlan as StagePlan } from "../scheduler/work-plan.ts";
 import { CalibratedPlans } from "./calibrated-plans.ts";
 import { WeftError } from "./errors.ts";

@@ -2,14 +2,11 @@
  * Keeps what the metrics are made of. Memory is bounded whatever runs; figures are worked out when they
  * are asked for.
  */
-import {
-  distribution,
-  goodput,
-  type RequestRecord,
-  requestRecord,
-  type Scheduler,
-  summarize,
-} from "../scheduler/index.ts";
+import { distribution } from "../scheduler/metrics/distribution.ts";
+import { goodput } from "../scheduler/metrics/goodput.ts";
+import { type RequestRecord, requestRecord } from "../scheduler/metrics/request-record.ts";
+import { summarize } from "../scheduler/metrics/summary.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { SequenceStart } from "./live-sequence.ts";
 import type { EngineMetrics, EngineTotals, RecentFigures } from "./metrics.ts";

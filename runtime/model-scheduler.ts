@@ -2,15 +2,10 @@
 import type { DecoderSpec } from "../models/decoder.ts";
 import { latentRow } from "../models/latent.ts";
 import { stagePlan } from "../models/layer-plan.ts";
-import {
-  createScheduler,
-  LearnedCosts,
-  type RooflineProfile,
-  type Scheduler,
-  type SchedulerConfig,
-  SchedulerError,
-  UNKNOWN_DEVICE,
-} from "../scheduler/index.ts";
+import type { SchedulerConfig } from "../scheduler/config.ts";
+import { LearnedCosts, type RooflineProfile, UNKNOWN_DEVICE } from "../scheduler/cost-model.ts";
+import { SchedulerError } from "../scheduler/errors.ts";
+import { createScheduler, type Scheduler } from "../scheduler/scheduler.ts";
 import { groupBlockBytes } from "./kv-cache.ts";
 import type { ModelPlan } from "./load-model.ts";
 import { countWeights } from "./placed-weight.ts";

@@ -2,7 +2,7 @@
  * What callers send and get back: plain data that survives structuredClone. Owns the checks of a
  * request's own values; what depends on the model is checked by the engine.
  */
-import { PRIORITIES, type Priority } from "../scheduler/index.ts";
+import { PRIORITIES, type Priority } from "../scheduler/priority.ts";
 import { WeftError } from "./errors.ts";
 import type { LayerPolicy } from "./layer-policy.ts";
 

@@ -2,7 +2,7 @@
  * The latest slices of a trace, as numbers in arrays that are made once: however long an engine runs,
  * nothing of its trace is ever made or left for the collector. Owns what slices and tracks consist of.
  */
-import { PRIORITIES, type Priority } from "../scheduler/index.ts";
+import { PRIORITIES, type Priority } from "../scheduler/priority.ts";
 
 /** By kind: what the numbers of a slice are, by name. */
 export const SLICE_NUMBERS = {

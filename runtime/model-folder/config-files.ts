@@ -6,6 +6,9 @@ import { WeftError } from "../errors.ts";
 import { type ModelFolder, readOptionalText, readText } from "./model-folder.ts";
 import { parseJsonFile } from "./strict-json.ts";
 
+/** What calibration has found for a model, if it was calibrated. */
+export const LAYER_PLAN_FILE = "layer-plans.json";
+
 type Json = Readonly<Record<string, unknown>>;
 
 /** What generation_config.json recommends; a field is undefined where it says nothing. */

@@ -1,5 +1,5 @@
 /** Counts the frames that a page shows and those it misses, from the times of its animation frames. */
-import { type Distribution, distribution } from "../../scheduler/index.ts";
+import { type Distribution, distribution } from "../../scheduler/metrics/distribution.ts";
 import { Ring } from "../ring.ts";
 import type { FrameReport } from "./page-state.ts";
 

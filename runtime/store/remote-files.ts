@@ -4,8 +4,7 @@
  */
 import { ADAPTER_CONFIG } from "../adapters/adapter.ts";
 import { WeftError } from "../errors.ts";
-import { LAYER_PLAN_FILE } from "../layer-plan-file.ts";
-import { CONFIG_FILES } from "../model-folder/config-files.ts";
+import { CONFIG_FILES, LAYER_PLAN_FILE } from "../model-folder/config-files.ts";
 import { notFound } from "../model-folder/model-folder.ts";
 import type { RemoteModel } from "../model-folder/remote-model.ts";
 import type { Bytes } from "../weights/byte-source.ts";

@@ -12,17 +12,7 @@ import { shapeVariants } from "../../kernels/matmul-variants.ts";
 import { weightFormats } from "../../kernels/weight-format.ts";
 import type { MatrixUse } from "../../models/matrix-use.ts";
 import type { DeviceInfo } from "../device.ts";
-
-/** Shapes compete with those for as many rows: decode alone, decode of a batch, prompts. */
-export type RowBucket = "one" | "few" | "many";
-
-/** Rows that stand for a bucket when it is measured. */
-export const BUCKET_ROWS: Readonly<Record<RowBucket, number>> = { one: 1, few: 8, many: 128 };
-
-export function bucketOf({ maxRows }: MatmulShape): RowBucket {
-  if (maxRows === 1) return "one";
-  return Number.isFinite(maxRows) ? "few" : "many";
-}
+import { bucketOf } from "./row-bucket.ts";
 
 /** The norm's chunk sums of one row, and a scale for each row. */
 const normBytes = ({ rowsPerGroup }: MatmulShape): number => 256 + 4 * rowsPerGroup;

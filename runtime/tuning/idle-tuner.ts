@@ -6,17 +6,9 @@ import type { MatmulChoices } from "../../models/matmul-choice.ts";
 import { matrixKey } from "../../models/matrix-use.ts";
 import type { Device } from "../device.ts";
 import { Budget } from "./budget.ts";
-import { bucketOf, type RowBucket } from "./candidates.ts";
 import type { TunableMatrix } from "./matrix-bench.ts";
-import { tuneMatrix } from "./tune.ts";
-import {
-  entryOf,
-  readRecord,
-  type TuningCache,
-  type TuningEntry,
-  tuningKey,
-  withEntry,
-} from "./tuning-cache.ts";
+import { bucketOf, type RowBucket } from "./row-bucket.ts";
+import type { TuningCache, TuningEntry } from "./tuning-cache.ts";
 
 export interface IdleTunerOptions {
   readonly device: Device;
@@ -60,6 +52,9 @@ export class IdleTuner {
 
   async #run(): Promise<void> {
     const { device, cache, budgetMs } = this.#options;
+    // Only here: few engines are given a cache.
+    const { tuneMatrix } = await import("./tune.ts");
+    const { entryOf, readRecord, tuningKey, withEntry } = await import("./tuning-cache.ts");
     const budget = new Budget(budgetMs, () => this.#quiet());
     const key = tuningKey(device.info);
     let entries = readRecord(await cache.read(key), device.info);

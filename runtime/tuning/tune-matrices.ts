@@ -8,7 +8,7 @@ import type { Device } from "../device.ts";
 import { throwIfAborted } from "../errors.ts";
 import { selectKernels } from "../select-kernels.ts";
 import { Budget } from "./budget.ts";
-import { BUCKET_ROWS, bucketOf, type RowBucket } from "./candidates.ts";
+import { BUCKET_ROWS, bucketOf, type RowBucket } from "./row-bucket.ts";
 import { tuneMatrix } from "./tune.ts";
 import { entryOf, readRecord, type TuningCache, tuningKey, withEntry } from "./tuning-cache.ts";
 

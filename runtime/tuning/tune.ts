@@ -9,9 +9,10 @@ import type { MatrixUse } from "../../models/matrix-use.ts";
 import type { Device } from "../device.ts";
 import { reasonOf, WeftError } from "../errors.ts";
 import type { Budget } from "./budget.ts";
-import { BUCKET_ROWS, bucketOf, candidatesFor, type RowBucket } from "./candidates.ts";
+import { candidatesFor } from "./candidates.ts";
 import { fastest } from "./halving.ts";
 import { MatrixBench, type TunableMatrix } from "./matrix-bench.ts";
+import { BUCKET_ROWS, bucketOf, type RowBucket } from "./row-bucket.ts";
 
 export interface TunedMatrix {
   readonly use: MatrixUse;

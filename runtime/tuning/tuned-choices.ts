@@ -11,7 +11,7 @@ import type { Device } from "../device.ts";
 import { reasonOf } from "../errors.ts";
 import { otherRotations } from "../rotation-check.ts";
 import { Comparison, type KernelChoice, type RotatingMatrices } from "../select-kernels.ts";
-import { bucketOf } from "./candidates.ts";
+import { bucketOf } from "./row-bucket.ts";
 
 /** A shape that tuning found for a matrix, for its own kind of row count. */
 export interface FoundShape {

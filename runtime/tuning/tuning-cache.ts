@@ -7,8 +7,9 @@ import type { MatmulShape } from "../../kernels/matmul-shape.ts";
 import { type WeightFormatName, weightFormats } from "../../kernels/weight-format.ts";
 import { type MatrixUse, matrixKey } from "../../models/matrix-use.ts";
 import type { DeviceInfo } from "../device.ts";
-import { bucketOf, type RowBucket, runsOn } from "./candidates.ts";
+import { runsOn } from "./candidates.ts";
 import { kernelsHash } from "./kernels-hash.ts";
+import { bucketOf, type RowBucket } from "./row-bucket.ts";
 import type { TunedMatrix } from "./tune.ts";
 
 /** Keeps one record per device. What is lost or wrong is only measured again. */
