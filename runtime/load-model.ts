@@ -2,7 +2,6 @@ import { checkDecoderShape } from "../models/blocks.ts";
 import type { RawConfig } from "../models/config.ts";
 import type { DecoderSpec } from "../models/decoder.ts";
 import { withLayerPlans } from "../models/layer-plan.ts";
-import { layerRouterWeights } from "../models/layer-routers.ts";
 import { rotatingEpilogue } from "../models/qkv.ts";
 import { readDecoderSpec } from "../models/registry.ts";
 import { activationWidths, headWidths, partialBytes } from "../models/tensors.ts";
@@ -85,6 +84,7 @@ export async function planModel(
   try {
     const base = placeWeights(decoderWeights(spec), checkpoint, options.quant);
     if (options.layerRouters) {
+      const { layerRouterWeights } = await import("../models/layer-routers.ts");
       const routers = await openCheckpoint(options.layerRouters, options.signal);
       opened.push(routers);
       base.push(...placeWeights(layerRouterWeights(spec), routers));

@@ -3,8 +3,9 @@
  * a stranger's program: nested loops hold the thread for ever, `range(1e9)` ends the process.
  * Owns the limits; which template applies is chat-template.ts's.
  */
-import { Environment, Interpreter, Template } from "@huggingface/jinja";
+import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
 import { WeftError } from "../errors.ts";
+import { strftime } from "./strftime.ts";
 
 /** Many times a real template. The parser is quadratic in blank lines: seconds at this length. */
 const MAX_SOURCE_LENGTH = 65_536;
@@ -18,12 +19,13 @@ const MAX_MS = 5_000;
 type Evaluate = Interpreter["evaluate"];
 
 export class BoundedTemplate {
-  readonly #program: Template["parsed"];
+  readonly #program: ReturnType<typeof parse>;
 
   /** @throws {WeftError} `chat_template_failed` when too long; what the parser throws. */
   constructor(source: string) {
     check("has", source.length, MAX_SOURCE_LENGTH, "characters");
-    this.#program = new Template(source).parsed;
+    // As transformers sets Jinja up.
+    this.#program = parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
   }
 
   /** @throws {WeftError} `chat_template_failed` at a limit; what the template throws. */
@@ -53,14 +55,13 @@ class BoundedInterpreter extends Interpreter {
   }
 }
 
-/** What transformers gives a template, in the library's own words except for `range`. */
+/** What transformers gives a template. */
 const globals = {
   ...{ true: true, True: true, false: false, False: false, none: null, None: null },
   raise_exception(message: string): never {
     throw new Error(message);
   },
-  strftime_now: (format: string): string =>
-    new Template("{{ strftime_now(format) }}").render({ format }),
+  strftime_now: (format: string): string => strftime(`${format}`, new Date()),
   range(from: number, to?: number, step = 1): number[] {
     const [start, stop] = to === undefined ? [0, from] : [from, to];
     if (step === 0) throw new Error("range() step must not be zero");
