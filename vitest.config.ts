@@ -10,6 +10,7 @@
 // A project whose driver set-up did not find is left out here and reported as absent.
 
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { playwright } from "@vitest/browser-playwright";
 import type { TestProjectInlineConfiguration } from "vitest/config";
 import { defineConfig } from "vitest/config";
@@ -87,7 +88,15 @@ else {
   });
 }
 
+/** As `paths` of tsconfig.json: the package's doors by the names that users import. */
+const door = (name: string) => ({
+  find: name === "index" ? "weft-llm" : `weft-llm/${name}`,
+  replacement: join(import.meta.dirname, `${name}.ts`),
+});
+
 export default defineConfig({
+  // The first that is the whole name or its beginning is taken.
+  resolve: { alias: ["node", "worker", "index"].map(door) },
   test: {
     projects,
     pool: "forks",

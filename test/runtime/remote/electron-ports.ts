@@ -30,6 +30,12 @@ export class PortMain extends EventEmitter {
   close(): void {
     this.#port.close();
   }
+
+  /** What a renderer gets that it is sent to: a port of the web. Nothing may have been sent yet. */
+  inRenderer(): MessagePort {
+    this.#port.onmessage = null;
+    return this.#port;
+  }
 }
 
 export function electronChannel(): { readonly port1: PortMain; readonly port2: PortMain } {
