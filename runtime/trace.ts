@@ -101,7 +101,7 @@ export class TraceRecorder {
     const { startMs, endMs, gpuMs } = run;
     const counts = [plan.id, plan.rows.length, tokens, plan.preempted.length];
     const numbers = [...counts, plan.predictedMs, gpuMs];
-    this.#slices.push({ kind: "gpu", track: GPU, startMs, endMs, numbers });
+    this.#slices.push({ kind: "gpu", track: ON_DEVICE, startMs, endMs, numbers });
     for (const id of plan.preempted) {
       const live = this.#live.get(id);
       if (live === undefined) continue;
@@ -129,7 +129,7 @@ export class TraceRecorder {
       if (open !== undefined) slices.push(open);
     }
     const tracks = new Map(slices.map(({ track }) => [track.tid, track]));
-    tracks.set(GPU.tid, GPU);
+    tracks.set(ON_DEVICE.tid, ON_DEVICE);
     return {
       displayTimeUnit: "ms",
       traceEvents: [
@@ -180,7 +180,7 @@ export class TraceRecorder {
 
   #names({ tid, priority, numPromptTokens, client }: Track): TraceName[] {
     const name =
-      tid === GPU.tid
+      tid === ON_DEVICE.tid
         ? `GPU: ${this.#adapter}`
         : `request ${tid}: ${priority}, ${numPromptTokens} prompt tokens`;
     return [
@@ -190,7 +190,7 @@ export class TraceRecorder {
   }
 }
 
-const GPU: Track = { tid: 0, priority: "interactive", numPromptTokens: 0 };
+const ON_DEVICE: Track = { tid: 0, priority: "interactive", numPromptTokens: 0 };
 
 const isWaiting = ({ phase }: LiveTrack): boolean => phase === "queued" || phase === "preempted";
 
