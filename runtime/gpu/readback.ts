@@ -2,6 +2,10 @@
 
 /** Room behind each copy for what may come with it. */
 const RIDER_BYTES = 16;
+/** What a step reads fits; buffers for more are made when they are asked for, and go with it. */
+const USUAL_BYTES = 4096;
+/** Made at once: as many as an engine has under way, so that it never makes one later. */
+const NUM_READY = 16;
 
 export interface ReadbackSource {
   readonly source: GPUBuffer;
@@ -24,6 +28,7 @@ export class ReadbackPool {
 
   constructor(device: GPUDevice) {
     this.#device = device;
+    for (let i = 0; i < NUM_READY; i++) this.#free.push(this.#create(USUAL_BYTES));
   }
 
   /** Copies that were recorded and not mapped. */
@@ -69,7 +74,8 @@ export class ReadbackPool {
         onRider?.(mapped.slice(sizeBytes));
         const bytes = new Uint8Array(mapped.slice(0, sizeBytes));
         staging.unmap();
-        this.#free.push(staging);
+        if (staging.size === USUAL_BYTES) this.#free.push(staging);
+        else staging.destroy();
         resolve(bytes);
       }, reject);
     }
@@ -82,12 +88,12 @@ export class ReadbackPool {
   }
 
   #take(sizeBytes: number): GPUBuffer {
-    const fit = this.#free.findIndex((buffer) => buffer.size >= sizeBytes);
-    if (fit >= 0) return this.#free.splice(fit, 1)[0]!;
-    return this.#device.createBuffer({
-      label: "readback",
-      size: Math.max(4096, sizeBytes),
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
+    const kept = sizeBytes <= USUAL_BYTES ? this.#free.pop() : undefined;
+    return kept ?? this.#create(Math.max(USUAL_BYTES, sizeBytes));
+  }
+
+  #create(size: number): GPUBuffer {
+    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+    return this.#device.createBuffer({ label: "readback", size, usage });
   }
 }
