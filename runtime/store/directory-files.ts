@@ -21,7 +21,7 @@ import { type FileStore, NoRoomError } from "./file-store.ts";
 /** Folder of files that are being written. */
 const DRAFTS = ".drafts";
 /** What is older was left by a process that died. */
-const DRAFT_MS = 24 * 3_600_000;
+const DRAFT_MS = 3_600_000;
 
 /** Where the system keeps caches, e.g. `$XDG_CACHE_HOME/weft/models`. */
 export function modelsDirectory(): string {

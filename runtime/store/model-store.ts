@@ -91,6 +91,7 @@ export class ModelStore {
    */
   async download(model: string, options: DownloadModelOptions = {}): Promise<StoredVersion> {
     const remote = requiredRemote(model, options.hub);
+    checkHashes(options.sha256);
     return storedVersion(await this.#bring(model, remote, options));
   }
 
@@ -101,6 +102,7 @@ export class ModelStore {
    */
   async open(model: string, options: OpenStoredOptions = {}): Promise<ModelFolder> {
     const remote = requiredRemote(model, options.hub);
+    checkHashes(options.sha256);
     const manifest = await this.#bring(model, remote, options);
     const [files, http] = [this.#files, this.#http];
     const parts = new StoredParts({ files, http, remote, model: await modelKey(remote.location) });
@@ -222,6 +224,15 @@ function requiredRemote(model: string, hub: HubOptions | undefined): RemoteModel
   const remote = remoteModel(model, hub);
   if (remote) return remote;
   throw badLocation(model, "is nothing that is downloaded");
+}
+
+function checkHashes(sha256: DownloadModelOptions["sha256"] = {}): void {
+  const odd = Object.entries(sha256).find(([, hash]) => !/^[0-9a-f]{64}$/.test(hash));
+  if (!odd) return;
+  throw new WeftError(
+    "bad_request",
+    `sha256 of ${odd[0]} is ${JSON.stringify(odd[1])}, it must be 64 hexadecimal digits in lower case; change it`,
+  );
 }
 
 /** A URL's query may hold a secret. */

@@ -272,6 +272,8 @@ describe("a hub", () => {
     const wrong = store.download("hf:o/n", { hub, sha256: given });
     await expect(wrong).rejects.toMatchObject({ code: "file_corrupt" });
     await store.download("hf:o/n", { hub, sha256: { "model.safetensors": oid } });
+    const odd = store.download("hf:o/n", { hub, sha256: { "model.safetensors": "abc" } });
+    await expect(odd).rejects.toMatchObject({ code: "bad_request" });
     expect((await store.list())[0].versions).toHaveLength(1);
   });
 });
