@@ -3,13 +3,17 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createEngineWith, type Platform } from "../../../runtime/create-engine.ts";
+import { planModel } from "../../../runtime/load-model.ts";
 import { localFolder } from "../../../runtime/model-folder/local-folder.ts";
 import type { ModelFolder } from "../../../runtime/model-folder/model-folder.ts";
+import { openModelFolder } from "../../../runtime/model-folder/open-folder.ts";
+import { ReferenceDevice } from "../../../runtime/reference/device.ts";
 import { ModelStore } from "../../../runtime/store/model-store.ts";
 import { MODEL_FILES } from "../../../runtime/store/remote-files.ts";
 import type { LoadProgress } from "../../../runtime/weights/progress.ts";
 import { tinyModel } from "../../cli/tiny-model.ts";
 import { ask } from "../../engine/ask.ts";
+import { modelFile, modelFixtures } from "../gguf-fixture.ts";
 import { MemoryFiles } from "./memory-files.ts";
 import { ModelServer } from "./model-server.ts";
 
@@ -54,6 +58,24 @@ describe("an engine", () => {
     expect(steps.at(-1)!.loadedBytes).toBe(steps.at(-1)!.totalBytes);
     await server.stop();
     expect(await idsOf()).toEqual(wanted);
+  });
+
+  test("is planned from a GGUF file as well", async () => {
+    const file = await modelFile(modelFixtures.find(({ name }) => name === "qwen3-f16")!);
+    server.serve("", { "m.gguf": file });
+    const planned = async (folder: ModelFolder) => {
+      const device = new ReferenceDevice();
+      const plan = await planModel(device, folder);
+      await plan.close();
+      return plan.weights;
+    };
+    const wanted = await planned(openModelFolder(new Blob([file])));
+    const store = await platform.openStore!();
+    const url = `${server.url}/m.gguf`;
+    const weights = await planned(await store.open(url));
+    expect(weights.map(({ spec }) => spec)).toEqual(wanted.map(({ spec }) => spec));
+    await server.stop();
+    expect(await planned(await store.open(url))).toHaveLength(wanted.length);
   });
 
   test("with store: false keeps nothing", async () => {
