@@ -60,7 +60,11 @@ export async function createEngineWith(
     const namedAdapters = folders.map(([, adapter]) => modelFolder(platform, adapter, hub));
     const routers = options.layerRouters;
     const namedRouters = routers === undefined ? undefined : modelFolder(platform, routers, hub);
-    const device = await open();
+    let device = await open();
+    let isLost = false;
+    void device.lost.then(() => {
+      isLost = true;
+    });
     try {
       const kept = keptFolder.bind(undefined, platform.openStore);
       const folder = await kept(model, named, options, (remote) => check(device, remote, options));
@@ -70,7 +74,10 @@ export async function createEngineWith(
       }
       const layerRouters = namedRouters && (await kept(routers, namedRouters, options));
       // A device that the caller has opened is the caller's to open again.
-      const source = { folder, device, reopen: typeof given === "string" ? open : undefined };
+      const reopen = typeof given === "string" ? open : undefined;
+      // A download takes its time, in which a device may be lost.
+      if (reopen && isLost) device = await reopen();
+      const source = { folder, device, reopen };
       const engine = await Engine.load(source, { ...options, adapters, layerRouters, quantumMs });
       if (platform.isPage) engine.pace.watchPage();
       return engine;

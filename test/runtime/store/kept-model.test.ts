@@ -60,6 +60,23 @@ describe("an engine", () => {
     expect(await idsOf()).toEqual(wanted);
   });
 
+  test("gets another device where the first is lost while its model comes", async () => {
+    const devices: ReferenceDevice[] = [];
+    const open = async () => {
+      devices.push(new ReferenceDevice());
+      return devices.at(-1)!;
+    };
+    const onProgress = ({ phase }: LoadProgress) => {
+      if (phase === "download") devices[0].destroy();
+    };
+    const platformOfTwo = { ...platform, open };
+    const model = `${server.url}/m`;
+    const engine = await createEngineWith(platformOfTwo, { model, device: "gpu", onProgress });
+    expect((await ask(engine, { prompt: "Hello", maxTokens: 2 })).ids).toHaveLength(2);
+    await engine.close();
+    expect(devices).toHaveLength(2);
+  });
+
   test("is planned from a GGUF file as well", async () => {
     const file = await modelFile(modelFixtures.find(({ name }) => name === "qwen3-f16")!);
     server.serve("", { "m.gguf": file });
