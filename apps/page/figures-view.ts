@@ -39,11 +39,29 @@ const TERMS: readonly Term[] = [
     "99 % of the gaps between tokens are shorter",
   ],
   ["submission", ({ metrics }) => time(metrics.recent.submissionMs), "median GPU time"],
+  [
+    "quantum",
+    ({ metrics: { now } }) => (now.quantumMs === undefined ? "none" : duration(now.quantumMs)),
+    "what a submission may take; it follows the page's frames",
+  ],
+  [
+    "frame p95",
+    ({ metrics: { frames } }) => (frames?.intervalMs.n ? duration(frames.intervalMs.p95) : "–"),
+    "between frames of this page, while the engine works for it",
+  ],
+  [
+    "dropped",
+    ({ metrics: { frames } }) => (frames ? percent(droppedShare(frames)) : "–"),
+    "frames of this page that were not shown in time",
+  ],
 ];
 
 const whole = (n: number): string => n.toLocaleString("en");
 const time = ({ n, p50 }: { readonly n: number; readonly p50: number }): string =>
   n === 0 ? "–" : duration(p50);
+
+const droppedShare = ({ count, dropped }: { readonly count: number; readonly dropped: number }) =>
+  dropped === 0 ? 0 : dropped / (count + dropped);
 
 function hitShare({ prefixHitTokens, computedTokens }: LiveState["metrics"]["total"]): number {
   const all = prefixHitTokens + computedTokens;

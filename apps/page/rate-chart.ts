@@ -12,7 +12,7 @@ export interface ChartOptions {
   readonly unit: string;
 }
 
-const HEIGHT = 92;
+const HEIGHT = 84;
 const SPAN_S = 60;
 /** Of the upright axis: both figures are counts. */
 const INCREMENTS = [1, 2, 4, 10, 20, 40, 100, 200, 400, 1000, 2000, 4000, 10_000];

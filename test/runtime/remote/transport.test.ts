@@ -94,6 +94,13 @@ describe.each(Object.entries(transports))("%s", (_, transport) => {
     expect([text, heads.size]).toEqual([answer.choices[0].message.content, 1]);
     expect((await engine.metrics()).total).toMatchObject({ finished: 3, aborted: 0 });
     expect((await engine.trace()).traceEvents.length).toBeGreaterThan(3);
+    // Nothing ended after now but the names of process and GPU.
+    expect((await engine.trace({ sinceMs: 1e9 })).traceEvents.map(({ tid }) => tid)).toEqual([
+      ...[0, 0, 0],
+    ]);
+    const { groups } = await engine.kvMap();
+    expect(groups.map(({ kind }) => kind)).toEqual(["full"]);
+    expect(new Set(groups[0].holders)).toEqual(new Set([0]));
     expect(engine.info).toMatchObject({ model: { type: "qwen3" }, device: { kind: "reference" } });
     await refused(idsOf(engine, { maxTokens: -1 }), "bad_request", /maxTokens/);
     await refused(engine.session().hold(-1), "bad_request", /above 0/);
