@@ -3,4 +3,4 @@ import { escapeHtml } from "./line-plot.ts";
 
 /** @param name Of the table, for those who do not see it. @param rows Markup. */
 export const wideTable = (name: string, rows: string): string =>
-  `<div class="wide" role="region" aria-label="${escapeHtml(name)}" tabindex="0"><table>${rows}</table></div>`;
+  `<section class="wide" aria-label="${escapeHtml(name)}" tabindex="0"><table>${rows}</table></section>`;

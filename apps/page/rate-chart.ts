@@ -87,7 +87,7 @@ export class RateChart extends HTMLElement implements LiveView {
         {
           ...axis,
           size: 34,
-          space: 24,
+          space: 16,
           incrs: INCREMENTS,
           values: (_, ticks) => ticks.map(String),
         },
