@@ -82,6 +82,10 @@ export interface WeftErrorData {
   readonly message: string;
 }
 
+/**
+ * What every promise, stream and call of the public doors fails with: a code to act on, and a message that says
+ * what was wrong, what was required, and the cure.
+ */
 export class WeftError extends Error {
   override readonly name = "WeftError";
   readonly code: WeftErrorCode;

@@ -81,6 +81,7 @@ export const formatsOf = (weights: readonly PlacedWeight[]): WeightDtype[] => {
   return [...new Set(matrices.flatMap(({ runs }) => runs.map(({ format }) => format)))];
 };
 
+/** Parameters of a model, as its publisher counts them: tied matrices once. */
 export const countWeights = (placed: readonly PlacedWeight[]): number =>
   placed.reduce((sum, { spec }) => sum + spec.rows * spec.columns, 0);
 

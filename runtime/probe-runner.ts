@@ -31,6 +31,10 @@ export interface ProbeResult {
   readonly outputs: Readonly<Record<string, Uint8Array>>;
 }
 
+/**
+ * The kernel with known inputs, on the device and on its reference: `ok` where they agree within its tolerance
+ * and nothing else was written.
+ */
 export async function runProbe(
   device: Device,
   kernel: Kernel,

@@ -16,6 +16,7 @@ export interface MeteredStep {
   readonly submission: Submission;
 }
 
+/** Give its `device` to an engine, and its `onPlan` too: it then tells what each plan has cost. */
 export class StepMeter {
   /** Give this to the engine, and `onPlan` too. */
   readonly device: Device;

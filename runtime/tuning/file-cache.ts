@@ -19,6 +19,7 @@ export interface FileTuningCacheOptions {
   readonly onWarning?: (message: string) => void;
 }
 
+/** For the option `tuning` of `createEngine` in Node: keeps what was found in files, one per device. */
 export function fileTuningCache(options: FileTuningCacheOptions = {}): TuningCache {
   const { folder = cacheFolder(), onWarning = warn } = options;
   const pathOf = (key: string) =>

@@ -10,6 +10,7 @@ export interface IndexedDbTuningCacheOptions {
   readonly onWarning?: (message: string) => void;
 }
 
+/** For the option `tuning` of `createEngine` in pages: keeps what was found in IndexedDB. */
 export function indexedDbTuningCache(options: IndexedDbTuningCacheOptions = {}): TuningCache {
   const { onWarning = (message) => console.warn(message) } = options;
   const guarded = async <V>(use: (database: IDBDatabase) => Promise<V>): Promise<V | undefined> => {
