@@ -3,7 +3,12 @@
  * In Node import `weft-llm/node`, which brings Dawn and local folders and has the same exports.
  */
 import { browserPlatform } from "./runtime/browser-platform.ts";
-import { type CreateEngineOptions, createEngineWith, openDevice } from "./runtime/create-engine.ts";
+import {
+  type CreateEngineOptions,
+  createEngineWith,
+  openDevice,
+  type Platform,
+} from "./runtime/create-engine.ts";
 import type { Device } from "./runtime/device.ts";
 import type { Engine } from "./runtime/engine.ts";
 import { pageUrl } from "./runtime/model-folder/page-url.ts";
@@ -24,20 +29,22 @@ import { browserStore } from "./runtime/store/browser-store.ts";
  * @throws {WeftError} `no_adapter`, `unsupported_model`, `out_of_memory`, …: the message has the cure.
  */
 export function createEngine(options: CreateEngineOptions): Promise<Engine> {
-  const model = pageUrl(options.model);
-  return createEngineWith(
-    { ...browserPlatform, isPage: "document" in globalThis },
-    { ...options, model },
-  );
+  return createOn({ ...browserPlatform, isPage: "document" in globalThis }, options);
 }
 
 /**
  * Makes this thread the host of engines for others: call it with each port that they connect by
- * (`connectEngine` of `weft-llm/worker`). Those that ask for the same engine share one.
+ * (`connectEngine` of `weft-llm/worker`). Those that ask for the same engine share one. Their pages are
+ * considered, and not the host's own, which may be one that nobody ever sees.
  */
 export const hostEngines: (endpoint: Endpoint) => void = /* @__PURE__ */ engineHost(
-  (options, how) => createEngine({ ...options, ...how }),
+  (options, how) => createOn(browserPlatform, { ...options, ...how }),
 );
+
+/** @param options Of models, addresses as a page writes them. */
+function createOn(platform: Platform, options: CreateEngineOptions): Promise<Engine> {
+  return createEngineWith(platform, { ...options, model: pageUrl(options.model) });
+}
 
 /** @throws {WeftError} `no_adapter`. */
 export const createDevice = (kind: "gpu" | "reference" = "gpu"): Promise<Device> =>

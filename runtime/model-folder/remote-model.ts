@@ -1,6 +1,6 @@
 /**
- * What `model` names where it is not here: an http(s) URL or `hf:org/name[@revision]` of a hub. Owns the URLs
- * of its files, and who is sent the token: the hub's own origin, and no message.
+ * What `model` names where it is not here: a URL of http(s) or of the page's own scheme, or `hf:org/name[@revision]`
+ * of a hub. Owns the URLs of its files, and who is sent the token: the hub's own origin, and no message.
  */
 import { WeftError } from "../errors.ts";
 import { checkFileName } from "./model-folder.ts";
@@ -37,7 +37,7 @@ const DEFAULT_HUB = "https://huggingface.co";
 
 /** @returns undefined for what is neither. @throws {WeftError} `bad_request`. */
 export function remoteModel(model: string, hub: HubOptions = {}): RemoteModel | undefined {
-  if (/^https?:\/\//i.test(model)) {
+  if (/^https?:\/\//i.test(model) || isOwn(model)) {
     if (!URL.canParse(model)) throw badLocation(model, "is no valid URL");
     const base = new URL(model);
     const headers = base.origin === hubUrl(hub).origin ? authorization(hub) : {};
@@ -64,7 +64,8 @@ export function remoteAt(base: URL, headers: RemoteModel["headers"] = {}): Remot
   const isFile = /\.gguf$/i.test(base.pathname);
   if (!isFile && !base.pathname.endsWith("/")) base.pathname += "/";
   return {
-    location: base.origin + base.pathname,
+    // An app's own scheme has no origin as URLs of Node and of some browsers see it.
+    location: `${base.protocol}//${base.host}${base.pathname}`,
     isFile,
     headers,
     fileUrl(name) {
@@ -75,6 +76,12 @@ export function remoteAt(base: URL, headers: RemoteModel["headers"] = {}): Remot
       return url.href;
     },
   };
+}
+
+/** Apps and extensions have schemes of their own for what comes with them, e.g. `app:`; a page's files are none. */
+function isOwn(url: string): boolean {
+  const scheme = globalThis.location?.protocol ?? "file:";
+  return scheme !== "file:" && url.startsWith(`${scheme}//`);
 }
 
 function hubUrl({ baseUrl = DEFAULT_HUB }: HubOptions): URL {

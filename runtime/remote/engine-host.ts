@@ -123,6 +123,8 @@ class HostedUser {
       throw new WeftError("aborted", `aborted by the caller: ${signal.reason ?? "it is gone"}`);
     }
     this.#lease = lease;
+    // One that has no page says nothing of it, and waits for its answers while the pages of others are frozen.
+    lease.engine.pace.report(this, { visibility: "visible" });
     this.#post({ type: "opened", call, info: lease.engine.info });
   }
 

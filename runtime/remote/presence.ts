@@ -15,7 +15,8 @@ export interface Presence {
 /** Resolves once the lock is held. */
 export async function bePresent(): Promise<Presence> {
   const { locks } = globalThis.navigator ?? {};
-  // Where ports tell of their end, a lock would only keep the page out of the back-forward cache.
+  // Where ports tell of their end, a lock would only keep the page out of the back-forward cache, and
+  // Node's are no other process's: a page would find them free.
   if (!locks || portsTell()) return { lock: undefined, leave: () => {} };
   const lock = `weft-${crypto.randomUUID()}`;
   return new Promise((resolve) => {
@@ -34,5 +35,7 @@ export function absence(lock: string | undefined): Promise<string> {
   });
 }
 
+/** Node's do, by an event of which the prototype knows nothing. */
 const portsTell = (): boolean =>
-  typeof MessagePort !== "undefined" && "onclose" in MessagePort.prototype;
+  globalThis.process?.versions?.node !== undefined ||
+  (typeof MessagePort !== "undefined" && "onclose" in MessagePort.prototype);

@@ -2,7 +2,7 @@
 // at the far end may rely on when all goes well, and when the other end is slow, foreign or gone.
 
 import { Worker } from "node:worker_threads";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import {
   connectEngine,
   type Endpoint,
@@ -227,6 +227,37 @@ describe("a host and its users", () => {
     const engine = await opened(connectEngine({ ...OPTIONS, connect }));
     await refused(idsOf(engine, { maxTokens: 1000 }), "worker_failed", /again|times/);
     expect(numHosts).toBe(4);
+  });
+
+  test("one that has no page is answered while the pages of all others are frozen", async () => {
+    const { port1, port2 } = new MessageChannel();
+    hostEngines(port2);
+    const isOpen = new Promise<void>((resolve) => {
+      port1.onmessage = ({ data: { type } }) => {
+        if (type === "hello") port1.postMessage({ type: "open", call: 0, options: OPTIONS });
+        if (type === "opened") resolve();
+      };
+    });
+    port1.postMessage({ type: "hello", version: PROTOCOL_VERSION });
+    await isOpen;
+    port1.postMessage({ type: "page", state: { visibility: "frozen" } });
+    const other = transports["a MessageChannel"]();
+    const engine = await opened(connectEngine({ ...OPTIONS, connect: other.connect }));
+    expect(await idsOf(engine, { maxTokens: 3 })).toHaveLength(3);
+    port1.close();
+  });
+
+  test("Node's own locks are not asked about somebody of another process", async () => {
+    // As of Node 24. In a process of its own, each side would find the other's lock free.
+    const request = async (_: string, granted: () => unknown) => granted();
+    vi.stubGlobal("navigator", { locks: { request } });
+    try {
+      const { connect } = transports["a MessageChannel"]();
+      const engine = await opened(connectEngine({ ...OPTIONS, connect }));
+      expect(await idsOf(engine, { maxTokens: 3 })).toHaveLength(3);
+    } finally {
+      vi.unstubAllGlobals();
+    }
   });
 
   test("what is no message of ours disturbs nobody", async () => {
