@@ -70,5 +70,7 @@ module.exports = {
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },
     doNotFollow: { path: "node_modules" },
+    // What the example is built into, by those who run it.
+    exclude: { path: "^apps/electron/dist/" },
   },
 };

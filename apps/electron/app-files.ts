@@ -46,9 +46,18 @@ export function appFiles(folders: Readonly<Record<string, string>>) {
 }
 
 function fileOf(url: string, folders: Readonly<Record<string, string>>): string | undefined {
-  const path = decodeURIComponent(new URL(url).pathname);
+  const path = decoded(new URL(url).pathname);
   const prefix = Object.keys(folders).find((start) => path.startsWith(start));
-  if (prefix === undefined || path.includes("\0")) return undefined;
+  if (prefix === undefined) return undefined;
   const file = join(folders[prefix], normalize(path.slice(prefix.length)));
   return file.startsWith(folders[prefix] + sep) ? file : undefined;
+}
+
+/** Of a path that is none, nothing. */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return "";
+  }
 }

@@ -82,6 +82,11 @@ export class BrowserWindow extends EventEmitter {
   }
 }
 
+/** In a utility process; here all of them are this one, which runs the script once. */
+const parentPort = new EventEmitter();
+Object.assign(process, { parentPort });
+await import("../../apps/electron/utility.ts");
+
 class Child extends EventEmitter {
   readonly #ports: PortMain[] = [];
   readonly script: string;
@@ -92,11 +97,9 @@ class Child extends EventEmitter {
     setTimeout(() => this.emit("spawn"), 5);
   }
 
-  /** utility.ts, in short. */
-  postMessage(message: unknown, ports: readonly PortMain[]): void {
-    if (message !== "weft-port") return;
+  postMessage(data: unknown, ports: readonly PortMain[]): void {
     this.#ports.push(...ports);
-    for (const port of ports) hostEngines(port);
+    parentPort.emit("message", { data, ports });
   }
 
   kill(): boolean {
