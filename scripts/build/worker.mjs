@@ -22,7 +22,7 @@ export async function buildWorker() {
     transform: { target: "es2022" },
     plugins: [wgslPlugin],
     // Some parts are reached without import() too, in doors that are not these.
-    checks: { ineffectiveDynamicImport: false },
+    checks: { ineffectiveDynamicImport: false, pluginTimings: false },
   });
   /** @type {Set<string> | undefined} */
   let core;
