@@ -54,6 +54,9 @@ export class GpuDevice implements Device {
   readonly #readbacks: ReadbackPool;
   readonly #timer: SubmissionTimer | undefined;
   readonly #recorder: Recorder;
+  readonly #onError = ({ error }: GPUUncapturedErrorEvent): void => {
+    this.#failure ??= reportedError(error);
+  };
   #nextId = 1;
   #failure: WeftError | undefined;
 
@@ -69,9 +72,7 @@ export class GpuDevice implements Device {
       this.#failure = lostError(loss);
       return loss;
     });
-    device.addEventListener("uncapturederror", ({ error }) => {
-      this.#failure ??= reportedError(error);
-    });
+    device.addEventListener("uncapturederror", this.#onError);
     this.#pipelines = new PipelineCache(device, options);
     this.#readbacks = new ReadbackPool(device);
     this.#timer = SubmissionTimer.create(device);
@@ -176,6 +177,9 @@ export class GpuDevice implements Device {
     this.#readbacks.destroy();
     this.#timer?.destroy();
     this.#recorder.destroy();
+    this.#buffers.clear();
+    // Dawn holds its listeners for good, and they would hold all of this.
+    this.#device.removeEventListener("uncapturederror", this.#onError);
     this.#device.destroy();
   }
 
