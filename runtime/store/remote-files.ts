@@ -172,7 +172,7 @@ async function hubHashes(
   const late = AbortSignal.timeout(stallMs);
   const either = signal ? AbortSignal.any([signal, late]) : late;
   try {
-    const response = await fetch(hub!.treeUrl, { headers, signal: either });
+    const response = await fetch(hub!.treeUrl, { headers, signal: either, cache: "no-store" });
     if (!response.ok) {
       await response.body?.cancel();
       return undefined;
