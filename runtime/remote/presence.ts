@@ -27,10 +27,10 @@ export async function bePresent(): Promise<Presence> {
   });
 }
 
-/** Resolves when the holder has vanished; never without a lock. */
+/** Resolves when the holder has vanished; never without a lock, nor where the port tells. */
 export function absence(lock: string | undefined): Promise<string> {
   return new Promise((resolve) => {
-    if (lock === undefined) return;
+    if (lock === undefined || portsTell()) return;
     void navigator.locks.request(lock, () => resolve("it has ended"));
   });
 }

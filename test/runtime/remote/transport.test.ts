@@ -250,12 +250,15 @@ describe("a host and its users", () => {
   test("Node's own locks are not asked about somebody of another process", async () => {
     // As of Node 24. In a process of its own, each side would find the other's lock free.
     const request = async (_: string, granted: () => unknown) => granted();
-    vi.stubGlobal("navigator", { locks: { request } });
-    try {
-      const { connect } = transports["a MessageChannel"]();
-      const engine = await opened(connectEngine({ ...OPTIONS, connect }));
+    for (const navigator of [{ locks: { request } }, {}]) {
+      vi.stubGlobal("navigator", navigator);
+      const { port1, port2 } = new MessageChannel();
+      const { postMessage } = port2;
+      port2.postMessage = (message: { type: string }) =>
+        postMessage.call(port2, message.type === "hello" ? { ...message, lock: "its" } : message);
+      hostEngines(port2);
+      const engine = await opened(connectEngine({ ...OPTIONS, connect: () => port1 }));
       expect(await idsOf(engine, { maxTokens: 3 })).toHaveLength(3);
-    } finally {
       vi.unstubAllGlobals();
     }
   });
