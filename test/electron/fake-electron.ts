@@ -90,6 +90,7 @@ await import("../../apps/electron/utility.ts");
 class Child extends EventEmitter {
   readonly #ports: PortMain[] = [];
   readonly script: string;
+  exitCode: number | undefined;
 
   constructor(script: string) {
     super();
@@ -109,6 +110,7 @@ class Child extends EventEmitter {
 
   end(code: number): void {
     for (const port of this.#ports) port.close();
+    this.exitCode = code;
     this.emit("exit", code);
   }
 }
@@ -117,5 +119,53 @@ export const utilityProcess = {
   fork(script: string): Child {
     children.push(new Child(script));
     return children.at(-1)!;
+  },
+};
+
+/** What the main process has asked of Electron, and tests of it. */
+class App extends EventEmitter {
+  readonly quitted: Promise<void>;
+  #quit = () => {};
+
+  constructor() {
+    super();
+    this.quitted = new Promise((resolve) => {
+      this.#quit = resolve;
+    });
+  }
+
+  whenReady(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  quit(): void {
+    this.emit("before-quit");
+    this.#quit();
+  }
+
+  exit(code: number): void {
+    throw new Error(`exit ${code}`);
+  }
+}
+
+export const app = new App();
+
+type Handler = (event: object, ...args: unknown[]) => unknown;
+
+export const ipcMain = {
+  handlers: new Map<string, Handler>(),
+  handle(channel: string, handler: Handler) {
+    this.handlers.set(channel, handler);
+  },
+};
+
+export const protocol = {
+  schemes: [] as readonly { scheme: string; privileges: object }[],
+  handlers: new Map<string, (request: Request) => Promise<Response>>(),
+  registerSchemesAsPrivileged(schemes: typeof this.schemes) {
+    this.schemes = schemes;
+  },
+  handle(scheme: string, handler: (request: Request) => Promise<Response>) {
+    this.handlers.set(scheme, handler);
   },
 };
