@@ -28,7 +28,7 @@ import type { StepSizeLimits } from "./model-runner-options.ts";
 import { formatsOf, type PlacedWeight, placedBytes, placeWeights } from "./placed-weight.ts";
 import { type KernelChoice, type RotatingMatrices, selectKernels } from "./select-kernels.ts";
 import { openCheckpoint } from "./weights/open-checkpoint.ts";
-import { readQuantisation } from "./weights/quantisation-config.ts";
+import type { Quantisation } from "./weights/quantisation-config.ts";
 import { quantisedCheckpoint } from "./weights/quantised-checkpoint.ts";
 import { PIECE_BYTES } from "./weights/stream.ts";
 
@@ -74,7 +74,7 @@ export async function planModel(
   const routed = options.layerRouters ? [anyLayer] : [];
   const spec = withLayerPlans(bare, [...(options.layerPlans ?? []), ...routed]);
   checkDecoderShape(spec);
-  const quantisation = readQuantisation(config as RawConfig);
+  const quantisation = await quantisationOf(config as RawConfig);
   const files = await openCheckpoint(folder, options.signal);
   const checkpoint = await quantisedCheckpoint(files, quantisation);
   const opened: { close(): Promise<void> }[] = [checkpoint];
@@ -105,6 +105,12 @@ export async function planModel(
     await close();
     throw error;
   }
+}
+
+async function quantisationOf(config: RawConfig): Promise<Quantisation | undefined> {
+  if ((config.quantization ?? config.quantization_config) == null) return undefined;
+  const { readQuantisation } = await import("./weights/quantisation-config.ts");
+  return readQuantisation(config);
 }
 
 /** Lengthens stacks of experts; undefined without adapters. @param opened Gets what is to be closed. */

@@ -1,5 +1,5 @@
-// Bundles the script of the workers: a core that every model needs, and a file for each thing that few
-// models or pages need, which the core imports when it is needed.
+// Bundles the script of the workers: a core that every model needs, the packages that the core needs, which
+// change less often, and a file for each thing that few models or pages need, imported when one does.
 
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -20,6 +20,7 @@ export async function buildWorker() {
     input: { "engine-worker": ENTRY },
     platform: "browser",
     transform: { target: "es2022" },
+    preserveEntrySignatures: false,
     plugins: [wgslPlugin],
     // Some parts are reached without import() too, in doors that are not these.
     checks: { ineffectiveDynamicImport: false, pluginTimings: false },
@@ -32,13 +33,15 @@ export async function buildWorker() {
     chunkFileNames: "worker/[name]-[hash:8].js",
     hashCharacters: "hex",
     codeSplitting: {
+      includeDependenciesRecursively: false,
       groups: [
         {
           debugName: "core",
-          // What the script imports, directly or not, is one file.
+          // What the script imports, directly or not.
           name(id, modules) {
             core ??= reachable(ENTRY, (of) => modules.getModuleInfo(of)?.importedIds ?? []);
-            return core.has(id) && id !== ENTRY ? "core" : null;
+            if (!core.has(id) || id === ENTRY) return null;
+            return id.includes("node_modules") ? "packages" : "core";
           },
         },
       ],
@@ -60,8 +63,10 @@ function reachable(from, next) {
 /**
  * What a page downloads to run a model that needs these parts: the script, the core and they, in bytes by gzip.
  * @param {Awaited<ReturnType<typeof buildWorker>>} files @param {readonly string[]} parts e.g. `qwen3`
+ * @param {{ packages: boolean }} options Whether they count
  */
-export function downloadBytes(files, parts) {
+export function downloadBytes(files, parts, { packages }) {
+  const without = packages ? "none" : "worker/packages-";
   const byName = new Map(files.map((file) => [file.name, file]));
   const named = parts.map((part) => {
     const file = files.find(({ name }) => name.replace(/-[^-.]+\.js$/, "") === `worker/${part}`);
@@ -70,5 +75,7 @@ export function downloadBytes(files, parts) {
   });
   const all = new Set(["engine-worker.js", ...named]);
   for (const name of all) for (const other of byName.get(name)?.imports ?? []) all.add(other);
-  return [...all].reduce((sum, name) => sum + gzipSync(byName.get(name)?.text ?? "").length, 0);
+  return [...all]
+    .filter((name) => !name.startsWith(without))
+    .reduce((sum, name) => sum + gzipSync(byName.get(name)?.text ?? "").length, 0);
 }
