@@ -34,8 +34,8 @@ export { type CalibrationTask, readTasks } from "./runtime/calibration/task-accu
 export { capacity } from "./runtime/capacity.ts";
 export type { ModelPlan } from "./runtime/load-model.ts";
 export type { LogitsOptions, PositionLogits } from "./runtime/logits.ts";
+export { preferredShapes } from "./runtime/optional-families.ts";
 export { countWeights } from "./runtime/placed-weight.ts";
-export { preferredShapes } from "./runtime/select-kernels.ts";
 export { type SelfTestReport, selfTest } from "./runtime/self-test.ts";
 export { type MeteredStep, predictedBytes, StepMeter } from "./runtime/step-meter.ts";
 export { type FileTuningCacheOptions, fileTuningCache } from "./runtime/tuning/file-cache.ts";

@@ -12,7 +12,7 @@ import { attentionReduce, attentionReduceWithSinks } from "../kernels/attention-
 import { attentionShapeDims } from "../kernels/attention-work.ts";
 import { embedding } from "../kernels/embedding.ts";
 import type { Dims } from "../kernels/kernel.ts";
-import { requireChunkedColumns } from "../kernels/matmul.ts";
+import { requireChunkedColumns } from "../kernels/matmul-kernel.ts";
 import { rowGather } from "../kernels/row-gather.ts";
 import type { BlockKinds } from "./block-kinds.ts";
 import { addToResidual } from "./block-output.ts";

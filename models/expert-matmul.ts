@@ -5,7 +5,7 @@
 import { type Epilogue, isGated } from "../kernels/epilogue.ts";
 import { blockCapacity } from "../kernels/expert-blocks.ts";
 import type { BufferSlice, Dims } from "../kernels/kernel.ts";
-import { matmul } from "../kernels/matmul.ts";
+import { matmulKernel } from "../kernels/matmul-kernel.ts";
 import { rowsFor } from "../kernels/matmul-rows.ts";
 import type { MatmulShape } from "../kernels/matmul-shape.ts";
 import type { GraphBuilder } from "./graph.ts";
@@ -93,8 +93,8 @@ export function expertMatmul(
     const alternatives = ways.map((way) => {
       const shape = shapeOf(graph.expertChoiceFor(format).shapes, way.blockRows);
       const fused = norm !== undefined && way.fusesNorm;
-      const kernel = matmul({
-        ...{ format, shape: shape.name, epilogue, rows: rowsFor(shape) },
+      const kernel = matmulKernel({
+        ...{ format, shape, epilogue, rows: rowsFor(shape) },
         prologue: fused ? "norm" : "none",
       });
       const buffers = {

@@ -4,7 +4,7 @@
  */
 import { type Epilogue, isGated } from "../kernels/epilogue.ts";
 import type { BufferSlice, Dims, Kernel, KernelCall } from "../kernels/kernel.ts";
-import { matmul } from "../kernels/matmul.ts";
+import { matmulKernel } from "../kernels/matmul-kernel.ts";
 import type { Prologue } from "../kernels/prologue.ts";
 import { rmsNorm } from "../kernels/rms-norm.ts";
 import type { WeightFormatName } from "../kernels/weight-format.ts";
@@ -236,15 +236,20 @@ export class GraphBuilder {
     const own = tuned?.get(matrixKey(use)) ?? shapes;
     const numFused = fused?.maxRows ?? 0;
     let numServed = 0;
-    return own.flatMap(({ name: shape, maxRows, prologues }) => {
+    return own.flatMap((shape) => {
+      const { maxRows, prologues } = shape;
       const prologue = use.norm && fusesNorm && prologues.includes("norm") ? "norm" : "none";
       const variants: MatmulVariant[] = [];
       if (fused && numServed < numFused) {
-        const kernel = matmul({ format, shape, prologue, epilogue: fused.epilogue });
+        const kernel = matmulKernel({ format, shape, prologue, epilogue: fused.epilogue });
         variants.push({ maxRows: Math.min(maxRows, numFused), prologue, kernel, fused });
       }
       if (maxRows > numFused) {
-        variants.push({ maxRows, prologue, kernel: matmul({ format, shape, prologue, epilogue }) });
+        variants.push({
+          maxRows,
+          prologue,
+          kernel: matmulKernel({ format, shape, prologue, epilogue }),
+        });
       }
       numServed = maxRows;
       return variants;

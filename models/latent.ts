@@ -6,7 +6,7 @@
 import { KernelError } from "../kernels/errors.ts";
 import type { KvStorage } from "../kernels/kv-layout.ts";
 import { type LatentStorage, latentRowBytes, latentShapeDims } from "../kernels/latent-layout.ts";
-import { requireChunkedColumns } from "../kernels/matmul.ts";
+import { requireChunkedColumns } from "../kernels/matmul-kernel.ts";
 import { matrix, vector, type WeightSpec } from "./weight-spec.ts";
 
 export interface LatentSpec {

@@ -3,7 +3,7 @@
  * their tensors are called. moe-block.ts turns it into kernel calls.
  */
 import type { Activation } from "../kernels/activation.ts";
-import { requireChunkedColumns } from "../kernels/matmul.ts";
+import { requireChunkedColumns } from "../kernels/matmul-kernel.ts";
 import { MAX_CHOSEN, MAX_EXPERTS, type RouterSpec } from "../kernels/router.ts";
 import { ModelError } from "./errors.ts";
 

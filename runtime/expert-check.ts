@@ -3,7 +3,7 @@
  * with the norm fused or apart, and in blocks of slots. A prompt and its answer may take either.
  */
 import { blockCapacity, groupSlots } from "../kernels/expert-blocks.ts";
-import { matmul } from "../kernels/matmul.ts";
+import { matmulKernel } from "../kernels/matmul-kernel.ts";
 import { rowsFor } from "../kernels/matmul-rows.ts";
 import type { MatmulShape } from "../kernels/matmul-shape.ts";
 import { normal, seededRandom, uniform } from "../kernels/probe.ts";
@@ -41,7 +41,7 @@ export async function otherExpertShapes(
 
   const product = async (shape: MatmulShape, prologue: "none" | "norm") => {
     const rows = rowsFor(shape);
-    const kernel = matmul({ format, shape: shape.name, prologue, epilogue: STORE, rows });
+    const kernel = matmulKernel({ format, shape, prologue, epilogue: STORE, rows });
     const placed = rows === "slots" ? bySlot : inBlocks(shape.rowsPerGroup);
     const given: Record<string, Float32Array> =
       prologue === "norm" ? { x, norm_weight } : { x: normed };

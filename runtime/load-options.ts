@@ -4,7 +4,7 @@ import type { LayerPlanSpec } from "../models/layer-plan.ts";
 import type { ExpertOptions } from "./experts/expert-options.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
 import type { Quant } from "./placed-weight.ts";
-import type { Activations } from "./select-kernels.ts";
+import type { Activations } from "./shape-families.ts";
 import type { TuningCache } from "./tuning/tuning-cache.ts";
 import type { OnProgress } from "./weights/progress.ts";
 

@@ -2,7 +2,7 @@
  * Whether a QKV matrix that rotates in its epilogue gives, on this device, the bits of the norm, the
  * matrix and `rope_kv_write` one after another: a prompt and its answer may take either way.
  */
-import { matmul } from "../kernels/matmul.ts";
+import { matmulKernel } from "../kernels/matmul-kernel.ts";
 import type { MatmulShape } from "../kernels/matmul-shape.ts";
 import { normal, seededRandom, uniform } from "../kernels/probe.ts";
 import { rmsNorm } from "../kernels/rms-norm.ts";
@@ -48,7 +48,7 @@ export async function otherRotations(
     inputs: () => ({ x, weight: norm_weight }),
   });
   const store = { bias: epilogue.bias, tail: "store" } as const;
-  const plain = matmul({ format, shape: shapes.at(-1)!.name, epilogue: store });
+  const plain = matmulKernel({ format, shape: shapes.at(-1)!, epilogue: store });
   const product = await runProbe(device, plain, {
     dims: { ...common, T: MOST_ROWS },
     inputs: () => ({ ...rows(MOST_ROWS), x: bytesToFloats(norm.outputs.out) }),
@@ -62,9 +62,9 @@ export async function otherRotations(
     });
 
   const others: string[] = [];
-  for (const { name, maxRows } of shapes.filter(({ hasOctets }) => hasOctets)) {
-    const T = Math.min(maxRows, MOST_ROWS);
-    const kernel = matmul({ format, shape: name, prologue: "norm", epilogue });
+  for (const shape of shapes.filter(({ hasOctets }) => hasOctets)) {
+    const T = Math.min(shape.maxRows, MOST_ROWS);
+    const kernel = matmulKernel({ format, shape, prologue: "norm", epilogue });
     const fused = await runProbe(device, kernel, { dims: { ...common, T }, inputs: () => rows(T) });
     const expected = await apart(T);
     const differs = (["q", "kv_pool"] as const).some((output) => {

@@ -3,18 +3,23 @@
  * they agree bit for bit, subgroups only where they do too. Reports every demotion.
  */
 import type { Kernel } from "../kernels/kernel.ts";
-import { int8Shapes, matmul, matmulShapes } from "../kernels/matmul.ts";
-import { anyOrderShapes } from "../kernels/matmul-any-order.ts";
+import { matmulKernel } from "../kernels/matmul-kernel.ts";
 import type { MatmulShape } from "../kernels/matmul-shape.ts";
 import { normal, seededRandom, uniform } from "../kernels/probe.ts";
 import { rmsNorm } from "../kernels/rms-norm.ts";
 import type { RotatingEpilogue } from "../kernels/rope-kv-epilogue.ts";
 import { type WeightFormatName, weightFormats } from "../kernels/weight-format.ts";
 import type { MatmulChoice, MatmulChoices } from "../models/matmul-choice.ts";
-import { bytesToFloats, type Device, type DeviceInfo } from "./device.ts";
+import { bytesToFloats, type Device } from "./device.ts";
 import { reasonOf } from "./errors.ts";
 import { runProbe } from "./probe-runner.ts";
 import { otherRotations } from "./rotation-check.ts";
+import {
+  type Activations,
+  type AgreeingShapes,
+  type Family,
+  familiesFor,
+} from "./shape-families.ts";
 
 export interface KernelChoice {
   readonly matmul: MatmulChoices;
@@ -25,16 +30,12 @@ export interface KernelChoice {
 }
 
 const STORE = { bias: false, tail: "store" } as const;
-const { gemv, small_m, tile } = matmulShapes;
 
 /** QKV matrices that may rotate in their epilogue. */
 export interface RotatingMatrices {
   readonly formats: ReadonlySet<WeightFormatName>;
   readonly epilogue: RotatingEpilogue;
 }
-
-/** What rows are rounded to where weights are integers too: a numeric class each. */
-export type Activations = "f32" | "i8";
 
 /**
  * @param formats Of the matrices that a model has.
@@ -60,11 +61,11 @@ export async function selectKernels(
   const invariant = asked || device.info.kind === "reference";
   for (const format of formats) {
     const isInt8 = activations === "i8" && weightFormats[format].integer !== undefined;
-    const families = isInt8 ? [int8Family] : familiesFor(device.info);
-    const shapes =
-      invariant || isInt8
-        ? await agreeingShapes(device, format, families, demoted)
-        : anyOrderFamily(device.info);
+    const shapes = isInt8
+      ? await agreeingShapes(device, format, [(await optional()).int8Family], demoted)
+      : invariant
+        ? await agreeingShapes(device, format, familiesFor(device.info), demoted)
+        : (await optional()).anyOrderFamily(device.info);
     const epilogue = qkv?.formats.has(format) && shapes.fusesNorm ? qkv.epilogue : undefined;
     const fusesRope = await rotatesAlike(device, format, shapes, epilogue, demoted);
     const experts = options.stacks?.has(format)
@@ -92,7 +93,8 @@ async function expertShapes(
   return { shapes: choice.shapes.slice(-1), fusesNorm: false };
 }
 
-type AgreeingShapes = Omit<MatmulChoice, "fusesRope">;
+/** Few engines are asked for them. */
+const optional = () => import("./optional-families.ts");
 
 async function rotatesAlike(
   device: Device,
@@ -116,50 +118,7 @@ async function rotatesAlike(
 }
 
 const normed = (format: WeightFormatName, shape: MatmulShape): Kernel =>
-  matmul({ format, shape: shape.name, prologue: "norm", epilogue: STORE });
-
-/** Shapes that go together: kernels for one row, the best first, and kernels for more, by their rows. */
-interface Family {
-  readonly one: readonly MatmulShape[];
-  readonly more: readonly MatmulShape[];
-}
-
-/** The matrix shapes that a sound device of this kind runs, for one row and for more. */
-export function preferredShapes(
-  info: DeviceInfo,
-  activations: Activations = "f32",
-): readonly MatmulShape[] {
-  const families = [familiesFor(info)[0], ...(activations === "i8" ? [int8Family] : [])];
-  return families.flatMap(({ one, more }) => [one[0], ...more]);
-}
-
-/** For rows that are rounded to int8. */
-const int8Family: Family = {
-  one: [int8Shapes.gemv_int8],
-  more: [int8Shapes.small_m_int8, int8Shapes.tile_int8],
-};
-
-/** The best first. The last runs on every device. */
-function familiesFor({ software, subgroupSize }: DeviceInfo): Family[] {
-  const named = (name: string) =>
-    Object.values<MatmulShape>(matmulShapes).filter((shape) => shape.name === name);
-  const portable = { one: [...named(`gemv_subgroup${subgroupSize}`), gemv], more: [small_m, tile] };
-  const broadcast = {
-    one: named(`gemv_broadcast${subgroupSize}`),
-    more: ["small_m", "tile"].flatMap((rows) => named(`${rows}_broadcast${subgroupSize}`)),
-  };
-  return software && broadcast.more.length > 0 ? [broadcast, portable] : [portable];
-}
-
-/** What needs no agreement. */
-function anyOrderFamily({ software, subgroupSize }: DeviceInfo): AgreeingShapes {
-  const named = (suffix: string) =>
-    ["gemv", "small_m", "tile"].flatMap((rows) =>
-      anyOrderShapes.filter(({ name }) => name === `${rows}${suffix}_any`),
-    );
-  const broadcast = software ? named(`_broadcast${subgroupSize}`) : [];
-  return { shapes: broadcast.length > 0 ? broadcast : named(""), fusesNorm: true };
-}
+  matmulKernel({ format, shape, prologue: "norm", epilogue: STORE });
 
 async function agreeingShapes(
   device: Device,
@@ -240,13 +199,13 @@ export class Comparison {
     return sameBytes(probed.outputs.out, (await this.#expected).subarray(0, 4 * T * SIZES.N));
   }
 
-  async #unfused({ name: shape }: MatmulShape): Promise<Uint8Array> {
+  async #unfused(shape: MatmulShape): Promise<Uint8Array> {
     const { x, weight, norm_weight } = operands(MOST_ROWS);
     const norm = await runProbe(this.#device, rmsNorm, {
       dims: { T: MOST_ROWS, D: SIZES.K, eps: EPS },
       inputs: () => ({ x, weight: norm_weight }),
     });
-    const kernel = matmul({ format: this.#format, shape, epilogue: STORE });
+    const kernel = matmulKernel({ format: this.#format, shape, epilogue: STORE });
     const product = await runProbe(this.#device, kernel, {
       dims: { ...SIZES, T: MOST_ROWS },
       inputs: () => ({ x: bytesToFloats(norm.outputs.out), weight }),

@@ -8,7 +8,7 @@ import { normal, seededRandom, uniform } from "../../kernels/probe.ts";
 import { route, routeDims, routerKind } from "../../kernels/route.ts";
 import { chooseExperts, NO_EXPERT, type RouterSpec } from "../../kernels/router.ts";
 import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
-import { preferredShapes } from "../../runtime/select-kernels.ts";
+import { preferredShapes } from "../../runtime/optional-families.ts";
 import { deviceInfo } from "../harness/device.ts";
 import { gpu } from "../harness/gpu.ts";
 import { report, scale } from "../harness/soak.ts";
