@@ -23,7 +23,7 @@ export async function buildWorker() {
     preserveEntrySignatures: false,
     plugins: [wgslPlugin],
     // Some parts are reached without import() too, in doors that are not these.
-    checks: { ineffectiveDynamicImport: false, pluginTimings: false },
+    checks: { ineffectiveDynamicImport: false, bundlerTimings: false },
   });
   /** @type {Set<string> | undefined} */
   let core;
