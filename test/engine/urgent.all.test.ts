@@ -14,7 +14,7 @@ import { shallowFolder } from "./shallow-folder.ts";
 const isLavapipe = project() === "lavapipe";
 const QUANTUM_MS = 50;
 /** A long prompt; elsewhere a shorter one and fewer layers make it long enough. */
-const NUM_TOKENS = isLavapipe ? 2048 : 512;
+const NUM_TOKENS = isLavapipe ? 1024 : 512;
 const model = isLavapipe ? demoFolder() : shallowFolder(demoFolder(), 2);
 
 const background = (seed: number) => ({
