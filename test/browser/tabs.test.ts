@@ -184,6 +184,26 @@ describe.skipIf(noChromium)(noChromium ?? "in Chromium", () => {
     await page.close();
   });
 
+  test("the quantum follows what the page tells of itself", async () => {
+    const page = await tab();
+    const quanta = await page.evaluate(async () => {
+      const engine = await open({ device: "reference" });
+      const seen: (number | undefined)[] = [];
+      const tell = async (state: string, event: string) => {
+        Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+        document.dispatchEvent(new Event(event));
+        seen.push((await engine.metrics()).now.quantumMs);
+      };
+      await tell("visible", "visibilitychange");
+      await tell("hidden", "visibilitychange");
+      await tell("visible", "visibilitychange");
+      await engine.close();
+      return seen;
+    });
+    expect(quanta).toEqual([8, 50, 8]);
+    await page.close();
+  });
+
   test("a script that is not there is a typed error", async () => {
     const page = await tab();
     const error = await page.evaluate(async () => {
