@@ -16,7 +16,6 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildWorker } from "./build/worker.mjs";
 import { ROOT, say } from "./setup/state.mjs";
 
 const DIST = join(ROOT, "dist");
@@ -80,6 +79,8 @@ async function bundle() {
     external: ["node:*"],
     packages: "external",
   });
+  // Imported late, as all packages are: this script is read before they are installed.
+  const { buildWorker } = await import("./build/worker.mjs");
   const worker = await buildWorker();
   const pages = await Promise.all(
     Object.entries(PAGES).map(async ([name, { entryPoints, files }]) => {

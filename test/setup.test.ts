@@ -71,3 +71,27 @@ test("the lock file names no registry and one Dawn", () => {
   const dawns = entries.map(([path]) => path).filter((path) => path.endsWith("/webgpu"));
   expect(dawns).toEqual(["node_modules/webgpu"]);
 });
+
+test("what runs before anything is installed imports nothing but Node's own", () => {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  const first = ["setup", "demo", "test", "page", "lab", "soak"].map((name) => {
+    const [, file] = /^node (\S+)$/.exec(scripts[name]) ?? [];
+    return join(ROOT, file!);
+  });
+  const files = new Set([
+    ...first,
+    join(ROOT, "bin/weft.mjs"),
+    join(ROOT, "apps/electron/smoke.mjs"),
+  ]);
+  const packages: string[] = [];
+  for (const file of files) {
+    const text = readFileSync(file, "utf8");
+    // Static ones alone: what is imported later is there by then.
+    for (const [, name] of text.matchAll(/^(?:import|export)\s[^;]*?from\s+"([^"]+)";/gms)) {
+      if (name!.startsWith(".")) files.add(join(file, "..", name!));
+      else if (!name!.startsWith("node:")) packages.push(`${file.slice(ROOT.length + 1)}: ${name}`);
+    }
+  }
+  expect(packages).toEqual([]);
+  expect(files.size).toBeGreaterThan(12);
+});

@@ -5,12 +5,12 @@
 import { copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 
 const HERE = import.meta.dirname;
 
 /** @param {string} outdir Is emptied first. @throws esbuild's errors, already printed */
 export async function buildExample(outdir = join(HERE, "dist")) {
+  const { build } = await import("esbuild");
   rmSync(outdir, { recursive: true, force: true });
   const common = /** @type {const} */ ({
     absWorkingDir: HERE,
