@@ -13,7 +13,7 @@ const count = scale("loss", numInGate, project() === "swiftshader" ? 10 : 100);
 if (count > 0) {
   lossSuite({
     platform: nodePlatform,
-    folder: shallowFolder(demoFolder(), project() === "swiftshader" ? 1 : 2),
+    folder: shallowFolder(demoFolder(), 2),
     count,
     timeoutMs: scale("loss", 120_000, 3_600_000),
   });
