@@ -3,8 +3,7 @@
  * Six dispatches per layer when at most 16 rows decode, seven with QK-norm; ten in a mixed step, whose
  * many rows are normalised, rotated and attended to by kernels of their own; two more where norms stand
  * after blocks, and one with QK-norm over whole rows; four in place of attention where a layer
- * convolves. The residual stream is f32
- * and is updated in place by the epilogues of the output projections.
+ * convolves. The residual stream is f32, updated in place by the epilogues of output projections.
  */
 import { attentionDecode } from "../kernels/attention-decode.ts";
 import { attentionPrefill } from "../kernels/attention-prefill.ts";

@@ -10,6 +10,7 @@ import { WeftError } from "./errors.ts";
 import type { SequenceStart } from "./live-sequence.ts";
 import { LiveSequences } from "./live-sequences.ts";
 import type { LoopObserver } from "./loop-observer.ts";
+import type { LoopUsage } from "./loop-usage.ts";
 import { PlanClock } from "./plan-clock.ts";
 import { draftsOf, type RowResult, samplesOf, standing } from "./row-samples.ts";
 import type { StepParts } from "./step-parts.ts";
@@ -26,17 +27,6 @@ export interface StepLoopOptions extends StepParts {
    * otherwise the loop stops with the error.
    */
   readonly onDeviceFailure?: (error: WeftError) => boolean;
-}
-
-/** What a step loop holds at one moment; all zero when nothing is under way. */
-export interface LoopUsage {
-  /** Sequences that have not ended, waiting ones included. */
-  readonly sequences: number;
-  readonly slots: number;
-  /** Share of the blocks in use per KV group, 0 to 1. */
-  readonly kv: readonly number[];
-  /** Plans that were not read back yet. */
-  readonly plans: number;
 }
 
 /** What a device is lost by, and not a fault of the loop. */
