@@ -7,7 +7,7 @@ import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 
 export class Answers implements AsyncIterable<GenerateChunk> {
   readonly #answers: readonly Answer[];
-  readonly #stream: ChunkStream;
+  readonly #stream: ChunkStream<GenerateChunk>;
   readonly #promptTokens: number;
   readonly #layers: Pick<Usage, "layersExecuted" | "lossy"> | undefined;
   #numUnfinished: number;

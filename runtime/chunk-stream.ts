@@ -2,21 +2,25 @@
  * Chunks from whoever makes them to one reader, as an async iterator. Owns what a reader sees after
  * an abort or an error.
  */
-import type { GenerateChunk } from "./request.ts";
 
-export class ChunkStream implements AsyncIterable<GenerateChunk> {
+export class ChunkStream<T> implements AsyncIterable<T> {
   readonly #onAbandon: () => void;
-  #chunks: GenerateChunk[] = [];
+  readonly #onTake: () => void;
+  #chunks: T[] = [];
   #done = false;
   #error: unknown;
   #wake: (() => void) | undefined;
 
-  /** @param onAbandon The reader left before the end. */
-  constructor(onAbandon: () => void) {
+  /**
+   * @param onAbandon The reader left before the end.
+   * @param onTake The reader takes one more.
+   */
+  constructor(onAbandon: () => void, onTake: () => void = () => {}) {
     this.#onAbandon = onAbandon;
+    this.#onTake = onTake;
   }
 
-  push(chunk: GenerateChunk): void {
+  push(chunk: T): void {
     this.#chunks.push(chunk);
     this.#wake?.();
   }
@@ -33,10 +37,13 @@ export class ChunkStream implements AsyncIterable<GenerateChunk> {
     this.end();
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<GenerateChunk, void, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     try {
       while (true) {
-        yield* this.#chunks.splice(0);
+        for (const chunk of this.#chunks.splice(0)) {
+          this.#onTake();
+          yield chunk;
+        }
         if (this.#chunks.length > 0) continue;
         if (this.#error !== undefined) throw this.#error;
         if (this.#done) return;

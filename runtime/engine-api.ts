@@ -44,6 +44,8 @@ export interface HostedEngine extends EngineApi {
   /** Keep what the session's requests have computed. */
   hold(session: string, ms: number): void;
   release(session: string): void;
+  /** Hears of each move to another device. @returns Ends it. */
+  onMove(listener: (info: EngineInfo) => void): () => void;
   /** Of the pages that the engine works for. */
   readonly pace: Pick<EnginePace, "report" | "leave">;
 }

@@ -55,7 +55,6 @@ export interface EngineOptions extends LoadModelOptions, SchedulerOptions, Calib
 
 /** Work of tuning in the idle time of one engine; its pipelines are built within it. */
 const TUNING_MS = 1500;
-
 interface EngineStart extends Pick<SequenceStart, "promptIds" | "maxTokens" | "forkOf"> {
   readonly policy: ResolvedPolicy;
 }
@@ -77,6 +76,7 @@ export class Engine implements HostedEngine {
   readonly #telemetry: Telemetry;
   readonly #options: EngineOptions;
   readonly #recovery: Recovery | undefined;
+  readonly #onMove = new Set<(info: EngineInfo) => void>();
   #parts: EngineParts;
   #tuner: IdleTuner | undefined;
 
@@ -196,6 +196,11 @@ export class Engine implements HostedEngine {
     return openSession(this.loop);
   }
 
+  onMove(listener: (info: EngineInfo) => void): () => void {
+    this.#onMove.add(listener);
+    return () => this.#onMove.delete(listener);
+  }
+
   hold(session: string, ms: number): void {
     this.loop.hold(session, ms);
   }
@@ -224,6 +229,7 @@ export class Engine implements HostedEngine {
       this.#tuner?.stop();
       this.#parts = parts;
       this.#tuner = this.#newTuner();
+      for (const listener of this.#onMove) listener(this.info);
     };
     return new Recovery({ loop: this.loop, open, load, onRecovered }, this.device);
   }

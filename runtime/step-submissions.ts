@@ -34,7 +34,8 @@ export class StepSubmissions {
   }
 
   /** @returns The runs, none of which goes across an end; packed rows stay together. */
-  cut(runs: readonly StageRun[], isPacked: (run: StageRun) => boolean): StageRun[] {
+  cut(runs: readonly StageRun[], isPacked: (run: StageRun) => boolean): readonly StageRun[] {
+    if (this.#ends.length === 0) return runs;
     return runs.flatMap((run) => {
       if (isPacked(run)) return [run];
       const inside = this.#ends.filter((end) => end > run.from && end < run.to);

@@ -32,6 +32,7 @@ class HostedUser {
   readonly #aborts = new Map<number, AbortController>();
   readonly #streams = new Map<number, HostStream>();
   #lease: Lease | undefined;
+  #unlisten: (() => void) | undefined;
   #isGreeted = false;
   #isGone = false;
 
@@ -81,6 +82,7 @@ class HostedUser {
     for (const abort of this.#aborts.values()) abort.abort("its user is gone");
     const lease = this.#lease;
     this.#lease = undefined;
+    this.#unlisten?.();
     lease?.engine.pace.leave(this);
     await lease?.release();
   }
@@ -126,6 +128,7 @@ class HostedUser {
     // One that has no page says nothing of it, and waits for its answers while the pages of others are frozen.
     lease.engine.pace.report(this, { visibility: "visible" });
     this.#post({ type: "opened", call, info: lease.engine.info });
+    this.#unlisten = lease.engine.onMove((info) => this.#post({ type: "info", info }));
   }
 
   async #stream(message: ToHost & { type: "start" }, signal: AbortSignal): Promise<void> {

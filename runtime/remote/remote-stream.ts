@@ -3,6 +3,7 @@
  * knows what was delivered, so that another host can begin anew and nothing comes twice. Answers are
  * the same whenever they are computed: their seeds are part of the request.
  */
+import { ChunkStream } from "../chunk-stream.ts";
 import { WINDOW_CHUNKS } from "./messages.ts";
 
 interface Indexed {
@@ -14,19 +15,15 @@ interface Indexed {
 
 export class RemoteStream<T> implements AsyncIterable<T> {
   readonly #onRead: (chunks: number) => void;
-  readonly #onAbandon: () => void;
+  readonly #stream: ChunkStream<T>;
   /** By answer: chunks that came since the host was asked, and the most that ever came. */
   readonly #counts = new Map<number, { now: number; ever: number }>();
-  #chunks: T[] = [];
   #numRead = 0;
-  #isDone = false;
-  #error: unknown;
-  #wake: (() => void) | undefined;
 
   /** @param onRead The host may send so many more. */
   constructor(onRead: (chunks: number) => void, onAbandon: () => void) {
     this.#onRead = onRead;
-    this.#onAbandon = onAbandon;
+    this.#stream = new ChunkStream(onAbandon, () => this.#read());
   }
 
   /** The host is another, and begins with the first chunk. */
@@ -45,41 +42,22 @@ export class RemoteStream<T> implements AsyncIterable<T> {
       if (count.now <= count.ever) this.#read();
       else {
         count.ever = count.now;
-        this.#chunks.push(chunk);
+        this.#stream.push(chunk);
       }
     }
-    this.#wake?.();
   }
 
   end(): void {
-    this.#isDone = true;
-    this.#wake?.();
+    this.#stream.end();
   }
 
   /** The reader gets what has come, and then the error. */
   fail(error: unknown): void {
-    this.#error ??= error;
-    this.end();
+    this.#stream.fail(error);
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
-    try {
-      while (true) {
-        const chunk = this.#chunks.shift();
-        if (chunk !== undefined) {
-          this.#read();
-          yield chunk;
-        } else if (this.#error !== undefined) throw this.#error;
-        else if (this.#isDone) return;
-        else {
-          await new Promise<void>((resolve) => {
-            this.#wake = resolve;
-          });
-        }
-      }
-    } finally {
-      if (!this.#isDone) this.#onAbandon();
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    return this.#stream[Symbol.asyncIterator]();
   }
 
   /** Room is given back half a window at a time. */

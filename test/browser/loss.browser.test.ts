@@ -10,7 +10,7 @@ import { scale } from "../harness/soak.ts";
 const count = scale("loss", 0, 5);
 
 if (count === 0) {
-  test.skip("in soak: a loss takes SwiftShader ten seconds; Node loses its device in the gate", () => {});
+  test.skip("in soak: a loss takes SwiftShader ten seconds; in Node the gate loses llvmpipe's and the reference device", () => {});
 } else {
   lossSuite({
     platform: { gpu: async () => navigator.gpu, runtime: "test", quantumMs: 8 },

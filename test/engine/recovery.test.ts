@@ -7,9 +7,11 @@ import type { Device, DeviceBuffer } from "../../runtime/device.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { WeftError } from "../../runtime/errors.ts";
 import { ReferenceDevice } from "../../runtime/reference/device.ts";
+import type { RemoteEngine } from "../../runtime/remote/remote-engine.ts";
 import { ask, randomIds, refused } from "./ask.ts";
 import { demoFolder } from "./node-model.ts";
 import { shallowFolder } from "./shallow-folder.ts";
+import { throughChannel } from "./through-channel.ts";
 
 const folder = shallowFolder(demoFolder(), 1);
 const request = { prompt: randomIds(20, 1), maxTokens: 40, ignoreEos: true };
@@ -164,5 +166,16 @@ describe("without memory for the cache", () => {
     await failed;
     expect(engine.loop.usage).toMatchObject({ sequences: 0, slots: 0 });
     await engine.close();
+  });
+
+  test("users at the other end of a port learn of the device that the engine moved to", async () => {
+    const { poolBytes } = await whole();
+    const { opened, create } = scripted(plain, () => new ScriptedDevice(0.6 * poolBytes));
+    const door = (await throughChannel(await create())) as RemoteEngine;
+    expect(door.info.kvCache.bytes).toBe(poolBytes);
+    opened[0].destroy();
+    const bytes = () => door.info.kvCache.bytes;
+    await expect.poll(bytes, { timeout: 10_000 }).toBeLessThan(0.6 * poolBytes);
+    await door.close();
   });
 });
