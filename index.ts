@@ -60,8 +60,6 @@ export const createDevice = (kind: "gpu" | "reference" = "gpu"): Promise<Device>
  */
 export const modelStore = browserStore;
 
-export type * from "./runtime/chat.ts";
-export { renderChat } from "./runtime/chat.ts";
 export type { CreateEngineOptions } from "./runtime/create-engine.ts";
 export type {
   Device,
@@ -82,6 +80,8 @@ export type { LayerPlan, LayerPolicy } from "./runtime/layer-policy.ts";
 export type { LoadModelOptions } from "./runtime/load-options.ts";
 export type { EngineMetrics } from "./runtime/metrics.ts";
 export type { HubOptions } from "./runtime/model-folder/remote-model.ts";
+export { renderChat } from "./runtime/openai/chat.ts";
+export type * from "./runtime/openai/index.ts";
 export { type ProbeResult, runProbe } from "./runtime/probe-runner.ts";
 export { type ConnectOptions, connectEngine, type Endpoint } from "./runtime/remote/connect.ts";
 export type { RemoteOptions } from "./runtime/remote/remote-options.ts";

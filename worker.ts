@@ -67,11 +67,11 @@ const portOf = (worker: Worker | SharedWorker): Port =>
 /** The models that this site keeps in its private file system: to list, to download ahead, to delete. */
 export const modelStore = browserStore;
 
-export type * from "./runtime/chat.ts";
 export type { EngineApi, EngineInfo } from "./runtime/engine-api.ts";
 export { WeftError, type WeftErrorCode, type WeftErrorData } from "./runtime/errors.ts";
 export type { LayerPlan, LayerPolicy } from "./runtime/layer-policy.ts";
 export type { EngineMetrics } from "./runtime/metrics.ts";
+export type * from "./runtime/openai/index.ts";
 export { type ConnectOptions, connectEngine, type Endpoint } from "./runtime/remote/connect.ts";
 export type { RemoteOptions } from "./runtime/remote/remote-options.ts";
 export type * from "./runtime/request.ts";

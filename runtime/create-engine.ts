@@ -5,6 +5,7 @@ import { WeftError } from "./errors.ts";
 import { type GpuSource, openGpuDevice } from "./gpu/device.ts";
 import { planModel } from "./load-model.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
+import { modelName } from "./model-folder/model-name.ts";
 import { type OpenLocalFolder, openModelFolder } from "./model-folder/open-folder.ts";
 import type { HubOptions } from "./model-folder/remote-model.ts";
 import { ReferenceDevice } from "./reference/device.ts";
@@ -18,6 +19,8 @@ export interface CreateEngineOptions
    * object.
    */
   readonly model: string | Blob | ModelFolder;
+  /** What requests call the model, and `models.list()`; by default `org/name`, or its folder's or file's name. */
+  readonly name?: string;
   /** By name, folders of ESFT adapters, as paths, URLs or folder objects: for `adapter` of requests. */
   readonly adapters?: Readonly<Record<string, string | ModelFolder>>;
   /** A folder with routers of layers, as `model`: for requests with the layer policy `routers`. */
@@ -77,7 +80,7 @@ export async function createEngineWith(
       const reopen = typeof given === "string" ? open : undefined;
       // A download takes its time, in which a device may be lost.
       if (reopen && isLost) device = await reopen();
-      const source = { folder, device, reopen };
+      const source = { folder, name: options.name ?? modelName(model), device, reopen };
       const engine = await Engine.load(source, { ...options, adapters, layerRouters, quantumMs });
       if (platform.isPage) engine.pace.watchPage();
       return engine;

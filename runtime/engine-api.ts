@@ -3,10 +3,12 @@
  * data in and out, but for AbortSignals and async iterables.
  */
 import type { KvMap } from "../scheduler/index.ts";
-import type { ChatApi } from "./chat.ts";
 import type { DeviceInfo } from "./device.ts";
 import type { ModelPlan } from "./load-model.ts";
 import type { EngineMetrics } from "./metrics.ts";
+import type { ChatApi } from "./openai/chat.ts";
+import type { CompletionsApi } from "./openai/completions.ts";
+import type { ModelsApi } from "./openai/models.ts";
 import type { EnginePace } from "./pacing/engine-pace.ts";
 import type { CallOptions, GenerateChunk, GenerateRequest } from "./request.ts";
 import type { SelfTestReport } from "./self-test.ts";
@@ -16,8 +18,10 @@ import type { Trace, TraceOptions } from "./trace.ts";
 export interface EngineApi {
   /** Of the model, and of the device that it runs on now. */
   readonly info: EngineInfo;
-  /** OpenAI-shaped: `chat.completions.create`. */
+  /** OpenAI-shaped, as are the next ones: `chat.completions.create`. */
   readonly chat: ChatApi;
+  readonly completions: CompletionsApi;
+  readonly models: ModelsApi;
   /**
    * The answer to a prompt, or `n` of them, piece by piece. Leaving the loop early or aborting frees
    * all it holds.
@@ -53,6 +57,10 @@ export interface HostedEngine extends EngineApi {
 /** Plain data. */
 export interface EngineInfo {
   readonly model: {
+    /** What requests call it. */
+    readonly id: string;
+    /** Milliseconds since 1970: when it was ready. */
+    readonly createdMs: number;
     /** As in config.json. */
     readonly type: string;
     readonly numLayers: number;
@@ -74,10 +82,16 @@ export interface EngineInfo {
   readonly adapters: readonly string[];
 }
 
-export function engineInfo(plan: ModelPlan, device: DeviceInfo, selfTest: SelfTestReport) {
+export function engineInfo(
+  plan: ModelPlan,
+  device: DeviceInfo,
+  selfTest: SelfTestReport,
+  model: Pick<EngineInfo["model"], "id" | "createdMs">,
+) {
   const { spec, kv, weightBytes, maxContext, maxRows, adapters } = plan;
   return {
     model: {
+      ...model,
       type: spec.modelType,
       numLayers: spec.layers.length,
       vocabSize: spec.vocabSize,

@@ -9,9 +9,9 @@ import { numStages } from "../models/decoder.ts";
 import type { KvMap } from "../scheduler/index.ts";
 import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import { onAbort } from "./abort-listeners.ts";
+import { adapterNumber } from "./adapters/adapter-number.ts";
 import { Answers } from "./answers.ts";
 import { CalibratedPlans, type CalibratedPlansOptions } from "./calibrated-plans.ts";
-import { type ChatApi, chatApi } from "./chat.ts";
 import type { Device } from "./device.ts";
 import { type EngineInfo, engineInfo, type HostedEngine } from "./engine-api.ts";
 import { type EngineParts, loadFitting, loadParts } from "./engine-parts.ts";
@@ -22,8 +22,12 @@ import type { ModelPlan } from "./load-model.ts";
 import type { LoadModelOptions } from "./load-options.ts";
 import type { EngineMetrics } from "./metrics.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
+import { modelName } from "./model-folder/model-name.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import { modelScheduler, type SchedulerOptions } from "./model-scheduler.ts";
+import { type ChatApi, chatApi } from "./openai/chat.ts";
+import { type CompletionsApi, completionsApi } from "./openai/lazy-completions.ts";
+import { type ModelsApi, modelOf, modelsApi } from "./openai/models.ts";
 import { EnginePace } from "./pacing/engine-pace.ts";
 import { Recovery } from "./recovery.ts";
 import {
@@ -62,6 +66,8 @@ interface EngineStart extends Pick<SequenceStart, "promptIds" | "maxTokens" | "f
 /** Where an engine comes from, and comes from again when its device is lost. */
 export interface EngineSource {
   readonly folder: ModelFolder;
+  /** What requests call the model; by default the folder's name. */
+  readonly name?: string;
   readonly device: Device;
   /** Another device of the same platform; left out, the engine ends with the one it has. */
   readonly reopen?: () => Promise<Device>;
@@ -70,8 +76,11 @@ export interface EngineSource {
 export class Engine implements HostedEngine {
   readonly text: TextModel;
   readonly chat: ChatApi = chatApi(this);
+  readonly completions: CompletionsApi = completionsApi(this);
+  readonly models: ModelsApi = modelsApi(() => [modelOf(this.info)]);
   readonly loop: StepLoop;
   readonly pace: EnginePace;
+  readonly #model: { readonly id: string; readonly createdMs: number };
   readonly #policies: RequestPolicies;
   readonly #telemetry: Telemetry;
   readonly #options: EngineOptions;
@@ -89,6 +98,7 @@ export class Engine implements HostedEngine {
     const { device, plan } = parts;
     this.#parts = parts;
     this.#options = options;
+    this.#model = { id: source.name ?? modelName(source.folder), createdMs: Date.now() };
     this.text = text;
     this.#policies = new RequestPolicies(plan, calibrated);
     const scheduler = modelScheduler(plan, options);
@@ -116,7 +126,7 @@ export class Engine implements HostedEngine {
   }
 
   get info(): EngineInfo {
-    return engineInfo(this.plan, this.device.info, this.selfTest);
+    return engineInfo(this.plan, this.device.info, this.selfTest, this.#model);
   }
 
   get device(): Device {
@@ -282,18 +292,6 @@ function checkAnswers({ n = 1 }: GenerateRequest, { onRouted }: ResolvedPolicy):
   if (n > 1 && onRouted) {
     refuse("n", n, "1 beside the layer policy routers, which decides for each answer anew");
   }
-}
-
-/** @throws {WeftError} `bad_request` for a name that the engine was not given. */
-function adapterNumber(names: readonly string[], name: string | undefined): number {
-  if (name === undefined) return 0;
-  const index = names.indexOf(name);
-  if (index >= 0) return index + 1;
-  throw new WeftError(
-    "bad_request",
-    `adapter is ${JSON.stringify(name)}, this engine has ${names.map((known) => JSON.stringify(known)).join(", ") || "none"}; ` +
-      "name one of them, or create the engine with it (adapters)",
-  );
 }
 
 const lost = (message: string): WeftError =>

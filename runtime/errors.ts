@@ -60,7 +60,9 @@ type LoadErrorCode =
   /** The model has no chat template. */
   | "no_chat_template"
   /** The template does not parse, refused these messages, or ran into a limit. */
-  | "chat_template_failed";
+  | "chat_template_failed"
+  /** A request names a model that is not here. */
+  | "model_not_found";
 
 type EngineErrorCode =
   /** The caller's AbortSignal. */
@@ -80,6 +82,8 @@ export interface WeftErrorData {
   readonly name: "WeftError";
   readonly code: WeftErrorCode;
   readonly message: string;
+  /** Of `bad_request`: which part of the request. */
+  readonly param?: string;
 }
 
 /**
@@ -89,19 +93,27 @@ export interface WeftErrorData {
 export class WeftError extends Error {
   override readonly name = "WeftError";
   readonly code: WeftErrorCode;
+  /** Of `bad_request`: which part of the request, where it is one. */
+  readonly param: string | undefined;
 
   /** @param message What, actual, required and cure. */
-  constructor(code: WeftErrorCode, message: string, options?: ErrorOptions) {
+  constructor(
+    code: WeftErrorCode,
+    message: string,
+    { param, ...options }: ErrorOptions & { readonly param?: string } = {},
+  ) {
     super(message, options);
     this.code = code;
+    this.param = param;
   }
 
   toJSON(): WeftErrorData {
-    return { name: this.name, code: this.code, message: this.message };
+    const { name, code, message, param } = this;
+    return { name, code, message, ...(param !== undefined && { param }) };
   }
 
-  static fromJSON(data: WeftErrorData): WeftError {
-    return new WeftError(data.code, data.message);
+  static fromJSON({ code, message, param }: WeftErrorData): WeftError {
+    return new WeftError(code, message, { param });
   }
 
   /** Any thrown value as a WeftError: leaves keep their code, an unknown error is `internal`. */

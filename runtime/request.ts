@@ -171,6 +171,7 @@ export function refuse(name: string, actual: unknown, required: string): never {
   throw new WeftError(
     "bad_request",
     `${name} is ${shown.slice(0, 80)}, it must be ${required}; change the request`,
+    { param: name },
   );
 }
 

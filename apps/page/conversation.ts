@@ -2,7 +2,7 @@
  * One conversation: what was said, and the answer that is on its way. Sends and stops; draws nothing.
  * Each has a client of its own, so that conversations of a class get equal shares.
  */
-import type { SchedulingOptions } from "../../worker.ts";
+import type { ChatCompletionChunk, SchedulingOptions } from "../../worker.ts";
 import type { PageEngine } from "./engine.ts";
 import { clientOf } from "./labels.ts";
 import type { LayerWay } from "./layer-ways.ts";
@@ -22,7 +22,7 @@ export interface AnswerFigures {
   readonly firstTokenMs: number;
   /** After the first token. */
   readonly tokensPerS: number;
-  readonly reason: "stop" | "length";
+  readonly reason: NonNullable<ChatCompletionChunk["choices"][0]["finish_reason"]>;
   /** Of an answer with a layer policy. */
   readonly layers?: number;
   readonly lossy?: boolean;
@@ -105,16 +105,19 @@ export class Conversation {
     const sentMs = this.#now();
     let firstMs: number | undefined;
     let lastMs = sentMs;
+    let reason: AnswerFigures["reason"] | undefined;
     const stream = await chat.completions.create(
       {
-        ...{ messages, stream: true, priority, client: clientOf(this.name), temperature },
+        ...{ messages, priority, client: clientOf(this.name), temperature },
+        ...{ stream: true, stream_options: { include_usage: true } },
         ...{ max_tokens: maxTokens, layer_policy: way?.policy },
       },
       { signal },
     );
     for await (const { choices, usage } of stream) {
-      const [{ delta, finish_reason: reason }] = choices;
-      if (delta.content) {
+      for (const { delta, finish_reason } of choices) {
+        reason ??= finish_reason ?? undefined;
+        if (!delta.content) continue;
         answer.text += delta.content;
         answer.state = "writing";
         lastMs = this.#now();

@@ -1,8 +1,10 @@
 /** Tasks with known answers: how many a model gets right by a layer plan. */
-import { type ChatMessage, renderChat } from "../chat.ts";
+
 import type { Engine } from "../engine.ts";
 import { WeftError } from "../errors.ts";
 import type { LayerPolicy } from "../layer-policy.ts";
+import { renderChat } from "../openai/chat.ts";
+import type { ChatMessage } from "../openai/chat-request.ts";
 import { wilsonInterval } from "./wilson.ts";
 
 /** A question, as a text or as messages for the chat template, and its one right answer. */

@@ -2,10 +2,11 @@
  * The side of a port that has the engine: answers what users ask, sends chunks as fast as they are read,
  * and forgets all of a user who is gone. Owns no engine: the pool does.
  */
+import type { HostedEngine } from "../engine-api.ts";
 import { WeftError } from "../errors.ts";
 import { EnginePool, type Lease } from "./engine-pool.ts";
 import { HostStream } from "./host-stream.ts";
-import { type FromHost, PROTOCOL_VERSION, type ToHost } from "./messages.ts";
+import { type FromHost, PROTOCOL_VERSION, type StreamStart, type ToHost } from "./messages.ts";
 import type { OpenHosted } from "./open-hosted.ts";
 import type { Port } from "./port.ts";
 import { absence, bePresent } from "./presence.ts";
@@ -134,10 +135,7 @@ class HostedUser {
   async #stream(message: ToHost & { type: "start" }, signal: AbortSignal): Promise<void> {
     const { engine } = this.#opened;
     const { call } = message;
-    const chunks: AsyncIterable<unknown> =
-      message.method === "generate"
-        ? engine.generate(message.request, { signal })
-        : await engine.chat.completions.create({ ...message.request, stream: true }, { signal });
+    const chunks = await started(engine, message, signal);
     const stream = new HostStream((batch) => this.#post({ type: "chunks", call, chunks: batch }));
     this.#streams.set(call, stream);
     await stream.run(chunks, signal);
@@ -167,4 +165,17 @@ class HostedUser {
   #post(message: FromHost): void {
     if (!this.#isGone || message.type === "result") this.#port.post(message);
   }
+}
+
+/** With the usage in any case: its user keeps what was asked for. */
+function started(
+  engine: HostedEngine,
+  { method, request }: StreamStart,
+  signal: AbortSignal,
+): AsyncIterable<unknown> | Promise<AsyncIterable<unknown>> {
+  if (method === "generate") return engine.generate(request, { signal });
+  const streaming = { stream: true, stream_options: { include_usage: true } } as const;
+  return method === "chat"
+    ? engine.chat.completions.create({ ...request, ...streaming }, { signal })
+    : engine.completions.create({ ...request, ...streaming }, { signal });
 }

@@ -3,9 +3,11 @@
  * dedicated and shared workers, `worker_threads` and Electron's ports. Each side says its version
  * first, and hears nothing else before the other has said the same.
  */
-import type { ChatCompletionRequest } from "../chat.ts";
+
 import type { EngineInfo } from "../engine-api.ts";
 import type { WeftErrorData } from "../errors.ts";
+import type { ChatCompletionRequest } from "../openai/chat-request.ts";
+import type { CompletionRequest } from "../openai/completions.ts";
 import type { PageState } from "../pacing/page-state.ts";
 import type { GenerateRequest } from "../request.ts";
 import type { TraceOptions } from "../trace.ts";
@@ -13,7 +15,7 @@ import type { LoadProgress } from "../weights/stream.ts";
 import type { RemoteOptions } from "./remote-options.ts";
 
 /** Counts changes that an older side would misread. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Chunks that a host may send ahead of their reader. */
 export const WINDOW_CHUNKS = 64;
@@ -46,7 +48,8 @@ export type FromHost =
 /** What is answered chunk by chunk. */
 export type StreamStart =
   | { readonly method: "generate"; readonly request: GenerateRequest }
-  | { readonly method: "chat"; readonly request: ChatCompletionRequest };
+  | { readonly method: "chat"; readonly request: ChatCompletionRequest }
+  | { readonly method: "completions"; readonly request: CompletionRequest };
 
 /** What is answered at once. */
 export type Question =

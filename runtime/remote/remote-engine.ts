@@ -1,15 +1,17 @@
 /** The public face of an engine that runs behind a port. Holds no model: what is asked goes to its host. */
 import type { KvMap } from "../../scheduler/index.ts";
 import { onAbort } from "../abort-listeners.ts";
-import {
-  type ChatApi,
-  type ChatCompletionChunk,
-  type ChatCompletionRequest,
-  chatOver,
-} from "../chat.ts";
 import type { EngineApi, EngineInfo } from "../engine-api.ts";
 import { abortError, throwIfAborted, type WeftError } from "../errors.ts";
 import type { EngineMetrics } from "../metrics.ts";
+import { type ChatApi, chatOver } from "../openai/chat.ts";
+import type { ChatCompletionChunk } from "../openai/chat-answer.ts";
+import {
+  type CompletionChunk,
+  type CompletionsApi,
+  completionsOver,
+} from "../openai/completions.ts";
+import { type ModelsApi, modelOf, modelsApi } from "../openai/models.ts";
 import { PageWatcher } from "../pacing/page-watcher.ts";
 import {
   type CallOptions,
@@ -25,6 +27,8 @@ import { RemoteStream } from "./remote-stream.ts";
 
 export class RemoteEngine implements EngineApi {
   readonly chat: ChatApi;
+  readonly completions: CompletionsApi;
+  readonly models: ModelsApi = modelsApi(() => [modelOf(this.info)]);
   readonly #connection: Connection;
   readonly #watcher: PageWatcher;
   #numStreams = 0;
@@ -32,7 +36,12 @@ export class RemoteEngine implements EngineApi {
   private constructor(connection: Connection) {
     this.#connection = connection;
     this.#watcher = new PageWatcher((state) => connection.page(state));
-    this.chat = chatOver((request, options) => this.#streamChat(request, options));
+    this.chat = chatOver((request, options) =>
+      this.#named<ChatCompletionChunk>({ method: "chat", request: seeded(request) }, options),
+    );
+    this.completions = completionsOver((request, options) =>
+      this.#named<CompletionChunk>({ method: "completions", request: seeded(request) }, options),
+    );
   }
 
   /** @throws {WeftError} `worker_failed`, `protocol_mismatch`, and of every kind that loading can. */
@@ -81,13 +90,12 @@ export class RemoteEngine implements EngineApi {
     await this.#connection.close();
   }
 
-  async *#streamChat(
-    request: ChatCompletionRequest,
+  async *#named<C extends { readonly id: string; readonly created: number }>(
+    start: StreamStart,
     options?: CallOptions,
-  ): AsyncGenerator<ChatCompletionChunk, void, undefined> {
-    let head: Pick<ChatCompletionChunk, "id" | "created"> | undefined;
-    const start = { method: "chat", request: seeded(request) } as const;
-    for await (const chunk of this.#stream<ChatCompletionChunk>(start, options)) {
+  ): AsyncGenerator<C, void, undefined> {
+    let head: Pick<C, "id" | "created"> | undefined;
+    for await (const chunk of this.#stream<C>(start, options)) {
       // Another host would have given another name.
       head ??= { id: chunk.id, created: chunk.created };
       yield { ...chunk, ...head };
@@ -146,8 +154,8 @@ export class RemoteEngine implements EngineApi {
 }
 
 /** Whatever host computes it, the answer is the same: a request that names no seed gets one here. */
-function seeded<R extends { readonly seed?: number }>(request: R): R {
-  if (typeof request !== "object" || request === null || request.seed !== undefined) return request;
+function seeded<R extends { readonly seed?: number | null }>(request: R): R {
+  if (typeof request !== "object" || request === null || request.seed != null) return request;
   const [high, low] = crypto.getRandomValues(new Uint32Array(2));
   return { ...request, seed: (high >>> 12) * 2 ** 32 + low };
 }

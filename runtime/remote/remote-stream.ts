@@ -9,8 +9,8 @@ import { WINDOW_CHUNKS } from "./messages.ts";
 interface Indexed {
   /** Of a token-level chunk. */
   readonly index?: number;
-  /** Of an OpenAI-shaped one. */
-  readonly choices?: readonly [{ readonly index: number }];
+  /** Of an OpenAI-shaped one: one, or none beside the usage. */
+  readonly choices?: readonly { readonly index: number }[];
 }
 
 export class RemoteStream<T> implements AsyncIterable<T> {
@@ -35,7 +35,7 @@ export class RemoteStream<T> implements AsyncIterable<T> {
   receive(chunks: readonly unknown[]): void {
     for (const chunk of chunks as readonly T[]) {
       const { index = 0, choices } = chunk as Indexed;
-      const answer = choices?.[0].index ?? index;
+      const answer = choices ? (choices.at(0)?.index ?? -1) : index;
       const count = this.#counts.get(answer) ?? { now: 0, ever: 0 };
       this.#counts.set(answer, count);
       count.now += 1;

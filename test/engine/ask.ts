@@ -2,8 +2,8 @@
 
 import { expect } from "vitest";
 import { seededRandom } from "../../kernels/probe.ts";
-import type { ChatCompletionChunk } from "../../runtime/chat.ts";
 import { WeftError, type WeftErrorCode } from "../../runtime/errors.ts";
+import type { ChatCompletionChunk } from "../../runtime/openai/chat-answer.ts";
 import type {
   CallOptions,
   FinishReason,
@@ -53,7 +53,7 @@ export async function all<T>(chunks: AsyncIterable<T>): Promise<T[]> {
 }
 
 export const contentOf = (chunks: readonly ChatCompletionChunk[]): string =>
-  chunks.map(({ choices }) => choices[0].delta.content ?? "").join("");
+  chunks.map(({ choices }) => choices.at(0)?.delta.content ?? "").join("");
 
 /** Ids of ordinary tokens of the demo model, the same for the same seed. */
 export function randomIds(count: number, seed: number): number[] {

@@ -9,7 +9,7 @@ import type { ModelFolder } from "../../runtime/model-folder/model-folder.ts";
 import type { WorkPlan } from "../../scheduler/index.ts";
 
 /** The public door: all that a user of an engine calls. */
-export type EngineDoor = Pick<Engine, "generate" | "chat" | "close">;
+export type EngineDoor = Pick<Engine, "generate" | "chat" | "completions" | "models" | "close">;
 
 export interface Step {
   readonly plan: WorkPlan;

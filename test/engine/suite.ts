@@ -8,6 +8,7 @@ import { settled } from "./ask.ts";
 import { aborting } from "./cases/aborting.ts";
 import { answers } from "./cases/answers.ts";
 import { batching } from "./cases/batching.ts";
+import { completions } from "./cases/completions.ts";
 import { ending } from "./cases/ending.ts";
 import { refusals } from "./cases/refusals.ts";
 import { sampling } from "./cases/sampling.ts";
@@ -24,6 +25,7 @@ import {
 
 export const groups = {
   answers,
+  completions,
   sampling,
   several,
   stopping,

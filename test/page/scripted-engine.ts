@@ -58,7 +58,7 @@ export class ScriptedEngine {
     let failure: Error | undefined;
     let tokens = 0;
     const push = (content: string | undefined, reason: "stop" | "length" | null) => {
-      chunks.push(chunkOf(content, reason, tokens));
+      chunks.push(...chunksOf(content, reason, tokens));
       wake();
     };
     const asked: Asked = {
@@ -95,14 +95,16 @@ export class ScriptedEngine {
   };
 }
 
-const chunkOf = (
+/** As with `include_usage`. */
+const chunksOf = (
   content: string | undefined,
   reason: "stop" | "length" | null,
   tokens: number,
-): ChatCompletionChunk => ({
-  ...{ id: "chatcmpl-1", object: "chat.completion.chunk", created: 0, model: "scripted" },
-  choices: [{ index: 0, delta: { content }, logprobs: null, finish_reason: reason }],
-  ...(reason && {
-    usage: { prompt_tokens: 5, completion_tokens: tokens, total_tokens: 5 + tokens },
-  }),
-});
+): ChatCompletionChunk[] => {
+  const object = "chat.completion.chunk" as const;
+  const head = { id: "chatcmpl-1", object, created: 0, model: "scripted" };
+  const choice = { index: 0, delta: { content }, logprobs: null, finish_reason: reason };
+  const usage = { prompt_tokens: 5, completion_tokens: tokens, total_tokens: 5 + tokens };
+  const said = { ...head, choices: [choice], usage: null };
+  return reason ? [said, { ...head, choices: [], usage }] : [said];
+};

@@ -2,8 +2,8 @@
 // the engine goes on.
 
 import { afterAll, expect, test } from "vitest";
-import type { ChatCompletionRequest } from "../../../runtime/chat.ts";
 import { WeftError } from "../../../runtime/errors.ts";
+import type { ChatCompletionRequest } from "../../../runtime/openai/chat-request.ts";
 import type { GenerateRequest } from "../../../runtime/request.ts";
 import { ask, refused } from "../ask.ts";
 import type { Subjects } from "../subject.ts";

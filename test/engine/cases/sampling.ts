@@ -159,7 +159,7 @@ export function sampling({ main }: Subjects): void {
       expect(top_logprobs[0]).toEqual({ token, bytes, logprob });
     }
     const text = content.map(({ token }) => token).join("");
-    expect(text.startsWith(answer.choices[0].message.content)).toBe(true);
+    expect(text.startsWith(answer.choices[0].message.content!)).toBe(true);
     expect(engine.plan.spec.vocabSize).toBeGreaterThan(2);
   });
 }

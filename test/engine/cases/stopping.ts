@@ -114,7 +114,7 @@ export function stopping({ main, small }: Subjects): void {
   test("chat stops at a stop text too", async () => {
     const { door } = main();
     const chat = { messages: [{ role: "user", content: "Hello" }], max_tokens: 12 };
-    const whole = (await door.chat.completions.create(chat)).choices[0].message.content;
+    const whole = (await door.chat.completions.create(chat)).choices[0].message.content!;
     const stop = whole.slice(1, 3);
     const { choices } = await door.chat.completions.create({ ...chat, stop });
     expect(choices[0].message.content).toBe(whole.slice(0, whole.indexOf(stop)));
