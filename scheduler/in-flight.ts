@@ -8,6 +8,10 @@ import type { PlannedRow, PlanOutcome } from "./work-plan.ts";
 /** Of the completion latency, the newest observation's share. */
 const SHARE_OF_NEWEST = 0.2;
 
+/** So long before the GPU is predicted to be done, the next plan is made; predictions err. */
+const LEAST_LEAD_MS = 2;
+const LEAD_SHARE = 0.1;
+
 export interface InFlightPlan {
   readonly planId: number;
   readonly parts: readonly PlanPart[];
@@ -49,6 +53,18 @@ export class InFlight {
     const first = this.#plans.at(0);
     if (first === undefined) return Number.NEGATIVE_INFINITY;
     return Math.max(first.plannedMs, this.#endMs) + this.#predictedMs;
+  }
+
+  /** When the next plan is to be made, if the GPU is not to idle. */
+  get wakeMs(): number {
+    return this.endMs - Math.max(LEAST_LEAD_MS, LEAD_SHARE * this.#predictedMs);
+  }
+
+  /** @param quantumMs What one more is predicted to take. */
+  isFull(maxPlans: number, quantumMs: number): boolean {
+    if (this.count < 2) return this.count >= maxPlans;
+    const mostMs = 2 * quantumMs + this.#latencyMs;
+    return this.count >= maxPlans || this.#predictedMs + quantumMs > mostMs;
   }
 
   /** From the end of a plan on the GPU to its commit, as far as that can be told; a running mean. */

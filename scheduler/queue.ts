@@ -150,6 +150,14 @@ export class SequenceQueue {
     return sequence.read(sampled, round);
   }
 
+  /** Given tokens are computed as a prompt's are, and paid for like these. */
+  resume(sequence: Sequence, tokenIds: readonly number[], pausesAt: number): void {
+    const share = this.#stages.planShare(sequence.plans.own);
+    if (tokenIds.length > 0) this.#order.charge(sequence, { prompt: share * tokenIds.length });
+    this.#next = undefined;
+    sequence.samples.resume(tokenIds, pausesAt);
+  }
+
   /**
    * Frees at once, even blocks that plans in flight still use: the GPU's queue is in order, so
    * whoever gets a block writes it after those plans have run.

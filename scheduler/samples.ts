@@ -1,16 +1,22 @@
 /** What a sequence has sampled: how many tokens, and which, as far as the host was told. */
 import { assert } from "./assert.ts";
+import type { SequenceRequest } from "./sequence-request.ts";
 
 export class Samples {
   /** Of prompt and samples, as far as they were told without a gap. */
   readonly ids: number[];
   readonly #numPromptTokens: number;
+  readonly #maxTokens: number;
+  /** So many may be sampled before the host says more. */
+  #pausesAt: number;
   #count = 0;
   #numRead = 0;
   #numBeforeStart = 0;
 
-  constructor(numPromptTokens: number, promptIds: readonly number[] = []) {
+  constructor({ numPromptTokens, promptIds = [], maxTokens, pausesAt }: SequenceRequest) {
     this.#numPromptTokens = numPromptTokens;
+    this.#maxTokens = maxTokens;
+    this.#pausesAt = pausesAt ?? Number.POSITIVE_INFINITY;
     this.ids = [...promptIds];
   }
 
@@ -21,6 +27,16 @@ export class Samples {
 
   get numRead(): number {
     return this.#numRead;
+  }
+
+  /** No more may be sampled, for ever or until the host says so. */
+  get isHeldUp(): boolean {
+    return this.#count >= Math.min(this.#maxTokens, this.#pausesAt);
+  }
+
+  /** All that there may be have been read. */
+  get isWhole(): boolean {
+    return this.#numRead === this.#maxTokens;
   }
 
   /** There are some of running since the last start. */
@@ -42,6 +58,20 @@ export class Samples {
     this.#numRead += ids.length;
     assert(this.#numRead <= this.#count, "a token was read that none sampled");
     if (isNext) for (const id of ids) if (id !== undefined) this.ids.push(id);
+  }
+
+  /**
+   * The host has said what may follow.
+   * @param ids What does, whatever the model says; all that was sampled has been read.
+   * @param pausesAt Samples, these included, after which it is to be asked again.
+   */
+  resume(ids: readonly number[], pausesAt: number): void {
+    this.#pausesAt = pausesAt;
+    if (ids.length === 0) return;
+    assert(this.#count === this.#numRead, "tokens are given behind samples that were not read");
+    assert(this.#count + ids.length <= this.#maxTokens, "more tokens are given than there may be");
+    this.draw(ids.length);
+    this.read(ids);
   }
 
   /** Nobody will ever know what was not read: it is sampled again. */

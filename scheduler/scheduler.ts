@@ -31,10 +31,6 @@ import { checkRequest, type SequenceRequest } from "./sequence-request.ts";
 import { DrafterCommits } from "./speculation/drafter-commits.ts";
 import type { PlanOutcome, SequenceId, WorkPlan } from "./work-plan.ts";
 
-/** So long before the GPU is predicted to be done, the next plan is made; predictions err. */
-const LEAST_LEAD_MS = 2;
-const LEAD_SHARE = 0.1;
-
 export class Scheduler {
   readonly #config: ResolvedConfig;
   readonly #blocks: KvBlocks;
@@ -131,9 +127,23 @@ export class Scheduler {
     return tooLong.map(({ id }) => id);
   }
 
-  /** The host is done with the last token of a sequence that it let sit out. */
-  resume(id: SequenceId): void {
-    this.#queue.find(id)?.resume();
+  /**
+   * The host has said what may follow in a sequence that pauses. One that has ended is let be.
+   * @param tokenIds Its next tokens, whatever the model would say; computed like those of a prompt.
+   * @param pausesAt Tokens sampled, these included, after which it sits out again; by default never.
+   * @returns Its end, if it may have no more.
+   */
+  resume(
+    id: SequenceId,
+    tokenIds: readonly number[] = [],
+    pausesAt: number = Number.POSITIVE_INFINITY,
+  ): SchedulerEvent[] {
+    const sequence = this.#queue.find(id);
+    if (!sequence) return [];
+    this.#queue.resume(sequence, tokenIds, pausesAt);
+    if (!sequence.samples.isWhole) return [];
+    this.#end(sequence);
+    return [endedEvent(sequence, "length", this.#nowMs)];
   }
 
   /**
@@ -241,10 +251,7 @@ export class Scheduler {
    * wait, even where one takes longer than that, or the GPU would idle while one is read back.
    */
   get isFull(): boolean {
-    const { count, predictedMs, completionLatencyMs } = this.#inFlight;
-    if (count < 2) return count >= this.#config.maxRunAhead;
-    const mostMs = 2 * this.#quantumMs + completionLatencyMs;
-    return count >= this.#config.maxRunAhead || predictedMs + this.#quantumMs > mostMs;
+    return this.#inFlight.isFull(this.#config.maxRunAhead, this.#quantumMs);
   }
 
   /**
@@ -255,8 +262,7 @@ export class Scheduler {
   get wakeMs(): number | undefined {
     if (this.numWaiting === 0 || this.numInFlight === 0 || this.#queue.running.some(isReady))
       return undefined;
-    const { endMs, predictedMs } = this.#inFlight;
-    const wakeMs = endMs - Math.max(LEAST_LEAD_MS, LEAD_SHARE * predictedMs);
+    const { wakeMs } = this.#inFlight;
     return wakeMs > this.#nowMs ? wakeMs : undefined;
   }
 

@@ -23,16 +23,16 @@ export interface SequenceRequest {
   readonly layerPlan?: LayerPlan;
   /** Most tokens behind the prompt run another plan. Not with a drafter or a routed plan. */
   readonly alternation?: Alternation;
-  /** Drafts tokens and verifies them: the same tokens, in fewer passes. Not with `needsHost`. */
+  /** Drafts tokens and verifies them: the same tokens, in fewer passes. Not with `pausesAt`. */
   readonly drafter?: Drafter;
   /** Most tokens to sample, at least 1. Nothing is to be scheduled for 0: answer it at once. */
   readonly maxTokens: number;
   /**
-   * Each new token goes through the host before the next (a grammar mask, forced tokens): the
-   * sequence sits out while a sample of it is unread, and then until the host is done with it if the
-   * outcome says `hostPending`. The others go on.
+   * Having sampled so many tokens, it sits out until `resume` names a later place: the host has to
+   * say what may follow (a grammar, the end of thinking). 1 and then one more each time is every
+   * token. The others go on.
    */
-  readonly needsHost?: boolean;
+  readonly pausesAt?: number;
   /**
    * How urgent, and whose lengths its own is predicted from. Default "interactive". A `completion`
    * ends those before it of the same client and program: the latest wins.
@@ -67,7 +67,7 @@ export const scopeOf = ({ cacheSalt: salt, adapter, layerPlan }: SequenceRequest
  */
 export function checkRequest(request: SequenceRequest, lengths: PlanLengths): void {
   const { id, numPromptTokens, maxTokens, priority = "interactive" } = request;
-  const { promptIds, deadlineMs, outputTokens, layerPlan, alternation } = request;
+  const { promptIds, deadlineMs, outputTokens, layerPlan, alternation, pausesAt } = request;
   if (!Number.isSafeInteger(id)) refuse(`sequence id ${id} is not an integer`);
   if (!isPositiveInteger(numPromptTokens))
     refuse(
@@ -86,6 +86,10 @@ export function checkRequest(request: SequenceRequest, lengths: PlanLengths): vo
     );
   if (!PRIORITIES.includes(priority))
     refuse(`sequence ${id} has priority "${priority}"; it must be one of ${PRIORITIES.join(", ")}`);
+  if (pausesAt !== undefined && !isPositiveInteger(pausesAt))
+    refuse(`sequence ${id} pauses at ${pausesAt} tokens; it needs a whole number from 1 on`);
+  if (pausesAt !== undefined && request.drafter)
+    refuse(`sequence ${id} pauses, and drafts what the host has not allowed; leave one out`);
   if (deadlineMs !== undefined && !(deadlineMs > 0))
     refuse(`sequence ${id} has a deadline of ${deadlineMs} ms; it must be above 0`);
   if (outputTokens !== undefined && !(isPositiveInteger(outputTokens) && outputTokens <= maxTokens))

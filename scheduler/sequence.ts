@@ -20,7 +20,6 @@ export class Sequence {
   readonly id: SequenceId;
   readonly numPromptTokens: number;
   readonly maxTokens: number;
-  readonly needsHost: boolean;
   readonly priority: Priority;
   readonly deadlineMs: number | undefined;
   readonly client: string;
@@ -53,7 +52,6 @@ export class Sequence {
   #numSettledTokens = 0;
   /** Known to those that hold the same blocks of its prompt. */
   #lineage: object | undefined;
-  #isHostPending = false;
   #parked: ParkedRows | undefined;
 
   constructor(
@@ -67,7 +65,6 @@ export class Sequence {
     this.id = request.id;
     this.numPromptTokens = request.numPromptTokens;
     this.maxTokens = request.maxTokens;
-    this.needsHost = request.needsHost ?? false;
     this.priority = request.priority ?? "interactive";
     this.deadlineMs = request.deadlineMs;
     this.client = request.client ?? "";
@@ -80,7 +77,7 @@ export class Sequence {
     this.arrivalMs = arrivalMs;
     this.worstCaseBlocks = worstCaseBlocks;
     this.parent = parent;
-    this.samples = new Samples(request.numPromptTokens, request.promptIds);
+    this.samples = new Samples(request);
     const { own, alternating } = this.plans;
     const { ids } = this.samples;
     this.blocks = blocks.newSequence(scopeOf(request), ids, own?.keeps, alternating);
@@ -125,11 +122,11 @@ export class Sequence {
    * was taken back, until all its samples are read: what it computes again begins with known ids.
    */
   get numReadyTokens(): number {
-    if (this.#isHostPending || this.awaitsCopy || this.plans.isDeciding) return 0;
+    if (this.awaitsCopy || this.plans.isDeciding) return 0;
     if (this.rounds.isPending(this.state === "waiting")) return 0;
-    const needsHost = this.needsHost || this.drafter?.waitsForHost;
-    if (this.numUnreadTokens > 0 && (needsHost || this.state === "waiting")) return 0;
-    if (this.numSampledTokens === this.maxTokens) return 0;
+    const waitsForHost = this.drafter?.waitsForHost || this.state === "waiting";
+    if (this.numUnreadTokens > 0 && waitsForHost) return 0;
+    if (this.samples.isHeldUp) return 0;
     return this.numTokens - this.#numComputedTokens;
   }
 
@@ -188,11 +185,6 @@ export class Sequence {
     this.#numComputedTokens = from;
     if (hit.tails) this.#lineage = this.parent?.shareLineage();
     return this.blocks.adopt(hit);
-  }
-
-  /** The host is done with its last token. */
-  resume(): void {
-    this.#isHostPending = false;
   }
 
   /** Nothing is computed any more. What plans in flight sample of it still counts. */
@@ -267,8 +259,7 @@ export class Sequence {
    * the sequence's last, if it is.
    */
   read(outcome: SampledOutcome, round?: DraftRound): "stop" | "length" | undefined {
-    const { finished, tokenId, tokenIds = [tokenId], hostPending = false, proposed = 0 } = outcome;
-    this.#isHostPending = hostPending;
+    const { finished, tokenId, tokenIds = [tokenId], proposed = 0 } = outcome;
     this.rounds.propose(proposed);
     if (round) {
       const count = outcome.tokenIds?.length ?? 0;
@@ -279,7 +270,7 @@ export class Sequence {
     }
     this.samples.read(tokenIds);
     if (finished) return "stop";
-    return this.samples.numRead === this.maxTokens ? "length" : undefined;
+    return this.samples.isWhole ? "length" : undefined;
   }
 
   /** What was computed can be found until its blocks are used for something else. */

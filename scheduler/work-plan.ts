@@ -140,8 +140,6 @@ export interface SampledOutcome {
   readonly tokenIds?: readonly number[];
   /** Drafts that the host has for what follows, of a sequence whose drafter asks for them. */
   readonly proposed?: number;
-  /** The host has yet to find out what may come next: the sequence sits out until `resume`. */
-  readonly hostPending?: boolean;
 }
 
 /** A KV group of the model: layers that share block tables. */

@@ -13,12 +13,15 @@ import type {
 } from "../../scheduler/index.ts";
 
 /** A request with token values, and a stop rule on them. */
-export interface FakeRequest extends Omit<SequenceRequest, "numPromptTokens" | "promptIds"> {
+export interface FakeRequest
+  extends Omit<SequenceRequest, "numPromptTokens" | "promptIds" | "pausesAt"> {
   readonly promptTokens: readonly number[];
   /** A sampled id that it divides is a stop token. */
   readonly stopEvery: number;
   /** So is the sampled id of this number, counted from 1. */
   readonly stopAfter?: number;
+  /** Each token goes through the host before the next. */
+  readonly needsHost?: boolean;
   /** Of one that needs the host: plans that are asked for before the host is done with a token. */
   readonly hostDelay?: number;
 }

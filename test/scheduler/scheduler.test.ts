@@ -113,6 +113,55 @@ describe("a host that is slow with a token", () => {
   });
 });
 
+describe("tokens that the host gives", () => {
+  const CONFIG_1 = { numLayers: 1, kvGroups: [{ kind: "full", numBlocks: 20 }] } as const;
+  const asked = { id: 1, numPromptTokens: 3, maxTokens: 6, pausesAt: 1 };
+  const commit = (scheduler: ReturnType<typeof createScheduler>, planId: number) =>
+    scheduler.commit({ planId, gpuMs: 1, sampled: [{ sequenceId: 1, finished: false }] }, 0);
+
+  test("are computed like those of a prompt, with what was sampled before, and count", () => {
+    const scheduler = createScheduler(CONFIG_1);
+    scheduler.add(asked, 0);
+    expect(spell(scheduler.schedule(0))).toBe("1:0-3*");
+    expect(scheduler.schedule(0)).toBe("idle");
+    commit(scheduler, 0);
+    expect(scheduler.schedule(0)).toBe("idle");
+    expect(scheduler.resume(1, [7, 8, 9], 6)).toEqual([]);
+    expect(spell(scheduler.schedule(0))).toBe("1:3-7*");
+    // Nothing is to be asked before the sixth, which is the last.
+    expect(spell(scheduler.schedule(0))).toBe("1:7-8*");
+    expect(scheduler.schedule(0)).toBe("idle");
+    expect(commit(scheduler, 1)).toEqual([]);
+    expect(commit(scheduler, 2)).toMatchObject([{ sequenceId: 1, reason: "length" }]);
+  });
+
+  test("end a sequence that may have no more, and come before its first plan too", () => {
+    const scheduler = createScheduler(CONFIG_1);
+    scheduler.add(asked, 0);
+    expect(scheduler.resume(1, [7, 8], 3)).toEqual([]);
+    expect(spell(scheduler.schedule(0))).toBe("1:0-5*");
+    commit(scheduler, 0);
+    expect(scheduler.resume(1, [7, 8, 9], 7)).toMatchObject([{ reason: "length" }]);
+    expect(scheduler.freeBlocks).toEqual([19]);
+    expect(scheduler.resume(1, [7], 8)).toEqual([]);
+  });
+
+  test("come to one that was taken back meanwhile", () => {
+    const scheduler = createScheduler({ ...CONFIG_1, forcePreemptionEvery: 1 });
+    scheduler.add(asked, 0);
+    expect(spell(scheduler.schedule(0))).toBe("1:0-3*");
+    commit(scheduler, 0);
+    scheduler.loseDevice(0);
+    expect(scheduler.resume(1, [7], 3)).toEqual([]);
+    expect(spell(scheduler.schedule(0))).toMatch(/1:0-5\*$/);
+  });
+
+  test.each([0, 1.5, -1])("a pause at %d is refused, and so is one beside drafts", (pausesAt) => {
+    const scheduler = createScheduler(CONFIG_1);
+    expect(codeOf(() => scheduler.add({ ...asked, pausesAt }, 0))).toBe("bad_request");
+  });
+});
+
 describe("many sequences", () => {
   test("decodes keep their place while prompts are cut beside them; some join, some leave", () => {
     const serving = new Serving({ ...CONFIG, maxTokensPerPlan: 24 });

@@ -107,10 +107,12 @@ export class Serving {
   }
 
   add(request: FakeRequest): void {
-    const { promptTokens, stopEvery: _, stopAfter: __, hostDelay: ___, ...rest } = request;
+    const { promptTokens, stopEvery: _, stopAfter: __, hostDelay: ___, ...named } = request;
+    const { needsHost, ...rest } = named;
     const { id } = request;
     const promptIds = this.#config.prefixCache ? promptTokens : undefined;
-    const asked = { ...rest, numPromptTokens: promptTokens.length, promptIds };
+    const pausesAt = needsHost ? 1 : undefined;
+    const asked = { ...rest, numPromptTokens: promptTokens.length, promptIds, pausesAt };
     for (const event of this.scheduler.add(asked, this.nowMs)) {
       this.#end(event.sequenceId, "aborted");
       this.events.push(event);
@@ -273,12 +275,13 @@ export class Serving {
       }
     }
     const { hostDelay = 0, drafter } = request;
-    if (state === "live" && !finished && hostDelay > 0) this.#hostPlans.set(sequenceId, hostDelay);
+    if (state === "live" && !finished && request.needsHost)
+      this.#hostPlans.set(sequenceId, hostDelay);
     if (drafter instanceof ScriptedDrafter && drafter.asksHost)
       progress.proposal = drafter.propose(answer, progress.ids.length);
     const told = { sequenceId, finished, proposed: progress.proposal.length };
     if (kind === "verify") return { ...told, tokenIds };
-    return { ...told, tokenId: tokenIds[0], hostPending: hostDelay > 0 };
+    return { ...told, tokenId: tokenIds[0] };
   }
 
   /** The host works on all of them at once, and is the slower the more plans it may take. */
@@ -289,7 +292,7 @@ export class Serving {
         continue;
       }
       this.#hostPlans.delete(id);
-      this.scheduler.resume(id);
+      this.scheduler.resume(id, [], this.progress.get(id)!.numRead + 1);
     }
   }
 
