@@ -83,7 +83,7 @@ export { sampleArgmax } from "./sample-argmax.ts";
 export { sampleDraw } from "./sample-draw.ts";
 export { sampleHistory } from "./sample-history.ts";
 export { sampleLogprobs } from "./sample-logprobs.ts";
-export { sampleScores, sampleTiles } from "./sample-scores.ts";
+export { maskWords, sampleScores, sampleTiles } from "./sample-scores.ts";
 export { PLAIN, packSettings, SETTINGS_WORDS } from "./sample-settings.ts";
 export { shortConv } from "./short-conv.ts";
 export { shortConvWrite } from "./short-conv-write.ts";

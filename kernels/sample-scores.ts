@@ -1,6 +1,6 @@
 /**
- * Logits to scores: logit bias, then penalties, then temperature, as vLLM and transformers order
- * them. Owns what changes a score by itself; filters that compare scores are sample-draw.ts.
+ * Logits to scores: what may not come, logit bias, then penalties, then temperature, as vLLM and
+ * transformers order them. Owns what changes a score by itself; filters that compare scores are sample-draw.ts.
  */
 import { ceilDiv, defineKernel, type Kernel, read, wgsl, write } from "./kernel.ts";
 import { normal } from "./probe.ts";
@@ -24,19 +24,24 @@ export const TILE = 1024;
 // Not more: software drivers pay for each lane at each barrier.
 const LANES = 64;
 
+/** Words of a row of `mask`, the dim `W`: token i is bit i % 32 of word i / 32. */
+export const maskWords = (V: number): number => ceilDiv(V, 32);
+
 /** Workgroups per row, the dim `tiles`. */
 export const sampleTiles = (V: number): number => ceilDiv(V, TILE);
 
 /**
- *   logits [R,V]  settings [R,16] u32  bias [B,2] u32  history [C,V] u32
+ *   logits [R,V]  settings [R,16] u32  bias [B,2] u32  history [C,V] u32  mask [R,W] u32
  *     → scores [R,V]  tile_argmax [R,tiles] u32
  *
- * A bias entry is (token, f32 bits), tokens unique within a request; -100 or less bans the token.
+ * A bias entry is (token, f32 bits), tokens unique within a request; -100 or less bans the token. So does a bit that is 0 in the mask of a
+ * row that has one.
  * Repetition divides a positive score and multiplies a negative one, over prompt and output;
  * frequency and presence are subtracted, over the output alone. A greedy row keeps temperature 1.
  * tile_argmax is the best token of each 1,024, the lowest id among equals.
  * Cost: one pass over V; exact bytes need `historyRows`, the rows with penalties, and
- * `biasEntries`, the sum of bias counts over rows (each workgroup of a row reads its list).
+ * `biasEntries`, the sum of bias counts over rows (each workgroup of a row reads its list), and
+ * `maskedRows`; what a mask bans of a row with penalties reads no history.
  * @see Repetition: CTRL, arXiv:1909.05858 §4.1; frequency and presence: OpenAI API reference.
  */
 export const sampleScores: Kernel = defineKernel({
@@ -47,10 +52,11 @@ export const sampleScores: Kernel = defineKernel({
     settings: settingsBinding,
     bias: read("B,2", "vec2<u32>"),
     history: read("C,V", "u32"),
+    mask: read("R,W", "u32"),
     scores: write("R,V"),
     tile_argmax: write("R,tiles", "u32"),
   },
-  params: { V: "u32", tiles: "u32" },
+  params: { V: "u32", W: "u32", tiles: "u32" },
   wgsl: wgsl`
 ${settingsWgsl}
 ${bestWgsl(LANES)}
@@ -72,6 +78,16 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
       if (i < count) {
         let bias = bitcast<f32>(entry.y);
         tile[i] = select(tile[i] + bias, BANNED, bias <= ${BAN_BIAS}.0);
+      }
+    }
+    workgroupBarrier();
+  }
+  if (settings.masked != 0u) {
+    workgroupBarrier();
+    for (var w = lane; 32u * w < count; w += ${LANES}u) {
+      let word = load_mask(row * params.W + first / 32u + w);
+      for (var b = 0u; b < min(32u, count - 32u * w); b += 1u) {
+        if (((word >> b) & 1u) == 0u) { tile[32u * w + b] = BANNED; }
       }
     }
     workgroupBarrier();
@@ -100,18 +116,22 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
 }
 `,
   workgroups: ({ R, tiles }) => [tiles, R, 1],
-  cost: ({ R, V, tiles, historyRows, biasEntries }) => ({
+  cost: ({ R, V, W, tiles, historyRows, biasEntries, maskedRows }) => ({
     flops: 5 * R * V,
     bytes: {
       logits: 4 * R * V,
       settings: SETTINGS_BYTES * LANES * R * tiles,
       bias: 8 * biasEntries * tiles,
       history: 4 * historyRows * V,
+      mask: 4 * maskedRows * W,
       scores: 4 * R * V,
       tile_argmax: 4 * R * tiles,
     },
   }),
-  reference: ({ logits, settings, bias, history, scores, tile_argmax }, { R, V, tiles }) => {
+  reference: (
+    { logits, settings, bias, history, mask, scores, tile_argmax },
+    { R, V, W, tiles },
+  ) => {
     const biasValues = new Float32Array(bias.buffer, bias.byteOffset, bias.length);
     for (let r = 0; r < R; r++) {
       const row = unpackSettings(settings, r);
@@ -122,6 +142,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
         out[bias[2 * e]] = value <= BAN_BIAS ? BANNED : out[bias[2 * e]] + value;
       }
       for (let i = 0; i < V; i++) {
+        if (row.isMasked && !((mask[r * W + (i >> 5)] >> (i & 31)) & 1)) out[i] = BANNED;
         if (out[i] !== BANNED) {
           const seen = historyRow === null ? 0 : history[historyRow * V + i];
           const outputs = seen & OUTPUT_COUNT;
@@ -148,7 +169,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) lid:
   ].map(probe),
 });
 
-// Row 0 has a bias alone, row 1 penalties too, row 2 penalties and greedy.
+// Row 0 has a bias and a mask, row 1 penalties alone, row 2 bias and penalties, and is greedy.
 function probe({ R, V }: { R: number; V: number }) {
   const C = 2;
   const B = 7;
@@ -162,11 +183,14 @@ function probe({ R, V }: { R: number; V: number }) {
     presencePenalty: 0.5,
     frequencyPenalty: 0.375,
     temperature: r === 2 ? 0 : 0.75,
+    isMasked: r === 0,
   }));
   const historyRows = rows.filter((row) => row.historyRow !== null).length;
   const biasEntries = rows.reduce((sum, row) => sum + row.biasCount, 0);
+  const maskedRows = rows.filter((row) => row.isMasked).length;
+  const W = maskWords(V);
   return {
-    dims: { R, V, B, C, tiles: sampleTiles(V), historyRows, biasEntries },
+    dims: { R, V, W, B, C, tiles: sampleTiles(V), historyRows, biasEntries, maskedRows },
     inputs: (random: () => number) => {
       const settings = new Uint32Array(R * SETTINGS_WORDS);
       for (const [r, row] of rows.entries()) packSettings(row, settings, r);
@@ -175,6 +199,7 @@ function probe({ R, V }: { R: number; V: number }) {
         settings,
         bias: packBias(Array.from({ length: B }, (_, e) => [(e * 401) % V, e - 2.5])),
         history: historyWords(C * V, random),
+        mask: Uint32Array.from({ length: R * W }, () => random() * 2 ** 32),
       };
     },
   };

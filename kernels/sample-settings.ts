@@ -29,6 +29,8 @@ export interface SamplingSettings {
   readonly seed: bigint;
   /** How many of the likeliest tokens to report with their logprobs; null for no logprobs. */
   readonly topLogprobs: number | null;
+  /** Only tokens whose bits are set in the row of `mask` are candidates. */
+  readonly isMasked: boolean;
 }
 
 /** Greedy, and no score changed: what a request that asks for nothing gets. */
@@ -47,13 +49,17 @@ export const PLAIN: SamplingSettings = {
   position: 0,
   seed: 0n,
   topLogprobs: null,
+  isMasked: false,
 };
 
 export const SETTINGS_WORDS = 16;
 /** Of a row: where its id goes. */
 export const SLOT_WORD = 0;
-/** Of a row: the only word that changes from token to token. */
+/** Of a row: changes from token to token. */
 export const POSITION_WORD = 11;
+
+/** Of a row: 1 where its mask counts. It changes from token to token too. */
+export const MASKED_WORD = 15;
 
 /** A temperature below this is 0, as in vLLM; 1/temperature stays far from overflow. */
 export const GREEDY_BELOW = 1e-5;
@@ -91,7 +97,7 @@ export function packSettings(settings: SamplingSettings, table: Uint32Array, row
   table[at + 12] = Number(BigInt.asUintN(32, settings.seed));
   table[at + 13] = Number(BigInt.asUintN(32, settings.seed >> 32n));
   table[at + 14] = topLogprobs ?? NONE;
-  table[at + 15] = 0;
+  table[at + MASKED_WORD] = settings.isMasked ? 1 : 0;
 }
 
 /** A row of the table as the references read it. */
@@ -113,6 +119,7 @@ export function unpackSettings(table: Uint32Array, row: number) {
     position: table[at + POSITION_WORD],
     seed: [table[at + 12], table[at + 13]] as const,
     topLogprobs: table[at + 14] === NONE ? null : table[at + 14],
+    isMasked: table[at + MASKED_WORD] !== 0,
   };
 }
 
@@ -122,7 +129,7 @@ struct Settings {
   slot: u32, history_row: u32, bias_at: u32, bias_count: u32,
   repetition: f32, presence: f32, frequency: f32, inverse_temperature: f32,
   top_k: u32, top_p: u32, log_min_p: f32, position: u32,
-  seed: vec2<u32>, top_logprobs: u32,
+  seed: vec2<u32>, top_logprobs: u32, masked: u32,
 }
 const NONE = 0xffffffffu;
 const BANNED = ${BANNED.toExponential()}f;
@@ -136,7 +143,7 @@ fn row_settings(row: u32) -> Settings {
     a.x, a.y, a.z, a.w,
     bitcast<f32>(b.x), bitcast<f32>(b.y), bitcast<f32>(b.z), bitcast<f32>(b.w),
     c.x, c.y, bitcast<f32>(c.z), c.w,
-    d.xy, d.z,
+    d.xy, d.z, d.w,
   );
 }
 `;

@@ -7,9 +7,10 @@ import { sampleArgmax } from "../kernels/sample-argmax.ts";
 import { sampleDraw } from "../kernels/sample-draw.ts";
 import { packHistory, sampleHistory } from "../kernels/sample-history.ts";
 import { MAX_TOP_LOGPROBS, sampleLogprobs } from "../kernels/sample-logprobs.ts";
-import { packBias, sampleScores, sampleTiles } from "../kernels/sample-scores.ts";
+import { maskWords, packBias, sampleScores, sampleTiles } from "../kernels/sample-scores.ts";
 import {
   GREEDY_BELOW,
+  MASKED_WORD,
   POSITION_WORD,
   packSettings,
   type SamplingSettings,
@@ -48,6 +49,8 @@ export interface SampleRow {
   readonly position: number;
   /** Entry of `last_token` that takes the id; default the sequence's. */
   readonly target?: number;
+  /** Bit i % 32 of word i / 32: token i may be sampled. All may by default. */
+  readonly mask?: Uint32Array;
 }
 
 export interface SamplerSizes {
@@ -66,7 +69,7 @@ export class Sampler {
   readonly #settings: Uint32Array;
   /** Calls of the last step; they stay the same as long as its rows ask for the same. */
   #calls: readonly KernelCall[] = [];
-  #asked: readonly ResolvedSampling[] = [];
+  #asked: readonly SampleRow[] = [];
 
   private constructor(
     device: Device,
@@ -96,6 +99,7 @@ export class Sampler {
       entries: 2 * Math.min(maxContext, V),
       scores: numRows * V,
       tile_argmax: numRows * sampleTiles(V),
+      mask: numRows * maskWords(V),
       picks: 2 * numRows,
       top_ids: LOGPROB_ENTRIES * numRows,
       top_logprobs: LOGPROB_ENTRIES * numRows,
@@ -182,26 +186,31 @@ export class Sampler {
   #writeSettings(rows: readonly SampleRow[]): void {
     const table = new Uint32Array(rows.length * SETTINGS_WORDS);
     for (let row = 0; row < rows.length; row++) {
-      const { slot, position, target } = rows[row];
+      const { slot, position, target, mask } = rows[row];
       const at = row * SETTINGS_WORDS;
       const from = slot * SETTINGS_WORDS;
       table.set(this.#settings.subarray(from, from + SETTINGS_WORDS), at);
       table[at + POSITION_WORD] = position;
       if (target !== undefined) table[at + SLOT_WORD] = target;
+      if (mask === undefined) continue;
+      table[at + MASKED_WORD] = 1;
+      this.#write("mask", mask, 4 * row * maskWords(this.#vocabSize));
     }
     this.#write("settings", table, 0);
   }
 
   #callsFor(rows: readonly SampleRow[]): readonly KernelCall[] {
     const asked = this.#asked;
-    if (rows.length === asked.length && rows.every((row, i) => row.sampling === asked[i]))
-      return this.#calls;
-    this.#asked = rows.map(({ sampling }) => sampling);
-    this.#calls = this.#makeCalls(this.#asked);
+    const isAsAsked = ({ sampling, mask }: SampleRow, i: number) =>
+      sampling === asked[i].sampling && (mask === undefined) === (asked[i].mask === undefined);
+    if (rows.length === asked.length && rows.every(isAsAsked)) return this.#calls;
+    this.#asked = rows;
+    this.#calls = this.#makeCalls(rows);
     return this.#calls;
   }
 
-  #makeCalls(samplings: readonly ResolvedSampling[]): KernelCall[] {
+  #makeCalls(rows: readonly SampleRow[]): KernelCall[] {
+    const samplings = rows.map(({ sampling }) => sampling);
     const R = samplings.length;
     const V = this.#vocabSize;
     const count = (test: (sampling: ResolvedSampling) => boolean) => samplings.filter(test).length;
@@ -210,16 +219,19 @@ export class Sampler {
     const work = {
       R,
       V,
+      W: maskWords(V),
       tiles: sampleTiles(V),
       historyRows: count(hasPenalties),
       biasEntries: samplings.reduce((sum, s) => sum + biasEntries(s).length, 0),
+      maskedRows: rows.filter(({ mask }) => mask !== undefined).length,
       drawnRows: drawn(() => true),
       topKRows: drawn(({ topK }) => topK > 0),
       topPRows: drawn(({ topP }) => topP < 1),
       logprobRows: count(({ topLogprobs }) => topLogprobs !== null),
       topRows: count(({ topLogprobs }) => (topLogprobs ?? 0) > 0),
     };
-    const plainGreedy = work.drawnRows + work.historyRows + work.biasEntries === 0;
+    const { drawnRows, historyRows, biasEntries: biases, maskedRows } = work;
+    const plainGreedy = drawnRows + historyRows + biases + maskedRows === 0;
     const kernels = plainGreedy ? [sampleArgmax] : [sampleScores, sampleDraw];
     if (work.logprobRows > 0) kernels.push(sampleLogprobs);
     return kernels.map((kernel) => this.#call(kernel, work));
@@ -250,6 +262,7 @@ function settingsOf(sampling: ResolvedSampling, slot: number): SamplingSettings 
     slot,
     position: 0,
     historyRow: hasPenalties(sampling) ? slot : null,
+    isMasked: false,
     biasAt: slot * MAX_BIAS_ENTRIES,
     biasCount: biasEntries(sampling).length,
   };

@@ -1,6 +1,7 @@
 /** The sampling kernels at a model's vocabulary: greedy, and a draw with top-k and top-p. */
 import {
   type Kernel,
+  maskWords,
   normal,
   PLAIN,
   packSettings,
@@ -25,7 +26,8 @@ const SEEN = 256;
 export function samplingCases({ name: model, vocabSize: V }: ModelShape, R: number): LabCase[] {
   const tiles = sampleTiles(V);
   const dims = {
-    ...{ R, V, tiles, S: R, C: R, B: 1, historyRows: R, biasEntries: 0 },
+    ...{ R, V, W: maskWords(V), tiles, S: R, C: R, B: 1 },
+    ...{ historyRows: R, biasEntries: 0, maskedRows: 0 },
     ...{ drawnRows: R, topKRows: R, topPRows: R, logprobRows: R, topRows: R },
   };
   const one = (kernel: Kernel, inputs: () => Inputs, more = {}): LabCase => ({
@@ -40,6 +42,7 @@ export function samplingCases({ name: model, vocabSize: V }: ModelShape, R: numb
       settings: settings(R),
       bias: new Uint32Array(2),
       history: new Uint32Array(R * V),
+      mask: new Uint32Array(R * maskWords(V)),
     })),
     one(sampleDraw, () => draw(R, V, tiles)),
     one(sampleLogprobs, () => ({

@@ -100,6 +100,38 @@ describe("scores", () => {
   });
 });
 
+test("a mask leaves what it allows, alone or with a filter, and another row as it was", async () => {
+  const random = seededRandom(33);
+  const logits = normal(V, random, 3);
+  const allowed = new Set([3, 31, 32, 1023, 1024, 2047, V - 1]);
+  const mask = new Uint32Array(Math.ceil(V / 32));
+  for (const id of allowed) mask[id >> 5] |= 1 << (id & 31);
+  const step = await SampleStep.create(device, 2, V);
+  for (let r = 0; r < 2; r++) step.write("logits", logits, r * V);
+  step.write("mask", mask, mask.length);
+  const hot = { ...PLAIN, temperature: 3 };
+  const [plain] = await step.sample([hot, { ...hot, isMasked: true }]);
+  const scores = await step.readFloats("scores");
+  for (let i = 0; i < V; i++) {
+    expect(scores[i]).toBeCloseTo(logits[i] / 3, 4);
+    if (!allowed.has(i)) expect(scores[V + i]).toBe(BANNED);
+    else expect(scores[V + i]).toBe(scores[i]);
+  }
+  const best = [...allowed].sort((a, b) => logits[b] - logits[a]);
+  const drawn = new Set<number>();
+  for (let position = 0; position < 40; position++) {
+    const rows = [hot, { ...hot, isMasked: true, position, seed: 5n, topK: 3 }];
+    const [beside, masked] = await step.sample(rows);
+    expect(beside).toEqual(plain);
+    expect(masked.numCandidates).toBe(3);
+    drawn.add(masked.id);
+  }
+  expect(drawn).toEqual(new Set(best.slice(0, 3)));
+  const [, greedy] = await step.sample([PLAIN, { ...PLAIN, isMasked: true }]);
+  expect(greedy.id).toBe(best[0]);
+  step.destroy();
+});
+
 test("a history grows with what is sampled, and steers it", async () => {
   const logits = normal(V, seededRandom(32), 4);
   const settings = {

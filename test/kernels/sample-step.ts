@@ -5,7 +5,7 @@ import { sampleArgmax } from "../../kernels/sample-argmax.ts";
 import { sampleDraw } from "../../kernels/sample-draw.ts";
 import { sampleHistory } from "../../kernels/sample-history.ts";
 import { sampleLogprobs } from "../../kernels/sample-logprobs.ts";
-import { sampleScores, sampleTiles } from "../../kernels/sample-scores.ts";
+import { maskWords, sampleScores, sampleTiles } from "../../kernels/sample-scores.ts";
 import {
   packSettings,
   type SamplingSettings,
@@ -51,6 +51,7 @@ export class SampleStep {
       history: C * V,
       entries: 2 * B,
       tile_argmax: R * sampleTiles(V),
+      mask: R * maskWords(V),
       picks: 2 * R,
       last_token: R,
       top_ids: 21 * R,
@@ -89,7 +90,8 @@ export class SampleStep {
     const table = new Uint32Array(this.R * SETTINGS_WORDS);
     for (const [r, row] of rows.entries()) packSettings({ ...row, slot: r }, table, r);
     this.write("settings", table);
-    const dims = { R: rows.length, V: this.V, tiles: sampleTiles(this.V) };
+    const { V } = this;
+    const dims = { R: rows.length, V, W: maskWords(V), tiles: sampleTiles(V) };
     const logprobs = rows.some((row) => row.topLogprobs !== null);
     const kernels = greedy ? [sampleArgmax] : [sampleScores, sampleDraw];
     for (const kernel of logprobs ? [...kernels, sampleLogprobs] : kernels) {
