@@ -1,0 +1,74 @@
+/**
+ * What chat needs to know of a model family: how it writes thinking and tool calls, and how its
+ * template is told to think. One file per family implements it; which one a model has is detected
+ * (detect.ts). Refuses nothing: what does not fit a family's syntax is content, word for word.
+ */
+
+/** `plain` has neither thinking nor calls; `think` has thinking in tags alone. */
+export const CHAT_FORMATS = [
+  "plain",
+  "think",
+  "hermes",
+  "qwen3",
+  "qwen3-coder",
+  "llama3",
+  "mistral",
+  "gpt-oss",
+] as const;
+
+export type ChatFormatName = (typeof CHAT_FORMATS)[number];
+
+/** `none` asks for no thinking at all, the others for some. */
+export type ReasoningEffort = "none" | "minimal" | "low" | "medium" | "high" | "xhigh";
+
+export interface ChatFormat {
+  readonly name: ChatFormatName;
+  /** Absent where the family does not think. */
+  readonly thinking?: ThinkingSyntax;
+  /** Special tokens are part of its syntax: decode with `skipSpecialTokens: false`, end tokens left out. */
+  readonly readsSpecialTokens: boolean;
+  /** The rendered prompt ends inside an open thinking block, so the answer begins there. */
+  startsThinking(prompt: string): boolean;
+  /** Variables that tell the template how much to think; none where it has no such variable. */
+  templateVariables(options: {
+    readonly reasoningEffort?: ReasoningEffort;
+  }): Readonly<Record<string, unknown>>;
+  parser(options: ParserOptions): AnswerParser;
+}
+
+export interface ThinkingSyntax {
+  /** What begins a block of thinking in the text. */
+  readonly open: string;
+  /** What ends it. */
+  readonly close: string;
+  /** To be forced where a budget ends thinking: closes it and leads to the answer. */
+  readonly cut: string;
+}
+
+export interface ParserOptions {
+  /** Calls are looked for. Without, they are content. */
+  readonly tools: boolean;
+  /** The prompt already ends inside an open thinking block. */
+  readonly startsThinking: boolean;
+}
+
+/** Of one answer. The parts of any cut of a text into pieces say the same when joined. */
+export interface AnswerParser {
+  /** What is certain by now; only what may begin a marker is held. */
+  push(text: string): AnswerPart[];
+  /** The rest, at the end of the text, wherever that is. */
+  flush(): AnswerPart[];
+}
+
+export type AnswerPart =
+  | { readonly type: "content"; readonly text: string }
+  | { readonly type: "reasoning"; readonly text: string }
+  /** A call begins; `index` counts the answer's calls from 0. */
+  | {
+      readonly type: "tool_call";
+      readonly index: number;
+      readonly id: string;
+      readonly name: string;
+    }
+  /** More of a call's arguments: JSON as the model writes it, unfinished where the answer is. */
+  | { readonly type: "tool_arguments"; readonly index: number; readonly text: string };
