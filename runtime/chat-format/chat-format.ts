@@ -4,7 +4,10 @@
  * (detect.ts). Refuses nothing: what does not fit a family's syntax is content, word for word.
  */
 
-/** `plain` has neither thinking nor calls; `think` has thinking in tags alone. */
+/**
+ * `plain` has neither thinking nor calls, `think` thinks in tags and calls nothing. `hermes` calls, `qwen3`
+ * calls the same way and thinks; `mistral` calls, `magistral` thinks too.
+ */
 export const CHAT_FORMATS = [
   "plain",
   "think",
@@ -13,6 +16,7 @@ export const CHAT_FORMATS = [
   "qwen3-coder",
   "llama3",
   "mistral",
+  "magistral",
   "gpt-oss",
 ] as const;
 
@@ -25,8 +29,10 @@ export interface ChatFormat {
   readonly name: ChatFormatName;
   /** Absent where the family does not think. */
   readonly thinking?: ThinkingSyntax;
-  /** Special tokens are part of its syntax: decode with `skipSpecialTokens: false`, end tokens left out. */
+  /** Its markers may be special tokens: decode with `skipSpecialTokens: false`, end tokens left out. */
   readonly readsSpecialTokens: boolean;
+  /** Texts of its syntax, each a token of its own in the family's vocabularies. */
+  readonly markers: readonly string[];
   /** The rendered prompt ends inside an open thinking block, so the answer begins there. */
   startsThinking(prompt: string): boolean;
   /** Variables that tell the template how much to think; none where it has no such variable. */
@@ -50,6 +56,8 @@ export interface ParserOptions {
   readonly tools: boolean;
   /** The prompt already ends inside an open thinking block. */
   readonly startsThinking: boolean;
+  /** JSON schemas of arguments by the tool's name, for families that do not write them as JSON. */
+  readonly schemas?: ReadonlyMap<string, object>;
 }
 
 /** Of one answer. The parts of any cut of a text into pieces say the same when joined. */
