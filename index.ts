@@ -80,7 +80,7 @@ export type { LayerPlan, LayerPolicy } from "./runtime/layer-policy.ts";
 export type { LoadModelOptions } from "./runtime/load-options.ts";
 export type { EngineMetrics } from "./runtime/metrics.ts";
 export type { HubOptions } from "./runtime/model-folder/remote-model.ts";
-export { renderChat } from "./runtime/openai/chat.ts";
+export { renderChat } from "./runtime/openai/chat-plan.ts";
 export type * from "./runtime/openai/index.ts";
 export { type ProbeResult, runProbe } from "./runtime/probe-runner.ts";
 export { type ConnectOptions, connectEngine, type Endpoint } from "./runtime/remote/connect.ts";

@@ -12,10 +12,12 @@ import { onAbort } from "./abort-listeners.ts";
 import { adapterNumber } from "./adapters/adapter-number.ts";
 import { Answers } from "./answers.ts";
 import { CalibratedPlans, type CalibratedPlansOptions } from "./calibrated-plans.ts";
+import type { ChatFormatName } from "./chat-format/chat-format.ts";
 import type { Device } from "./device.ts";
 import { type EngineInfo, engineInfo, type HostedEngine } from "./engine-api.ts";
 import { type EngineParts, loadFitting, loadParts } from "./engine-parts.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
+import { Guides, type OpenGuide } from "./guide/guides.ts";
 import type { ResolvedPolicy } from "./layer-policies.ts";
 import type { SequenceStart } from "./live-sequence.ts";
 import type { ModelPlan } from "./load-model.ts";
@@ -51,6 +53,8 @@ import { IdleTuner } from "./tuning/idle-tuner.ts";
 import { tunableMatrices } from "./tuning/model-matrices.ts";
 
 export interface EngineOptions extends LoadModelOptions, SchedulerOptions, CalibratedPlansOptions {
+  /** How the model writes thinking and tool calls; by default what its chat template shows. */
+  readonly chatFormat?: ChatFormatName;
   /** Sees every plan, for traces and tests. */
   readonly onPlan?: (plan: WorkPlan) => void;
   /** Sees when every plan was made, submitted and read back, for cost models. */
@@ -61,6 +65,7 @@ export interface EngineOptions extends LoadModelOptions, SchedulerOptions, Calib
 const TUNING_MS = 1500;
 interface EngineStart extends Pick<SequenceStart, "promptIds" | "maxTokens" | "forkOf"> {
   readonly policy: ResolvedPolicy;
+  readonly guide?: OpenGuide;
 }
 
 /** Where an engine comes from, and comes from again when its device is lost. */
@@ -82,6 +87,7 @@ export class Engine implements HostedEngine {
   readonly pace: EnginePace;
   readonly #model: { readonly id: string; readonly createdMs: number };
   readonly #policies: RequestPolicies;
+  readonly #guides: Guides;
   readonly #telemetry: Telemetry;
   readonly #options: EngineOptions;
   readonly #recovery: Recovery | undefined;
@@ -101,6 +107,7 @@ export class Engine implements HostedEngine {
     this.#model = { id: source.name ?? modelName(source.folder), createdMs: Date.now() };
     this.text = text;
     this.#policies = new RequestPolicies(plan, calibrated);
+    this.#guides = new Guides(text.tokenizer);
     const scheduler = modelScheduler(plan, options);
     const now = () => performance.now();
     const names = { model: plan.spec.modelType, adapter: device.info.adapter };
@@ -119,7 +126,7 @@ export class Engine implements HostedEngine {
   /** @throws {WeftError} of every kind that loading can. */
   static async load(source: EngineSource, options: EngineOptions): Promise<Engine> {
     const { folder } = source;
-    const text = await TextModel.open(folder, options.signal);
+    const text = await TextModel.open(folder, options);
     const calibrated = await CalibratedPlans.open(folder, options);
     const parts = await loadFitting(source, options);
     return new Engine(parts, source, options, { text, calibrated });
@@ -172,16 +179,21 @@ export class Engine implements HostedEngine {
       answers.fail(abortError(signal?.reason));
     });
     this.pace.count(1);
+    let guides: readonly OpenGuide[] = [];
     try {
+      guides = await this.#guides.open(request, maxTokens, signal);
+      throwIfAborted(signal);
       for (let index = 0; index < answers.count; index++) {
         if (maxTokens === 0) answers.finish(index, "length", 0);
         else {
-          const start = { promptIds, maxTokens, policy, forkOf: ids.at(0) };
+          const guide = guides.at(index);
+          const start = { promptIds, maxTokens, policy, guide, forkOf: ids.at(0) };
           ids.push(this.#start(request, start, answers, index));
         }
       }
       yield* answers;
     } finally {
+      for (const { guide } of guides.slice(ids.length)) guide.close();
       ignoreSignal();
       this.pace.count(-1);
       this.#tuner?.wake();
@@ -226,6 +238,7 @@ export class Engine implements HostedEngine {
     this.loop.stop(
       new WeftError("engine_closed", "the engine was closed; create another to go on"),
     );
+    await this.#guides.close();
     await this.runner.experts?.close();
     this.device.destroy();
   }
@@ -258,7 +271,7 @@ export class Engine implements HostedEngine {
 
   #start(
     request: GenerateRequest,
-    { policy, ...start }: EngineStart,
+    { policy, guide, ...start }: EngineStart,
     answers: Answers,
     index: number,
   ): SequenceId {
@@ -270,11 +283,12 @@ export class Engine implements HostedEngine {
     try {
       checkLength(promptIds.length, maxTokens, this.plan.maxContext);
       return this.loop.add({
-        ...{ ...start, sampling, scheduling, adapter },
+        ...{ ...start, ...guide, sampling, scheduling, adapter },
         ...{ layerPlan: policy.layerPlan, alternation: policy.alternation },
         onRouted: policy.onRouted,
-        // Penalties count what was sampled before, and drafts are not.
-        ...(!hasPenalties(sampling) && { drafter: policy.drafter, lookup: policy.lookup?.() }),
+        // Penalties count what was sampled before, and guides say what may follow it; drafts are not.
+        ...(!hasPenalties(sampling) &&
+          !guide && { drafter: policy.drafter, lookup: policy.lookup?.() }),
         onToken: (token) => answers.push(index, token),
         onFinish: (reason, layerTokens) => answers.finish(index, reason, layerTokens),
         onError: (error) => answers.fail(error),

@@ -1,6 +1,7 @@
 /** One sequence as the step loop sees it: ids, slot, sampling and where its tokens go. */
 import type { Alternation, Drafter, PromptLookup } from "../scheduler/index.ts";
 import type { LayerPlan, SequenceId } from "../scheduler/work-plan.ts";
+import type { Guidance, Guide } from "./guide/guide.ts";
 import type { SchedulingOptions } from "./request.ts";
 import type { ResolvedSampling, SampledToken } from "./sampler.ts";
 
@@ -20,6 +21,10 @@ export interface SequenceStart {
   readonly drafter?: Drafter;
   /** Proposes drafts from what was read so far, for a drafter that asks the host. */
   readonly lookup?: PromptLookup;
+  /** Says what may come next. Its sequence has no drafter. */
+  readonly guide?: Guide;
+  /** What it said of the first token. */
+  readonly guidance?: Guidance;
   /** Of a routed plan: what the device has decided, by layer, as a plan. */
   onRouted?(decisions: Uint32Array): LayerPlan;
   /** Another answer to the prompt of this sequence. */
@@ -50,6 +55,10 @@ export class LiveSequence {
   /** Sampler slot while it runs. */
   slot: number | undefined;
 
+  /** Of a guided one: what may be sampled next, and what its guide is finding out. */
+  mask: Uint32Array | undefined;
+  asked: Promise<Guidance> | undefined;
+
   /** Drafts for what follows the last token that was read. */
   proposal: readonly number[] = [];
 
@@ -60,11 +69,32 @@ export class LiveSequence {
     for (const token of start.promptIds) start.lookup?.push(token);
   }
 
+  get numRead(): number {
+    return this.ids.length - this.start.promptIds.length;
+  }
+
+  /** Tells its guide what was said. */
+  tellGuide(tokenIds: readonly number[]): Promise<Guidance> | undefined {
+    const { guide, maxTokens } = this.start;
+    const asked = guide?.next(tokenIds, maxTokens - this.numRead);
+    this.asked = asked ?? this.asked;
+    return asked;
+  }
+
+  /** Tokens that nobody has sampled. @returns Whether the answer ends with the last. */
+  give(tokenIds: readonly number[]): boolean {
+    this.numSampled += tokenIds.length;
+    return tokenIds.some((id) => {
+      this.ids.push(id);
+      return this.start.onToken({ id });
+    });
+  }
+
   /** What was sampled and not read is known to nobody: it is sampled again. */
   forgetUnread(): void {
     this.slot = undefined;
     this.drafts = [];
-    this.numSampled = this.ids.length - this.start.promptIds.length;
+    this.numSampled = this.numRead;
   }
 
   /** @returns Drafts that the host has, now that these tokens were read. */

@@ -5,21 +5,31 @@
 import type { SampledOutcome, SchedulerEvent } from "../scheduler/index.ts";
 import type { LayerPlan, PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { StepDecisions } from "./decided-layers.ts";
-import { supersededError } from "./errors.ts";
+import { supersededError, WeftError } from "./errors.ts";
+import type { Guidance } from "./guide/guide.ts";
 import { LiveSequence, type SequenceStart } from "./live-sequence.ts";
 import type { LoopObserver } from "./loop-observer.ts";
 import { layerTokens, type RowResult } from "./row-samples.ts";
+import { hasPenalties } from "./sampler.ts";
 import type { StepParts } from "./step-parts.ts";
 
 export class LiveSequences {
   readonly #live = new Map<SequenceId, LiveSequence>();
   readonly #now: () => number;
   readonly #observer: LoopObserver | undefined;
+  readonly #onGuidance: OnGuidance;
   #parts: StepParts;
 
-  constructor(parts: StepParts, now: () => number, observer?: LoopObserver) {
+  /** @param onGuidance A guide has said more. */
+  constructor(
+    parts: StepParts,
+    now: () => number,
+    onGuidance: OnGuidance,
+    observer?: LoopObserver,
+  ) {
     this.#parts = parts;
     this.#now = now;
+    this.#onGuidance = onGuidance;
     this.#observer = observer;
   }
 
@@ -79,25 +89,57 @@ export class LiveSequences {
       if (finished) break;
     }
     if (kind === "verify" && sequence) sequence.numSampled += tokenIds.length;
+    if (sequence && !finished) this.#askGuide(sequence, tokenIds);
     const proposed = sequence?.propose(tokenIds) ?? 0;
     if (kind === "compute")
       return { sequenceId, finished, executed, tokenId: tokenIds[0], proposed };
     return { sequenceId, finished, tokenIds, proposed };
   }
 
-  end(events: readonly SchedulerEvent[]): void {
+  /** @returns Whether the sequence ends with what it is given. */
+  take(sequence: LiveSequence, { given, mask }: Guidance): boolean {
+    sequence.mask = mask;
+    if (given.length === 0) return false;
+    // Penalties count what was sampled; what was given they count with the next slot.
+    if (hasPenalties(sequence.start.sampling)) this.releaseSlot(sequence);
+    return sequence.give(given);
+  }
+
+  end(events: readonly Pick<SchedulerEvent, "sequenceId" | "reason">[]): void {
     for (const { sequenceId, reason } of events) {
       const sequence = this.#live.get(sequenceId);
       this.forget(sequenceId, reason === "superseded" ? "aborted" : "finished");
-      if (reason === "superseded") sequence?.start.onError(supersededError());
-      else sequence?.start.onFinish(reason, sequence.layerTokens);
+      if (!sequence) continue;
+      const { start, asked, layerTokens } = sequence;
+      if (reason === "superseded") start.onError(supersededError());
+      else if (reason === "length" && asked) {
+        void cutAtLimit(sequence, asked);
+        continue;
+      } else start.onFinish(reason, layerTokens);
+      start.guide?.close();
     }
+  }
+
+  /** What its guide finds out comes when the tokens have been committed. */
+  #askGuide(sequence: LiveSequence, tokenIds: readonly number[]): void {
+    sequence.tellGuide(tokenIds)?.then(
+      (guidance) => this.#onGuidance(sequence, guidance),
+      (error) => this.#onGuidance(sequence, error),
+    );
+  }
+
+  /** Nothing more is delivered. */
+  abort(id: SequenceId): void {
+    const sequence = this.#live.get(id);
+    this.forget(id, "aborted");
+    sequence?.start.guide?.close();
   }
 
   /** Its caller hears the error, and nothing more. */
   fail(id: SequenceId, error: unknown): void {
     const sequence = this.#live.get(id);
     this.forget(id, "aborted");
+    sequence?.start.guide?.close();
     sequence?.start.onError(error);
   }
 
@@ -123,5 +165,17 @@ export class LiveSequences {
     for (const sequence of this.#live.values()) sequence.forgetUnread();
   }
 }
+
+/** Cut at its limit, an answer may be whole all the same. */
+async function cutAtLimit({ start, layerTokens }: LiveSequence, asked: Promise<Guidance>) {
+  await asked.then(
+    ({ isWhole }) => start.onFinish(isWhole ? "stop" : "length", layerTokens),
+    (error) => start.onError(WeftError.from(error)),
+  );
+  start.guide?.close();
+}
+
+/** @param guidance An error where the guide cannot go on. */
+type OnGuidance = (sequence: LiveSequence, guidance: Guidance | Error) => void;
 
 export type RoutedOutcome = { sequenceId: SequenceId; layerPlan: LayerPlan } | undefined;

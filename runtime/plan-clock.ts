@@ -20,3 +20,7 @@ export class PlanClock {
     return measuredMs ?? Math.max(0, doneMs - startedMs);
   }
 }
+
+/** Undefined where one is not known. */
+export const totalMs = (times: readonly (number | undefined)[]): number | undefined =>
+  times.reduce((sum, ms) => (sum === undefined || ms === undefined ? undefined : sum + ms));

@@ -3,7 +3,9 @@
  * request's own values; what depends on the model is checked by the engine.
  */
 import { PRIORITIES, type Priority } from "../scheduler/priority.ts";
+import type { ConstraintSpec } from "./constraint/constraint.ts";
 import { WeftError } from "./errors.ts";
+import type { ThinkingOptions } from "./guide/thinking-guide.ts";
 import type { LayerPolicy } from "./layer-policy.ts";
 
 /** What goes beside a request: it cannot be cloned, so a transport maps it. */
@@ -70,6 +72,13 @@ export interface GenerateRequest extends SamplingOptions, SchedulingOptions {
   readonly n?: number;
   /** Default: as many as the context holds. */
   readonly maxTokens?: number;
+  /**
+   * What the answer is in form. It is whole whenever `maxTokens` has room for the shortest that there is: near
+   * the limit, only what leads to an end is sampled. Not with a drafting layer policy's drafts.
+   */
+  readonly constraint?: ConstraintSpec;
+  /** Where thinking ends. The constraint holds for what comes behind. */
+  readonly thinking?: ThinkingOptions;
   /** Text that ends the answer and is not part of it; at most 16. */
   readonly stop?: string | readonly string[];
   /** Ends the answer besides the model's own end tokens. */
@@ -209,6 +218,9 @@ function* problems(request: GenerateRequest, vocabSize: number): Iterable<Proble
     yield { name: "stop", actual: stop, required: "a text or texts that are not empty" };
   } else if (stops.length > MAX_STOPS) {
     yield { name: "stop", actual: `${stops.length} texts`, required: `at most ${MAX_STOPS}` };
+  }
+  if (request.constraint !== undefined && stop !== undefined) {
+    yield { name: "stop", actual: stop, required: "left out where the answer has a given form" };
   }
   if (stopTokenIds !== undefined && !isIdList(stopTokenIds)) {
     yield { name: "stopTokenIds", actual: stopTokenIds, required: "a list of token ids" };

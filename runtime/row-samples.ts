@@ -44,12 +44,12 @@ export function draftsOf(
 
 export function samplesOf(sequence: LiveSequence, row: PlannedRow, sampler: Sampler): RowSamples {
   const { kind, tokens, draftsFrom = 0 } = row;
-  const { drafts, numSampled: first } = sequence;
+  const { drafts, numSampled: first, mask } = sequence;
   const slot = sequence.slot!;
   const { sampling } = sequence.start;
   if (kind === "compute") {
     sequence.numSampled += 1;
-    return { row, drafts, samples: [{ slot, sampling, position: first }] };
+    return { row, drafts, samples: [{ slot, sampling, position: first, mask }] };
   }
   // What follows the token before the drafts is the first of the round.
   const samples = Array.from({ length: tokens.to - tokens.from }, (_, i) => {
@@ -58,6 +58,20 @@ export function samplesOf(sequence: LiveSequence, row: PlannedRow, sampler: Samp
     return { slot, sampling, position: first + index, target };
   });
   return { row, drafts, samples };
+}
+
+/** @param read What all of them sampled, row after row. */
+export function rowResults(
+  sampled: readonly RowSamples[],
+  read: readonly SampledToken[],
+): RowResult[] {
+  let first = 0;
+  return sampled.map((samples) => {
+    const end = first + samples.samples.length;
+    const tokens = standing(samples, read.slice(first, end));
+    first = end;
+    return { row: samples.row, tokens };
+  });
 }
 
 /**

@@ -7,12 +7,14 @@ import type { KvMap, Scheduler } from "../scheduler/index.ts";
 import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { StepDecisions } from "./decided-layers.ts";
 import { WeftError } from "./errors.ts";
-import type { SequenceStart } from "./live-sequence.ts";
+import { followGuidance } from "./guide/follow-guidance.ts";
+import type { Guidance } from "./guide/guide.ts";
+import type { LiveSequence, SequenceStart } from "./live-sequence.ts";
 import { LiveSequences } from "./live-sequences.ts";
 import type { LoopObserver } from "./loop-observer.ts";
 import type { LoopUsage } from "./loop-usage.ts";
-import { PlanClock } from "./plan-clock.ts";
-import { draftsOf, type RowResult, samplesOf, standing } from "./row-samples.ts";
+import { PlanClock, totalMs } from "./plan-clock.ts";
+import { draftsOf, type RowResult, rowResults, samplesOf } from "./row-samples.ts";
 import type { StepParts } from "./step-parts.ts";
 import { nextTask } from "./task.ts";
 
@@ -57,7 +59,12 @@ export class StepLoop {
   constructor({ runner, sampler, copier, swapped, ...options }: StepLoopOptions) {
     this.#options = options;
     this.#parts = { runner, sampler, copier, swapped };
-    this.#live = new LiveSequences(this.#parts, options.now, options.observer);
+    this.#live = new LiveSequences(
+      this.#parts,
+      options.now,
+      (...guided) => this.#follow(...guided),
+      options.observer,
+    );
     void this.#run();
   }
 
@@ -82,13 +89,15 @@ export class StepLoop {
     const { scheduler, now } = this.#options;
     const nowMs = now();
     const { promptIds, maxTokens, scheduling, adapter, forkOf } = start;
-    const { layerPlan, alternation, drafter } = start;
+    const { layerPlan, alternation, drafter, guidance } = start;
     const prompt = { numPromptTokens: promptIds.length, promptIds };
     const how = { adapter, layerPlan, alternation, drafter, forkOf };
-    const request = { ...scheduling, id, ...prompt, maxTokens, ...how };
+    const pausesAt = guidance && 1;
+    const request = { ...scheduling, id, ...prompt, maxTokens, ...how, pausesAt };
     const ended = scheduler.add(request, nowMs);
     this.#live.add(id, start, nowMs);
     this.#live.end(ended);
+    if (guidance) this.#follow(this.#live.get(id)!, guidance);
     this.#wake?.();
     return id;
   }
@@ -107,7 +116,7 @@ export class StepLoop {
   /** Frees all that the sequence holds; nothing more is delivered. */
   abort(id: SequenceId): void {
     this.#options.scheduler.abort(id);
-    this.#live.forget(id, "aborted");
+    this.#live.abort(id);
     this.#wake?.();
   }
 
@@ -253,14 +262,8 @@ export class StepLoop {
         if (epoch !== this.#epoch) return;
         const readMs = now();
         const submissionMs = [...earlier, submission].map(({ gpuMs }) => gpuMs);
-        const gpuMs = this.#clock.gpuMs(sumOf(submissionMs), submittedMs, readMs);
-        let first = 0;
-        const results = sampled.map((samples): RowResult => {
-          const end = first + samples.samples.length;
-          const tokens = standing(samples, read.slice(first, end));
-          first = end;
-          return { row: samples.row, tokens };
-        });
+        const gpuMs = this.#clock.gpuMs(totalMs(submissionMs), submittedMs, readMs);
+        const results = rowResults(sampled, read);
         const counts = results.map(({ tokens }) => tokens.length);
         const times = { submittedMs, gpuMs, readMs, submissionMs };
         observer?.onCommit(plan, times, counts, decided?.ran);
@@ -272,6 +275,11 @@ export class StepLoop {
     const submittedMs = runner.experts || earlier.length > 0 ? startedMs : now();
     const submission = runner.device.submit();
     onPlan?.(plan);
+  }
+
+  #follow(sequence: LiveSequence, guidance: Guidance | Error): void {
+    followGuidance(this.#options.scheduler, this.#live, sequence, guidance);
+    this.#wake?.();
   }
 
   #commit(
@@ -290,7 +298,3 @@ export class StepLoop {
     this.#wake?.();
   }
 }
-
-/** Undefined where one is not known. */
-const sumOf = (times: readonly (number | undefined)[]): number | undefined =>
-  times.reduce((sum, ms) => (sum === undefined || ms === undefined ? undefined : sum + ms));

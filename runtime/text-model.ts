@@ -1,4 +1,7 @@
 /** The text side of a model: tokenizer, chat template, and what generation_config.json recommends. */
+import type { ChatFormat, ChatFormatName } from "./chat-format/chat-format.ts";
+import { detectChatFormat } from "./chat-format/detect.ts";
+import { loadChatFormat } from "./chat-format/load-chat-format.ts";
 import { WeftError } from "./errors.ts";
 import { type ModelFiles, readModelFiles } from "./model-folder/config-files.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
@@ -11,8 +14,11 @@ export class TextModel {
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
   readonly #generation: ModelFiles["generation"];
+  readonly #formatName: ChatFormatName;
+  #format: Promise<ChatFormat> | undefined;
 
-  constructor(files: ModelFiles) {
+  /** @param chatFormat Where the user knows better than the files show. */
+  constructor(files: ModelFiles, chatFormat?: ChatFormatName) {
     this.#generation = files.generation;
     this.tokenizer = new Tokenizer({
       tokenizer: files.tokenizer,
@@ -24,10 +30,25 @@ export class TextModel {
       configured: files.tokenizerConfig.chat_template,
       specialTokens: this.tokenizer.specialTokens,
     });
+    this.#formatName =
+      chatFormat ??
+      detectChatFormat({
+        template: this.template.source,
+        addedTokens: this.tokenizer.addedTokens,
+      });
   }
 
-  static async open(folder: ModelFolder, signal?: AbortSignal): Promise<TextModel> {
-    return new TextModel(await readModelFiles(folder, signal));
+  static async open(
+    folder: ModelFolder,
+    { signal, chatFormat }: { signal?: AbortSignal; chatFormat?: ChatFormatName } = {},
+  ): Promise<TextModel> {
+    return new TextModel(await readModelFiles(folder, signal), chatFormat);
+  }
+
+  /** How the model writes thinking and tool calls; its code comes with the first chat. */
+  chatFormat(): Promise<ChatFormat> {
+    this.#format ??= loadChatFormat(this.#formatName);
+    return this.#format;
   }
 
   /**

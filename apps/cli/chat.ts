@@ -114,10 +114,14 @@ async function answerTo(
       },
       { signal },
     );
+    let isThinking = false;
     for await (const { choices } of chunks) {
-      const piece = choices[0].delta.content ?? "";
-      answer += piece;
-      stdout.write(piece);
+      const { content = "", reasoning_content: thought = "" } = choices[0].delta;
+      // Thoughts are shown and not kept: templates leave those of earlier turns out.
+      if (isThinking && content !== "") stdout.write("\n\n");
+      isThinking = thought !== "" || (isThinking && content === "");
+      answer += content;
+      stdout.write(thought + content);
     }
   } catch (error) {
     if (!signal.aborted) throw error;

@@ -10,6 +10,8 @@ import type { LayerWay } from "./layer-ways.ts";
 export interface Turn {
   readonly role: "user" | "assistant";
   text: string;
+  /** What a model that thinks thought before it answered. */
+  thinking?: string;
   /** Of an answer. */
   state?: "waiting" | "writing" | "finished" | "stopped" | "failed";
   figures?: AnswerFigures;
@@ -117,8 +119,11 @@ export class Conversation {
     for await (const { choices, usage } of stream) {
       for (const { delta, finish_reason } of choices) {
         reason ??= finish_reason ?? undefined;
-        if (!delta.content) continue;
-        answer.text += delta.content;
+        if (!delta.content && !delta.reasoning_content) continue;
+        answer.text += delta.content ?? "";
+        if (delta.reasoning_content) {
+          answer.thinking = (answer.thinking ?? "") + delta.reasoning_content;
+        }
         answer.state = "writing";
         lastMs = this.#now();
         firstMs ??= lastMs;
@@ -136,14 +141,4 @@ export class Conversation {
       this.#onChange(this);
     }
   }
-}
-
-/** The thoughts of a model that thinks aloud, and what it says. */
-export function splitThinking(text: string): { thinking: string; said: string } {
-  const open = text.indexOf("<think>");
-  if (open < 0) return { thinking: "", said: text.trim() };
-  const close = text.indexOf("</think>", open);
-  const thinking = text.slice(open + "<think>".length, close < 0 ? undefined : close).trim();
-  const said = close < 0 ? "" : text.slice(close + "</think>".length);
-  return { thinking, said: said.trim() };
 }

@@ -1,5 +1,5 @@
 /** One turn of a conversation in the list. Touches only what has changed. */
-import { splitThinking, type Turn } from "./conversation.ts";
+import type { Turn } from "./conversation.ts";
 import { make } from "./make.ts";
 import { count, duration, figure } from "./quantities.ts";
 
@@ -15,11 +15,9 @@ export class TurnView {
   }
 
   show(turn: Turn): void {
-    const { thinking, said } =
-      turn.role === "user" ? { thinking: "", said: turn.text } : splitThinking(turn.text);
     this.element.className = `turn ${turn.role} ${turn.state ?? ""}`;
-    set(this.#thinking, thinking);
-    set(this.#said, said);
+    set(this.#thinking, turn.thinking?.trim() ?? "");
+    set(this.#said, turn.text.trim());
     set(this.#note, noteOf(turn));
   }
 }

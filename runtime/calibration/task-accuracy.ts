@@ -3,7 +3,7 @@
 import type { Engine } from "../engine.ts";
 import { WeftError } from "../errors.ts";
 import type { LayerPolicy } from "../layer-policy.ts";
-import { renderChat } from "../openai/chat.ts";
+import { renderChat } from "../openai/chat-plan.ts";
 import type { ChatMessage } from "../openai/chat-request.ts";
 import { wilsonInterval } from "./wilson.ts";
 

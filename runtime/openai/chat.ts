@@ -1,21 +1,12 @@
 /** OpenAI-shaped chat completions over `Engine.generate`, in process. Plain data in, plain data out. */
-import { WeftError } from "../errors.ts";
-import {
-  type CallOptions,
-  type GenerateChunk,
-  type GenerateRequest,
-  refuse,
-  type TokenLogprob,
-} from "../request.ts";
+import type { CallOptions, GenerateChunk, GenerateRequest, TokenLogprob } from "../request.ts";
 import type { TextModel } from "../text-model.ts";
-import type {
-  ChatCompletion,
-  ChatCompletionChunk,
-  ChatFinishReason,
-  ChatTokenLogprob,
-} from "./chat-answer.ts";
+import type { ChatCompletion, ChatCompletionChunk, ChatTokenLogprob } from "./chat-answer.ts";
+import { ChatDeltas } from "./chat-deltas.ts";
+import { planChat } from "./chat-plan.ts";
 import type { ChatCompletionRequest } from "./chat-request.ts";
-import { checkModel, checkStreaming, generateRequest } from "./shared-request.ts";
+import { collectChat } from "./collected-chat.ts";
+import { checkModel, checkStreaming } from "./shared-request.ts";
 import { started } from "./started-stream.ts";
 import { completionUsage } from "./usage.ts";
 
@@ -32,7 +23,7 @@ export interface ChatApi {
 /** What chat needs of an engine. */
 export interface ChatHost {
   readonly text: TextModel;
-  readonly plan: { readonly spec: { readonly vocabSize: number } };
+  readonly plan: { readonly spec: { readonly vocabSize: number }; readonly maxContext: number };
   readonly info: { readonly model: { readonly id: string } };
   generate(request: GenerateRequest, options?: CallOptions): AsyncIterable<GenerateChunk>;
 }
@@ -50,28 +41,10 @@ export function chatOver(
   async function create(request: ChatCompletionRequest, options?: CallOptions) {
     checkStreaming(request);
     const all = chunks(request, options);
-    if (!request.stream) return collect(all);
+    if (!request.stream) return collectChat(all);
     return started(request.stream_options?.include_usage ? all : withoutUsage(all));
   }
   return { completions: { create: create as ChatApi["completions"]["create"] } };
-}
-
-/** The prompt that the chat template makes of the messages. @throws {WeftError} */
-export function renderChat(
-  engine: Pick<ChatHost, "text">,
-  request: ChatCompletionRequest,
-): number[] {
-  const { messages, chat_template_kwargs: variables } = request;
-  if (!Array.isArray(messages) || messages.length === 0) {
-    throw new WeftError(
-      "bad_request",
-      `messages is ${JSON.stringify(messages) ?? "missing"}, it must be a list with at least one ` +
-        "message; add { role: 'user', content: '…' }",
-    );
-  }
-  const { template, tokenizer } = engine.text;
-  const text = template.render({ messages, tools: request.tools ?? undefined, variables });
-  return tokenizer.encode(text, { addSpecialTokens: false });
 }
 
 async function* streamChat(
@@ -87,77 +60,39 @@ async function* streamChat(
     created: Math.floor(Date.now() / 1000),
     model,
   } as const;
-  const begun = new Set<number>();
-  for await (const chunk of engine.generate(tokenRequest(engine, request), options)) {
-    const { index, text, finishReason, usage } = chunk;
-    const first = !begun.has(index);
+  const { generate, format, startsThinking, hasTools } = await planChat(engine, request);
+  const answers = Array.from({ length: generate.n ?? 1 }, () => {
+    const parser = format.parser({ tools: hasTools, startsThinking });
+    return { deltas: new ChatDeltas(parser, startsThinking), hasBegun: false };
+  });
+  for await (const chunk of engine.generate(generate, options)) {
+    const { index, text, tokenIds, finishReason, usage } = chunk;
+    const answer = answers[index];
+    const { deltas } = answer;
+    const delta = deltas.push(text, tokenIds.length, finishReason !== undefined);
     const logprobs = chunk.logprobs
       ? { content: chunk.logprobs.map(openAi(engine)), refusal: null }
       : null;
-    if (first || finishReason || text !== "" || logprobs) {
-      const delta = {
-        ...(first && { role: "assistant" as const }),
-        ...(text && { content: text }),
-      };
-      begun.add(index);
-      const choice = { index, delta, logprobs, finish_reason: finishReason ?? null };
+    const isEmpty = !delta.content && !delta.reasoning_content && !delta.tool_calls;
+    if (!answer.hasBegun || finishReason || !isEmpty || logprobs) {
+      answer.hasBegun = true;
+      const isCall = finishReason === "stop" && deltas.hasCalls;
+      const reason = isCall ? "tool_calls" : (finishReason ?? null);
+      const choice = { index, delta, logprobs, finish_reason: reason } as const;
       yield { ...head, choices: [choice], usage: null };
     }
-    if (usage) yield { ...head, choices: [], usage: completionUsage([usage]) };
+    if (usage) {
+      const thought = answers.reduce((sum, { deltas }) => sum + deltas.numThinking, 0);
+      const counted = completionUsage([usage], format.thinking && thought);
+      yield { ...head, choices: [], usage: counted };
+    }
   }
-}
-
-function tokenRequest(engine: ChatHost, request: ChatCompletionRequest): GenerateRequest {
-  refuseUnsupported(request);
-  const { top_logprobs: topLogprobs, max_completion_tokens: maxCompletionTokens } = request;
-  if (topLogprobs && !request.logprobs) {
-    refuse("top_logprobs", topLogprobs, "left out unless logprobs is true");
-  }
-  const own = {
-    prompt: renderChat(engine, request),
-    maxTokens: maxCompletionTokens ?? request.max_tokens ?? undefined,
-    topLogprobs: request.logprobs ? (topLogprobs ?? 0) : undefined,
-  };
-  return generateRequest(request, own, engine.plan.spec.vocabSize, {
-    ...(maxCompletionTokens != null && { maxTokens: "max_completion_tokens" }),
-  });
-}
-
-/** Fields of OpenAI's that would change the answer. Others that we do not know change nothing. */
-function refuseUnsupported({ response_format: format }: ChatCompletionRequest): void {
-  if ((format?.type ?? "text") !== "text") refuse("response_format", format, '{ type: "text" }');
 }
 
 async function* withoutUsage(
   chunks: AsyncGenerator<ChatCompletionChunk, void, undefined>,
 ): AsyncGenerator<ChatCompletionChunk, void, undefined> {
   for await (const { usage, ...chunk } of chunks) if (!usage) yield chunk;
-}
-
-async function collect(chunks: AsyncIterable<ChatCompletionChunk>): Promise<ChatCompletion> {
-  const answers: {
-    content: string;
-    tokens: ChatTokenLogprob[] | undefined;
-    reason: ChatFinishReason | null;
-  }[] = [];
-  let last: ChatCompletionChunk | undefined;
-  for await (const chunk of chunks) {
-    last = chunk;
-    for (const { index, delta, logprobs, finish_reason } of chunk.choices) {
-      answers[index] ??= { content: "", tokens: undefined, reason: null };
-      answers[index].content += delta.content ?? "";
-      if (logprobs) answers[index].tokens = [...(answers[index].tokens ?? []), ...logprobs.content];
-      answers[index].reason = finish_reason;
-    }
-  }
-  const { id, created, model, usage } = last!;
-  const choices = answers.map(({ content, tokens, reason }, index) => ({
-    index,
-    message: { role: "assistant" as const, content, refusal: null },
-    logprobs: tokens ? { content: tokens, refusal: null } : null,
-    finish_reason: reason!,
-  }));
-  return { id, object: "chat.completion", created, model, choices, usage: usage! };
 }
 
 const openAi =

@@ -36,6 +36,11 @@ export class ChatTemplate {
     this.#specialTokens = specialTokens;
   }
 
+  /** Of all templates there are; "" without one. */
+  get source(): string {
+    return [...this.#sources.values()].join("\n");
+  }
+
   /**
    * The prompt; encode it without adding special tokens, it has them.
    * @throws {WeftError} `no_chat_template`, `chat_template_failed` with the template's own words.

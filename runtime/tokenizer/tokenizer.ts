@@ -98,6 +98,11 @@ export class Tokenizer implements DecodingVocabulary {
     return this.#specialIds.has(id);
   }
 
+  /** Texts that stand beside the vocabulary, special or not. */
+  get addedTokens(): Iterable<string> {
+    return this.#addedText.values();
+  }
+
   addedToken(id: number): string | undefined {
     return this.#addedText.get(id);
   }

@@ -3,7 +3,7 @@
 
 import { describe, expect, test, vi } from "vitest";
 import { BackgroundLoad } from "../../apps/page/background-load.ts";
-import { Conversation, splitThinking } from "../../apps/page/conversation.ts";
+import { Conversation } from "../../apps/page/conversation.ts";
 import { clientOf, shownName } from "../../apps/page/labels.ts";
 import { ScriptedEngine } from "./scripted-engine.ts";
 
@@ -44,13 +44,20 @@ describe("a conversation", () => {
   });
 });
 
-test("thoughts are told from what is said, whole or half", () => {
-  expect(splitThinking("<think>\n7 + 8\n</think>\n\n15")).toEqual({
-    thinking: "7 + 8",
-    said: "15",
-  });
-  expect(splitThinking("<think>\n7 +")).toEqual({ thinking: "7 +", said: "" });
-  expect(splitThinking("15")).toEqual({ thinking: "", said: "15" });
+test("thoughts are told from what is said, and are not sent again", async () => {
+  const engine = new ScriptedEngine();
+  const conversation = new Conversation("A");
+  const sending = conversation.send(engine.door, "7 + 8?", HOW);
+  await vi.waitFor(() => engine.of("A"));
+  engine.of("A").think("7 + ");
+  engine.of("A").think("8");
+  engine.of("A").say("15");
+  engine.of("A").finish();
+  expect(await sending).toMatchObject({ thinking: "7 + 8", text: "15" });
+  void conversation.send(engine.door, "and 9?", HOW);
+  await vi.waitFor(() => expect(engine.of("A").request.messages).toHaveLength(3));
+  expect(engine.of("A").request.messages[1]).toEqual({ role: "assistant", content: "15" });
+  conversation.stop();
 });
 
 describe("a load in the background", () => {

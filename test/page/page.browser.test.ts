@@ -280,7 +280,8 @@ describe("axe finds nothing serious", () => {
     await page.picker.pick();
     await userEvent.selectOptions(select(card("A"), "layers"), "early-exit");
     await write("A", "go");
-    engine.of("A").say("<think>how?</think>so");
+    engine.of("A").think("how?");
+    engine.of("A").say("so");
     engine.of("A").finish();
     await write("B", "go");
     engine.of("B").fail("a fault");

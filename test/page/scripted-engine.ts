@@ -4,11 +4,18 @@ import type { PageEngine } from "../../apps/page/engine.ts";
 import { shownName } from "../../apps/page/labels.ts";
 import { MetricsRecorder } from "../../runtime/metrics-recorder.ts";
 import { createScheduler } from "../../scheduler/index.ts";
-import type { ChatCompletionChunk, ChatCompletionRequest, KvMap, Trace } from "../../worker.ts";
+import type {
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  ChatDelta,
+  KvMap,
+  Trace,
+} from "../../worker.ts";
 
 export interface Asked {
   readonly request: ChatCompletionRequest;
   say(word: string): void;
+  think(word: string): void;
   finish(reason?: "stop" | "length"): void;
   fail(message: string): void;
   readonly isAborted: boolean;
@@ -57,17 +64,21 @@ export class ScriptedEngine {
     let wake = () => {};
     let failure: Error | undefined;
     let tokens = 0;
-    const push = (content: string | undefined, reason: "stop" | "length" | null) => {
-      chunks.push(...chunksOf(content, reason, tokens));
+    const push = (delta: ChatDelta, reason: "stop" | "length" | null) => {
+      chunks.push(...chunksOf(delta, reason, tokens));
       wake();
     };
     const asked: Asked = {
       request,
       say(word) {
         tokens += 1;
-        push(word, null);
+        push({ content: word }, null);
       },
-      finish: (reason = "stop") => push(undefined, reason),
+      think(word) {
+        tokens += 1;
+        push({ reasoning_content: word }, null);
+      },
+      finish: (reason = "stop") => push({}, reason),
       fail(message) {
         failure = new Error(message);
         wake();
@@ -97,13 +108,13 @@ export class ScriptedEngine {
 
 /** As with `include_usage`. */
 const chunksOf = (
-  content: string | undefined,
+  delta: ChatDelta,
   reason: "stop" | "length" | null,
   tokens: number,
 ): ChatCompletionChunk[] => {
   const object = "chat.completion.chunk" as const;
   const head = { id: "chatcmpl-1", object, created: 0, model: "scripted" };
-  const choice = { index: 0, delta: { content }, logprobs: null, finish_reason: reason };
+  const choice = { index: 0, delta, logprobs: null, finish_reason: reason };
   const usage = { prompt_tokens: 5, completion_tokens: tokens, total_tokens: 5 + tokens };
   const said = { ...head, choices: [choice], usage: null };
   return reason ? [said, { ...head, choices: [], usage }] : [said];

@@ -1,0 +1,68 @@
+/** Opens the guides of a request's answers. Owns the compiler of grammars, which comes with the first that needs it. */
+import type { ConstraintSpec, TokenConstraint } from "../constraint/constraint.ts";
+import { WeftError } from "../errors.ts";
+import type { GenerateRequest } from "../request.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { GrammarGuide } from "./grammar-guide.ts";
+import type { Guidance, Guide } from "./guide.ts";
+import { ThinkingGuide } from "./thinking-guide.ts";
+
+/** A guide, and what it says of the first token. */
+export interface OpenGuide {
+  readonly guide: Guide;
+  readonly guidance: Guidance;
+}
+
+export class Guides {
+  readonly #tokenizer: Tokenizer;
+  #compiler: Promise<ConstraintCompiler> | undefined;
+
+  constructor(tokenizer: Tokenizer) {
+    this.#tokenizer = tokenizer;
+  }
+
+  /**
+   * @returns One for each answer; none where nothing is asked for that needs one.
+   * @throws {WeftError} `bad_request` for a grammar that does not compile, `aborted`.
+   */
+  async open(
+    { constraint, thinking, n = 1, topLogprobs }: GenerateRequest,
+    maxTokens: number,
+    signal?: AbortSignal,
+  ): Promise<OpenGuide[]> {
+    if (!constraint && !thinking) return [];
+    const guides: Guide[] = [];
+    try {
+      for (let index = 0; index < n; index++) {
+        let guide: Guide | undefined;
+        if (constraint) {
+          this.#compiler ??= this.#newCompiler();
+          const compiled = await (await this.#compiler).compile(constraint, signal);
+          guide = new GrammarGuide(compiled, topLogprobs === undefined);
+        }
+        if (thinking) guide = new ThinkingGuide(this.#tokenizer, thinking, guide);
+        guides.push(guide!);
+      }
+      const opened = guides.map(async (guide) => {
+        return { guide, guidance: (await guide.next([], maxTokens))! };
+      });
+      return await Promise.all(opened);
+    } catch (error) {
+      for (const guide of guides) guide.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    (await this.#compiler)?.close();
+  }
+
+  async #newCompiler(): Promise<ConstraintCompiler> {
+    throw new WeftError("bad_request", "constraints are not there yet; leave constraint out");
+  }
+}
+
+interface ConstraintCompiler {
+  compile(spec: ConstraintSpec, signal?: AbortSignal): Promise<TokenConstraint>;
+  close(): void;
+}
