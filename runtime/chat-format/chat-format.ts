@@ -3,10 +3,12 @@
  * template is told to think. One file per family implements it; which one a model has is detected
  * (detect.ts). Refuses nothing: what does not fit a family's syntax is content, word for word.
  */
+import type { StructuralFormat } from "../constraint/structural-tag.ts";
+import type { TemplateMessage } from "./template-message.ts";
 
 /**
  * `plain` has neither thinking nor calls, `think` thinks in tags and calls nothing. `hermes` calls, `qwen3`
- * calls the same way and thinks; `mistral` calls, `magistral` thinks too.
+ * calls the same way and thinks; `mistral` calls in lists, `mistral-v11` one by one, and `magistral` thinks too.
  */
 export const CHAT_FORMATS = [
   "plain",
@@ -16,6 +18,7 @@ export const CHAT_FORMATS = [
   "qwen3-coder",
   "llama3",
   "mistral",
+  "mistral-v11",
   "magistral",
   "gpt-oss",
 ] as const;
@@ -29,6 +32,10 @@ export interface ChatFormat {
   readonly name: ChatFormatName;
   /** Absent where the family does not think. */
   readonly thinking?: ThinkingSyntax;
+  /** Absent where its calls are not known. */
+  readonly calls?: CallSyntax;
+  /** What stands before an answer's words where they are not thought. */
+  readonly answerOpen?: string;
   /** Its markers may be special tokens: decode with `skipSpecialTokens: false`, end tokens left out. */
   readonly readsSpecialTokens: boolean;
   /** Texts of its syntax, each a token of its own in the family's vocabularies. */
@@ -39,6 +46,8 @@ export interface ChatFormat {
   templateVariables(options: {
     readonly reasoningEffort?: ReasoningEffort;
   }): Readonly<Record<string, unknown>>;
+  /** What its template needs that others do not: e.g. one call per message. */
+  templateMessages?(messages: readonly TemplateMessage[]): TemplateMessage[];
   parser(options: ParserOptions): AnswerParser;
 }
 
@@ -47,8 +56,25 @@ export interface ThinkingSyntax {
   readonly open: string;
   /** What ends it. */
   readonly close: string;
+  /** Stands between `close` and what comes next; absent where nothing but whitespace does. */
+  readonly resume?: string;
   /** To be forced where a budget ends thinking: closes it and leads to the answer. */
   readonly cut: string;
+}
+
+/** `open`, then calls with `separator` between them, then `close`; a call is `begin`, its arguments, `end`. */
+export interface CallSyntax {
+  /** In free words it announces a call: `begin` starts with it, or `open` does. */
+  readonly trigger: string;
+  readonly open: string;
+  readonly close: string;
+  /** Absent where there is one call per answer. */
+  readonly separator?: string;
+  begin(name: string): string;
+  readonly end: string;
+  /** Where arguments are not JSON: as a constraint, by their schema, and for any. */
+  argumentsOf?(schema: object): StructuralFormat;
+  readonly anyArguments?: StructuralFormat;
 }
 
 export interface ParserOptions {

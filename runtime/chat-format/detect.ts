@@ -16,7 +16,8 @@ export function detectChatFormat({ template, addedTokens }: FormatEvidence): Cha
   if (writes("<|channel|>", "<|message|>")) return "gpt-oss";
   const tokens = new Set(addedTokens);
   if (writes("[TOOL_CALLS]")) {
-    return writes("[THINK]") || tokens.has("[THINK]") ? "magistral" : "mistral";
+    if (writes("[THINK]") || tokens.has("[THINK]")) return "magistral";
+    return writes("[ARGS]") ? "mistral-v11" : "mistral";
   }
   if (writes("<tool_call>", "<function=")) return "qwen3-coder";
   const thinks = writes("</think>");

@@ -3,10 +3,13 @@
  * `<|message|>`, the words, and a token that ends them. The channel `analysis` is thinking; what goes to
  * `functions.NAME` is a call; all else is content. Several messages of a kind are joined by an empty line.
  */
+
 import type { ChatFormat, ReasoningEffort, ThinkingSyntax } from "./chat-format.ts";
 import { type IncomingText, parserOf, type Reading } from "./incoming-text.ts";
 import { readJson } from "./json-reader.ts";
+import { oneCallPerMessage } from "./one-call-messages.ts";
 import type { PartWriter } from "./part-writer.ts";
+import type { TemplateMessage } from "./template-message.ts";
 
 const MESSAGE = "<|message|>";
 const START = "<|start|>";
@@ -24,6 +27,7 @@ const HEADER =
 const THINKING: ThinkingSyntax = {
   open: `${CHANNEL}analysis${MESSAGE}`,
   close: "<|end|>",
+  resume: `${START}assistant`,
   cut: `<|end|>${START}assistant${CHANNEL}final${MESSAGE}`,
 };
 
@@ -95,6 +99,16 @@ function* readBody(text: IncomingText, give: (piece: string) => void): Reading {
   if (end?.marker === START || end?.marker === CHANNEL) text.rest = end.marker + text.rest;
 }
 
+/** Its template reads `thinking`, and where there is a call takes either that or content. */
+function thinkingAsItsTemplateReads({
+  reasoning_content: thinking,
+  ...message
+}: TemplateMessage): TemplateMessage {
+  if (!thinking) return message;
+  if (!message.tool_calls || !message.content) return { ...message, thinking };
+  return { ...message, content: "", thinking: `${thinking}\n\n${message.content}` };
+}
+
 const EFFORT: Readonly<Record<ReasoningEffort, string>> = {
   // It always thinks.
   none: "low",
@@ -107,12 +121,21 @@ const EFFORT: Readonly<Record<ReasoningEffort, string>> = {
 
 export const format: ChatFormat = {
   name: "gpt-oss",
+  calls: {
+    trigger: " to=functions.",
+    open: `${CHANNEL}commentary`,
+    close: "",
+    begin: (name) => ` to=functions.${name} <|constrain|>json${MESSAGE}`,
+    end: "",
+  },
+  answerOpen: `${CHANNEL}final${MESSAGE}`,
   thinking: THINKING,
   readsSpecialTokens: true,
   markers: [...ENDS, MESSAGE, "<|constrain|>"],
   startsThinking: (prompt) => prompt.endsWith(THINKING.open),
   templateVariables: ({ reasoningEffort: effort }) =>
     effort === undefined ? {} : { reasoning_effort: EFFORT[effort] },
+  templateMessages: (messages) => oneCallPerMessage(messages).map(thinkingAsItsTemplateReads),
   parser: ({ tools, startsThinking }) =>
     parserOf(function* (text, parts) {
       if (startsThinking) text.rest = THINKING.open + text.rest;

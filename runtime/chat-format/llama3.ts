@@ -5,6 +5,7 @@
 import { readCallObject } from "./call-object.ts";
 import type { ChatFormat } from "./chat-format.ts";
 import { type IncomingText, parserOf, type Reading } from "./incoming-text.ts";
+import { oneCallPerMessage } from "./one-call-messages.ts";
 import type { PartWriter } from "./part-writer.ts";
 import { readContent } from "./plain.ts";
 
@@ -38,9 +39,18 @@ function* readCalls(text: IncomingText, parts: PartWriter, before: string): Read
 
 export const format: ChatFormat = {
   name: "llama3",
+  calls: {
+    trigger: '{"name": "',
+    open: "",
+    close: "",
+    separator: "; ",
+    begin: (name) => `{"name": ${JSON.stringify(name)}, "parameters": `,
+    end: "}",
+  },
   readsSpecialTokens: true,
   markers: [PYTHON_TAG],
   startsThinking: () => false,
   templateVariables: () => ({}),
+  templateMessages: oneCallPerMessage,
   parser: ({ tools }) => parserOf(tools ? readLlama3 : readContent),
 };

@@ -8,8 +8,9 @@ const FORMATS: Readonly<Record<ChatFormatName, () => Promise<ChatFormat>>> = {
   qwen3: async () => (await import("./qwen3.ts")).format,
   "qwen3-coder": async () => (await import("./qwen3-coder.ts")).format,
   llama3: async () => (await import("./llama3.ts")).format,
-  mistral: async () => (await import("./mistral.ts")).format,
-  magistral: async () => (await import("./mistral.ts")).magistral,
+  mistral: async () => (await import("./mistral.ts")).mistralFormats.mistral,
+  "mistral-v11": async () => (await import("./mistral.ts")).mistralFormats["mistral-v11"],
+  magistral: async () => (await import("./mistral.ts")).mistralFormats.magistral,
   "gpt-oss": async () => (await import("./gpt-oss.ts")).format,
 };
 

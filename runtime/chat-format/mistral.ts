@@ -4,11 +4,12 @@
  * and digits, else the model's own template refuses them. Magistral thinks in `[THINK]…[/THINK]`.
  */
 import { readCallObject } from "./call-object.ts";
-import type { ChatFormat, ThinkingSyntax } from "./chat-format.ts";
+import type { CallSyntax, ChatFormat, ThinkingSyntax } from "./chat-format.ts";
 import { type IncomingText, parserOf, type Reading } from "./incoming-text.ts";
 import { readJson } from "./json-reader.ts";
 import { type PartWriter, randomLetters } from "./part-writer.ts";
 import { readContent } from "./plain.ts";
+import type { TemplateMessage } from "./template-message.ts";
 import { endsOpen, readThinking } from "./thinking-tags.ts";
 
 export const MISTRAL = { calls: "[TOOL_CALLS]", id: "[CALL_ID]", args: "[ARGS]" } as const;
@@ -66,9 +67,53 @@ function* readNamed(text: IncomingText, parts: PartWriter): Reading<boolean> {
   return true;
 }
 
-const mistral = (name: "mistral" | "magistral", thinking?: ThinkingSyntax): ChatFormat => ({
+const LIST: CallSyntax = {
+  trigger: MISTRAL.calls,
+  open: `${MISTRAL.calls} [`,
+  close: "]",
+  separator: ", ",
+  begin: (name) => `{"name": ${JSON.stringify(name)}, "arguments": `,
+  end: "}",
+};
+
+const ONE_BY_ONE: CallSyntax = {
+  trigger: MISTRAL.calls,
+  open: MISTRAL.calls,
+  close: "",
+  separator: MISTRAL.calls,
+  begin: (name) => name + MISTRAL.args,
+  end: "",
+};
+
+/** The template refuses other ids, such as those of other families: they are renamed, the same to the same. */
+function withShortIds(messages: readonly TemplateMessage[]): TemplateMessage[] {
+  const names = new Map<string, string>();
+  const short = (id: string): string => {
+    if (/^[A-Za-z0-9]{9}$/.test(id)) return id;
+    const name = names.get(id) ?? `call${String(names.size).padStart(5, "0")}`;
+    names.set(id, name);
+    return name;
+  };
+  return messages.map((message) => {
+    const { tool_calls: calls, tool_call_id: id } = message;
+    return {
+      ...message,
+      ...(calls && {
+        tool_calls: calls.map((call, i) => ({ ...call, id: short(call.id ?? `${i}`) })),
+      }),
+      ...(id !== undefined && { tool_call_id: short(id) }),
+    };
+  });
+}
+
+const mistral = (
+  name: ChatFormat["name"],
+  calls: CallSyntax,
+  thinking?: ThinkingSyntax,
+): ChatFormat => ({
   name,
   thinking,
+  calls,
   readsSpecialTokens: true,
   markers: [...Object.values(MISTRAL), ...(thinking ? [thinking.open, thinking.close] : [])],
   startsThinking: (prompt) => thinking !== undefined && endsOpen(prompt, thinking),
@@ -76,6 +121,7 @@ const mistral = (name: "mistral" | "magistral", thinking?: ThinkingSyntax): Chat
     thinking && effort !== undefined
       ? { reasoning_effort: effort === "none" ? "none" : "high" }
       : {},
+  templateMessages: withShortIds,
   parser: ({ tools, startsThinking }) =>
     parserOf(
       function* (text, parts) {
@@ -86,5 +132,8 @@ const mistral = (name: "mistral" | "magistral", thinking?: ThinkingSyntax): Chat
     ),
 });
 
-export const format = mistral("mistral");
-export const magistral = mistral("magistral", THINKING);
+export const mistralFormats = {
+  mistral: mistral("mistral", LIST),
+  "mistral-v11": mistral("mistral-v11", ONE_BY_ONE),
+  magistral: mistral("magistral", ONE_BY_ONE, THINKING),
+};

@@ -1,6 +1,6 @@
 /** Qwen3, SmolLM3 and the demo model: calls as Hermes writes them, behind thinking that a template can switch off. */
 import type { ChatFormat } from "./chat-format.ts";
-import { readHermesBody } from "./hermes.ts";
+import { HERMES_CALLS, readHermesBody } from "./hermes.ts";
 import { parserOf } from "./incoming-text.ts";
 import { readContent } from "./plain.ts";
 import { readTaggedCalls, TOOL_CALL } from "./tagged-calls.ts";
@@ -9,6 +9,7 @@ import { endsOpen, readThinking, THINK } from "./thinking-tags.ts";
 export const format: ChatFormat = {
   name: "qwen3",
   thinking: THINK,
+  calls: HERMES_CALLS,
   readsSpecialTokens: true,
   markers: [THINK.open, THINK.close, TOOL_CALL.open, TOOL_CALL.close],
   startsThinking: (prompt) => endsOpen(prompt, THINK),

@@ -6,12 +6,15 @@ import type { IncomingText, Reading } from "./incoming-text.ts";
 import { parsed } from "./json-reader.ts";
 import type { PartWriter } from "./part-writer.ts";
 
-export const XML = { function: "<function=", parameter: "<parameter=" } as const;
+export const XML = {
+  function: "<function=",
+  functionEnd: "</function>",
+  parameter: "<parameter=",
+} as const;
 
-const FUNCTION_END = "</function>";
 const PARAMETER_END = "</parameter>";
 /** The last two, where a value's end was left out. */
-const VALUE_ENDS = [PARAMETER_END, `\n${XML.parameter}`, `\n${FUNCTION_END}`];
+const VALUE_ENDS = [PARAMETER_END, `\n${XML.parameter}`, `\n${XML.functionEnd}`];
 
 /** @param schema Of the arguments of a tool. @returns A call was written. */
 export function* readXmlCall(
@@ -36,8 +39,8 @@ export function* readXmlCall(
     const whole = yield* readValue(text, parts, typesOf(field(properties, key)));
     if (!whole) return true;
   }
-  const closed = yield* text.startsWith(FUNCTION_END);
-  if (closed) text.take(FUNCTION_END.length);
+  const closed = yield* text.startsWith(XML.functionEnd);
+  if (closed) text.take(XML.functionEnd.length);
   // An answer that was cut off leaves its arguments open.
   if (closed || text.rest !== "") parts.callArguments("}");
   return true;
@@ -89,7 +92,7 @@ function asJson(value: string, types: readonly string[]): string {
 }
 
 /** Of a value by its schema. One that does not say is an object, a list or a text; without a schema a text. */
-function typesOf(schema: unknown): string[] {
+export function typesOf(schema: unknown): string[] {
   if (schema === undefined) return ["string"];
   const options = [field(schema, "anyOf"), field(schema, "oneOf")].flat().filter(Boolean);
   const types = [field(schema, "type")].flat().filter((type) => typeof type === "string");
@@ -97,7 +100,7 @@ function typesOf(schema: unknown): string[] {
   return all.length > 0 ? all : ["object", "array", "string"];
 }
 
-const field = (value: unknown, name: string): unknown =>
+export const field = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null && Object.hasOwn(value, name)
     ? (value as Record<string, unknown>)[name]
     : undefined;

@@ -25,6 +25,7 @@ const CASES: Readonly<Record<ChatFormatName, readonly AnswerCase[]>> = {
   "qwen3-coder": qwen3Coder,
   llama3,
   mistral,
+  "mistral-v11": mistral,
   magistral,
   "gpt-oss": gptOss,
 };

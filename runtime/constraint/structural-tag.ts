@@ -1,0 +1,44 @@
+/**
+ * Text in which JSON and free words stand between words that are given: what xgrammar calls a structural
+ * tag, in its own words, as much of it as calls need. Plain data. Learnt by trying, of version 0.1.27: an
+ * empty `const_string`, `separator` or `any_text` behind an empty `end` makes it abort.
+ */
+
+export type StructuralFormat =
+  | { readonly type: "const_string"; readonly value: string }
+  | { readonly type: "regex"; readonly pattern: string }
+  | { readonly type: "json_schema"; readonly json_schema: object | boolean }
+  /** Anything up to the end of the tag that it is the content of. */
+  | { readonly type: "any_text" }
+  | { readonly type: "sequence"; readonly elements: readonly StructuralFormat[] }
+  | { readonly type: "or"; readonly elements: readonly StructuralFormat[] }
+  | StructuralTag
+  | {
+      readonly type: "tags_with_separator";
+      readonly separator: string;
+      readonly tags: readonly StructuralTag[];
+      readonly at_least_one: boolean;
+      readonly stop_after_first: boolean;
+    }
+  /** Free words, until one of the triggers is said: then one of the tags that begin with it follows. */
+  | {
+      readonly type: "triggered_tags";
+      readonly triggers: readonly string[];
+      readonly tags: readonly StructuralTag[];
+      readonly stop_after_first: boolean;
+    };
+
+export interface StructuralTag {
+  readonly type: "tag";
+  readonly begin: string;
+  readonly content: StructuralFormat;
+  readonly end: string;
+}
+
+/** A constraint on an answer, beside those of `ConstraintSpec`. */
+export interface StructuralConstraint {
+  readonly type: "structural_tag";
+  readonly format: StructuralFormat;
+  /** Special tokens that are part of the text: the others are never allowed. */
+  readonly specialTokens: readonly string[];
+}
