@@ -95,11 +95,10 @@ const leadingSpace = ({ thinking }: ChatFormat): StructuralFormat[] =>
 
 function wholeCalls(use: ToolUse, syntax: CallSyntax): StructuralFormat[] {
   const { open, close } = syntax;
-  return [
-    ...(open ? [{ type: "const_string", value: open } as const] : []),
-    listOf(use, syntax, (tool) => contentOf(syntax, tool.parameters)),
-    ...(close ? [{ type: "const_string", value: close } as const] : []),
-  ];
+  const list = listOf(use, syntax, (tool) => contentOf(syntax, tool.parameters));
+  // A list compiles in a tag that ends, and behind words, but not between words.
+  if (close) return [{ type: "tag", begin: open, content: list, end: close }];
+  return open ? [{ type: "const_string", value: open }, list] : [list];
 }
 
 function callsInWords(use: ToolUse, syntax: CallSyntax): StructuralFormat {
