@@ -34,8 +34,6 @@ export interface ChatFormat {
   readonly thinking?: ThinkingSyntax;
   /** Absent where its calls are not known. */
   readonly calls?: CallSyntax;
-  /** What stands before an answer's words where they are not thought. */
-  readonly answerOpen?: string;
   /** Its markers may be special tokens: decode with `skipSpecialTokens: false`, end tokens left out. */
   readonly readsSpecialTokens: boolean;
   /** Texts of its syntax, each a token of its own in the family's vocabularies. */
@@ -56,10 +54,10 @@ export interface ThinkingSyntax {
   readonly open: string;
   /** What ends it. */
   readonly close: string;
-  /** Stands between `close` and what comes next; absent where nothing but whitespace does. */
-  readonly resume?: string;
   /** To be forced where a budget ends thinking: closes it and leads to the answer. */
   readonly cut: string;
+  /** The same where a call comes next, or where the model is to choose. */
+  readonly cutToCall: string;
 }
 
 /** `open`, then calls with `separator` between them, then `close`; a call is `begin`, its arguments, `end`. */

@@ -27,8 +27,8 @@ const HEADER =
 const THINKING: ThinkingSyntax = {
   open: `${CHANNEL}analysis${MESSAGE}`,
   close: "<|end|>",
-  resume: `${START}assistant`,
   cut: `<|end|>${START}assistant${CHANNEL}final${MESSAGE}`,
+  cutToCall: `<|end|>${START}assistant`,
 };
 
 function* readMessages(text: IncomingText, parts: PartWriter, tools: boolean): Reading {
@@ -128,7 +128,6 @@ export const format: ChatFormat = {
     begin: (name) => ` to=functions.${name} <|constrain|>json${MESSAGE}`,
     end: "",
   },
-  answerOpen: `${CHANNEL}final${MESSAGE}`,
   thinking: THINKING,
   readsSpecialTokens: true,
   markers: [...ENDS, MESSAGE, "<|constrain|>"],

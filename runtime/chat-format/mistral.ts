@@ -14,7 +14,12 @@ import { endsOpen, readThinking } from "./thinking-tags.ts";
 
 export const MISTRAL = { calls: "[TOOL_CALLS]", id: "[CALL_ID]", args: "[ARGS]" } as const;
 
-const THINKING: ThinkingSyntax = { open: "[THINK]", close: "[/THINK]", cut: "[/THINK]" };
+const THINKING: ThinkingSyntax = {
+  open: "[THINK]",
+  close: "[/THINK]",
+  cut: "[/THINK]",
+  cutToCall: "[/THINK]",
+};
 
 function* readMistral(text: IncomingText, parts: PartWriter): Reading {
   for (;;) {

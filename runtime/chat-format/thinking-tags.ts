@@ -10,6 +10,7 @@ export const THINK: ThinkingSyntax = {
   open: "<think>",
   close: "</think>",
   cut: "\n</think>\n\n",
+  cutToCall: "\n</think>\n\n",
 };
 
 /** @param open Where the prompt has opened it, the answer may open it once more. */

@@ -2,6 +2,7 @@
  * What an answer may say next, as data: the contract between a step loop and whatever knows a grammar.
  * Knows neither grammars nor how masks are made.
  */
+import type { StructuralConstraint } from "./structural-tag.ts";
 
 /** What may be said next, by one answer; asked in order. Plain data in and out, works are done in a worker. */
 export interface TokenConstraint {
@@ -41,4 +42,5 @@ export type ConstraintSpec =
   | { readonly type: "regex"; readonly pattern: string }
   | { readonly type: "choice"; readonly choices: readonly string[] }
   /** EBNF as xgrammar and llama.cpp (GBNF) read it; the text is a `root`. */
-  | { readonly type: "grammar"; readonly grammar: string };
+  | { readonly type: "grammar"; readonly grammar: string }
+  | StructuralConstraint;

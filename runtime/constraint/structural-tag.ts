@@ -35,7 +35,7 @@ export interface StructuralTag {
   readonly end: string;
 }
 
-/** A constraint on an answer, beside those of `ConstraintSpec`. */
+/** What an answer is held to. */
 export interface StructuralConstraint {
   readonly type: "structural_tag";
   readonly format: StructuralFormat;

@@ -1,6 +1,6 @@
 import Ajv from "ajv";
 import { beforeAll, describe, expect, it } from "vitest";
-import { answerConstraint, callConstraint } from "../../../runtime/chat-format/call-constraint.ts";
+import { callConstraint } from "../../../runtime/chat-format/call-constraint.ts";
 import type { ChatFormatName } from "../../../runtime/chat-format/chat-format.ts";
 import { loadChatFormat } from "../../../runtime/chat-format/load-chat-format.ts";
 import { toolUse } from "../../../runtime/chat-format/tools.ts";
@@ -55,11 +55,11 @@ const WRITTEN: Readonly<Partial<Record<ChatFormatName, readonly [string, string,
     '[TOOL_CALLS]get_weather[ARGS]{"city": "Oslo"}[TOOL_CALLS]stop[ARGS]{}',
   ],
   magistral: [
-    '[THINK]Hm.[/THINK][TOOL_CALLS]get_weather[ARGS]{"city": "Oslo", "days": 2}',
+    '[TOOL_CALLS]get_weather[ARGS]{"city": "Oslo", "days": 2}',
     '[TOOL_CALLS]get_weather[ARGS]{"city": "Oslo"}[TOOL_CALLS]stop[ARGS]{}',
   ],
   qwen3: [
-    '<think>\nHm.\n</think>\n\n<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo", "days": 2}}\n</tool_call>',
+    '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo", "days": 2}}\n</tool_call>',
     '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>\n<tool_call>\n{"name": "stop", "arguments": {}}\n</tool_call>',
   ],
   "qwen3-coder": [
@@ -67,7 +67,7 @@ const WRITTEN: Readonly<Partial<Record<ChatFormatName, readonly [string, string,
     "<tool_call>\n<function=get_weather>\n<parameter=city>\nOslo\n</parameter>\n</function>\n</tool_call>\n<tool_call>\n<function=stop>\n</function>\n</tool_call>",
   ],
   "gpt-oss": [
-    '<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Oslo", "days": 2}',
+    '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Oslo", "days": 2}',
     "",
   ],
 };
@@ -82,12 +82,8 @@ beforeAll(async () => {
 describe.each(Object.entries(WRITTEN) as [ChatFormatName, [string, string]][])(
   "%s",
   (name, [call, both]) => {
-    const constraintOf = async (request: object, startsThinking = false) => {
-      const constraint = callConstraint(
-        toolUse({ tools, ...request }),
-        await loadChatFormat(name),
-        { startsThinking },
-      );
+    const constraintOf = async (request: object) => {
+      const constraint = callConstraint(toolUse({ tools, ...request }), await loadChatFormat(name));
       if (!constraint) throw new Error("no constraint");
       return constraint;
     };
@@ -138,60 +134,42 @@ describe.each(Object.entries(WRITTEN) as [ChatFormatName, [string, string]][])(
       expect(whole).toBeGreaterThan(0);
     });
 
-    it("behind thinking that the prompt has opened", async () => {
-      const { thinking } = await loadChatFormat(name);
-      if (!thinking) return;
-      const constraint = await constraintOf({ tool_choice: one }, true);
-      const close = call.includes(thinking.close) ? "" : `a${thinking.close}\n\n`;
-      const text = close + call.replace(thinking.open, "");
-      expect(await xgrammar.refusal(constraint, text)).toBeUndefined();
-      expect(await xgrammar.refusal(constraint, "a")).toBe(1);
+    it("behind thinking that was cut", async () => {
+      const format = await loadChatFormat(name);
+      if (!format.thinking) return;
+      const { open, cut, cutToCall } = format.thinking;
+      const called = joined(readParts(format, [`${open}Hm${cutToCall}${call}`], { schemas }));
+      expect(called).toMatchObject({
+        reasoning: "Hm",
+        calls: [["get_weather", expect.anything()]],
+      });
+      const said = joined(readParts(format, [`${open}Hm${cut}Well.`]));
+      expect(said).toEqual({ reasoning: "Hm", content: "Well." });
     });
   },
 );
 
 it("no constraint where the choice asks for nothing", async () => {
-  const start = { startsThinking: false };
   const hermes = await loadChatFormat("hermes");
   const free = [tools[1]];
-  expect(callConstraint(toolUse({}), hermes, start)).toBeUndefined();
-  expect(callConstraint(toolUse({ tools: free }), hermes, start)).toBeUndefined();
-  expect(callConstraint(toolUse({ tools, tool_choice: "none" }), hermes, start)).toBeUndefined();
+  expect(callConstraint(toolUse({}), hermes)).toBeUndefined();
+  expect(callConstraint(toolUse({ tools: free }), hermes)).toBeUndefined();
+  expect(callConstraint(toolUse({ tools, tool_choice: "none" }), hermes)).toBeUndefined();
   const single = toolUse({ tools: free, parallel_tool_calls: false });
-  const once = callConstraint(single, hermes, start)!;
+  const once = callConstraint(single, hermes)!;
   const call = '<tool_call>\n{"name": "stop", "arguments": {"any": [1]}}\n</tool_call>';
   expect(await xgrammar.refusal(once, `Well. ${call}`)).toBeUndefined();
   expect(await xgrammar.refusal(once, `${call}\n${call}`)).toBe(call.length);
   const plain = await loadChatFormat("plain");
-  expect(callConstraint(single, plain, start)).toBeUndefined();
+  expect(callConstraint(single, plain)).toBeUndefined();
 });
 
 it("a call that must be cannot be asked of a family whose calls are not known", async () => {
   const plain = await loadChatFormat("plain");
-  const start = { startsThinking: false };
-  const must = () => callConstraint(toolUse({ tools, tool_choice: "required" }), plain, start);
+  const must = () => callConstraint(toolUse({ tools, tool_choice: "required" }), plain);
   expect(must).toThrow(/^tool_choice is required, it must be auto or none with this model/);
-  const strict = () => callConstraint(toolUse({ tools }), plain, start);
+  const strict = () => callConstraint(toolUse({ tools }), plain);
   expect(strict).toThrow(/^tools is strict, it must be without strict with this model/);
-});
-
-it.each([
-  ["qwen3", '<think>\n{"a": 2}\n</think>\n\n{"city": "Oslo"}', '{"city": "Oslo"}'],
-  ["hermes", '{"city": "Oslo"}', '{"city": "Oslo"}'],
-  [
-    "gpt-oss",
-    '<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>{"city": "Oslo"}',
-    '<|channel|>final<|message|>{"city": "Oslo"}',
-  ],
-] as const)("%s: the answer is in a form, its thinking is not", async (name, thought, at_once) => {
-  const format = await loadChatFormat(name);
-  const json = { type: "json_schema", json_schema: weather } as const;
-  const constraint = answerConstraint(json, format, { startsThinking: false });
-  for (const text of [thought, at_once]) {
-    expect(await xgrammar.refusal(constraint, text)).toBeUndefined();
-    expect(joined(readParts(format, [text])).content).toBe('{"city": "Oslo"}');
-    expect(await xgrammar.refusal(constraint, `${text} and`)).toBe(text.length);
-  }
 });
 
 /** Numbers from 0 to below 1, the same for the same seed. */

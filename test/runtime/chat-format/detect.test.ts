@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import { detectChatFormat } from "../../../runtime/chat-format/detect.ts";
 import { loadChatFormat } from "../../../runtime/chat-format/load-chat-format.ts";
-import { modelFormat } from "../../../runtime/chat-format/model-format.ts";
 import { localFolder } from "../../../runtime/model-folder/local-folder.ts";
 import { TextModel } from "../../../runtime/text-model.ts";
 
@@ -36,10 +35,10 @@ it.each([
   expect(detectChatFormat({ template, addedTokens })).toBe(name);
 });
 
-it("the demo model calls and thinks as Qwen3 does, unless its user says otherwise", async () => {
-  const text = await TextModel.open(localFolder("assets/demo"));
-  expect((await modelFormat(text)).name).toBe("qwen3");
-  expect((await modelFormat(text, "plain")).name).toBe("plain");
+it("the demo model calls and thinks as Qwen3 does", async () => {
+  const { template, tokenizer } = await TextModel.open(localFolder("assets/demo"));
+  const { addedTokens } = tokenizer;
+  expect(detectChatFormat({ template: template.source, addedTokens })).toBe("qwen3");
 });
 
 it.each([
