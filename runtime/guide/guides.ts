@@ -54,7 +54,7 @@ export class Guides {
   }
 
   async close(): Promise<void> {
-    (await this.#compiler)?.close();
+    (await this.#compiler?.catch(() => undefined))?.close();
   }
 
   async #newCompiler(): Promise<ConstraintCompiler> {

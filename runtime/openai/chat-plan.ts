@@ -1,10 +1,14 @@
 /** From a chat request to what the engine is asked, and how its answers are read. */
-import type { ChatFormat } from "../chat-format/chat-format.ts";
-import { WeftError } from "../errors.ts";
+import { callConstraint } from "../chat-format/call-constraint.ts";
+import type { ChatFormat, ParserOptions } from "../chat-format/chat-format.ts";
+import { normaliseMessages } from "../chat-format/messages.ts";
+import { type ToolUse, toolUse } from "../chat-format/tools.ts";
+import type { ConstraintSpec } from "../constraint/constraint.ts";
 import type { ThinkingOptions } from "../guide/thinking-guide.ts";
 import { type GenerateRequest, refuse } from "../request.ts";
 import type { TextModel } from "../text-model.ts";
 import type { ChatCompletionRequest } from "./chat-request.ts";
+import { formatConstraint } from "./response-format.ts";
 import { generateRequest } from "./shared-request.ts";
 import { checkThinking, thinkingBudget } from "./thinking-budget.ts";
 
@@ -20,9 +24,7 @@ interface PlanHost extends PromptHost {
 export interface ChatPlan {
   readonly generate: GenerateRequest;
   readonly format: ChatFormat;
-  /** The prompt ends inside an open thinking block. */
-  readonly startsThinking: boolean;
-  readonly hasTools: boolean;
+  readonly reading: ParserOptions;
 }
 
 /** @throws {WeftError} `bad_request`, `chat_template_failed`, `no_chat_template`. */
@@ -31,74 +33,104 @@ export async function planChat(
   request: ChatCompletionRequest,
 ): Promise<ChatPlan> {
   const { top_logprobs: topLogprobs, max_completion_tokens: maxCompletionTokens } = request;
-  refuseUnsupported(request);
   checkThinking(request);
   if (topLogprobs && !request.logprobs) {
     refuse("top_logprobs", topLogprobs, "left out unless logprobs is true");
   }
   const format = await engine.text.chatFormat();
-  const text = renderText(engine, request, format);
+  const use = toolUse(request);
+  const text = renderText(engine, request, use, format);
   const prompt = engine.text.tokenizer.encode(text, { addSpecialTokens: false });
   const startsThinking = format.startsThinking(text);
   const { maxContext, spec } = engine.plan;
   const maxTokens = maxCompletionTokens ?? request.max_tokens ?? undefined;
-  const most = maxTokens ?? Math.max(1, maxContext - prompt.length);
-  const thinking = thinkingOf(engine, request, format, text, most);
+  const constraint = constraintOf(request, use, format);
   const own = {
-    ...{ prompt, maxTokens, thinking },
+    ...{ prompt, maxTokens, constraint },
+    thinking: thinkingOf(engine, request, format, {
+      prompt: text,
+      isHeld: constraint !== undefined,
+      callsNext: use.required,
+      maxTokens: maxTokens ?? Math.max(1, maxContext - prompt.length),
+    }),
     topLogprobs: request.logprobs ? (topLogprobs ?? 0) : undefined,
     skipSpecialTokens: !format.readsSpecialTokens,
   };
   const generate = generateRequest(request, own, spec.vocabSize, {
     ...(maxCompletionTokens != null && { maxTokens: "max_completion_tokens" }),
+    constraint: "response_format",
   });
-  const hasTools = (request.tools?.length ?? 0) > 0 && request.tool_choice !== "none";
-  return { generate, format, startsThinking, hasTools };
+  const schemas = new Map(use.callable.map(({ name, parameters }) => [name, parameters]));
+  return { generate, format, reading: { tools: use.shown !== undefined, startsThinking, schemas } };
 }
 
 /** The prompt that the chat template makes of the messages. @throws {WeftError} */
 export function renderChat(engine: PromptHost, request: ChatCompletionRequest): number[] {
-  const text = renderText(engine, request);
+  const text = renderText(engine, request, toolUse(request));
   return engine.text.tokenizer.encode(text, { addSpecialTokens: false });
 }
 
 function renderText(
   { text: { template } }: PromptHost,
   request: ChatCompletionRequest,
+  { shown }: ToolUse,
   format?: ChatFormat,
 ): string {
-  const { messages, chat_template_kwargs: given, reasoning_effort: effort } = request;
-  if (!Array.isArray(messages) || messages.length === 0) {
-    throw new WeftError(
-      "bad_request",
-      `messages is ${JSON.stringify(messages) ?? "missing"}, it must be a list with at least one ` +
-        "message; add { role: 'user', content: '…' }",
-      { param: "messages" },
-    );
-  }
+  const { chat_template_kwargs: given, reasoning_effort: effort } = request;
+  const normal = normaliseMessages(request.messages);
+  const messages = format?.templateMessages?.(normal) ?? normal;
   const reasoningEffort = effort ?? (request.thinking_budget === 0 ? "none" : undefined);
   const variables = { ...format?.templateVariables({ reasoningEffort }), ...given };
-  return template.render({ messages, tools: request.tools ?? undefined, variables });
+  return template.render({ messages, tools: shown, variables });
 }
 
-/** Undefined where the model thinks as long as it likes, or not at all. */
+/** An answer of a form, a call of a tool, or either of them. */
+function constraintOf(
+  request: ChatCompletionRequest,
+  use: ToolUse,
+  format: ChatFormat,
+): ConstraintSpec | undefined {
+  const answer = formatConstraint(request.response_format);
+  if (!answer || !use.shown) return answer ?? callConstraint(use, format);
+  if (answer.type !== "json_schema" && answer.type !== "json_object") {
+    refuse("response_format", answer.type, "text, json_object or json_schema beside tools");
+  }
+  const call = callConstraint({ ...use, required: true }, format);
+  if (use.required || !call) return call;
+  const schema = answer.type === "json_schema" ? answer.schema : { type: "object" };
+  const json = { type: "json_schema", json_schema: schema } as const;
+  return { ...call, format: { type: "or", elements: [json, call.format] } };
+}
+
+interface AnswerStart {
+  readonly prompt: string;
+  /** To a form. */
+  readonly isHeld: boolean;
+  readonly callsNext: boolean;
+  readonly maxTokens: number;
+}
+
+/**
+ * Undefined where the model thinks as long as it likes, or not at all. One that is held to a form answers
+ * at once unless its prompt or its family lets it think, or the request says for how long.
+ */
 function thinkingOf(
   { text: { tokenizer } }: PromptHost,
   request: ChatCompletionRequest,
   format: ChatFormat,
-  prompt: string,
-  maxTokens: number,
+  { prompt, isHeld, callsNext, maxTokens }: AnswerStart,
 ): ThinkingOptions | undefined {
   const { thinking } = format;
   // The template may have been told to leave it out.
   if (!thinking || prompt.trimEnd().endsWith(thinking.close)) return undefined;
-  const cutTokens = tokenizer.encode(thinking.cut, { addSpecialTokens: false }).length;
-  const budgetTokens = thinkingBudget(request, maxTokens, cutTokens);
-  if (budgetTokens === undefined) return undefined;
-  return { ...thinking, isOpen: format.startsThinking(prompt), budgetTokens };
-}
-
-/** Fields of OpenAI's that would change the answer. Others that we do not know change nothing. */
-function refuseUnsupported({ response_format: format }: ChatCompletionRequest): void {
-  if ((format?.type ?? "text") !== "text") refuse("response_format", format, '{ type: "text" }');
+  const { open, close } = thinking;
+  const cut = (callsNext && thinking.cutToCall) || thinking.cut;
+  const cutTokens = tokenizer.encode(cut, { addSpecialTokens: false }).length;
+  const isOpen = format.startsThinking(prompt);
+  const asked = thinkingBudget(request, maxTokens, cutTokens);
+  // Where more than space stands between thinking and answer, there is no answer without it.
+  const leads = cut.slice(cut.indexOf(close) + close.length).trim() !== "";
+  if (asked === undefined && !(isHeld && (isOpen || leads))) return undefined;
+  const budgetTokens = asked ?? thinkingBudget({ reasoning_effort: "high" }, maxTokens, cutTokens);
+  return { open, close, cut, isOpen, budgetTokens };
 }

@@ -60,10 +60,10 @@ async function* streamChat(
     created: Math.floor(Date.now() / 1000),
     model,
   } as const;
-  const { generate, format, startsThinking, hasTools } = await planChat(engine, request);
+  const { generate, format, reading } = await planChat(engine, request);
   const answers = Array.from({ length: generate.n ?? 1 }, () => {
-    const parser = format.parser({ tools: hasTools, startsThinking });
-    return { deltas: new ChatDeltas(parser, startsThinking), hasBegun: false };
+    const deltas = new ChatDeltas(format.parser(reading), reading.startsThinking);
+    return { deltas, hasBegun: false };
   });
   for await (const chunk of engine.generate(generate, options)) {
     const { index, text, tokenIds, finishReason, usage } = chunk;

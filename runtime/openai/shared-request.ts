@@ -35,7 +35,10 @@ export interface SharedRequest {
 }
 
 /** What differs: the prompt, and what an endpoint calls by another name. */
-type Own = Pick<GenerateRequest, "prompt" | "maxTokens" | "topLogprobs" | "skipSpecialTokens">;
+type Own = Pick<
+  GenerateRequest,
+  "prompt" | "maxTokens" | "topLogprobs" | "skipSpecialTokens" | "constraint" | "thinking"
+>;
 
 /**
  * @param nameOf What the endpoint calls a field, where that is not its name in snake_case.

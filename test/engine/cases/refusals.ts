@@ -51,7 +51,7 @@ const badValues: [keyof GenerateRequest, unknown][] = [
   ["skipSpecialTokens", 1],
 ];
 
-const badChatValues: [keyof ChatCompletionRequest | "response_format", unknown][] = [
+const badChatValues: [keyof ChatCompletionRequest, unknown][] = [
   ["messages", undefined],
   ["messages", []],
   ["messages", "Hello"],
@@ -71,7 +71,12 @@ const badChatValues: [keyof ChatCompletionRequest | "response_format", unknown][
   ["n", 0],
   ["n", 129],
   ["n", "2"],
-  ["response_format", { type: "json_object" }],
+  ["response_format", { type: "xml" }],
+  ["response_format", { type: "json_schema" }],
+  ["response_format", { type: "regex", pattern: 5 }],
+  ["response_format", { type: "choice", choices: [] }],
+  ["tools", [{ type: "function" }]],
+  ["tool_choice", "required"],
 ];
 
 export function refusals({ main }: Subjects): void {
