@@ -27,6 +27,7 @@ import { anyOrderShapes } from "./matmul-any-order.ts";
 import { rowsFor } from "./matmul-rows.ts";
 import { MAX_WORKGROUP_BYTES, type MatmulShape } from "./matmul-shape.ts";
 import { shapeVariants } from "./matmul-variants.ts";
+import { poolRows } from "./pool-rows.ts";
 import type { Prologue } from "./prologue.ts";
 import { qkNorm } from "./qk-norm.ts";
 import { repack } from "./repack.ts";
@@ -97,6 +98,7 @@ export {
   expertCombine,
   gateDispatches,
   markedRows,
+  poolRows,
   rmsNormResidual,
   rowConfidence,
   rowCopy,
@@ -241,15 +243,11 @@ export const attentionKernels: readonly Kernel[] = [
 
 /** Of multi-head latent attention. */
 export const latentKernels: readonly Kernel[] = [
-  ...latentStorages.flatMap((storage) => [
-    latentWrite(storage),
-    latentDecode(storage),
-    latentPrefill(storage),
-  ]),
+  ...latentStorages.flatMap((to) => [latentWrite(to), latentDecode(to), latentPrefill(to)]),
   ...listedFormats.flatMap((format) => [headMatmul(format, "columns"), headMatmul(format, "rows")]),
 ];
 
-/** Of layers that are skipped: what they would change, who decides, what stands in for them. */
+/** Of layers that are skipped. */
 export const layerKernels: readonly Kernel[] = [
   blockInfluence,
   windowMeans,
@@ -283,6 +281,7 @@ export const allKernels: readonly Kernel[] = [
   rowCopy,
   blockCopy,
   rowGather,
+  poolRows,
   shortConvWrite,
   shortConv({ bias: false }),
   shortConv({ bias: true }),

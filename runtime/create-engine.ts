@@ -1,6 +1,7 @@
 /** Opens the device and the model's folder that the options name, and loads the engine on them. */
 import type { Device } from "./device.ts";
-import { Engine, type EngineOptions } from "./engine.ts";
+import { Engine } from "./engine.ts";
+import type { EngineOptions } from "./engine-options.ts";
 import { WeftError } from "./errors.ts";
 import { type GpuSource, openGpuDevice } from "./gpu/device.ts";
 import { planModel } from "./load-model.ts";

@@ -8,6 +8,7 @@ import type { ModelPlan } from "./load-model.ts";
 import type { EngineMetrics } from "./metrics.ts";
 import type { ChatApi } from "./openai/chat.ts";
 import type { CompletionsApi } from "./openai/completions.ts";
+import type { EmbeddingsApi } from "./openai/embeddings.ts";
 import type { ModelsApi } from "./openai/models.ts";
 import type { EnginePace } from "./pacing/engine-pace.ts";
 import type { CallOptions, GenerateChunk, GenerateRequest } from "./request.ts";
@@ -21,6 +22,7 @@ export interface EngineApi {
   /** OpenAI-shaped, as are the next ones: `chat.completions.create`. */
   readonly chat: ChatApi;
   readonly completions: CompletionsApi;
+  readonly embeddings: EmbeddingsApi;
   readonly models: ModelsApi;
   /**
    * The answer to a prompt, or `n` of them, piece by piece. Leaving the loop early or aborting frees

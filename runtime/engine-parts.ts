@@ -8,6 +8,7 @@ import { WeftError } from "./errors.ts";
 import { type KvShare, type LoadedModel, loadModel, type ModelPlan } from "./load-model.ts";
 import type { LoadModelOptions } from "./load-options.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
+import { Pooler } from "./pooler.ts";
 import { Sampler } from "./sampler.ts";
 import { requireSound, type SelfTestReport, selfTest } from "./self-test.ts";
 import type { StepParts } from "./step-parts.ts";
@@ -41,7 +42,10 @@ export async function loadParts(
   const report = known?.selfTest ?? (await selfTest(device, pipelines, choice));
   requireSound(report);
   const swapped = new SwappedBlocks(runner, plan.kv);
-  return { device, plan, choice, selfTest: report, runner, sampler, copier, swapped };
+  const pooler = await Pooler.create(runner, numSlots);
+  // Texts that were under way go on at once.
+  if (before?.pooler.isUsed) await pooler.ready();
+  return { device, plan, choice, selfTest: report, runner, sampler, pooler, copier, swapped };
 }
 
 /** Shares of the planned KV cache, tried until the device has room. */

@@ -7,28 +7,29 @@
  */
 import { numStages } from "../models/decoder.ts";
 import type { KvMap } from "../scheduler/index.ts";
-import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
+import type { SequenceId } from "../scheduler/work-plan.ts";
 import { onAbort } from "./abort-listeners.ts";
 import { adapterNumber } from "./adapters/adapter-number.ts";
 import { Answers } from "./answers.ts";
-import { CalibratedPlans, type CalibratedPlansOptions } from "./calibrated-plans.ts";
-import type { ChatFormatName } from "./chat-format/chat-format.ts";
+import { CalibratedPlans } from "./calibrated-plans.ts";
 import type { Device } from "./device.ts";
 import { type EngineInfo, engineInfo, type HostedEngine } from "./engine-api.ts";
+import type { EngineOptions, EngineSource } from "./engine-options.ts";
 import { type EngineParts, loadFitting, loadParts } from "./engine-parts.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
 import { Guides, type OpenGuide } from "./guide/guides.ts";
 import type { ResolvedPolicy } from "./layer-policies.ts";
 import type { SequenceStart } from "./live-sequence.ts";
 import type { ModelPlan } from "./load-model.ts";
-import type { LoadModelOptions } from "./load-options.ts";
 import type { EngineMetrics } from "./metrics.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
 import { modelName } from "./model-folder/model-name.ts";
 import type { ModelRunner } from "./model-runner.ts";
-import { modelScheduler, type SchedulerOptions } from "./model-scheduler.ts";
+import { modelScheduler } from "./model-scheduler.ts";
 import { type ChatApi, chatApi } from "./openai/chat.ts";
+import type { PooledText } from "./openai/embeddings.ts";
 import { type CompletionsApi, completionsApi } from "./openai/lazy-completions.ts";
+import { type EmbeddingsApi, embeddingsApi } from "./openai/lazy-embeddings.ts";
 import { type ModelsApi, modelOf, modelsApi } from "./openai/models.ts";
 import { EnginePace } from "./pacing/engine-pace.ts";
 import { Recovery } from "./recovery.ts";
@@ -46,42 +47,22 @@ import { hasPenalties } from "./sampler.ts";
 import type { SelfTestReport } from "./self-test.ts";
 import { openSession, type Session } from "./session.ts";
 import { StepLoop } from "./step-loop.ts";
-import { type PlanListener, Telemetry } from "./telemetry.ts";
+import { Telemetry } from "./telemetry.ts";
 import { TextModel } from "./text-model.ts";
 import type { Trace, TraceOptions } from "./trace.ts";
-import { IdleTuner } from "./tuning/idle-tuner.ts";
-import { tunableMatrices } from "./tuning/model-matrices.ts";
+import { engineTuner } from "./tuning/engine-tuner.ts";
+import type { IdleTuner } from "./tuning/idle-tuner.ts";
 
-export interface EngineOptions extends LoadModelOptions, SchedulerOptions, CalibratedPlansOptions {
-  /** How the model writes thinking and tool calls; by default what its chat template shows. */
-  readonly chatFormat?: ChatFormatName;
-  /** Sees every plan, for traces and tests. */
-  readonly onPlan?: (plan: WorkPlan) => void;
-  /** Sees when every plan was made, submitted and read back, for cost models. */
-  readonly onRead?: PlanListener;
-}
-
-/** Work of tuning in the idle time of one engine; its pipelines are built within it. */
-const TUNING_MS = 1500;
 interface EngineStart extends Pick<SequenceStart, "promptIds" | "maxTokens" | "forkOf"> {
   readonly policy: ResolvedPolicy;
   readonly guide?: OpenGuide;
-}
-
-/** Where an engine comes from, and comes from again when its device is lost. */
-export interface EngineSource {
-  readonly folder: ModelFolder;
-  /** What requests call the model; by default the folder's name. */
-  readonly name?: string;
-  readonly device: Device;
-  /** Another device of the same platform; left out, the engine ends with the one it has. */
-  readonly reopen?: () => Promise<Device>;
 }
 
 export class Engine implements HostedEngine {
   readonly text: TextModel;
   readonly chat: ChatApi = chatApi(this);
   readonly completions: CompletionsApi = completionsApi(this);
+  readonly embeddings: EmbeddingsApi = embeddingsApi(this);
   readonly models: ModelsApi = modelsApi(() => [modelOf(this.info)]);
   readonly loop: StepLoop;
   readonly pace: EnginePace;
@@ -200,6 +181,19 @@ export class Engine implements HostedEngine {
     }
   }
 
+  /** Texts to vectors, as `embeddings` asks for them. */
+  async embed(texts: readonly PooledText[], options?: CallOptions): Promise<Float32Array[]> {
+    const { embed } = await import("./embedder.ts");
+    const { loop, text, plan } = this;
+    this.pace.count(1);
+    try {
+      return await embed({ loop, text, plan, pooler: this.#parts.pooler }, texts, options);
+    } finally {
+      this.pace.count(-1);
+      this.#tuner?.wake();
+    }
+  }
+
   async metrics(): Promise<EngineMetrics> {
     const { metrics: experts } = this.runner.experts ?? {};
     const { frames } = this.pace;
@@ -258,15 +252,8 @@ export class Engine implements HostedEngine {
   }
 
   #newTuner(): IdleTuner | undefined {
-    const { device, plan, choice } = this.#parts;
-    const { tuning: cache } = this.#options;
-    if (!cache || device.info.kind !== "gpu") return undefined;
-    const { maxTokensPerPlan: T, maxLogitRows: R } = plan;
-    return new IdleTuner({
-      ...{ device, cache, standard: choice.matmul, budgetMs: TUNING_MS },
-      matrices: tunableMatrices(this.runner.nodes, { T, R }),
-      isIdle: () => this.loop.usage.sequences === 0,
-    });
+    const isIdle = () => this.loop.usage.sequences === 0;
+    return engineTuner(this.#parts, this.#options.tuning, isIdle);
   }
 
   #start(

@@ -2,6 +2,7 @@
 import type { Alternation, Drafter, PromptLookup } from "../scheduler/index.ts";
 import type { LayerPlan, SequenceId } from "../scheduler/work-plan.ts";
 import type { Guidance, Guide } from "./guide/guide.ts";
+import type { Pooling } from "./pooling.ts";
 import type { SchedulingOptions } from "./request.ts";
 import type { ResolvedSampling, SampledToken } from "./sampler.ts";
 
@@ -25,6 +26,10 @@ export interface SequenceStart {
   readonly guide?: Guide;
   /** What it said of the first token. */
   readonly guidance?: Guidance;
+  /** It is a text that becomes an embedding: nothing of it is sampled. */
+  readonly pooling?: Pooling;
+  /** Takes the embedding, which ends it. */
+  onPooled?(vector: Float32Array): void;
   /** Of a routed plan: what the device has decided, by layer, as a plan. */
   onRouted?(decisions: Uint32Array): LayerPlan;
   /** Another answer to the prompt of this sequence. */

@@ -71,10 +71,19 @@ export class LiveSequences {
     return layerPlan && { sequenceId, layerPlan };
   }
 
-  /** Delivers what came of a row. */
-  deliver({ row, tokens }: RowResult, ran: StepDecisions["ran"]): SampledOutcome {
+  /** Delivers what came of a row. @param vectors Embeddings of texts that have ended. */
+  deliver(
+    { row, tokens }: RowResult,
+    ran: StepDecisions["ran"],
+    vectors: ReadonlyMap<SequenceId, Float32Array> | undefined,
+  ): SampledOutcome {
     const { sequenceId, kind } = row;
     const sequence = this.#live.get(sequenceId);
+    const vector = vectors?.get(sequenceId);
+    if (vector) {
+      sequence?.start.onPooled?.(vector);
+      return { sequenceId, finished: true };
+    }
     const { spec } = this.#parts.runner;
     const left = ran?.get(sequenceId) || spec.layers.length;
     if (sequence) sequence.layerTokens += layerTokens(row, sequence, left);

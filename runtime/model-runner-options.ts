@@ -2,6 +2,7 @@
 import type { DecoderSpec } from "../models/decoder.ts";
 import type { MatmulChoices } from "../models/matmul-choice.ts";
 import type { Weight } from "../models/weights.ts";
+import type { PlannedSubmission } from "../scheduler/work-plan.ts";
 import type { AdapterPlan } from "./adapters/adapter-plan.ts";
 import type { Device } from "./device.ts";
 import type { ResidentExperts } from "./experts/resident-experts.ts";
@@ -32,4 +33,13 @@ export interface ModelRunnerOptions extends StepSizeLimits {
   readonly matmul: MatmulChoices;
   /** Layers have routers among the weights. */
   readonly isRouted: boolean;
+}
+
+export interface RecordOptions {
+  /** Rows of the step that get logits instead of those that are sampled; to look at every position. */
+  readonly logitRows?: readonly number[];
+  /** `hidden` is to be whole when the step has run: the last MLP is for all tokens. */
+  readonly needsHidden?: boolean;
+  /** As the plan has cut the step; one by default. */
+  readonly submissions?: readonly PlannedSubmission[];
 }

@@ -3,6 +3,7 @@
  * rows of a plan into recorded kernel calls; knows no request, no sampling and no scheduling.
  */
 import type { BufferSlice, KernelCall } from "../kernels/kernel.ts";
+import { rmsNorm } from "../kernels/rms-norm.ts";
 import { type RopeSpec, ropeTable } from "../kernels/rope-tables.ts";
 import { blockKinds } from "../models/block-kinds.ts";
 import { decoderGraph } from "../models/blocks.ts";
@@ -22,15 +23,15 @@ import {
   headWidths,
   partialBytes,
 } from "../models/tensors.ts";
-import type { PlannedSubmission, SequenceId } from "../scheduler/work-plan.ts";
+import type { SequenceId } from "../scheduler/work-plan.ts";
 import { DecidedLayers, type StepDecisions } from "./decided-layers.ts";
 import { type Device, type DeviceBuffer, wholeBuffer } from "./device.ts";
 import type { ResidentExperts } from "./experts/resident-experts.ts";
 import { createKvCache } from "./kv-cache.ts";
-import type { ModelRunnerOptions } from "./model-runner-options.ts";
+import type { ModelRunnerOptions, RecordOptions } from "./model-runner-options.ts";
 import { ParkedRows } from "./parked-rows.ts";
 import { RowPacks } from "./row-packs.ts";
-import { type StageRun, stageRuns } from "./stage-runs.ts";
+import { isFirst, isWhole, type StageRun, stageRuns } from "./stage-runs.ts";
 import { MAX_PACKS, StepInputs, type StepRow } from "./step-inputs.ts";
 import type { StepLimits } from "./step-limits.ts";
 import { StepSubmissions } from "./step-submissions.ts";
@@ -43,8 +44,10 @@ export class ModelRunner {
   readonly spec: DecoderSpec;
   readonly device: Device;
   readonly logits: BufferSlice;
-  /** The residual stream [T,D] of the latest step, as its last stage but the last MLP has left it. */
+  /** The residual stream [T,D] of the latest step; without the last MLP, unless it was asked for. */
   readonly hidden: BufferSlice;
+  /** What `hidden` is by the final norm [T,D]: of a step that needs it, recorded behind the step. */
+  readonly finalNorm: Pick<KernelCall, "kernel" | "buffers"> & { readonly eps: number };
   readonly lastToken: DeviceBuffer;
   readonly kvPools: readonly BufferSlice[];
   readonly experts: ResidentExperts | undefined;
@@ -57,9 +60,10 @@ export class ModelRunner {
   readonly #decided: DecidedLayers;
   /** Of the latest step. */
   readonly submissions: StepSubmissions;
+  #order: readonly number[] = [];
 
   private constructor(
-    { device, spec, experts }: ModelRunnerOptions,
+    { device, spec, experts, weights }: ModelRunnerOptions,
     parts: {
       activation: (name: ActivationName) => BufferSlice;
       lastToken: DeviceBuffer;
@@ -77,6 +81,12 @@ export class ModelRunner {
     this.#activation = parts.activation;
     this.logits = parts.activation("logits");
     this.hidden = parts.activation("hidden");
+    const weight = weights.get("final_norm")!.shards[0].slice;
+    this.finalNorm = {
+      kernel: rmsNorm,
+      buffers: { x: this.hidden, weight, out: parts.activation("normed") },
+      eps: spec.normEps,
+    };
     this.lastToken = parts.lastToken;
     this.kvPools = parts.kvPools;
     this.#inputs = parts.inputs;
@@ -200,18 +210,19 @@ export class ModelRunner {
    */
   async record(
     rows: readonly StepRow[],
-    { logitRows, submissions = [] }: RecordOptions = {},
+    { logitRows, submissions = [], needsHidden }: RecordOptions = {},
   ): Promise<void> {
     const end = numStages(this.spec);
     const staged = rows.map(({ planned: { stages, layerPlan, sample } }) => {
       return { stages, layerPlan, isSampled: sample || logitRows !== undefined };
     });
-    const { order, runs, splitsLastMlp } = stageRuns(staged, end);
+    const { order, runs, splitsLastMlp } = stageRuns(staged, end, needsHidden);
+    this.#order = order;
     const all = this.#inputs.write(rows, order, logitRows);
     const { sequenceId: id, stages, tokens } = rows.at(-1)!.planned;
     const isCut = stages.from > 0 || stages.to < end;
     if (isCut) {
-      const firstRow = this.#inputs.firstRow(order.indexOf(rows.length - 1));
+      const firstRow = this.hiddenRow(rows.length - 1);
       this.#parked.begin(id, firstRow, tokens.to - tokens.from);
     }
     // Made before anything is waited for: the sequence may be aborted meanwhile.
@@ -256,6 +267,11 @@ export class ModelRunner {
     this.device.record(park);
   }
 
+  /** Of the last step's rows, by index: which of `hidden` is its first token. */
+  hiddenRow(row: number): number {
+    return this.#inputs.firstRow(this.#order.indexOf(row));
+  }
+
   /** Of the last step; undefined where nothing was left to the device. To be asked before the next step. */
   decided(): Promise<StepDecisions> | undefined {
     return this.#decided.decided();
@@ -282,18 +298,3 @@ export class ModelRunner {
     }
   }
 }
-
-export interface RecordOptions {
-  /** Rows of the step that get logits instead of those that are sampled; to look at every position. */
-  readonly logitRows?: readonly number[];
-  /** As the plan has cut the step; one by default. */
-  readonly submissions?: readonly PlannedSubmission[];
-}
-
-/** All rows of the step, one token each. */
-const isWhole = ({ rows }: StageRun, all: readonly StepRow[]): boolean =>
-  rows.length === all.length &&
-  all.every(({ planned: { tokens } }) => tokens.to === tokens.from + 1);
-
-/** The first rows of the step, and no others. */
-const isFirst = ({ rows }: StageRun): boolean => rows.at(-1) === rows.length - 1;

@@ -26,7 +26,7 @@ export interface RowResult {
  * Where the drafts are that a row takes as tokens: with the host, or in entries of `last_token` behind
  * those of the slots. Begins the round with its first row.
  */
-export function draftsOf(
+function draftsOf(
   sequence: LiveSequence,
   { draftsFrom: from, kind, tokens }: PlannedRow,
   sampler: Sampler,
@@ -42,11 +42,21 @@ export function draftsOf(
   return { from, slot };
 }
 
+/** What a step computes of a planned row. */
+export function stepRow(sequence: LiveSequence, planned: PlannedRow, sampler: Sampler): StepRow {
+  const { ids, slot } = sequence;
+  const { adapter, pooling } = sequence.start;
+  const drafts = draftsOf(sequence, planned, sampler);
+  const row = pooling ? { ...planned, sample: false } : planned;
+  return { planned: row, ids, slot: slot!, adapter, pooling, drafts };
+}
+
 export function samplesOf(sequence: LiveSequence, row: PlannedRow, sampler: Sampler): RowSamples {
   const { kind, tokens, draftsFrom = 0 } = row;
   const { drafts, numSampled: first, mask } = sequence;
   const slot = sequence.slot!;
-  const { sampling } = sequence.start;
+  const { sampling, pooling } = sequence.start;
+  if (pooling) return { row, drafts, samples: [] };
   if (kind === "compute") {
     sequence.numSampled += 1;
     return { row, drafts, samples: [{ slot, sampling, position: first, mask }] };

@@ -2,7 +2,7 @@
  * Which rows of a step run which of its stages: one after another, each for as long as the same rows do.
  * Owns their order in the step, by which most runs take the first of them: those need no packing.
  */
-import type { LayerExits, LayerPlan, StageRange } from "../scheduler/work-plan.ts";
+import type { LayerExits, LayerPlan, PlannedRow, StageRange } from "../scheduler/work-plan.ts";
 
 export interface StagedRow {
   readonly stages: StageRange;
@@ -31,16 +31,23 @@ export interface StagedStep {
   readonly order: readonly number[];
   /** `rows` count in that order. */
   readonly runs: readonly StageRun[];
-  /** Some of the rows that are sampled leave the last MLP out. */
+  /** The last MLP is not for all that are sampled, or not for them alone. */
   readonly splitsLastMlp: boolean;
 }
 
-/** @param numStages Those of the model: the last is the head, which only sampled rows run. */
-export function stageRuns(rows: readonly StagedRow[], numStages: number): StagedStep {
+/**
+ * @param numStages Those of the model: the last is the head, which only sampled rows run.
+ * @param needsHidden Rows that are not sampled run the last MLP too.
+ */
+export function stageRuns(
+  rows: readonly StagedRow[],
+  numStages: number,
+  needsHidden = false,
+): StagedStep {
   const all = [...rows.keys()];
-  if (rows.every(isWhole(numStages))) {
+  if (rows.every(runsAll(numStages))) {
     const runs = [{ from: 0, to: numStages, rows: all }];
-    return { order: all, runs, splitsLastMlp: false };
+    return { order: all, runs, splitsLastMlp: needsHidden };
   }
   const counts = rows.map((row) => countRuns(row, numStages));
   // Whoever has been embedded before comes last: the embedding takes the first rows.
@@ -49,10 +56,11 @@ export function stageRuns(rows: readonly StagedRow[], numStages: number): Staged
   const ordered = order.map((row) => rows[row]);
   const isRouted = (row: StagedRow) => row.layerPlan?.isRouted === true;
   const exitsOf = ({ layerPlan }: StagedRow) => layerPlan?.exits;
-  const splitsLastMlp = rows.some((row) => {
+  const isSplit = rows.some((row) => {
     const isApart = isRouted(row) || exitsOf(row) !== undefined;
     return row.isSampled && (isApart || !runsStage(row, numStages - 2));
   });
+  const splitsLastMlp = needsHidden || isSplit;
   // The head, and the last MLP where it belongs to it, take the sampled rows from among all.
   const endOfRows = splitsLastMlp ? numStages - 1 : numStages - 2;
   const runs: StageRun[] = [];
@@ -122,7 +130,7 @@ class OpenRun {
   }
 }
 
-const isWhole =
+const runsAll =
   (numStages: number) =>
   ({ stages, layerPlan }: StagedRow): boolean =>
     stages.from === 0 && stages.to === numStages && layerPlan === undefined;
@@ -141,3 +149,14 @@ function countRuns(row: StagedRow, numStages: number): number {
 
 const isSame = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((row, i) => row === b[i]);
+
+/** All rows of the step, one token each. */
+export const isWhole = (
+  { rows }: StageRun,
+  all: readonly { readonly planned: Pick<PlannedRow, "tokens"> }[],
+): boolean =>
+  rows.length === all.length &&
+  all.every(({ planned: { tokens } }) => tokens.to === tokens.from + 1);
+
+/** The first rows of the step, and no others. */
+export const isFirst = ({ rows }: StageRun): boolean => rows.at(-1) === rows.length - 1;

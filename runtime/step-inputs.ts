@@ -9,6 +9,7 @@ import type { StepSizes } from "../models/step-sizes.ts";
 import type { PlannedRow } from "../scheduler/work-plan.ts";
 import { alignUp, type Device, type DeviceBuffer } from "./device.ts";
 import { countTokens, InputRegion, type RegionRow, regionWords } from "./input-region.ts";
+import type { Pooling } from "./pooling.ts";
 import type { StepLimits } from "./step-limits.ts";
 
 export interface StepRow {
@@ -19,6 +20,8 @@ export interface StepRow {
   readonly slot: number;
   /** 0, the default, is the base model. */
   readonly adapter?: number;
+  /** Of a text that becomes an embedding: its ids are all there are. */
+  readonly pooling?: Pooling;
   /** Of tokens that are drafts: the ids that the host proposed, or where the sampler left the first. */
   readonly drafts?: {
     readonly from: number;

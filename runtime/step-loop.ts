@@ -14,7 +14,7 @@ import { LiveSequences } from "./live-sequences.ts";
 import type { LoopObserver } from "./loop-observer.ts";
 import type { LoopUsage } from "./loop-usage.ts";
 import { PlanClock, totalMs } from "./plan-clock.ts";
-import { draftsOf, type RowResult, rowResults, samplesOf } from "./row-samples.ts";
+import { type RowResult, rowResults, samplesOf, stepRow } from "./row-samples.ts";
 import type { StepParts } from "./step-parts.ts";
 import { nextTask } from "./task.ts";
 
@@ -56,9 +56,9 @@ export class StepLoop {
   /** The last plan's commit: readbacks may come in any order, plans are committed in their own. */
   #committed: Promise<void> = Promise.resolve();
 
-  constructor({ runner, sampler, copier, swapped, ...options }: StepLoopOptions) {
+  constructor({ runner, sampler, pooler, copier, swapped, ...options }: StepLoopOptions) {
     this.#options = options;
-    this.#parts = { runner, sampler, copier, swapped };
+    this.#parts = { runner, sampler, pooler, copier, swapped };
     this.#live = new LiveSequences(
       this.#parts,
       options.now,
@@ -89,12 +89,11 @@ export class StepLoop {
     const { scheduler, now } = this.#options;
     const nowMs = now();
     const { promptIds, maxTokens, scheduling, adapter, forkOf } = start;
-    const { layerPlan, alternation, drafter, guidance } = start;
-    const prompt = { numPromptTokens: promptIds.length, promptIds };
+    const { layerPlan, alternation, drafter, guidance, pooling } = start;
+    const prompt = { numPromptTokens: promptIds.length, promptIds, maxTokens };
     const how = { adapter, layerPlan, alternation, drafter, forkOf };
-    const pausesAt = guidance && 1;
-    const request = { ...scheduling, id, ...prompt, maxTokens, ...how, pausesAt };
-    const ended = scheduler.add(request, nowMs);
+    const needs = { pausesAt: guidance && 1, computesAll: pooling !== undefined };
+    const ended = scheduler.add({ ...scheduling, id, ...prompt, ...how, ...needs }, nowMs);
     this.#live.add(id, start, nowMs);
     this.#live.end(ended);
     if (guidance) this.#follow(this.#live.get(id)!, guidance);
@@ -201,8 +200,9 @@ export class StepLoop {
 
   #waitsForToken(): boolean {
     if (!this.#mayPlan || this.#options.scheduler.isFull) return false;
-    const started = [...this.#live].filter(({ slot }) => slot !== undefined);
-    return started.some(({ numSampled, start }) => numSampled < start.maxTokens);
+    const isGoingOn = ({ slot, numSampled, start }: LiveSequence) =>
+      slot !== undefined && numSampled < start.maxTokens;
+    return [...this.#live].some(isGoingOn);
   }
 
   /** @returns Whether there was anything to do. An error stops the loop, and is nobody else's. */
@@ -226,21 +226,15 @@ export class StepLoop {
     // Of a device that is gone already.
     if (epoch !== this.#epoch) return;
     const error = WeftError.from(cause);
-    const isDevices = DEVICE_FAILURES.includes(error.code);
-    if (isDevices && this.#options.onDeviceFailure?.(error)) return;
-    this.stop(error);
+    const { onDeviceFailure } = this.#options;
+    if (!DEVICE_FAILURES.includes(error.code) || !onDeviceFailure?.(error)) this.stop(error);
   }
 
   async #submit(plan: WorkPlan, epoch: number): Promise<void> {
     const { now, onPlan, observer } = this.#options;
-    const { runner, sampler, copier, swapped } = this.#parts;
+    const { runner, sampler, pooler, copier, swapped } = this.#parts;
     for (const id of plan.preempted) this.#live.releaseSlot(this.#live.get(id)!);
-    const rows = plan.rows.map((planned) => {
-      const sequence = this.#live.started(planned);
-      const { ids, slot, start } = sequence;
-      const drafts = draftsOf(sequence, planned, sampler);
-      return { planned, ids, slot: slot!, adapter: start.adapter, drafts };
-    });
+    const rows = plan.rows.map((row) => stepRow(this.#live.started(row), row, sampler));
     const hasSwapped = swapped.out(plan.swapOut);
     // It is waited for once all is recorded, which may be later than it fails.
     hasSwapped.catch(() => {});
@@ -253,12 +247,14 @@ export class StepLoop {
       .filter(({ sample }) => sample)
       .map((row) => samplesOf(this.#live.get(row.sequenceId)!, row, sampler));
     const startedMs = now();
-    await runner.record(rows, plan);
+    const needsHidden = rows.some(({ pooling }) => pooling);
+    await runner.record(rows, { ...plan, needsHidden });
     if (this.#stopped || epoch !== this.#epoch) return;
     const decisions = runner.decided();
+    const pooled = pooler.record(rows);
     const tokens = sampler.record(sampled.flatMap(({ samples }) => samples));
-    this.#committed = Promise.all([tokens, decisions, this.#committed, hasSwapped])
-      .then(([read, decided]) => {
+    this.#committed = Promise.all([tokens, decisions, pooled, this.#committed, hasSwapped])
+      .then(([read, decided, vectors]) => {
         if (epoch !== this.#epoch) return;
         const readMs = now();
         const submissionMs = [...earlier, submission].map(({ gpuMs }) => gpuMs);
@@ -267,7 +263,7 @@ export class StepLoop {
         const counts = results.map(({ tokens }) => tokens.length);
         const times = { submittedMs, gpuMs, readMs, submissionMs };
         observer?.onCommit(plan, times, counts, decided?.ran);
-        this.#commit(plan, gpuMs, results, decided);
+        this.#commit(plan, gpuMs, results, decided, vectors);
       })
       .catch((error) => this.#fail(error, epoch));
     // Where experts come and go, the host submits in between, and nobody measures.
@@ -287,12 +283,13 @@ export class StepLoop {
     gpuMs: number,
     results: readonly RowResult[],
     decisions: StepDecisions | undefined,
+    vectors: ReadonlyMap<SequenceId, Float32Array> | undefined,
   ): void {
     if (this.#stopped) return;
     const { scheduler, now } = this.#options;
     this.numCommitted += 1;
     const routed = decisions?.layers && this.#live.routed(plan, decisions.layers);
-    const sampled = results.map((result) => this.#live.deliver(result, decisions?.ran));
+    const sampled = results.map((result) => this.#live.deliver(result, decisions?.ran, vectors));
     const committed = { planId: plan.id, gpuMs, sampled, routed };
     this.#live.end(scheduler.commit(committed, now()));
     this.#wake?.();

@@ -46,7 +46,7 @@ export class HostBlocks {
    */
   takeBack(sequence: Sequence): void {
     const { numComputedTokens: numTokens } = sequence;
-    if (this.#maxBlocks === 0 || !this.#pays(sequence)) return;
+    if (this.#maxBlocks === 0 || sequence.computesAll || !this.#pays(sequence)) return;
     // Full blocks never change: of those only what was not there the last time.
     const from = this.numTokens(sequence);
     const tables = sequence.blocks.snapshot();

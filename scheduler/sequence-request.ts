@@ -27,6 +27,8 @@ export interface SequenceRequest {
   readonly drafter?: Drafter;
   /** Most tokens to sample, at least 1. Nothing is to be scheduled for 0: answer it at once. */
   readonly maxTokens: number;
+  /** It computes all its tokens itself, at once or again: what it is asked for is made of them. */
+  readonly computesAll?: boolean;
   /**
    * Having sampled so many tokens, it sits out until `resume` names a later place: the host has to
    * say what may follow (a grammar, the end of thinking). 1 and then one more each time is every

@@ -26,6 +26,7 @@ export class Sequence {
   readonly program: string | undefined;
   readonly session: string | undefined;
   readonly outputTokens: number | undefined;
+  readonly computesAll: boolean;
   readonly plans: TokenPlans;
   readonly drafter: Drafter | undefined;
   /** Counts arrivals. */
@@ -71,6 +72,7 @@ export class Sequence {
     this.program = request.program;
     this.session = request.session;
     this.outputTokens = request.outputTokens;
+    this.computesAll = request.computesAll ?? false;
     this.plans = new TokenPlans(request);
     this.drafter = request.drafter;
     this.ticket = ticket;
@@ -79,7 +81,8 @@ export class Sequence {
     this.parent = parent;
     this.samples = new Samples(request);
     const { own, alternating } = this.plans;
-    const { ids } = this.samples;
+    // Who knows no ids finds nothing in the prefix cache.
+    const ids = this.computesAll ? [] : this.samples.ids;
     this.blocks = blocks.newSequence(scopeOf(request), ids, own?.keeps, alternating);
   }
 

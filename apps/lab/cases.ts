@@ -18,6 +18,7 @@ import {
   matmul,
   matmulShapes,
   normal,
+  poolRows,
   qkNorm as qkNormOfRows,
   rmsNorm,
   rmsNormResidual,
@@ -228,6 +229,9 @@ function vectorCases(model: ModelShape, T: number, { formatsOf }: CaseOptions): 
     rowsOf("parked rows", [rowCopy], { T, R: T, P: T, D }, () => ({
       from_rows: count((i) => T - 1 - i),
       to_rows: count((i) => i),
+    })),
+    rowsOf("embedding", [poolRows], { T, D, S: 1, P: 1, poolRows: T, goneOn: 0 }, () => ({
+      spans: Uint32Array.of(0, 0, T, 1),
     })),
     rowsOf("fork", [blockCopy], { N: blocks, W: (2 * K * B * H) / 2, P: 2 * blocks }, () => ({
       copies: Uint32Array.from({ length: 2 * blocks }, (_, i) => (i >> 1) + (i & 1) * blocks),

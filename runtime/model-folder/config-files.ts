@@ -37,6 +37,8 @@ export interface ModelFiles extends TextFiles {
   /** As it stands in the file. */
   readonly config: Json;
   readonly generation: GenerationConfig;
+  /** 1_Pooling/config.json, as sentence-transformers writes it; empty where there is none. */
+  readonly pooling: Json;
 }
 
 /** All at once, since each is a request of its own. @throws {WeftError} `file_not_found`, `bad_file`. */
@@ -44,12 +46,13 @@ export async function readModelFiles(
   folder: ModelFolder,
   signal?: AbortSignal,
 ): Promise<ModelFiles> {
-  const [config, generation, text] = await Promise.all([
+  const [config, generation, pooling, text] = await Promise.all([
     readConfig(folder, signal),
     readOptionalJson(folder, GENERATION_CONFIG, signal),
+    readOptionalJson(folder, POOLING_CONFIG, signal),
     readTextFiles(folder, signal),
   ]);
-  return { config, generation: generationConfig(generation, config, folder), ...text };
+  return { config, generation: generationConfig(generation, config, folder), pooling, ...text };
 }
 
 /** config.json alone, for a look at a model without loading it. */
@@ -75,13 +78,14 @@ async function readTextFiles(
 
 const CONFIG = "config.json";
 const GENERATION_CONFIG = "generation_config.json";
+const POOLING_CONFIG = "1_Pooling/config.json";
 const TOKENIZER = "tokenizer.json";
 const TOKENIZER_CONFIG = "tokenizer_config.json";
 const CHAT_TEMPLATE = "chat_template.jinja";
 
 /** All that this file reads. */
 export const CONFIG_FILES: readonly string[] = [
-  ...[CONFIG, GENERATION_CONFIG, TOKENIZER, TOKENIZER_CONFIG, CHAT_TEMPLATE],
+  ...[CONFIG, GENERATION_CONFIG, POOLING_CONFIG, TOKENIZER, TOKENIZER_CONFIG, CHAT_TEMPLATE],
 ];
 
 /** Empty where there is no such file. */

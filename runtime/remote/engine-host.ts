@@ -58,7 +58,7 @@ class HostedUser {
         this.#answer(message.call, (signal) => this.#stream(message, signal));
         return;
       case "ask":
-        this.#answer(message.call, () => this.#ask(message));
+        this.#answer(message.call, (signal) => this.#ask(message, signal));
         return;
       case "credit":
         this.#streams.get(message.call)?.grant(message.chunks);
@@ -141,9 +141,11 @@ class HostedUser {
     await stream.run(chunks, signal);
   }
 
-  #ask(message: ToHost & { type: "ask" }): unknown {
+  #ask(message: ToHost & { type: "ask" }, signal: AbortSignal): unknown {
     const { engine } = this.#opened;
     switch (message.method) {
+      case "embeddings":
+        return engine.embeddings.create(message.request, { signal });
       case "metrics":
         return engine.metrics();
       case "trace":

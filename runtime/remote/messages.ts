@@ -8,6 +8,7 @@ import type { EngineInfo } from "../engine-api.ts";
 import type { WeftErrorData } from "../errors.ts";
 import type { ChatCompletionRequest } from "../openai/chat-request.ts";
 import type { CompletionRequest } from "../openai/completions.ts";
+import type { EmbeddingRequest } from "../openai/embeddings.ts";
 import type { PageState } from "../pacing/page-state.ts";
 import type { GenerateRequest } from "../request.ts";
 import type { TraceOptions } from "../trace.ts";
@@ -54,6 +55,7 @@ export type StreamStart =
 /** What is answered at once. */
 export type Question =
   | { readonly method: "metrics" | "kvMap" }
+  | { readonly method: "embeddings"; readonly request: EmbeddingRequest }
   | { readonly method: "trace"; readonly options?: TraceOptions }
   | { readonly method: "hold"; readonly session: string; readonly ms: number }
   | { readonly method: "release"; readonly session: string };

@@ -11,6 +11,7 @@ import {
   type CompletionsApi,
   completionsOver,
 } from "../openai/completions.ts";
+import type { EmbeddingsApi } from "../openai/embeddings.ts";
 import { type ModelsApi, modelOf, modelsApi } from "../openai/models.ts";
 import { PageWatcher } from "../pacing/page-watcher.ts";
 import {
@@ -28,6 +29,9 @@ import { RemoteStream } from "./remote-stream.ts";
 export class RemoteEngine implements EngineApi {
   readonly chat: ChatApi;
   readonly completions: CompletionsApi;
+  readonly embeddings: EmbeddingsApi = {
+    create: (request, options) => this.#ask({ method: "embeddings", request }, options),
+  };
   readonly models: ModelsApi = modelsApi(() => [modelOf(this.info)]);
   readonly #connection: Connection;
   readonly #watcher: PageWatcher;
@@ -137,14 +141,24 @@ export class RemoteEngine implements EngineApi {
     }
   }
 
-  #ask<T>(question: Question): Promise<T> {
-    return new Promise((resolve, reject: (error: WeftError) => void) => {
-      this.#connection.call({
+  async #ask<T>(question: Question, { signal }: CallOptions = {}): Promise<T> {
+    checkSignal(signal);
+    throwIfAborted(signal);
+    const connection = this.#connection;
+    let ignoreSignal = () => {};
+    const asked = new Promise<T>((resolve, reject: (error: WeftError) => void) => {
+      const number = connection.call({
         message: { type: "ask", ...question },
         onResult: (value) => resolve(value as T),
         onError: reject,
       });
+      ignoreSignal = onAbort(signal, () => {
+        connection.tell(number, { type: "cancel", reason: "aborted by its caller" });
+        connection.drop(number);
+        reject(abortError(signal?.reason));
+      });
     });
+    return asked.finally(() => ignoreSignal());
   }
 
   #count(change: 1 | -1): void {

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { seededRandom } from "../../kernels/probe.ts";
 import { layerGroups } from "../../models/decoder.ts";
-import type { EngineOptions } from "../../runtime/engine.ts";
+import type { EngineOptions } from "../../runtime/engine-options.ts";
 import { groupBlockBytes } from "../../runtime/kv-cache.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
 import type { GenerateRequest } from "../../runtime/request.ts";

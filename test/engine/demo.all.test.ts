@@ -8,6 +8,7 @@ import type { Engine } from "../../index.ts";
 import { renderChat } from "../../index.ts";
 import { createEngineWith } from "../../runtime/create-engine.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
+import { POOLINGS, type Pooling } from "../../runtime/pooling.ts";
 import { openDevice } from "../harness/device.ts";
 import { project } from "../harness/project.ts";
 import { type DemoCheck, isRight } from "./demo-checker.ts";
@@ -63,6 +64,29 @@ describe.each(["demo", "demo-moe"])("the model %s", (model) => {
       expect(isRight(check, text), text).toBe(true);
     },
   );
+
+  // tools/goldens/embeddings.py
+  test.runIf(model === "demo")("embeds texts as transformers does", async () => {
+    const golden = JSON.parse(readFileSync(path("../fixtures/demo/embeddings.json"), "utf8")) as {
+      text: string;
+      numTokens: number;
+      pooled: Record<Pooling, number[]>;
+    }[];
+    if (project() === "swiftshader") golden.length = 1;
+    const input = golden.map(({ text }) => text);
+    for (const pooling of POOLINGS) {
+      const request = { input, pooling, normalize: false };
+      const { data, usage } = await engine.embeddings.create(request);
+      expect(usage.prompt_tokens).toBe(golden.reduce((sum, { numTokens }) => sum + numTokens, 0));
+      for (const { index, embedding } of data) {
+        const want = golden[index].pooled[pooling];
+        const spread = Math.hypot(...want) / Math.sqrt(want.length);
+        for (const [i, value] of want.entries()) {
+          expect(Math.abs(embedding[i] - value)).toBeLessThan(1e-4 * spread);
+        }
+      }
+    }
+  });
 });
 
 test("a wrong answer is told from a right one", () => {

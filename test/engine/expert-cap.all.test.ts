@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import type { EngineOptions } from "../../runtime/engine.ts";
+import type { EngineOptions } from "../../runtime/engine-options.ts";
 import { evictions } from "../../runtime/experts/eviction.ts";
 import { ExpertPool } from "../../runtime/experts/expert-pool.ts";
 import type { ExpertId } from "../../runtime/experts/expert-slots.ts";

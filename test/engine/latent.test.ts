@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import type { EngineOptions } from "../../runtime/engine.ts";
+import type { EngineOptions } from "../../runtime/engine-options.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
 import type { GenerateRequest } from "../../runtime/request.ts";
 import { GOLDENS, tinyModel } from "../cli/tiny-model.ts";

@@ -4,7 +4,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { seededRandom } from "../../kernels/probe.ts";
-import type { EngineOptions } from "../../runtime/engine.ts";
+import type { EngineOptions } from "../../runtime/engine-options.ts";
 import type { LayerPlan, LayerPolicy } from "../../runtime/layer-policy.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
 import type { GenerateRequest } from "../../runtime/request.ts";

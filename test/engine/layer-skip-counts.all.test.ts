@@ -4,7 +4,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { KernelCall } from "../../kernels/kernel.ts";
 import { createEngineWith } from "../../runtime/create-engine.ts";
-import type { Engine, EngineOptions } from "../../runtime/engine.ts";
+import type { Engine } from "../../runtime/engine.ts";
+import type { EngineOptions } from "../../runtime/engine-options.ts";
 import { groupBlockBytes } from "../../runtime/kv-cache.ts";
 import type { LayerPolicy } from "../../runtime/layer-policy.ts";
 import { type MeteredStep, StepMeter } from "../../runtime/step-meter.ts";

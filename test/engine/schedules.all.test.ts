@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { seededRandom } from "../../kernels/probe.ts";
-import type { EngineOptions } from "../../runtime/engine.ts";
+import type { EngineOptions } from "../../runtime/engine-options.ts";
 import { groupBlockBytes } from "../../runtime/kv-cache.ts";
 import type { GenerateRequest } from "../../runtime/request.ts";
 import { project } from "../harness/project.ts";

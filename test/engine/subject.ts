@@ -4,7 +4,8 @@
 import type { KvStorage } from "../../kernels/kv-layout.ts";
 import { createEngineWith, openDevice, type Platform } from "../../runtime/create-engine.ts";
 import type { Device } from "../../runtime/device.ts";
-import type { Engine, EngineOptions } from "../../runtime/engine.ts";
+import type { Engine } from "../../runtime/engine.ts";
+import type { EngineOptions } from "../../runtime/engine-options.ts";
 import type { ModelFolder } from "../../runtime/model-folder/model-folder.ts";
 import type { WorkPlan } from "../../scheduler/index.ts";
 

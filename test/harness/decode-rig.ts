@@ -13,6 +13,7 @@ import { randomFolder } from "../../runtime/model-folder/random-folder.ts";
 import { ModelRunner } from "../../runtime/model-runner.ts";
 import { modelScheduler } from "../../runtime/model-scheduler.ts";
 import type { Quant } from "../../runtime/placed-weight.ts";
+import { Pooler } from "../../runtime/pooler.ts";
 import { Sampler } from "../../runtime/sampler.ts";
 import { StepLoop } from "../../runtime/step-loop.ts";
 import { SwappedBlocks } from "../../runtime/swapped-blocks.ts";
@@ -99,7 +100,9 @@ export async function decodeRig(device: Device, options: DecodeRigOptions): Prom
   });
   const observer = watchObserver(telemetry);
   const swapped = new SwappedBlocks(runner, plan.kv);
-  const loop = new StepLoop({ runner, sampler, copier, swapped, scheduler, now, onPlan, observer });
+  const pooler = await Pooler.create(runner, maxRows);
+  const parts = { runner, sampler, pooler, copier, swapped };
+  const loop = new StepLoop({ ...parts, scheduler, now, onPlan, observer });
 
   const one = (maxTokens: number) =>
     new Promise<void>((resolve, reject) => {

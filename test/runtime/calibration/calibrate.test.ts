@@ -3,7 +3,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Calibration, calibrate } from "../../../runtime/calibration/calibrate.ts";
 import { readTasks } from "../../../runtime/calibration/task-accuracy.ts";
-import { Engine, type EngineOptions } from "../../../runtime/engine.ts";
+import { Engine } from "../../../runtime/engine.ts";
+import type { EngineOptions } from "../../../runtime/engine-options.ts";
 import { WeftError } from "../../../runtime/errors.ts";
 import type { LayerPlanFile } from "../../../runtime/layer-plan-file.ts";
 import type { LayerPolicy } from "../../../runtime/layer-policy.ts";
