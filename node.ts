@@ -56,6 +56,9 @@ const platform = {
   async openStore() {
     return modelStore();
   },
+  async constraintPort() {
+    return (await import("./runtime/constraint/node-worker.ts")).constraintPort();
+  },
   get runtime() {
     return dawnVersion();
   },

@@ -10,6 +10,7 @@ import { modelName } from "./model-folder/model-name.ts";
 import { type OpenLocalFolder, openModelFolder } from "./model-folder/open-folder.ts";
 import type { HubOptions } from "./model-folder/remote-model.ts";
 import { ReferenceDevice } from "./reference/device.ts";
+import type { Port } from "./remote/port.ts";
 import { keptFolder, type ModelSourceOptions, type OpenStore } from "./stored-model.ts";
 
 export interface CreateEngineOptions
@@ -42,6 +43,8 @@ export interface Platform {
   readonly openLocal?: OpenLocalFolder;
   /** What keeps downloads. */
   readonly openStore?: OpenStore;
+  /** Starts the worker that knows what constrained answers may say. */
+  readonly constraintPort?: () => Promise<Port>;
   /** Browser or Dawn, with its version. */
   readonly runtime: string;
   /** Of engines whose options name none. */

@@ -30,6 +30,8 @@ const ENTRIES = {
   kernels: "kernels/index.ts",
   scheduler: "scheduler/index.ts",
   cli: "apps/cli/main.ts",
+  // The constraints' thread, which dist/chunks/ and the doors start.
+  "constraint-thread": "runtime/constraint/thread.ts",
 };
 /** Pages, each a folder of apps/ and of dist/. The lab's loads gpu.js only when it is asked to compare. */
 const PAGES = {
@@ -82,6 +84,21 @@ async function bundle() {
   // Imported late, as all packages are: this script is read before they are installed.
   const { buildWorker } = await import("./build/worker.mjs");
   const worker = await buildWorker();
+  const constraints = await build({
+    ...common,
+    entryPoints: { "constraint-worker": "runtime/constraint/worker.ts" },
+    outdir: DIST,
+    splitting: false,
+    sourcemap: false,
+    minify: true,
+    platform: "browser",
+  });
+  // Beside whatever starts it: the engine's worker, and the doors' own chunks.
+  const [{ contents: script }] = constraints.outputFiles;
+  const scripts = ["worker", "chunks", "page/worker"].map((place) => ({
+    path: join(DIST, place, "constraint-worker.js"),
+    contents: script,
+  }));
   const pages = await Promise.all(
     Object.entries(PAGES).map(async ([name, { entryPoints, files }]) => {
       const { outputFiles } = await build({
@@ -101,7 +118,7 @@ async function bundle() {
   const workers = ["", "page"].flatMap((place) =>
     worker.map(({ name, text }) => ({ path: join(DIST, place, name), contents: text })),
   );
-  replaceFiles([...doors.outputFiles, ...pages.flat(), ...workers]);
+  replaceFiles([...doors.outputFiles, ...pages.flat(), ...workers, ...scripts]);
   writeFileSync(STAMP, "");
 }
 
