@@ -7,6 +7,7 @@
 export interface ForcedTokenizer {
   encode(text: string, options: { readonly addSpecialTokens: boolean }): number[];
   idToBytes(id: number): Uint8Array | undefined;
+  isSpecial(id: number): boolean;
 }
 
 /** Ends of text that tokenizers join in different ways: a letter, a digit, a blank, marks of JSON, a line break. */
@@ -25,7 +26,9 @@ export function forcedTokens(
   if (bytes.length === 0) return [];
   const text = wholeText(bytes);
   const ids = text === "" ? [] : tokenizer.encode(text, { addSpecialTokens: false });
-  let numCertain = ids.length;
+  // Of special tokens only the mask knows which are allowed.
+  const special = ids.findIndex((id, i) => i > 0 && tokenizer.isSpecial(id));
+  let numCertain = special < 0 ? ids.length : special;
   for (const continuation of CONTINUATIONS) {
     const longer = tokenizer.encode(text + continuation, { addSpecialTokens: false });
     while (numCertain > 0 && ids.slice(0, numCertain).some((id, i) => longer[i] !== id))

@@ -1,12 +1,13 @@
 /** The worker's side: keeps the constraints of one vocabulary, and the grammars that they were last made of. */
 import { WeftError } from "../errors.ts";
 import type { Port } from "../remote/port.ts";
+import type { ConstraintSpec } from "./constraint.ts";
 import { LiveConstraint } from "./live-constraint.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 import { specGrammar } from "./spec-grammar.ts";
 import { TokenGrammar } from "./token-grammar.ts";
 import { TokenTrie } from "./token-trie.ts";
-import type { TokenVocabulary } from "./vocabulary.ts";
+import { type TokenVocabulary, withSpecials } from "./vocabulary.ts";
 
 const MAX_GRAMMARS = 16;
 
@@ -31,35 +32,59 @@ function reply(host: ConstraintHost, message: Extract<ToWorker, { call: number }
   }
 }
 
+interface Tokens {
+  readonly vocabulary: TokenVocabulary;
+  readonly trie: TokenTrie;
+}
+
 class ConstraintHost {
   readonly #vocabulary: TokenVocabulary;
-  readonly #trie: TokenTrie;
+  /** By the special tokens that are among the others. */
+  readonly #tokens = new Map<string, Tokens>();
   /** By the spec as JSON, last used last. */
   readonly #grammars = new Map<string, TokenGrammar>();
   readonly #live = new Map<number, LiveConstraint>();
 
   constructor(vocabulary: TokenVocabulary) {
     this.#vocabulary = vocabulary;
-    this.#trie = new TokenTrie(vocabulary);
   }
 
   open({ id, spec, said }: Extract<ToWorker, { type: "open" }>): void {
     const key = JSON.stringify(spec);
+    const { vocabulary, trie } = this.#tokensOf(spec);
     const grammar =
-      this.#grammars.get(key) ?? new TokenGrammar(specGrammar(spec), this.#vocabulary, this.#trie);
+      this.#grammars.get(key) ?? new TokenGrammar(specGrammar(spec), vocabulary, trie);
     this.#grammars.delete(key);
     this.#grammars.set(key, grammar);
     for (const oldest of this.#grammars.keys()) {
       if (this.#grammars.size <= MAX_GRAMMARS) break;
       this.#grammars.delete(oldest);
     }
-    this.#live.set(id, new LiveConstraint(grammar, this.#vocabulary, said));
+    this.#live.set(id, new LiveConstraint(grammar, vocabulary, said));
   }
 
   advance({ id, tokens, remaining, drafts }: Extract<ToWorker, { type: "advance" }>) {
     const live = this.#live.get(id);
     if (!live) throw new Error(`there is no constraint ${id}`);
     return live.advance(tokens, remaining, drafts);
+  }
+
+  #tokensOf(spec: ConstraintSpec): Tokens {
+    const { specials, endTokenIds } = this.#vocabulary;
+    const wanted = spec.type === "structural_tag" ? spec.specialTokens : [];
+    // What ends an answer ends it here too.
+    const ids = [...new Set(wanted)].map((text) => [text, specials.get(text)] as const);
+    const named = ids.flatMap(([text, id]) =>
+      id === undefined || endTokenIds.includes(id) ? [] : [text],
+    );
+    named.sort();
+    const key = JSON.stringify(named);
+    const known = this.#tokens.get(key);
+    if (known) return known;
+    const vocabulary = withSpecials(this.#vocabulary, named);
+    const tokens = { vocabulary, trie: new TokenTrie(vocabulary) };
+    this.#tokens.set(key, tokens);
+    return tokens;
   }
 
   close(id: number): void {

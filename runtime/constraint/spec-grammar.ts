@@ -6,6 +6,7 @@ import { schemaGrammar } from "./json/schema-grammar.ts";
 import { parseEbnf } from "./parse-ebnf.ts";
 import { parseRegex } from "./parse-regex.ts";
 import { prune } from "./prune.ts";
+import { structuralGrammar } from "./structural-grammar.ts";
 
 const MAX_CHOICES = 10_000;
 const MAX_TEXT = 200_000;
@@ -28,6 +29,8 @@ function grammarOf(spec: ConstraintSpec): Grammar {
     case "grammar":
       if (typeof spec.grammar !== "string") throw bad("grammar is no text");
       return parseEbnf(spec.grammar);
+    case "structural_tag":
+      return structuralGrammar(spec.format);
     default:
       throw bad(
         `there is no constraint of type ${JSON.stringify((spec as { type: unknown }).type)}`,

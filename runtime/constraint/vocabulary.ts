@@ -17,6 +17,8 @@ export interface TokenVocabulary {
   /** Of the model, padding included: masks have a bit for each. */
   readonly vocabSize: number;
   readonly endTokenIds: readonly number[];
+  /** Special tokens by text: allowed only where a constraint names them. */
+  readonly specials: ReadonlyMap<string, number>;
   /** [V + 1] token i has the bytes from offsets[i] to offsets[i + 1]; none: it is never allowed. */
   readonly offsets: Uint32Array;
   readonly bytes: Uint8Array;
@@ -27,8 +29,12 @@ export function packVocabulary(source: TokenSource, vocabSize: number): TokenVoc
   const ends = new Set(endTokenIds);
   const offsets = new Uint32Array(vocabSize + 1);
   const parts: Uint8Array[] = [];
+  const specials = new Map<string, number>();
   for (let id = 0; id < vocabSize; id++) {
-    const known = ends.has(id) || source.isSpecial(id) ? undefined : source.idToBytes(id);
+    const isSpecial = ends.has(id) || source.isSpecial(id);
+    const own = source.idToBytes(id);
+    if (isSpecial && own) specials.set(new TextDecoder().decode(own), id);
+    const known = isSpecial ? undefined : own;
     const bytes = known && isPieceOfText(known) ? known : undefined;
     if (bytes) parts.push(bytes);
     offsets[id + 1] = offsets[id] + (bytes?.length ?? 0);
@@ -39,7 +45,26 @@ export function packVocabulary(source: TokenSource, vocabSize: number): TokenVoc
     all.set(part, at);
     at += part.length;
   }
-  return { vocabSize, endTokenIds, offsets, bytes: all };
+  return { vocabSize, endTokenIds, specials, offsets, bytes: all };
+}
+
+/** The vocabulary with some special tokens as ordinary ones. */
+export function withSpecials(
+  vocabulary: TokenVocabulary,
+  texts: readonly string[],
+): TokenVocabulary {
+  const known = texts.filter((text) => vocabulary.specials.has(text));
+  if (known.length === 0) return vocabulary;
+  const added = new Map(known.map((text) => [vocabulary.specials.get(text)!, text]));
+  const source: TokenSource = {
+    eosTokenIds: vocabulary.endTokenIds.filter((id) => !added.has(id)),
+    isSpecial: () => false,
+    idToBytes(id) {
+      const text = added.get(id);
+      return text === undefined ? bytesOf(vocabulary, id) : new TextEncoder().encode(text);
+    },
+  };
+  return { ...packVocabulary(source, vocabulary.vocabSize), endTokenIds: vocabulary.endTokenIds };
 }
 
 export const bytesOf = ({ offsets, bytes }: TokenVocabulary, id: number): Uint8Array =>

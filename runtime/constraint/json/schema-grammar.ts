@@ -27,25 +27,32 @@ const MAX_DEPTH = 64;
 
 /** @throws {WeftError} `bad_request` that names a keyword and its place. */
 export function schemaGrammar(schema: unknown): Grammar {
-  const length = JSON.stringify(schema)?.length ?? 0;
-  if (length > MAX_LENGTH) {
-    throw refused("$schema", "#", `begins a schema of ${length} characters, above ${MAX_LENGTH}`);
-  }
-  return new SchemaReader(schema).read();
+  const rules = new Map<string, Expr>();
+  rules.set("root", new SchemaReader(schema, rules).read());
+  return { rules };
 }
 
-class SchemaReader implements SchemaContext {
+export class SchemaReader implements SchemaContext {
   readonly #root: unknown;
-  readonly #rules = new Map<string, Expr>(JSON_RULES);
+  readonly #rules: Map<string, Expr>;
+  /** Of references: those of another schema lead elsewhere. */
+  readonly #prefix: string;
   #depth = 0;
 
-  constructor(root: unknown) {
+  /** @param rules Those of JSON are added, and the schema's own. @throws {WeftError} `bad_request`. */
+  constructor(root: unknown, rules: Map<string, Expr>) {
+    const length = JSON.stringify(root)?.length ?? 0;
+    if (length > MAX_LENGTH) {
+      throw refused("$schema", "#", `begins a schema of ${length} characters, above ${MAX_LENGTH}`);
+    }
     this.#root = root;
+    this.#rules = rules;
+    for (const [name, expr] of JSON_RULES) rules.set(name, expr);
+    this.#prefix = `ref ${rules.size}`;
   }
 
-  read(): Grammar {
-    this.#rules.set("root", this.inside(this.#root, "#"));
-    return { rules: this.#rules };
+  read(): Expr {
+    return this.inside(this.#root, "#");
   }
 
   newRule(expr: Expr): Expr {
@@ -148,7 +155,7 @@ class SchemaReader implements SchemaContext {
 
   /** Rules are named by where a reference leads, so schemas may be recursive. */
   #reference(ref: unknown, path: string): Expr {
-    const name = `ref ${ref}`;
+    const name = `${this.#prefix} ${ref}`;
     if (!this.#rules.has(name)) {
       const target = this.#target(ref, path);
       this.#rules.set(name, NEVER);

@@ -38,8 +38,10 @@ export class Xgrammar {
   isTainted = false;
   readonly #library: Library;
   readonly #compiler: Compiler;
+  readonly #vocabSize: number;
 
-  private constructor(library: Library, compiler: Compiler) {
+  private constructor(library: Library, compiler: Compiler, vocabSize: number) {
+    this.#vocabSize = vocabSize;
     this.#library = library;
     this.#compiler = compiler;
   }
@@ -58,7 +60,7 @@ export class Xgrammar {
     );
     // Compiled grammars are kept by whoever uses them, who knows which are still wanted.
     const compiler = await library.GrammarCompiler.createGrammarCompiler(info, false);
-    return new Xgrammar(library, compiler);
+    return new Xgrammar(library, compiler, vocabulary.vocabSize);
   }
 
   async compile(ebnf: string): Promise<CompiledGrammar> {
@@ -70,7 +72,7 @@ export class Xgrammar {
           matcher: () =>
             this.#guarded(async () => {
               const matcher = await this.#library.GrammarMatcher.createGrammarMatcher(compiled);
-              return new TokenMatcher(matcher, (run) => this.#guarded(run));
+              return new TokenMatcher(matcher, this.#vocabSize, (run) => this.#guarded(run));
             }),
           dispose: () => compiled.dispose(),
         };
@@ -98,10 +100,16 @@ export interface CompiledGrammar {
 /** One text on its way through a grammar. */
 export class TokenMatcher {
   readonly #matcher: Matcher;
+  readonly #vocabSize: number;
   readonly #guarded: <T>(run: () => Promise<T>) => Promise<T>;
 
-  constructor(matcher: Matcher, guarded: <T>(run: () => Promise<T>) => Promise<T>) {
+  constructor(
+    matcher: Matcher,
+    vocabSize: number,
+    guarded: <T>(run: () => Promise<T>) => Promise<T>,
+  ) {
     this.#matcher = matcher;
+    this.#vocabSize = vocabSize;
     this.#guarded = guarded;
   }
 
@@ -113,6 +121,9 @@ export class TokenMatcher {
   /** End tokens are set where the text may end. */
   async mask(): Promise<Uint32Array> {
     const mask = await this.#guarded(() => this.#matcher.getNextTokenBitmask());
+    // It leaves the bits behind the vocabulary as they were.
+    const numBehind = mask.length * 32 - this.#vocabSize;
+    mask[mask.length - 1] &= 0xffffffff >>> numBehind;
     return new Uint32Array(mask.buffer, mask.byteOffset, mask.length);
   }
 
