@@ -122,10 +122,11 @@ export class ConstraintCompiler {
   }
 
   async #start(): Promise<ConstraintWorker> {
-    const current = await this.#worker;
+    const known = this.#worker;
+    const current = await known;
     if (current && !current.lost) return current;
-    // Others may have come here at the same time.
-    if ((await this.#worker) !== current) return this.#start();
+    // Others that waited may have started one meanwhile.
+    if (this.#worker !== known) return this.#start();
     const { tokenizer, vocabSize, dial } = this.#options;
     this.#vocabulary ??= packVocabulary(tokenizer, vocabSize);
     const vocabulary = this.#vocabulary;
