@@ -14,7 +14,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT, say } from "./setup/state.mjs";
 
@@ -31,7 +31,7 @@ const ENTRIES = {
   scheduler: "scheduler/index.ts",
   cli: "apps/cli/main.ts",
   // The constraints' thread, which dist/chunks/ and the doors start.
-  "constraint-thread": "runtime/constraint/thread.ts",
+  "constraint-thread": "runtime/constraint/constraint-thread.ts",
 };
 /** Pages, each a folder of apps/ and of dist/. The lab's loads gpu.js only when it is asked to compare. */
 const PAGES = {
@@ -86,19 +86,20 @@ async function bundle() {
   const worker = await buildWorker();
   const constraints = await build({
     ...common,
-    entryPoints: { "constraint-worker": "runtime/constraint/worker.ts" },
+    entryPoints: { "constraint-worker": "runtime/constraint/constraint-worker.ts" },
     outdir: DIST,
-    splitting: false,
+    chunkNames: "constraint-[name]-[hash]",
     sourcemap: false,
     minify: true,
     platform: "browser",
   });
   // Beside whatever starts it: the engine's worker, and the doors' own chunks.
-  const [{ contents: script }] = constraints.outputFiles;
-  const scripts = ["worker", "chunks", "page/worker"].map((place) => ({
-    path: join(DIST, place, "constraint-worker.js"),
-    contents: script,
-  }));
+  const scripts = ["worker", "chunks", "page/worker"].flatMap((place) =>
+    constraints.outputFiles.map(({ path, contents }) => ({
+      path: join(DIST, place, basename(path)),
+      contents,
+    })),
+  );
   const pages = await Promise.all(
     Object.entries(PAGES).map(async ([name, { entryPoints, files }]) => {
       const { outputFiles } = await build({

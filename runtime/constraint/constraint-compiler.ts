@@ -69,6 +69,22 @@ export class ConstraintCompiler {
     };
   }
 
+  /**
+   * Whether the text, of a constraint `json_schema`, fits its schema: by another's validator.
+   * @returns what is wrong; undefined where it fits, and where that cannot be told: the validator may not make
+   *   functions here, or took too long.
+   */
+  async validate(schema: object | boolean, text: string): Promise<string | undefined> {
+    const id = ++this.#numMade;
+    const worker = await this.#start();
+    try {
+      return await worker.validate({ id, schema, text });
+    } catch (error) {
+      if (worker.lost) return undefined;
+      throw error;
+    }
+  }
+
   /** Ends the worker; whatever is asked later fails. */
   close(): void {
     this.#isClosed = true;

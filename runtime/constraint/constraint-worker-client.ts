@@ -10,7 +10,7 @@ type Asked<T extends Request["type"]> = Omit<Extract<Request, { type: T }>, "typ
 
 interface Pending {
   readonly id: number;
-  readonly resolve: (answer: Answered | undefined) => void;
+  readonly resolve: (reply: FromWorker) => void;
   readonly reject: (error: WeftError) => void;
 }
 
@@ -37,7 +37,14 @@ export class ConstraintWorker {
   }
 
   async advance(asked: Asked<"advance">): Promise<Answered> {
-    return (await this.#call({ type: "advance", ...asked })) as Answered;
+    const reply = await this.#call({ type: "advance", ...asked });
+    return (reply as Extract<FromWorker, { type: "reply" }>).answer!;
+  }
+
+  /** @returns what is wrong. */
+  async validate(asked: Asked<"validate">): Promise<string | undefined> {
+    const reply = await this.#call({ type: "validate", ...asked });
+    return (reply as Extract<FromWorker, { type: "validated" }>).problem;
   }
 
   close(id: number): void {
@@ -58,7 +65,7 @@ export class ConstraintWorker {
     this.#pending.clear();
   }
 
-  #call(asked: Omit<Request, "call"> & { id: number }): Promise<Answered | undefined> {
+  #call(asked: Omit<Request, "call"> & { id: number }): Promise<FromWorker> {
     const call = ++this.#numCalls;
     return new Promise((resolve, reject) => {
       this.#pending.set(call, { id: asked.id, resolve, reject });
@@ -73,7 +80,7 @@ export class ConstraintWorker {
     clearTimeout(this.#timer);
     this.#watch();
     if (message.type === "failed") pending?.reject(WeftError.fromJSON(message.error));
-    else pending?.resolve(message.answer);
+    else pending?.resolve(message);
   }
 
   /** The first of those that wait is being worked on: it alone is timed. */

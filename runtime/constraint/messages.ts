@@ -23,8 +23,16 @@ export type ToWorker =
       readonly remaining: number;
       readonly drafts: readonly number[];
     }
+  | {
+      readonly type: "validate";
+      readonly call: number;
+      readonly id: number;
+      readonly schema: unknown;
+      readonly text: string;
+    }
   | { readonly type: "close"; readonly id: number };
 
 export type FromWorker =
   | { readonly type: "reply"; readonly call: number; readonly answer?: Answered }
+  | { readonly type: "validated"; readonly call: number; readonly problem?: string }
   | { readonly type: "failed"; readonly call: number; readonly error: WeftErrorData };

@@ -11,17 +11,29 @@ import { type TokenVocabulary, withSpecials } from "./vocabulary.ts";
 
 const MAX_GRAMMARS = 16;
 
+type Asked<T extends ToWorker["type"]> = Extract<ToWorker, { type: T }>;
+
 export function serveConstraints(port: Port): void {
   let host: ConstraintHost | undefined;
   port.listen((received) => {
     const message = received as ToWorker;
     if (message.type === "vocabulary") host = new ConstraintHost(message.vocabulary);
     else if (message.type === "close") host?.close(message.id);
+    else if (message.type === "validate") void validated(message).then((done) => port.post(done));
     else port.post(reply(host!, message));
   });
 }
 
-function reply(host: ConstraintHost, message: Extract<ToWorker, { call: number }>): FromWorker {
+async function validated({ call, schema, text }: Asked<"validate">): Promise<FromWorker> {
+  try {
+    const { validateJson } = await import("./validate-json.ts");
+    return { type: "validated", call, problem: await validateJson(schema, text) };
+  } catch (error) {
+    return { type: "failed", call, error: WeftError.from(error).toJSON() };
+  }
+}
+
+function reply(host: ConstraintHost, message: Asked<"open" | "advance">): FromWorker {
   const { call } = message;
   try {
     if (message.type === "open") host.open(message);
@@ -49,7 +61,7 @@ class ConstraintHost {
     this.#vocabulary = vocabulary;
   }
 
-  open({ id, spec, said }: Extract<ToWorker, { type: "open" }>): void {
+  open({ id, spec, said }: Asked<"open">): void {
     const key = JSON.stringify(spec);
     const { vocabulary, trie } = this.#tokensOf(spec);
     const grammar =
@@ -63,7 +75,7 @@ class ConstraintHost {
     this.#live.set(id, new LiveConstraint(grammar, vocabulary, said));
   }
 
-  advance({ id, tokens, remaining, drafts }: Extract<ToWorker, { type: "advance" }>) {
+  advance({ id, tokens, remaining, drafts }: Asked<"advance">) {
     const live = this.#live.get(id);
     if (!live) throw new Error(`there is no constraint ${id}`);
     return live.advance(tokens, remaining, drafts);

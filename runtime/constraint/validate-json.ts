@@ -1,16 +1,23 @@
 /**
- * The last check of constrained JSON, by a validator that is not ours (ajv). It makes functions of schemas, which
- * a page's Content-Security-Policy may forbid: then there is no check, and the masks alone answer for the text.
+ * The last check of constrained JSON, by a validator that is not ours (ajv), in the constraints' worker: it makes
+ * functions of schemas and runs their regular expressions, which may take for ever. Where a
+ * Content-Security-Policy forbids to make functions, nothing is checked: the masks alone answer for the text.
  */
-import type { Ajv, ErrorObject } from "ajv";
+import type { Ajv, ErrorObject, Options } from "ajv";
 import { reasonOf } from "../errors.ts";
 
-/** Draft 2020-12 unless the schema names an older one. */
+const OPTIONS: Options = {
+  strict: false,
+  // Masks are narrower than the formats of the standards.
+  validateFormats: false,
+  validateSchema: false,
+  logger: false,
+};
 const OLDER = /draft-0[4-7]/;
 
 /**
- * @param schema One that a constraint was compiled from: nothing that is not data of JSON.
- * @returns what is wrong with the text, for a message; undefined when it fits or cannot be checked.
+ * @param schema One that a constraint was made of.
+ * @returns what is wrong with the text, for a message; undefined when it fits, or cannot be checked.
  */
 export async function validateJson(schema: unknown, text: string): Promise<string | undefined> {
   let value: unknown;
@@ -19,31 +26,38 @@ export async function validateJson(schema: unknown, text: string): Promise<strin
   } catch (error) {
     return `it is no JSON: ${reasonOf(error)}`;
   }
-  if (typeof schema === "boolean") return schema ? undefined : "nothing fits the schema";
-  if (!mayCompile()) return undefined;
-  const ajv = await open(schema as object);
-  const validate = ajv.compile(schema as object);
-  return validate(value) ? undefined : describe(validate.errors ?? []);
+  if (typeof schema !== "object" || schema === null || !mayMakeFunctions()) return undefined;
+  const validate = await compiled(schema);
+  return validate && !validate(value) ? described(validate.errors ?? []) : undefined;
 }
 
-async function open(schema: object): Promise<Ajv> {
-  const { $schema } = schema as { $schema?: unknown };
-  // Each an own instance: schemas of two requests may have the same $id.
-  const options = { strict: false, validateFormats: false, logger: false } as const;
-  if (OLDER.test(String($schema))) {
-    const { default: module } = await import("ajv");
-    return new (classOf<typeof Ajv>(module))(withoutName(options));
+/** Draft 2020-12, or what came before where the schema says so, or needs it. */
+async function compiled(schema: object): Promise<ReturnType<Ajv["compile"]> | undefined> {
+  const [older, newest] = await Promise.all([import("ajv"), import("ajv/dist/2020.js")]);
+  const isOlder = OLDER.test(String((schema as { $schema?: unknown }).$schema));
+  const classes = [...(isOlder ? [] : [newest]), older].map(classOf);
+  for (const unicodeRegExp of [true, false]) {
+    for (const Validator of classes) {
+      try {
+        // One for each: schemas of two requests may have the same $id.
+        return new Validator({ ...OPTIONS, unicodeRegExp }).compile(schema);
+      } catch {
+        // Lists of items are of older drafts, and some escapes of patterns not of Unicode's.
+      }
+    }
   }
-  const { default: module } = await import("ajv/dist/2020.js");
-  return new (classOf<typeof Ajv>(module))(withoutName(options)) as unknown as Ajv;
+  return undefined;
 }
 
-const withoutName = (options: object) => ({ ...options, validateSchema: false });
+type Class = new (options: Options) => Ajv;
 
-/** CommonJS behind one or two defaults, as the bundler likes it. */
-const classOf = <T>(module: unknown): T => ((module as { default?: T }).default ?? module) as T;
+/** Of a CommonJS module, behind one default or two, as the bundler likes it. */
+function classOf(module: unknown): Class {
+  const { default: inside } = module as { default: Class | { default: Class } };
+  return typeof inside === "function" ? inside : inside.default;
+}
 
-function mayCompile(): boolean {
+function mayMakeFunctions(): boolean {
   try {
     return new Function("return true")() === true;
   } catch {
@@ -51,7 +65,7 @@ function mayCompile(): boolean {
   }
 }
 
-const describe = (errors: readonly ErrorObject[]): string =>
+const described = (errors: readonly ErrorObject[]): string =>
   errors
     .slice(0, 3)
     .map(({ instancePath, message }) => `${instancePath || "the whole"} ${message}`)

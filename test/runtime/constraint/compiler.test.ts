@@ -158,6 +158,27 @@ test("a thread that never starts is an error, not a hang", async () => {
   });
 });
 
+test("whole texts are checked by a validator that is not ours", async () => {
+  const schema = { type: "object", properties: { a: { type: "integer", multipleOf: 2 } } };
+  const [inThread, ownThread] = [open(), open({ dial: threads().dial, timeLimitMs: 2_000 })];
+  for (const compiler of [inThread, ownThread]) {
+    expect(await compiler.validate(schema, '{"a":2}')).toBeUndefined();
+    expect(await compiler.validate(schema, '{"a":3}')).toMatch(/\/a must be multiple of 2/);
+    expect(await compiler.validate(schema, '{"a":')).toMatch(/no JSON/);
+    expect(
+      await compiler.validate({ items: [{ type: "null" }], additionalItems: false }, "[null]"),
+    ).toBeUndefined();
+    expect(await compiler.validate({ prefixItems: [{ type: "null" }] }, "[1]")).toMatch(
+      /\/0 must be null/,
+    );
+    expect(await compiler.validate({ pattern: "^\\-$" }, '"-"')).toBeUndefined();
+  }
+  // A regular expression that would take for ever.
+  const slow = ownThread.validate({ pattern: "^(a+)+$" }, JSON.stringify(`${"a".repeat(40)}!`));
+  expect(await slow).toBeUndefined();
+  expect(await ownThread.validate(schema, '{"a":3}')).toMatch(/multiple/);
+});
+
 test("aborted and closed", async () => {
   const compiler = open();
   const aborted = AbortSignal.abort(new Error("enough"));
