@@ -63,6 +63,12 @@ export class IncomingText {
     return this.run(/\s/);
   }
 
+  /** Takes it, but where it stands between words before the call and others behind it. */
+  *spaceBehindCall(hasContent: boolean): Reading {
+    const space = yield* this.space();
+    if (hasContent && this.rest !== "") this.rest = space + this.rest;
+  }
+
   /**
    * Gives text on until one of the markers, which is taken; undefined where the text ends first.
    * Whitespace before a marker is not given; of the rest only what may begin a marker is held.

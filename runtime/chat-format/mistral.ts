@@ -31,7 +31,7 @@ function* readMistral(text: IncomingText, parts: PartWriter): Reading {
     const isCall = yield* isList ? readList(text, parts) : readNamed(text, parts);
     const taken = text.recorded();
     if (!isCall) parts.content(found.space + found.marker + taken);
-    else yield* text.space();
+    else yield* text.spaceBehindCall(parts.hasContent);
   }
 }
 

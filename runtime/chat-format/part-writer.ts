@@ -4,13 +4,20 @@ import type { AnswerPart } from "./chat-format.ts";
 export class PartWriter {
   #parts: AnswerPart[] = [];
   #calls = 0;
+  #hasContent = false;
   readonly #makeId: () => string;
 
   constructor(makeId: () => string = callId) {
     this.#makeId = makeId;
   }
 
+  /** Words were said: what separates others from them is said too. */
+  get hasContent(): boolean {
+    return this.#hasContent;
+  }
+
   content(text: string): void {
+    this.#hasContent ||= text !== "";
     this.#text("content", text);
   }
 

@@ -36,7 +36,7 @@ export function* readTaggedCalls(
     const gap = yield* text.run(/[\s}]/);
     if (yield* text.startsWith(TOOL_CALL.close)) {
       text.take(TOOL_CALL.close.length);
-      yield* text.space();
+      yield* text.spaceBehindCall(parts.hasContent);
     } else if (text.rest !== "") text.rest = gap + text.rest;
   }
 }

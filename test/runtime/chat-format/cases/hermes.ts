@@ -14,7 +14,7 @@ export const hermes: readonly AnswerCase[] = [
   {
     title: "words before and after",
     text: `Let me look.\n\n${call}\nOne moment.`,
-    says: { content: "Let me look.One moment.", calls: [["get_weather", weather]] },
+    says: { content: "Let me look.\nOne moment.", calls: [["get_weather", weather]] },
   },
   {
     title: "two calls",
@@ -94,10 +94,7 @@ export const hermes: readonly AnswerCase[] = [
     text: `a\n<tool_call>\nget_weather(Oslo)\n</tool_call>\n${call}\n<tool_call>{"name": "", "arguments": {}}</tool_call>`,
     says: {
       content:
-        'a\n<tool_call>\nget_weather(Oslo)\n</tool_call>\n<tool_call>{"name": "", "arguments": {}}</tool_call>'.replace(
-          "</tool_call>\n<tool_call>{",
-          "</tool_call><tool_call>{",
-        ),
+        'a\n<tool_call>\nget_weather(Oslo)\n</tool_call>\n<tool_call>{"name": "", "arguments": {}}</tool_call>',
       calls: [["get_weather", weather]],
     },
   },
