@@ -2,6 +2,7 @@
  * What a choice of tools asks of an answer, in the words of the model's family: that it is a call, or that
  * calls in it fit the tools. Holds for what comes behind thinking (`ThinkingSyntax.cutToCall`).
  */
+import type { ConstraintSpec } from "../constraint/constraint.ts";
 import type {
   StructuralConstraint,
   StructuralFormat,
@@ -9,6 +10,7 @@ import type {
 } from "../constraint/structural-tag.ts";
 import { refuse } from "../request.ts";
 import type { CallSyntax, ChatFormat } from "./chat-format.ts";
+import { structuralFormat } from "./structural-format.ts";
 import type { FunctionTool, ToolUse } from "./tools.ts";
 
 /** Arguments of tools that are not strict, where they may be anything. */
@@ -18,11 +20,17 @@ const ANY_ARGUMENTS: StructuralFormat = {
 };
 
 /**
- * Undefined where the answer may say what it likes.
+ * Undefined where the answer may say what it likes, or is held to `answer` alone.
+ * @param answer What an answer that calls nothing is held to.
  * @throws {WeftError} `bad_request`: a call is required of a family that has none.
  */
-export function callConstraint(use: ToolUse, format: ChatFormat): StructuralConstraint | undefined {
+export function callConstraint(
+  use: ToolUse,
+  format: ChatFormat,
+  answer?: ConstraintSpec,
+): StructuralConstraint | undefined {
   const { calls } = format;
+  if (calls && answer && use.shown && !use.required) return either(use, calls, format, answer);
   const wanted = use.required || (use.shown && use.single) || use.callable.some(isStrict);
   if (!wanted) return undefined;
   if (!calls) {
@@ -38,6 +46,29 @@ export function callConstraint(use: ToolUse, format: ChatFormat): StructuralCons
     type: "structural_tag",
     format: use.required ? wholeCalls(use, calls) : callsInWords(use, calls),
     specialTokens: format.markers,
+  };
+}
+
+/** Calls, or the answer: with the words before it that `cut` has and `cutToCall` has not. */
+function either(
+  use: ToolUse,
+  calls: CallSyntax,
+  { thinking, markers }: ChatFormat,
+  answer: ConstraintSpec,
+): StructuralConstraint {
+  const lead = thinking?.cut.slice(thinking.cutToCall.length) ?? "";
+  const said: StructuralTag = {
+    type: "tag",
+    begin: lead,
+    content: structuralFormat(answer),
+    end: "",
+  };
+  // Choices must all be lists, or all none, or it does not compile: the answer is a list of one.
+  const elements = [wholeCalls(use, calls), calls.close ? said : listOfTags([said], "\n", true)];
+  return {
+    type: "structural_tag",
+    format: { type: "or", elements },
+    specialTokens: markers,
   };
 }
 
@@ -72,12 +103,23 @@ const listOf = (
   use: ToolUse,
   syntax: CallSyntax,
   content: (tool: FunctionTool) => StructuralFormat,
+): StructuralFormat =>
+  listOfTags(
+    use.callable.map((tool) => tagOf(syntax, tool, content(tool))),
+    syntax.separator ?? "\n",
+    use.single || syntax.separator === undefined,
+  );
+
+const listOfTags = (
+  tags: readonly StructuralTag[],
+  separator: string,
+  onlyOne: boolean,
 ): StructuralFormat => ({
   type: "tags_with_separator",
-  separator: syntax.separator ?? "\n",
-  tags: use.callable.map((tool) => tagOf(syntax, tool, content(tool))),
+  separator,
+  tags,
   at_least_one: true,
-  stop_after_first: use.single || syntax.separator === undefined,
+  stop_after_first: onlyOne,
 });
 
 const tagOf = (

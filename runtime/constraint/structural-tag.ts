@@ -1,12 +1,14 @@
 /**
  * Text in which JSON and free words stand between words that are given: what xgrammar calls a structural
- * tag, in its own words, as much of it as calls need. Plain data. Learnt by trying, of version 0.1.27: an
- * empty `const_string`, `separator` or `any_text` behind an empty `end` makes it abort.
+ * tag, in its own words, as much of it as calls need. Plain data. Version 0.1.27, as trials showed, does not
+ * compile an empty `const_string` or `separator`, words behind `tags_with_separator` but those that end a
+ * tag, nor an `or` of such lists and others.
  */
 
 export type StructuralFormat =
   | { readonly type: "const_string"; readonly value: string }
   | { readonly type: "regex"; readonly pattern: string }
+  | { readonly type: "grammar"; readonly grammar: string }
   | { readonly type: "json_schema"; readonly json_schema: object | boolean }
   /** Anything up to the end of the tag that it is the content of. */
   | { readonly type: "any_text" }

@@ -117,6 +117,27 @@ describe.each(Object.entries(WRITTEN) as [ChatFormatName, [string, string]][])(
       expect(await refusal({}, odd)).toBeLessThan(odd.length);
     });
 
+    it("either calls or an answer in a form", async () => {
+      const format = await loadChatFormat(name);
+      const lead = format.thinking?.cut.slice(format.thinking.cutToCall.length) ?? "";
+      const forms = [
+        [{ type: "json_schema", schema: weather }, '{"city": "Oslo"}'],
+        [{ type: "json_object" }, '{"any": {}}'],
+        [{ type: "choice", choices: ["yes", "no"] }, "no"],
+        [{ type: "regex", pattern: "[ab]+" }, "ab"],
+        [{ type: "grammar", grammar: 'root ::= "c" root | "d"' }, "ccd"],
+      ] as const;
+      for (const [answer, text] of forms) {
+        const constraint = callConstraint(toolUse({ tools }), format, answer)!;
+        expect(await xgrammar.refusal(constraint, lead + text)).toBeUndefined();
+        expect(await xgrammar.refusal(constraint, call)).toBeUndefined();
+        expect(await xgrammar.refusal(constraint, `${lead}Hello`)).toBe(lead.length);
+        expect(joined(readParts(format, [lead + text]))).toEqual({ content: text });
+      }
+      const must = callConstraint(toolUse({ tools, tool_choice: one }), format, forms[0][0])!;
+      expect(await xgrammar.refusal(must, `${lead}{"city"`)).toBeLessThan(lead.length + 3);
+    });
+
     it("what may be said is read as calls whose arguments fit the schema", async () => {
       const constraint = await constraintOf({ tool_choice: one });
       const start = call.slice(0, call.indexOf("get_weather"));
