@@ -50,7 +50,7 @@ export async function planChat(
     thinking: thinkingOf(engine, request, format, {
       prompt: text,
       isHeld: constraint !== undefined,
-      callsNext: use.required,
+      mayCall: constraint?.type === "structural_tag",
       maxTokens: maxTokens ?? Math.max(1, maxContext - prompt.length),
     }),
     topLogprobs: request.logprobs ? (topLogprobs ?? 0) : undefined,
@@ -91,22 +91,15 @@ function constraintOf(
   format: ChatFormat,
 ): ConstraintSpec | undefined {
   const answer = formatConstraint(request.response_format);
-  if (!answer || !use.shown) return answer ?? callConstraint(use, format);
-  if (answer.type !== "json_schema" && answer.type !== "json_object") {
-    refuse("response_format", answer.type, "text, json_object or json_schema beside tools");
-  }
-  const call = callConstraint({ ...use, required: true }, format);
-  if (use.required || !call) return call;
-  const schema = answer.type === "json_schema" ? answer.schema : { type: "object" };
-  const json = { type: "json_schema", json_schema: schema } as const;
-  return { ...call, format: { type: "or", elements: [json, call.format] } };
+  return (use.shown && callConstraint(use, format, answer)) ?? answer;
 }
 
 interface AnswerStart {
   readonly prompt: string;
   /** To a form. */
   readonly isHeld: boolean;
-  readonly callsNext: boolean;
+  /** The form begins where calls do. */
+  readonly mayCall: boolean;
   readonly maxTokens: number;
 }
 
@@ -118,13 +111,13 @@ function thinkingOf(
   { text: { tokenizer } }: PromptHost,
   request: ChatCompletionRequest,
   format: ChatFormat,
-  { prompt, isHeld, callsNext, maxTokens }: AnswerStart,
+  { prompt, isHeld, mayCall, maxTokens }: AnswerStart,
 ): ThinkingOptions | undefined {
   const { thinking } = format;
   // The template may have been told to leave it out.
   if (!thinking || prompt.trimEnd().endsWith(thinking.close)) return undefined;
   const { open, close } = thinking;
-  const cut = (callsNext && thinking.cutToCall) || thinking.cut;
+  const cut = mayCall ? thinking.cutToCall : thinking.cut;
   const cutTokens = tokenizer.encode(cut, { addSpecialTokens: false }).length;
   const isOpen = format.startsThinking(prompt);
   const asked = thinkingBudget(request, maxTokens, cutTokens);
