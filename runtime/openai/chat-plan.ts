@@ -1,5 +1,4 @@
 /** From a chat request to what the engine is asked, and how its answers are read. */
-import { callConstraint } from "../chat-format/call-constraint.ts";
 import type { ChatFormat, ParserOptions } from "../chat-format/chat-format.ts";
 import { normaliseMessages } from "../chat-format/messages.ts";
 import { type ToolUse, toolUse } from "../chat-format/tools.ts";
@@ -44,7 +43,7 @@ export async function planChat(
   const startsThinking = format.startsThinking(text);
   const { maxContext, spec } = engine.plan;
   const maxTokens = maxCompletionTokens ?? request.max_tokens ?? undefined;
-  const constraint = constraintOf(request, use, format);
+  const constraint = await constraintOf(request, use, format);
   const own = {
     ...{ prompt, maxTokens, constraint },
     thinking: thinkingOf(engine, request, format, {
@@ -85,13 +84,15 @@ function renderText(
 }
 
 /** An answer of a form, a call of a tool, or either of them. */
-function constraintOf(
+async function constraintOf(
   request: ChatCompletionRequest,
   use: ToolUse,
   format: ChatFormat,
-): ConstraintSpec | undefined {
+): Promise<ConstraintSpec | undefined> {
   const answer = formatConstraint(request.response_format);
-  return (use.shown && callConstraint(use, format, answer)) ?? answer;
+  if (!use.shown) return answer;
+  const { callConstraint } = await import("../chat-format/call-constraint.ts");
+  return callConstraint(use, format, answer) ?? answer;
 }
 
 interface AnswerStart {
