@@ -1,6 +1,6 @@
 /** The text side of a model: tokenizer, chat template, and what generation_config.json recommends. */
 import type { ChatFormat, ChatFormatName } from "./chat-format/chat-format.ts";
-import { detectChatFormat } from "./chat-format/detect.ts";
+import { checkChatFormat, detectChatFormat } from "./chat-format/detect.ts";
 import { loadChatFormat } from "./chat-format/load-chat-format.ts";
 import { WeftError } from "./errors.ts";
 import { type ModelFiles, readModelFiles } from "./model-folder/config-files.ts";
@@ -22,6 +22,7 @@ export class TextModel {
 
   /** @param chatFormat Where the user knows better than the files show. */
   constructor(files: ModelFiles, chatFormat?: ChatFormatName) {
+    checkChatFormat(chatFormat);
     this.#generation = files.generation;
     this.pooling = poolingOf(files.pooling);
     this.tokenizer = new Tokenizer({

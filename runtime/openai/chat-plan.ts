@@ -38,6 +38,7 @@ export async function planChat(
   }
   const format = await engine.text.chatFormat();
   const use = toolUse(request);
+  checkTemplate(engine, use);
   const text = renderText(engine, request, use, format);
   const prompt = engine.text.tokenizer.encode(text, { addSpecialTokens: false });
   const startsThinking = format.startsThinking(text);
@@ -61,6 +62,13 @@ export async function planChat(
   });
   const schemas = new Map(use.callable.map(({ name, parameters }) => [name, parameters]));
   return { generate, format, reading: { tools: use.shown !== undefined, startsThinking, schemas } };
+}
+
+/** Tools that no template shows would be ignored without a word. */
+function checkTemplate({ text: { template } }: PromptHost, { shown }: ToolUse): void {
+  const { source } = template;
+  if (!shown || source === "" || source.includes("tools")) return;
+  refuse("tools", shown, "left out with this model, whose chat template has no place for them");
 }
 
 /** The prompt that the chat template makes of the messages. @throws {WeftError} */

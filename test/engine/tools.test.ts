@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ChatCompletionRequest } from "../../index.ts";
 import { createEngine, type Engine } from "../../node.ts";
+import { tinyModel } from "../cli/tiny-model.ts";
 
 let engine: Engine;
 beforeAll(async () => {
@@ -103,5 +104,19 @@ test("messages and tools that mean nothing are refused by index and field", asyn
   );
   await expect(create({ tools: [], tool_choice: "required" })).rejects.toThrow(
     /^tool_choice is required/,
+  );
+});
+
+test("tools that the chat template has no place for are refused, and chatFormat says what it is", async () => {
+  const plain = await createEngine({ model: tinyModel(), device: "reference" });
+  try {
+    const asked = plain.chat.completions.create(request);
+    await expect(asked).rejects.toThrow(/^tools is .*, it must be left out with this model/);
+  } finally {
+    await plain.close();
+  }
+  const odd = { model: tinyModel(), device: "reference", chatFormat: "hermse" as never } as const;
+  await expect(createEngine(odd)).rejects.toThrow(
+    /^chatFormat is "hermse", it must be one of plain, /,
   );
 });
