@@ -100,11 +100,18 @@ function checkTool(tool: unknown, at: string): FunctionTool {
   const fields = Object.entries(shown).filter(([, value]) => value !== null);
   return {
     name,
-    parameters: parameters ?? NO_PARAMETERS,
+    parameters: isObject(parameters) ? objectSchema(parameters) : NO_PARAMETERS,
     strict: strict === true,
     template: { type: "function", function: Object.fromEntries(fields) },
   };
 }
+
+/** Said in full: any object, where a schema names no properties and forbids none. */
+const objectSchema = (schema: Fields): object => ({
+  ...(!("properties" in schema) && { additionalProperties: true }),
+  ...schema,
+  type: "object",
+});
 
 interface Choice {
   readonly none: boolean;

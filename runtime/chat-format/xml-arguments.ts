@@ -12,7 +12,9 @@ const NOTHING: StructuralFormat = { type: "regex", pattern: "()" };
 export function xmlArguments(schema: object): StructuralFormat {
   const required = [field(schema, "required")].flat();
   const properties = Object.entries(field(schema, "properties") ?? {});
-  if (properties.length === 0) return NOTHING;
+  if (properties.length === 0) {
+    return field(schema, "additionalProperties") === true ? { type: "any_text" } : NOTHING;
+  }
   const elements = properties.map(([name, property]): StructuralFormat => {
     const parameter: StructuralFormat = {
       type: "tag",

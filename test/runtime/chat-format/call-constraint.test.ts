@@ -185,6 +185,34 @@ it("no constraint where the choice asks for nothing", async () => {
   expect(callConstraint(single, plain)).toBeUndefined();
 });
 
+it.each([
+  ["none named", {}, ['{"a": [1]}', "{}"], ["3", "[]", "null"]],
+  ["any object", { type: "object" }, ['{"a": [1]}', "{}"], ["3"]],
+  ["none at all", null, ["{}"], ['{"a": 1}', "3"]],
+  ["no others", { properties: { a: { type: "null" } } }, ["{}", '{"a": null}'], ['{"b": 1}']],
+])("parameters: %s", async (_, parameters, fitting, odd) => {
+  const given = [{ type: "function", function: { name: "f", parameters } }];
+  const use = toolUse({ tools: given, tool_choice: "required" });
+  const constraint = callConstraint(use, await loadChatFormat("hermes"))!;
+  const call = (args: string) => `<tool_call>\n{"name": "f", "arguments": ${args}}\n</tool_call>`;
+  for (const args of fitting) {
+    expect(await xgrammar.refusal(constraint, call(args))).toBeUndefined();
+  }
+  for (const args of odd) {
+    expect(await xgrammar.refusal(constraint, call(args))).toBeLessThan(call(args).length);
+  }
+});
+
+it("parameters in XML that nothing names", async () => {
+  const given = [{ type: "function", function: { name: "f", parameters: {} } }];
+  const use = toolUse({ tools: given, tool_choice: "required" });
+  const constraint = callConstraint(use, await loadChatFormat("qwen3-coder"))!;
+  const call = (args: string) => `<tool_call>\n<function=f>\n${args}</function>\n</tool_call>`;
+  for (const args of ["", "<parameter=a>\n1\n</parameter>\n"]) {
+    expect(await xgrammar.refusal(constraint, call(args))).toBeUndefined();
+  }
+});
+
 it("a call that must be cannot be asked of a family whose calls are not known", async () => {
   const plain = await loadChatFormat("plain");
   const must = () => callConstraint(toolUse({ tools, tool_choice: "required" }), plain);
