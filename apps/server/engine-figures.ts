@@ -1,0 +1,48 @@
+/** An engine's metrics for whoever asks often: read anew once a second at most, as each reading costs milliseconds. */
+import type { EngineApi, EngineMetrics } from "../../index.ts";
+
+const MAX_AGE_MS = 1000;
+/** Who is refused comes back within a minute: what is predicted further ahead is rarely so. */
+const MAX_WAIT_S = 60;
+
+export class EngineFigures {
+  readonly #engine: Pick<EngineApi, "metrics" | "info">;
+  #reading: Promise<EngineMetrics> | undefined;
+  #readMs = 0;
+  #latest: EngineMetrics | undefined;
+
+  constructor(engine: Pick<EngineApi, "metrics" | "info">) {
+    this.#engine = engine;
+  }
+
+  /** @throws {WeftError} of an engine that answers nothing any more. */
+  read(): Promise<EngineMetrics> {
+    const nowMs = performance.now();
+    if (this.#reading === undefined || nowMs - this.#readMs > MAX_AGE_MS) {
+      this.#readMs = nowMs;
+      this.#reading = this.#engine.metrics();
+      this.#reading.then(
+        (metrics) => {
+          this.#latest = metrics;
+        },
+        () => {},
+      );
+    }
+    return this.#reading;
+  }
+
+  /**
+   * Seconds until who comes now would begin, from what the latest requests took: those before it, over the rows
+   * that serve them. Spread over half as much again, so that not all who are refused come back at once.
+   */
+  get waitS(): number {
+    void this.read().catch(() => {});
+    const { now, recent } = this.#latest ?? {};
+    if (now === undefined || recent === undefined) return 1;
+    const { e2eMs, queueMs } = recent.requests.overall;
+    const serviceMs = Math.max(0, e2eMs.mean - queueMs.mean);
+    const rows = Math.max(1, this.#engine.info.maxRows);
+    const waitS = ((now.waiting + 1) * serviceMs) / rows / 1000;
+    return Math.min(MAX_WAIT_S, waitS * (1 + Math.random() / 2));
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * A handler on a socket of Node's. Owns limits on connections and headers, and the end: no new requests, then
+ * what is under way for a while, then nothing.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { networkInterfaces } from "node:os";
+import { getRequestListener } from "@hono/node-server";
+import { type EngineApi, WeftError } from "../../index.ts";
+import { ApiError } from "./api-error.ts";
+import { routes } from "./routes.ts";
+import { type HandlerOptions, LOOPBACK_NAMES } from "./server-options.ts";
+import { Service } from "./service.ts";
+
+export interface ServeOptions extends HandlerOptions {
+  /** 0 takes a free one. Default 8000. */
+  readonly port?: number;
+  /** The address to listen at; 0.0.0.0 or :: are all of this machine's. Default 127.0.0.1. */
+  readonly host?: string;
+  /** How long answers under way may go on once the server is closed. Default 30 s. */
+  readonly drainMs?: number;
+  /** At once; more are refused at the socket. Default 4096. */
+  readonly maxConnections?: number;
+}
+
+export interface Server {
+  /** Of the API, such as `http://127.0.0.1:8000/v1`. */
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  /**
+   * Takes no more requests, lets those under way end within `drainMs`, ends the rest and every connection.
+   * Meanwhile `/health` says 503. The engine stays. A second call ends at once what is under way.
+   * @returns How many answers were cut short.
+   */
+  close(): Promise<number>;
+}
+
+const MAX_HEADER_BYTES = 16_384;
+const MAX_HEADERS = 100;
+const HEADERS_TIMEOUT_MS = 10_000;
+const IDLE_TIMEOUT_MS = 5_000;
+/** How long the last bytes of ended answers may take. */
+const FLUSH_MS = 1_000;
+
+/** @throws {WeftError} `bad_config`; `listen_failed`-like system errors are told as `bad_config` too. */
+export async function listen(
+  engine: EngineApi | Promise<EngineApi>,
+  options: ServeOptions = {},
+): Promise<Server> {
+  const { port: asked = 8000, host = "127.0.0.1", drainMs = 30_000 } = options;
+  const { bodyTimeoutMs = 30_000, requestTimeoutMs = 600_000 } = options;
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    // Bodies have their own limit in json-body.ts, with an answer; this one is for what it does not read.
+    requestTimeout: HEADERS_TIMEOUT_MS + 2 * bodyTimeoutMs,
+    keepAliveTimeout: IDLE_TIMEOUT_MS,
+    connectionsCheckingInterval: 1000,
+  });
+  server.maxHeadersCount = MAX_HEADERS + 1;
+  server.maxConnections = options.maxConnections ?? 4096;
+  // Nothing is silent for so long but what hangs.
+  server.timeout = requestTimeoutMs + 2 * bodyTimeoutMs;
+  const port = await new Promise<number>((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) =>
+      reject(cannotListen(host, asked, error)),
+    );
+    server.listen(asked, host, () => resolve((server.address() as AddressInfo).port));
+  });
+  const names = hostNames(host, port);
+  let service: Service;
+  try {
+    service = new Service(engine, { ...options, hosts: [...names, ...(options.hosts ?? [])] });
+  } catch (error) {
+    server.close();
+    throw error;
+  }
+  const handle = routes(service);
+  const answer = getRequestListener(
+    (request, { incoming, outgoing }) =>
+      handle(request, {
+        address: incoming.socket.remoteAddress,
+        disconnect: () => void outgoing.destroy(),
+      }),
+    {
+      overrideGlobalObjects: false,
+      errorHandler: () =>
+        new ApiError(400, "the request's address or Host header is malformed; change it", {
+          code: "bad_request",
+        }).response,
+    },
+  );
+  const busy = new WeakSet<Socket>();
+  server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    const { socket, rawHeaders } = incoming;
+    busy.add(socket);
+    outgoing.once("close", () => busy.delete(socket));
+    if (rawHeaders.length > 2 * MAX_HEADERS) {
+      outgoing.writeHead(431, { "content-type": "application/json", connection: "close" });
+      outgoing.end(JSON.stringify(tooManyHeaders.body));
+    } else void answer(incoming, outgoing);
+  });
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    // Another answer may be half written there.
+    if (!socket.writable || busy.has(socket as Socket)) socket.destroy();
+    else socket.end(rawResponse(brokenRequest(error.code)));
+  });
+
+  let closing: Promise<number> | undefined;
+  const close = async () => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, drainMs);
+    });
+    await Promise.race([service.drain(), late]);
+    clearTimeout(timer);
+    const cut = service.abortAll();
+    const ended = new Promise<void>((resolve) => server.close(() => resolve()));
+    const idle = setInterval(() => server.closeIdleConnections(), 20);
+    const flushed = setTimeout(() => server.closeAllConnections(), FLUSH_MS);
+    await ended;
+    clearInterval(idle);
+    clearTimeout(flushed);
+    return cut;
+  };
+  const shown = host.includes(":") ? `[${host}]` : host;
+  return {
+    url: `http://${shown}:${port}/v1`,
+    ...{ host, port },
+    close() {
+      if (closing) service.abortAll();
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+/** What Host headers may say: this machine's own names and addresses, with the port. */
+function hostNames(host: string, port: number): string[] {
+  const bracketed = (address: string) => (address.includes(":") ? `[${address}]` : address);
+  const isAny = host === "0.0.0.0" || host === "::";
+  const own = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
+  const addresses = isAny ? own.map(({ address }) => bracketed(address)) : [bracketed(host)];
+  const plain = addresses.filter((address) => !address.includes("%"));
+  return [...LOOPBACK_NAMES, ...plain].map((name) => `${name}:${port}`);
+}
+
+function cannotListen(host: string, port: number, { code, message }: NodeJS.ErrnoException) {
+  const cure =
+    code === "EADDRINUSE"
+      ? "something listens there already: choose another port, or 0 for a free one"
+      : code === "EACCES"
+        ? "this user may not listen there: choose a port from 1024 on"
+        : "choose an address of this machine";
+  return new WeftError("bad_config", `cannot listen at ${host}, port ${port}: ${message}; ${cure}`);
+}
+
+const tooManyHeaders = new ApiError(431, `there are more than ${MAX_HEADERS} headers; send fewer`, {
+  code: "too_many_headers",
+});
+
+function brokenRequest(code: string | undefined): ApiError {
+  if (code === "HPE_HEADER_OVERFLOW") {
+    const what = `the headers have more than ${MAX_HEADER_BYTES} bytes; send less`;
+    return new ApiError(431, what, { code: "headers_too_large" });
+  }
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
+    return new ApiError(408, "the request came too slowly; send it at once", {
+      code: "request_timeout",
+    });
+  }
+  return new ApiError(400, "this is not HTTP/1.1 as a server can read it; change the request", {
+    code: "bad_request",
+  });
+}
+
+function rawResponse({ status, body }: ApiError): string {
+  const text = JSON.stringify(body);
+  const head = [
+    `HTTP/1.1 ${status} Error`,
+    "content-type: application/json",
+    `content-length: ${new TextEncoder().encode(text).length}`,
+    "connection: close",
+  ];
+  return `${head.join("\r\n")}\r\n\r\n${text}`;
+}
