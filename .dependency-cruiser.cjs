@@ -43,6 +43,8 @@ module.exports = {
       "scheduler/",
       "index\\.ts",
     ),
+    // A door of an app is all that others see of it.
+    only("server-door-imports-its-app", "^server\\.ts$", "apps/server/", "index\\.ts"),
     // The doors are the package's `exports`: the lab and the simulator have one each.
     only(
       "apps-use-the-public-doors",
@@ -52,6 +54,7 @@ module.exports = {
         "index\\.ts",
         "node\\.ts",
         "worker\\.ts",
+        "server\\.ts",
         "kernels/index\\.ts",
         "scheduler/index\\.ts",
       ],
@@ -69,6 +72,7 @@ module.exports = {
     // Type-only imports are imports too.
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "default"] },
     doNotFollow: { path: "node_modules" },
     // What the example is built into, by those who run it.
     exclude: { path: "^apps/electron/dist/" },

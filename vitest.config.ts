@@ -96,7 +96,7 @@ const door = (name: string) => ({
 
 export default defineConfig({
   // The first that is the whole name or its beginning is taken.
-  resolve: { alias: ["node", "worker", "index"].map(door) },
+  resolve: { alias: ["node", "server", "worker", "index"].map(door) },
   test: {
     projects,
     pool: "forks",

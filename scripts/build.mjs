@@ -27,6 +27,7 @@ const ENTRIES = {
   index: "index.ts",
   worker: "worker.ts",
   node: "node.ts",
+  server: "server.ts",
   kernels: "kernels/index.ts",
   scheduler: "scheduler/index.ts",
   cli: "apps/cli/main.ts",
@@ -46,6 +47,7 @@ const SOURCES = [
   "apps",
   "index.ts",
   "node.ts",
+  "server.ts",
   "worker.ts",
   "engine-worker.ts",
 ];

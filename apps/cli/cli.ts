@@ -14,11 +14,13 @@ import { info } from "./info.ts";
 import { logits } from "./logits.ts";
 import { parseOptions, UsageError, unknown } from "./option.ts";
 import { run } from "./run.ts";
+import { serve } from "./serve.ts";
 import { simulate } from "./simulate.ts";
 
 const commands: readonly Command[] = [
   run,
   chat,
+  serve,
   logits,
   calibrate,
   info,
@@ -27,9 +29,6 @@ const commands: readonly Command[] = [
   benchServe,
   simulate,
 ];
-
-/** In the design, not in this version. */
-const LATER = ["serve"];
 
 export async function cli(args: readonly string[], terminal: Terminal): Promise<number> {
   let name = "";
@@ -65,12 +64,6 @@ function findCommand([first = "", second = ""]: readonly string[]): Command {
   const command = commands.find(({ name }) => name === first || name === pair);
   if (command) return command;
   if (first === "") throw new UsageError(`a command is missing; give one of ${names.join(", ")}`);
-  const later = LATER.find((name) => name === first || name === pair);
-  if (later) {
-    throw new UsageError(
-      `${later} is not part of this version and comes later; there are ${names.join(", ")}`,
-    );
-  }
   const group = names.some((name) => name.startsWith(`${first} `));
   throw unknown("command", group ? pair.trim() : first, names);
 }

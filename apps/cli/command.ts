@@ -14,6 +14,8 @@ export interface Terminal {
   readonly signal: AbortSignal;
   /** Takes Ctrl-C instead of `signal`, until undefined is given. */
   onInterrupt(handler: (() => void) | undefined): void;
+  /** Takes SIGTERM, which else ends the process at once, until undefined is given. */
+  onTerminate(handler: (() => void) | undefined): void;
 }
 
 export interface Command<O extends Options = Options> {

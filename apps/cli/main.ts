@@ -6,6 +6,7 @@ const controller = new AbortController();
 // Every request listens to it; sixteen at once are no leak.
 setMaxListeners(0, controller.signal);
 let interrupt: (() => void) | undefined;
+let terminate: (() => void) | undefined;
 
 process.on("SIGINT", () => {
   if (interrupt) return interrupt();
@@ -28,6 +29,11 @@ const status = await cli(process.argv.slice(2), {
   signal: controller.signal,
   onInterrupt: (handler) => {
     interrupt = handler;
+  },
+  onTerminate: (handler) => {
+    if (terminate) process.off("SIGTERM", terminate);
+    if (handler) process.on("SIGTERM", handler);
+    terminate = handler;
   },
 });
 process.exitCode = controller.signal.aborted && status === 0 ? 1 : status;

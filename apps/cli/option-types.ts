@@ -9,6 +9,14 @@ export const text = (value: string, help: string): Option<string> => ({
   parse: (given) => given,
 });
 
+/** A text each time that it is given. */
+export const texts = (value: string, help: string): Option<readonly string[]> => ({
+  value,
+  help,
+  isList: true,
+  parse: (given) => [given],
+});
+
 export const choice = <const C extends string>(choices: readonly C[], help: string): Option<C> => ({
   value: choices.join("|"),
   help,

@@ -11,6 +11,8 @@ export interface Option<T> {
   /** What stands after the option, e.g. `N`; a switch has none. */
   readonly value?: string;
   readonly help: string;
+  /** May be given more than once; its value is a list. */
+  readonly isList?: true;
   /** Runs before any value is used. @throws {UsageError} */
   parse(text: string, name: string): T;
 }
@@ -53,8 +55,10 @@ export function parseOptions<O extends Options>(
     const { rawName: name, value } = token;
     const key = keys.get(name);
     if (key === undefined) throw unknown("option", name, [...keys.keys()]);
-    if (key in values) throw new UsageError(`${name} is given twice; give it once`);
     const option = options[key];
+    if (key in values && !option.isList) {
+      throw new UsageError(`${name} is given twice; give it once`);
+    }
     if (option.value === undefined) {
       if (value !== undefined) {
         throw new UsageError(`${name} is a switch and takes no value, got ${value}; leave it out`);
@@ -67,7 +71,9 @@ export function parseOptions<O extends Options>(
           `or ${name}=${value} if you mean that text`,
       );
     }
-    values[key] = option.parse(value ?? "", name);
+    const parsed = option.parse(value ?? "", name);
+    const before = (values[key] ?? []) as readonly unknown[];
+    values[key] = option.isList ? [...before, ...(parsed as readonly unknown[])] : parsed;
   }
   return values as OptionValues<O>;
 }

@@ -65,6 +65,7 @@ const passing: Told = { status: 503, retry: true };
 const TOLD: Readonly<Record<WeftErrorCode, Told>> = {
   bad_request: caller(),
   request_too_long: caller(400, "context_length_exceeded"),
+  model_not_found: caller(404),
   no_chat_template: caller(),
   chat_template_failed: caller(),
   aborted: caller(499),

@@ -4,6 +4,7 @@
  */
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
+import type { CallOptions, EngineApi } from "../../index.ts";
 import { ApiError } from "./api-error.ts";
 import { type Caller, callerFields } from "./caller.ts";
 import { writeEngineMetrics } from "./engine-exposition.ts";
@@ -33,9 +34,11 @@ interface Env {
 }
 
 type Asked = Context<Env>;
+/** Values are the engine's to check: a request is whatever its caller sent. */
 type Endpoint = (
+  engine: EngineApi,
   request: never,
-  options: { readonly signal: AbortSignal },
+  options: CallOptions,
 ) => Promise<object | AsyncIterable<object>>;
 
 const METHODS: Readonly<Record<string, string>> = {
@@ -87,7 +90,14 @@ export function routes(service: Service): (request: Request, peer?: Peer) => Pro
   }
 
   app.post("/v1/chat/completions", (c) =>
-    answer(c, (engine) => engine.chat.completions.create as Endpoint),
+    answer(c, (engine, request, options) => engine.chat.completions.create(request, options)),
+  );
+  app.post("/v1/completions", (c) =>
+    answer(c, (engine, request, options) => engine.completions.create(request, options)),
+  );
+  app.get("/v1/models", async (c) => c.json(await service.engine.models.list()));
+  app.get("/v1/models/:id{.+}", async (c) =>
+    c.json(await service.engine.models.retrieve(c.req.param("id"))),
   );
   app.get("/health", async (c) => {
     if (service.state === "ready") await withLimit(service.figures.read());
@@ -112,7 +122,7 @@ export function routes(service: Service): (request: Request, peer?: Peer) => Pro
   });
   return async (request, peer = {}) => app.fetch(request, peer);
 
-  async function answer(c: Asked, endpoint: (engine: Service["engine"]) => Endpoint) {
+  async function answer(c: Asked, endpoint: Endpoint): Promise<Response> {
     const { engine } = service;
     const body = await jsonBody(c.req.raw, settings);
     c.set("body", body);
@@ -124,7 +134,7 @@ export function routes(service: Service): (request: Request, peer?: Peer) => Pro
     const request = { ...body, ...limited(body), ...callerFields(body, caller) };
     const lifetime = service.begin(caller, answersOf(body), c.req.raw.signal);
     try {
-      const made = await endpoint(engine)(request as never, { signal: lifetime.signal });
+      const made = await endpoint(engine, request as never, { signal: lifetime.signal });
       if (Symbol.asyncIterator in made) return stream(c, made, lifetime);
       return c.json(made);
     } catch (error) {

@@ -91,7 +91,8 @@ export function handlerSettings(options: HandlerOptions = {}): HandlerSettings {
   return settings;
 }
 
-const isOrigin = (text: string): boolean => URL.canParse(text) && new URL(text).origin === text;
+export const isOrigin = (text: string): boolean =>
+  URL.canParse(text) && new URL(text).origin === text;
 
 function atLeastOne(name: string, value: number): void {
   if (!Number.isSafeInteger(value) || value < 1) refuse(name, value, "an integer of 1 or more");

@@ -24,7 +24,12 @@ async function simulate(...args: string[]) {
     stderr: new PassThrough(),
   };
   const { signal } = new AbortController();
-  const status = await cli(["simulate", ...args], { ...streams, signal, onInterrupt: () => {} });
+  const status = await cli(["simulate", ...args], {
+    ...streams,
+    signal,
+    onInterrupt: () => {},
+    onTerminate: () => {},
+  });
   const read = (stream: PassThrough): string => stream.read()?.toString() ?? "";
   return { status, stdout: read(streams.stdout), stderr: read(streams.stderr) };
 }

@@ -12,7 +12,12 @@ async function run(...args: string[]) {
     stderr: new PassThrough(),
   };
   const { signal } = new AbortController();
-  const status = await cli(args, { ...streams, signal, onInterrupt: () => {} });
+  const status = await cli(args, {
+    ...streams,
+    signal,
+    onInterrupt: () => {},
+    onTerminate: () => {},
+  });
   const read = (stream: PassThrough) => stream.read()?.toString() ?? "";
   return { status, stdout: read(streams.stdout), stderr: read(streams.stderr) };
 }
@@ -27,7 +32,10 @@ describe("refused", () => {
     [["xyzzy"], /unknown command xyzzy; Known: run, chat/],
     [["bench"], /unknown command bench; .*bench decode/],
     [["bench", "decoed"], /unknown command bench decoed; did you mean bench decode\?/],
-    [["serve", "--port", "1"], /serve is not part of this version and comes later/],
+    [["serve"], /--model is missing; add it, for example --model demo/],
+    [["serve", "--model", "demo", "--port", "65536"], /--port is "65536", .*from 0 to 65535/],
+    [["serve", "--model", "demo", "--api-key-file", "none"], /there is no file none/],
+    [["serve", "--model", "demo", "--allow-origin", "x"], /--allow-origin is "x", it must be/],
     [["calibrate"], /--model is missing; add it/],
     [[...CALIBRATE, "--tokens", "8"], /--tokens is "8", it must be an integer from 16 to 65536/],
     [[...CALIBRATE, "--out", "nowhere/p.json"], /--out: there is no folder nowhere/],

@@ -1,0 +1,108 @@
+// `weft serve` as a process: what it says where, and how it ends.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { tinyModel } from "./tiny-model.ts";
+import { weft } from "./weft.ts";
+
+const MODEL = tinyModel();
+const SERVE = ["serve", "--model", MODEL, "--device", "reference", "--port", "0"];
+const WEFT = join(import.meta.dirname, "..", "..", "bin", "weft.mjs");
+
+async function start(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
+  const child = spawn(process.execPath, [WEFT, ...SERVE, "--json", ...args], {
+    env: { ...process.env, ...env },
+  });
+  afterAll(() => child.kill("SIGKILL"));
+  let [stdout, stderr] = ["", ""];
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  child.stdout.setEncoding("utf8");
+  const ended = once(child, "close");
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.on("data", (text: string) => {
+      stdout += text;
+      if (stdout.includes("\n")) resolve();
+    });
+    child.once("close", () => reject(new Error(stderr)));
+  });
+  const { url, models } = JSON.parse(stdout);
+  const ask = (more: object, key = "none") =>
+    fetch(`${url}/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${key}` },
+      body: JSON.stringify({ messages: [{ role: "user", content: "Hi" }], ...more }),
+    });
+  return {
+    ...{ url, models, ask, child },
+    end: async (signal: "SIGTERM" | "SIGINT") => {
+      child.kill(signal);
+      const [status] = await ended;
+      return { status, stdout, stderr };
+    },
+  };
+}
+
+test("one JSON object, keys from everywhere, and an end that waits for answers", async () => {
+  const file = join(MODEL, "keys");
+  writeFileSync(file, "# of the team\nfrom-file\n\n", { mode: 0o600 });
+  const server = await start(
+    ["--api-key", "first", "--api-key", "second", "--api-key-file", file],
+    {
+      WEFT_API_KEY: "from-env",
+    },
+  );
+  const asked = ["first", "second", "from-file", "from-env", "other"].map(async (key) => {
+    const { status } = await server.ask({ max_tokens: 1 }, key);
+    return status;
+  });
+  expect(await Promise.all(asked)).toEqual([200, 200, 200, 200, 401]);
+  const stream = await server.ask({ max_tokens: 300, stream: true }, "first");
+  const text = stream.text();
+  const { status, stdout, stderr } = await server.end("SIGTERM");
+  expect(await text).toMatch(/"finish_reason":"length".*\n\ndata: \[DONE\]\n\n$/);
+  expect(status).toBe(0);
+  expect(stdout.trim().split("\n")).toHaveLength(1);
+  expect(stderr).toMatch(
+    /^weft serve: no new requests; answers under way may end, once more ends them\n$/,
+  );
+});
+
+test("--drain 0 cuts answers short, says so and ends with 1", async () => {
+  const server = await start(["--drain", "0"]);
+  const stream = await server.ask({ max_tokens: 490, stream: true });
+  const text = stream.text();
+  const { status, stderr } = await server.end("SIGINT");
+  expect(await text).toMatch(/data: \{"error":\{.*"code":"shutdown"\}\}\n\n$/);
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr: expect.stringMatching(/answers cut short: 1/),
+  });
+});
+
+describe("ends with 1 and says why", () => {
+  test("a port that is taken", async () => {
+    const other = createServer().listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const { port } = other.address() as AddressInfo;
+    const args = ["serve", "--model", "/nowhere", "--port", `${port}`, "--device", "reference"];
+    const { status, stdout, stderr } = await weft(args);
+    other.close();
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+    expect(stderr).toMatch(
+      /cannot listen at 127.0.0.1, port \d+: .*choose another port.*bad_config/,
+    );
+  });
+
+  test("a model that is not there", async () => {
+    const { status, stderr } = await weft(["serve", "--model", "/nowhere", "--port", "0"]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/\/nowhere.*\(file_not_found\)/);
+  });
+});
