@@ -268,7 +268,7 @@ export class Engine implements HostedEngine {
     const adapter = adapterNumber(this.plan.adapters?.names ?? [], request.adapter);
     const sampling = this.text.resolveSampling(request, index);
     try {
-      checkLength(promptIds.length, maxTokens, this.plan.maxContext);
+      checkLength(promptIds.length, maxTokens, this.plan.maxContext, request.maxPromptTokens);
       return this.loop.add({
         ...{ ...start, ...guide, sampling, scheduling, adapter },
         ...{ layerPlan: policy.layerPlan, alternation: policy.alternation },

@@ -79,6 +79,8 @@ export interface GenerateRequest extends SamplingOptions, SchedulingOptions {
   readonly constraint?: ConstraintSpec;
   /** Where thinking ends. The constraint holds for what comes behind. */
   readonly thinking?: ThinkingOptions;
+  /** A longer prompt is refused. Default: as many as the context holds. */
+  readonly maxPromptTokens?: number;
   /** Text that ends the answer and is not part of it; at most 16. */
   readonly stop?: string | readonly string[];
   /** Ends the answer besides the model's own end tokens. */
@@ -160,7 +162,18 @@ export function checkSignal(signal: AbortSignal | undefined): void {
  * @param maxContext Longest sequence, in tokens.
  * @throws {WeftError} `request_too_long`.
  */
-export function checkLength(numPromptTokens: number, maxTokens: number, maxContext: number): void {
+export function checkLength(
+  numPromptTokens: number,
+  maxTokens: number,
+  maxContext: number,
+  maxPromptTokens = maxContext,
+): void {
+  if (numPromptTokens > maxPromptTokens && maxPromptTokens < maxContext) {
+    throw new WeftError(
+      "request_too_long",
+      `prompt of ${numPromptTokens} tokens exceeds the ${maxPromptTokens} that a prompt may have; shorten it`,
+    );
+  }
   const room = maxContext - numPromptTokens + 1;
   if (maxTokens <= room) return;
   const cure = room > 0 ? `ask for at most ${room} new tokens` : "shorten the prompt";
@@ -191,6 +204,7 @@ function* problems(request: GenerateRequest, vocabSize: number): Iterable<Proble
   }
   yield* within("n", request.n, 1, MAX_ANSWERS, true);
   yield* within("maxTokens", request.maxTokens, 0, Number.MAX_SAFE_INTEGER, true);
+  yield* within("maxPromptTokens", request.maxPromptTokens, 1, Number.MAX_SAFE_INTEGER, true);
   yield* within("temperature", request.temperature, 0, 100);
   yield* within("topK", request.topK, 0, 2 ** 31, true);
   yield* within("topP", request.topP, Number.MIN_VALUE, 1);

@@ -11,6 +11,7 @@ import { writeEngineMetrics } from "./engine-exposition.ts";
 import { eventStream } from "./event-stream.ts";
 import { EXPOSITION_TYPE, Exposition } from "./exposition.ts";
 import { type JsonObject, jsonBody } from "./json-body.ts";
+import { answersOf, limitFields, type RequestKind } from "./request-limits.ts";
 import type { Service } from "./service.ts";
 
 /** Who brings a request, as far as the platform tells. */
@@ -90,10 +91,12 @@ export function routes(service: Service): (request: Request, peer?: Peer) => Pro
   }
 
   app.post("/v1/chat/completions", (c) =>
-    answer(c, (engine, request, options) => engine.chat.completions.create(request, options)),
+    answer(c, "chat", (engine, request, options) =>
+      engine.chat.completions.create(request, options),
+    ),
   );
   app.post("/v1/completions", (c) =>
-    answer(c, (engine, request, options) => engine.completions.create(request, options)),
+    answer(c, "text", (engine, request, options) => engine.completions.create(request, options)),
   );
   app.get("/v1/models", async (c) => c.json(await service.engine.models.list()));
   app.get("/v1/models/:id{.+}", async (c) =>
@@ -122,7 +125,7 @@ export function routes(service: Service): (request: Request, peer?: Peer) => Pro
   });
   return async (request, peer = {}) => app.fetch(request, peer);
 
-  async function answer(c: Asked, endpoint: Endpoint): Promise<Response> {
+  async function answer(c: Asked, kind: RequestKind, endpoint: Endpoint): Promise<Response> {
     const { engine } = service;
     const body = await jsonBody(c.req.raw, settings);
     c.set("body", body);
@@ -131,7 +134,11 @@ export function routes(service: Service): (request: Request, peer?: Peer) => Pro
       numKeys: service.keys.count,
       address: c.env.address ?? "local",
     };
-    const request = { ...body, ...limited(body), ...callerFields(body, caller) };
+    const request = {
+      ...body,
+      ...limitFields(body, kind, settings),
+      ...callerFields(body, caller),
+    };
     const lifetime = service.begin(caller, answersOf(body), c.req.raw.signal);
     try {
       const made = await endpoint(engine, request as never, { signal: lifetime.signal });
@@ -167,31 +174,6 @@ export function routes(service: Service): (request: Request, peer?: Peer) => Pro
       "x-accel-buffering": "no",
     });
   }
-
-  /** The server's own limits, over what the request asks. @throws {ApiError} 400. */
-  function limited(body: JsonObject): JsonObject {
-    const { maxCompletionTokens: most } = settings;
-    if (most === undefined) return {};
-    const field = body.max_completion_tokens == null ? "max_tokens" : "max_completion_tokens";
-    const asked = body[field];
-    if (asked == null) return { max_tokens: most };
-    if (typeof asked !== "number" || asked <= most) return {};
-    throw new ApiError(
-      400,
-      `${field} is ${asked}, this server gives at most ${most}; ask for fewer`,
-      {
-        code: "bad_request",
-        param: field,
-      },
-    );
-  }
-}
-
-/** Answers that a request asks for; whether the number makes sense is the engine's to say. */
-function answersOf({ n, prompt }: JsonObject): number {
-  const prompts = Array.isArray(prompt) && typeof prompt[0] !== "number" ? prompt.length : 1;
-  const each = typeof n === "number" && Number.isSafeInteger(n) && n > 0 ? n : 1;
-  return Math.max(1, prompts) * each;
 }
 
 const routeOf = (c: Asked): string => {

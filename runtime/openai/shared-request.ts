@@ -14,6 +14,8 @@ export interface SharedRequest {
   /** Answers to a prompt, which is computed once: 1 to 128. Each draws with a seed of its own. */
   readonly n?: number | null;
   readonly max_tokens?: number | null;
+  /** A longer prompt is refused. */
+  readonly max_prompt_tokens?: number | null;
   readonly temperature?: number | null;
   readonly top_p?: number | null;
   readonly top_k?: number | null;
@@ -53,6 +55,7 @@ export function generateRequest(
   const generate = {
     ...own,
     n: request.n,
+    maxPromptTokens: request.max_prompt_tokens,
     temperature: request.temperature,
     topP: request.top_p,
     topK: request.top_k,
