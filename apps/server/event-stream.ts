@@ -23,7 +23,7 @@ export function eventStream(
   const leave = () => void iterator.return?.().catch(() => {});
   const encoder = new TextEncoder();
   const event = (text: string) => encoder.encode(`data: ${text}\n\n`);
-  let isWaiting = true;
+  let isWanted = false;
   let stall: ReturnType<typeof setTimeout> | undefined;
   const stalled = () => {
     lifetime.abort(new ApiError(499, "the reader takes nothing", { code: "stalled" }));
@@ -31,24 +31,25 @@ export function eventStream(
   };
   const watch = () => {
     clearTimeout(stall);
-    if (!isWaiting) stall = setTimeout(stalled, stallTimeoutMs);
+    if (!isWanted) stall = setTimeout(stalled, stallTimeoutMs);
   };
   lifetime.atEnd(() => {
     clearTimeout(stall);
     leave();
   });
+  watch();
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        isWaiting = true;
-        clearTimeout(stall);
+        isWanted = true;
+        watch();
         try {
           const { done, value } = await iterator.next();
           if (lifetime.signal.aborted) throw lifetime.signal.reason;
           if (!done) {
             onChunk();
             controller.enqueue(event(JSON.stringify(value)));
-            isWaiting = false;
+            isWanted = false;
             watch();
             return;
           }

@@ -19,6 +19,8 @@ export interface ServeOptions extends HandlerOptions {
   readonly host?: string;
   /** How long answers under way may go on once the server is closed. Default 30 s. */
   readonly drainMs?: number;
+  /** A request's head must have come within this. Default 10 s. */
+  readonly headersTimeoutMs?: number;
   /** At once; more are refused at the socket. Default 4096. */
   readonly maxConnections?: number;
 }
@@ -38,7 +40,6 @@ export interface Server {
 
 const MAX_HEADER_BYTES = 16_384;
 const MAX_HEADERS = 100;
-const HEADERS_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 5_000;
 /** How long the last bytes of ended answers may take. */
 const FLUSH_MS = 1_000;
@@ -49,14 +50,14 @@ export async function listen(
   options: ServeOptions = {},
 ): Promise<Server> {
   const { port: asked = 8000, host = "127.0.0.1", drainMs = 30_000 } = options;
-  const { bodyTimeoutMs = 30_000, requestTimeoutMs = 600_000 } = options;
+  const { headersTimeoutMs = 10_000, bodyTimeoutMs = 30_000, requestTimeoutMs = 600_000 } = options;
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: HEADERS_TIMEOUT_MS,
+    headersTimeout: headersTimeoutMs,
     // Bodies have their own limit in json-body.ts, with an answer; this one is for what it does not read.
-    requestTimeout: HEADERS_TIMEOUT_MS + 2 * bodyTimeoutMs,
+    requestTimeout: headersTimeoutMs + 2 * bodyTimeoutMs,
     keepAliveTimeout: IDLE_TIMEOUT_MS,
-    connectionsCheckingInterval: 1000,
+    connectionsCheckingInterval: Math.min(1000, headersTimeoutMs),
   });
   server.maxHeadersCount = MAX_HEADERS + 1;
   server.maxConnections = options.maxConnections ?? 4096;

@@ -1,13 +1,12 @@
 // What an engine holds does not grow with what it has answered, nor a process with the engines it has
 // closed: GPU buffers are counted at WebGPU, the heap after forced collections.
 
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createEngineWith } from "../../runtime/create-engine.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { gpu } from "../harness/gpu.ts";
 import { watchBuffers } from "../harness/gpu-buffers.ts";
+import { heapAfterCollection } from "../harness/heap.ts";
 import { project } from "../harness/project.ts";
 import { report, scale } from "../harness/soak.ts";
 import { ask, randomIds } from "./ask.ts";
@@ -49,17 +48,6 @@ async function answer(engine: Engine, from: number, to: number): Promise<void> {
     await Promise.all(settings.map((setting) => ask(engine, { prompt, maxTokens: 3, ...setting })));
     for await (const _ of engine.generate({ prompt, maxTokens: 50 })) break;
   }
-}
-
-/** Several times: what one collection frees may free more. */
-async function heapAfterCollection(): Promise<number> {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
-  for (let i = 0; i < 6; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    collect();
-  }
-  return process.memoryUsage().heapUsed;
 }
 
 const some = test.skipIf(project() === "swiftshader");

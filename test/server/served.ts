@@ -2,19 +2,23 @@
 
 import OpenAI, { type ClientOptions } from "openai";
 import { afterAll } from "vitest";
-import { createEngine } from "../../node.ts";
-import type { Engine } from "../../runtime/engine.ts";
+import { createEngine, type Engine, type EngineApi } from "../../node.ts";
 import { type ServeOptions, type Server, serve } from "../../server.ts";
 import { tinyModel } from "../cli/tiny-model.ts";
 
-export interface Served {
-  readonly engine: Engine;
+export interface Served<E extends EngineApi = Engine> {
+  readonly engine: E;
   readonly server: Server;
 }
 
-/** Closed after the file's tests. */
-export async function served(options: ServeOptions = {}): Promise<Served> {
-  const engine = await tinyEngine();
+/** Closed after the file's tests. @param given Default: a tiny model on the reference device. */
+export async function served(options?: ServeOptions): Promise<Served>;
+export async function served<E extends EngineApi>(
+  options: ServeOptions,
+  given: E,
+): Promise<Served<E>>;
+export async function served(options: ServeOptions = {}, given?: EngineApi) {
+  const engine = given ?? (await tinyEngine());
   const server = await serve(engine, { port: 0, drainMs: 100, ...options });
   afterAll(() => server.close());
   return { engine, server };
