@@ -54,6 +54,8 @@ export class ScriptedEngine {
     });
     try {
       for (const content of this.#words) {
+        // As any device does, it leaves time for other things.
+        await new Promise(setImmediate);
         signal?.throwIfAborted();
         said.taken += 1;
         yield {
