@@ -8,7 +8,7 @@ import { checkRequest, type GenerateRequest, refuse, type SchedulingOptions } fr
 export interface SharedRequest {
   /** The engine's, as `models.list()` names it; may be left out. */
   readonly model?: string;
-  readonly stream?: boolean;
+  readonly stream?: boolean | null;
   /** `include_usage`: one chunk more, without choices, that tells what was counted. */
   readonly stream_options?: { readonly include_usage?: boolean } | null;
   /** Answers to a prompt, which is computed once: 1 to 128. Each draws with a seed of its own. */
