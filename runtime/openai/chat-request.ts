@@ -32,6 +32,8 @@ export type ToolChoice =
   | "required"
   | { readonly type: "function"; readonly function: { readonly name: string } };
 
+export type ReasoningEffort = "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max";
+
 /** What the answer is in form. The last three are not OpenAI's. */
 export type ResponseFormat =
   | { readonly type: "text" }
@@ -62,7 +64,7 @@ export interface ChatCompletionRequest extends SharedRequest {
   readonly logprobs?: boolean | null;
   readonly top_logprobs?: number | null;
   /** How long a model that thinks may think: none, or a share of what it may say. */
-  readonly reasoning_effort?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | null;
+  readonly reasoning_effort?: ReasoningEffort | null;
   /** Most tokens of thinking. The answer keeps its share of `max_completion_tokens` in any case. */
   readonly thinking_budget?: number | null;
   /** More variables for the chat template, e.g. `{ enable_thinking: false }`. */

@@ -1,7 +1,7 @@
 // Validators of answers, generated from the types of the `openai` package. Making them takes a second or two,
 // so they are kept in .cache under the package's version.
 
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv, type ValidateFunction } from "ajv";
 import { VERSION } from "openai/version";
@@ -58,5 +58,6 @@ async function schema(): Promise<object> {
   }).createSchema("All");
   writeFileSync(`${source}.json`, JSON.stringify(made));
   renameSync(`${source}.json`, path);
+  rmSync(source);
   return made;
 }
