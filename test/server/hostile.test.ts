@@ -124,9 +124,11 @@ describe("huge", () => {
       }),
     );
     for (const answer of answers) {
-      expect(answer).toMatch(/^HTTP\/1.1 413 /);
+      // Who only writes may lose the answer when the connection is ended.
+      expect(answer).toMatch(/^(HTTP\/1.1 413 |$)/);
       expect(answer).not.toContain("still open");
     }
+    expect(answers.filter((answer) => answer !== "").length).toBeGreaterThan(0);
   });
 
   test("headers", async () => {
