@@ -109,6 +109,7 @@ export async function listen(
   });
 
   let closing: Promise<number> | undefined;
+  let cut = 0;
   const close = async () => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => {
@@ -116,7 +117,7 @@ export async function listen(
     });
     await Promise.race([service.drain(), late]);
     clearTimeout(timer);
-    const cut = service.abortAll();
+    cut += service.abortAll();
     const ended = new Promise<void>((resolve) => server.close(() => resolve()));
     const idle = setInterval(() => server.closeIdleConnections(), 20);
     const flushed = setTimeout(() => server.closeAllConnections(), FLUSH_MS);
@@ -130,7 +131,7 @@ export async function listen(
     url: `http://${shown}:${port}/v1`,
     ...{ host, port },
     close() {
-      if (closing) service.abortAll();
+      if (closing) cut += service.abortAll();
       closing ??= close();
       return closing;
     },

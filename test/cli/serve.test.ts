@@ -3,12 +3,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { tinyModel } from "./tiny-model.ts";
-import { weft } from "./weft.ts";
 
 const MODEL = tinyModel();
 const SERVE = ["serve", "--model", MODEL, "--device", "reference", "--port", "0"];
@@ -83,26 +80,5 @@ test("--drain 0 cuts answers short, says so and ends with 1", async () => {
   expect({ status, stderr }).toEqual({
     status: 1,
     stderr: expect.stringMatching(/answers cut short: 1/),
-  });
-});
-
-describe("ends with 1 and says why", () => {
-  test("a port that is taken", async () => {
-    const other = createServer().listen(0, "127.0.0.1");
-    await once(other, "listening");
-    const { port } = other.address() as AddressInfo;
-    const args = ["serve", "--model", "/nowhere", "--port", `${port}`, "--device", "reference"];
-    const { status, stdout, stderr } = await weft(args);
-    other.close();
-    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
-    expect(stderr).toMatch(
-      /cannot listen at 127.0.0.1, port \d+: .*choose another port.*bad_config/,
-    );
-  });
-
-  test("a model that is not there", async () => {
-    const { status, stderr } = await weft(["serve", "--model", "/nowhere", "--port", "0"]);
-    expect(status).toBe(1);
-    expect(stderr).toMatch(/\/nowhere.*\(file_not_found\)/);
   });
 });
