@@ -26,7 +26,7 @@ export const CHAT_FORMATS = [
 export type ChatFormatName = (typeof CHAT_FORMATS)[number];
 
 /** `none` asks for no thinking at all, the others for some. */
-export type ReasoningEffort = "none" | "minimal" | "low" | "medium" | "high" | "xhigh";
+export type ReasoningEffort = "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max";
 
 export interface ChatFormat {
   readonly name: ChatFormatName;

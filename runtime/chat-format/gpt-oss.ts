@@ -117,6 +117,7 @@ const EFFORT: Readonly<Record<ReasoningEffort, string>> = {
   medium: "medium",
   high: "high",
   xhigh: "high",
+  max: "high",
 };
 
 export const format: ChatFormat = {

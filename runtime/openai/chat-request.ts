@@ -1,4 +1,5 @@
 /** What a chat completion asks, in OpenAI's words. Plain data. */
+import type { ReasoningEffort } from "../chat-format/chat-format.ts";
 import type { SharedRequest } from "./shared-request.ts";
 
 export interface ChatMessage {
@@ -31,8 +32,6 @@ export type ToolChoice =
   | "auto"
   | "required"
   | { readonly type: "function"; readonly function: { readonly name: string } };
-
-export type ReasoningEffort = "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max";
 
 /** What the answer is in form. The last three are not OpenAI's. */
 export type ResponseFormat =

@@ -10,6 +10,7 @@ const EFFORT_SHARE = {
   medium: 1 / 2,
   high: 3 / 4,
   xhigh: 3 / 4,
+  max: 3 / 4,
 };
 /** What is left to the answer in any case. */
 const ANSWER_SHARE = 1 / 4;

@@ -160,6 +160,8 @@ export function fuzzed(runs: number): void {
         const answered = requests.map(async ([withLength, breakIt]) => {
           const socket = await dial(server);
           const answer = spoken(socket);
+          // A connection that is to be kept is not, once it has answered.
+          socket.once("data", () => setTimeout(() => socket.destroy(), 200));
           socket.write(breakIt(bytes(withLength)));
           const text = await answer;
           const status = /^HTTP\/1\.1 (\d+) /.exec(text)?.[1] ?? "none";
