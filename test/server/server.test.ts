@@ -1,6 +1,6 @@
 // The server, case by case: in one file, as what all of them import takes longer than they do.
 
-import { describe } from "vitest";
+import { describe, expect, test } from "vitest";
 import { scale } from "../harness/soak.ts";
 import "./cases/admission.ts";
 import "./cases/errors.ts";
@@ -9,6 +9,8 @@ import { hostile } from "./cases/hostile.ts";
 import "./cases/listening.ts";
 import "./cases/metrics.ts";
 import "./cases/openai-client.ts";
+import { streams } from "./cases/streams.ts";
+import { tinyEngine } from "./served.ts";
 
 describe("under hostile load", () =>
   hostile({
@@ -18,5 +20,18 @@ describe("under hostile load", () =>
     numHuge: scale("server-hostile", 2, 100),
     measuresHeap: scale("server-hostile", 0, 1) === 1,
   }));
+
+test("20 streams at once, of 16 rows: no error, and equal shares", async () => {
+  const engine = await tinyEngine();
+  const figures = await streams(engine, {
+    count: 24,
+    seconds: 0.5,
+    maxTokens: 8,
+    measuresHeap: false,
+  });
+  expect(figures).toMatchObject({ errors: 0, streams: 20 });
+  expect(figures.answers).toBeGreaterThan(20);
+  expect(figures.jain).toBeGreaterThan(0.9);
+});
 
 describe("fuzzed requests", () => fuzzed(scale("server-fuzz", 300, 10_000)));
