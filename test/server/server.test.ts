@@ -24,9 +24,9 @@ describe("under hostile load", () =>
 test("20 streams at once, of 16 rows: no error, and equal shares", async () => {
   const engine = await tinyEngine();
   const figures = await streams(engine, {
-    count: 24,
-    seconds: 0.5,
-    maxTokens: 8,
+    count: 20,
+    seconds: 1,
+    maxTokens: 6,
     measuresHeap: false,
   });
   expect(figures).toMatchObject({ errors: 0, streams: 20 });
