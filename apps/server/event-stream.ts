@@ -31,7 +31,7 @@ export function eventStream(
   };
   const watch = () => {
     clearTimeout(stall);
-    if (!isWanted) stall = setTimeout(stalled, stallTimeoutMs);
+    if (!isWanted && !lifetime.signal.aborted) stall = setTimeout(stalled, stallTimeoutMs);
   };
   lifetime.atEnd(() => {
     clearTimeout(stall);

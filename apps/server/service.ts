@@ -2,7 +2,7 @@
  * What a server is at any moment, whatever brings its requests: loading, ready, draining; who is let in, and
  * what is under way. Owns the ends of requests; the routes are routes.ts's.
  */
-import type { EngineApi, WeftError } from "../../index.ts";
+import { type EngineApi, WeftError } from "../../index.ts";
 import { ApiError, apiError } from "./api-error.ts";
 import { ApiKeys } from "./api-keys.ts";
 import { type Caller, clientOf } from "./caller.ts";
@@ -99,7 +99,7 @@ export class Service {
     this.counters.error(told.code);
     if (told.status >= 500 && !(error instanceof ApiError)) {
       const { requestId, route } = about;
-      this.settings.onFault?.({ requestId, route, error: error as WeftError });
+      this.settings.onFault?.({ requestId, route, error: WeftError.from(error) });
     }
     return told;
   }

@@ -71,7 +71,7 @@ describe("what callers are told", () => {
       const { engine, ask, faults } = api();
       engine.fault = new TypeError("x is not a function");
       await expect(ask()).rejects.toMatchObject({ status: 500, code: "internal" });
-      expect(faults[0].error).toBe(engine.fault);
+      expect(faults[0].error).toMatchObject({ code: "internal", cause: engine.fault });
       expect(JSON.stringify(faults)).not.toMatch(/a-secret-key|user/);
     });
 
