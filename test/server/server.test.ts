@@ -10,6 +10,7 @@ import "./cases/listening.ts";
 import "./cases/metrics.ts";
 import "./cases/openai-client.ts";
 import { streams } from "./cases/streams.ts";
+import "./cases/tools.ts";
 import { tinyEngine } from "./served.ts";
 
 describe("under hostile load", () =>
