@@ -6,6 +6,7 @@ import "./cases/admission.ts";
 import "./cases/errors.ts";
 import { fuzzed } from "./cases/fuzz.ts";
 import { hostile } from "./cases/hostile.ts";
+import "./cases/limits.ts";
 import "./cases/listening.ts";
 import "./cases/metrics.ts";
 import "./cases/openai-client.ts";
