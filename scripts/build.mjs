@@ -28,6 +28,7 @@ const ENTRIES = {
   worker: "worker.ts",
   node: "node.ts",
   server: "server.ts",
+  "ai-sdk": "ai-sdk.ts",
   kernels: "kernels/index.ts",
   scheduler: "scheduler/index.ts",
   cli: "apps/cli/main.ts",
@@ -50,6 +51,7 @@ const SOURCES = [
   "server.ts",
   "worker.ts",
   "engine-worker.ts",
+  "ai-sdk.ts",
 ];
 
 /** Bundle unless dist/ is newer than every source. @throws esbuild's errors, already printed */

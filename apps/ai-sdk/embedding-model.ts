@@ -1,0 +1,63 @@
+/** The engine's embeddings as the AI SDK's `EmbeddingModelV3`. */
+import type {
+  EmbeddingModelV3,
+  EmbeddingModelV3CallOptions,
+  EmbeddingModelV3Result,
+  SharedV3Warning,
+} from "@ai-sdk/provider";
+import type { EngineApi } from "../../worker.ts";
+import { ownOptions, PROVIDER } from "./chat-request.ts";
+import { thrown } from "./outcome.ts";
+
+interface Embedder {
+  readonly embeddings: {
+    create(
+      request: object,
+      options: { readonly signal?: AbortSignal },
+    ): Promise<{
+      readonly data: readonly { readonly embedding: number[] }[];
+      readonly usage: { readonly prompt_tokens: number };
+    }>;
+  };
+}
+
+/** As OpenAI's: the AI SDK cuts longer lists. */
+const MAX_INPUTS = 2048;
+
+export class WeftEmbeddingModel implements EmbeddingModelV3 {
+  readonly specificationVersion = "v3";
+  readonly provider = PROVIDER;
+  readonly maxEmbeddingsPerCall = MAX_INPUTS;
+  readonly supportsParallelCalls = true;
+  readonly #engine: EngineApi;
+  readonly #modelId: string | undefined;
+
+  constructor(engine: EngineApi, modelId: string | undefined) {
+    this.#engine = engine;
+    this.#modelId = modelId;
+  }
+
+  get modelId(): string {
+    return this.#modelId ?? this.#engine.info.model.type;
+  }
+
+  async doEmbed(options: EmbeddingModelV3CallOptions): Promise<EmbeddingModelV3Result> {
+    const { values, abortSignal: signal, providerOptions } = options;
+    const warnings: SharedV3Warning[] = [];
+    const request = {
+      ...ownOptions(providerOptions?.[PROVIDER], warnings),
+      ...(this.#modelId !== undefined && { model: this.#modelId }),
+      input: values,
+    };
+    try {
+      const { data, usage } = await (this.#engine as unknown as Embedder).embeddings.create(
+        request,
+        { signal },
+      );
+      const embeddings = data.map(({ embedding }) => embedding);
+      return { embeddings, usage: { tokens: usage.prompt_tokens }, warnings };
+    } catch (error) {
+      throw thrown(error, signal);
+    }
+  }
+}
