@@ -38,7 +38,7 @@ export class WeftEmbeddingModel implements EmbeddingModelV3 {
   }
 
   get modelId(): string {
-    return this.#modelId ?? this.#engine.info.model.type;
+    return this.#modelId ?? this.#engine.info.model.id;
   }
 
   async doEmbed(options: EmbeddingModelV3CallOptions): Promise<EmbeddingModelV3Result> {

@@ -28,7 +28,7 @@ export class WeftLanguageModel implements LanguageModelV3 {
   }
 
   get modelId(): string {
-    return this.#modelId ?? this.#engine.info.model.type;
+    return this.#modelId ?? this.#engine.info.model.id;
   }
 
   async doGenerate(options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
@@ -59,7 +59,11 @@ export class WeftLanguageModel implements LanguageModelV3 {
     const { request, warnings } = chatRequest(options, this.#modelId);
     const { abortSignal: signal } = options;
     try {
-      const streaming = { ...request, stream: true as const };
+      const streaming = {
+        ...request,
+        stream: true,
+        stream_options: { include_usage: true },
+      } as const;
       const chunks = await this.#engine.chat.completions.create(streaming, { signal });
       return { stream: partsOf(chunks, options, warnings), request: { body: request } };
     } catch (error) {

@@ -6,13 +6,12 @@ import type {
   LanguageModelV3Usage,
   SharedV3ProviderMetadata,
 } from "@ai-sdk/provider";
-import type { ChatCompletionUsage } from "../../worker.ts";
+import type { CompletionUsage } from "../../worker.ts";
 import { PROVIDER } from "./chat-request.ts";
 
-/** OpenAI's details of a usage, where the engine counts them. */
-interface Details {
-  readonly prompt_tokens_details?: { readonly cached_tokens?: number };
-  readonly completion_tokens_details?: { readonly reasoning_tokens?: number };
+/** OpenAI's: a cluster that requests may overflow to counts what its cache had. */
+interface Cached {
+  readonly prompt_tokens_details?: { readonly cached_tokens?: number } | null;
 }
 
 const REASONS: Readonly<Record<string, LanguageModelV3FinishReason["unified"]>> = {
@@ -27,7 +26,9 @@ export const finishReason = (raw: string | null | undefined): LanguageModelV3Fin
   raw: raw ?? undefined,
 });
 
-export function usageOf(usage: (ChatCompletionUsage & Details) | undefined): LanguageModelV3Usage {
+export function usageOf(
+  usage: (CompletionUsage & Cached) | null | undefined,
+): LanguageModelV3Usage {
   const cached = usage?.prompt_tokens_details?.cached_tokens;
   const reasoning = usage?.completion_tokens_details?.reasoning_tokens;
   const prompt = usage?.prompt_tokens;

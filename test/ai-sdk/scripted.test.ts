@@ -37,7 +37,8 @@ describe("a request", () => {
         ],
         ...{ max_completion_tokens: 9, temperature: 0.5, top_p: 0.9, top_k: 4, seed: 3 },
         ...{ presence_penalty: 0.1, frequency_penalty: 0.2, stop: ["."] },
-        ...{ priority: "background", deadline_ms: 500, session: "s", stream: true },
+        ...{ priority: "background", deadline_ms: 500, session: "s" },
+        ...{ stream: true, stream_options: { include_usage: true } },
       },
     ]);
   });

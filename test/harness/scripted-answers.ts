@@ -29,7 +29,7 @@ export class ScriptedAnswers {
 
   get engine(): EngineApi {
     const engine = {
-      info: { model: { type: "scripted" }, maxContext: 100 },
+      info: { model: { id: "scripted", type: "qwen3" }, maxContext: 100 },
       chat: { completions: { create: this.#create } },
     };
     return engine as unknown as EngineApi;
@@ -61,7 +61,8 @@ export class ScriptedAnswers {
             completion_tokens_details: { reasoning_tokens: 1 },
           };
           isOver = true;
-          yield { ...head, choices: [choice({}, finish)], usage };
+          yield { ...head, choices: [choice({}, finish)] };
+          yield { ...head, choices: [], usage };
         } else {
           numTokens += 1;
           yield { ...head, choices: [choice(said as object, null)] };
