@@ -5,7 +5,7 @@
 import type { KvMap } from "../scheduler/index.ts";
 import type { DeviceInfo } from "./device.ts";
 import type { ModelPlan } from "./load-model.ts";
-import type { EngineMetrics } from "./metrics.ts";
+import type { EngineGauges, EngineMetrics } from "./metrics.ts";
 import type { ChatApi } from "./openai/chat.ts";
 import type { CompletionsApi } from "./openai/completions.ts";
 import type { EmbeddingsApi } from "./openai/embeddings.ts";
@@ -37,6 +37,8 @@ export interface EngineApi {
   session(): Session;
   /** Counters since the engine was created, and figures of the latest requests and steps. */
   metrics(): Promise<EngineMetrics>;
+  /** What `metrics()` has as `now`, alone and cheap: it may be asked for each request. */
+  gauges(): Promise<EngineGauges>;
   /** The latest requests and steps on a time line, for Perfetto: save it as JSON and open it there. */
   trace(options?: TraceOptions): Promise<Trace>;
   /** Whose each KV block is at this moment. Worked out when asked for: a few times a second is fine. */

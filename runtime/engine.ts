@@ -21,7 +21,7 @@ import { Guides, type OpenGuide } from "./guide/guides.ts";
 import type { ResolvedPolicy } from "./layer-policies.ts";
 import type { SequenceStart } from "./live-sequence.ts";
 import type { ModelPlan } from "./load-model.ts";
-import type { EngineMetrics } from "./metrics.ts";
+import type { EngineGauges, EngineMetrics } from "./metrics.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
 import { modelName } from "./model-folder/model-name.ts";
 import type { ModelRunner } from "./model-runner.ts";
@@ -198,6 +198,10 @@ export class Engine implements HostedEngine {
     const { metrics: experts } = this.runner.experts ?? {};
     const { frames } = this.pace;
     return { ...this.#telemetry.metrics(), ...(experts && { experts }), ...(frames && { frames }) };
+  }
+
+  async gauges(): Promise<EngineGauges> {
+    return this.#telemetry.gauges();
   }
 
   async trace(options?: TraceOptions): Promise<Trace> {

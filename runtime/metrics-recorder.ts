@@ -9,7 +9,7 @@ import { summarize } from "../scheduler/metrics/summary.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { SequenceStart } from "./live-sequence.ts";
-import type { EngineMetrics, EngineTotals, RecentFigures } from "./metrics.ts";
+import type { EngineGauges, EngineMetrics, EngineTotals, RecentFigures } from "./metrics.ts";
 import { NumberRing } from "./number-ring.ts";
 
 /** What a record has of a request. */
@@ -127,13 +127,9 @@ export class MetricsRecorder {
   }
 
   snapshot(scheduler: Scheduler, nowMs: number): EngineMetrics {
-    const { numWaiting: waiting, numRunning: running, numInFlight, usage, quantumMs } = scheduler;
     return {
       uptimeMs: nowMs - this.#startMs,
-      now: {
-        ...{ waiting, running, plansInFlight: numInFlight, kv: [...usage] },
-        ...(Number.isFinite(quantumMs) && { quantumMs }),
-      },
+      now: gauges(scheduler, nowMs),
       total: { ...this.#total },
       recent: this.#recent(),
     };
@@ -191,6 +187,15 @@ export class MetricsRecorder {
       ),
     };
   }
+}
+
+export function gauges(scheduler: Scheduler, nowMs: number): EngineGauges {
+  const { numWaiting: waiting, numRunning: running, numInFlight, usage, quantumMs } = scheduler;
+  return {
+    ...{ waiting, running, plansInFlight: numInFlight, kv: [...usage] },
+    queueMs: scheduler.predictDelayMs(nowMs),
+    ...(Number.isFinite(quantumMs) && { quantumMs }),
+  };
 }
 
 const recordOf = (id: number, { promptIds, scheduling }: RequestStart, arrivalMs: number) =>

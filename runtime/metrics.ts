@@ -2,7 +2,7 @@
  * What an engine has done, in numbers: counters since its start, and distributions over the latest
  * requests and steps. Definitions: docs/metrics.md.
  */
-import type { Distribution, Goodput, RequestSummary } from "../scheduler/index.ts";
+import type { Distribution, Goodput, Priority, RequestSummary } from "../scheduler/index.ts";
 import type { ExpertMetrics } from "./experts/expert-usage.ts";
 import type { FrameMetrics } from "./pacing/frame-meter.ts";
 
@@ -22,6 +22,8 @@ export interface EngineMetrics {
 export interface EngineGauges {
   readonly waiting: number;
   readonly running: number;
+  /** Predicted milliseconds until a request of each class that came now would have its turn. */
+  readonly queueMs: Readonly<Record<Priority, number>>;
   /** Submitted, not read back. */
   readonly plansInFlight: number;
   /** Share of the KV blocks in use, per KV group. */

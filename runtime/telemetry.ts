@@ -6,8 +6,8 @@ import type { Scheduler } from "../scheduler/index.ts";
 import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { SequenceStart } from "./live-sequence.ts";
 import type { LoopObserver, PlanTimes } from "./loop-observer.ts";
-import type { EngineMetrics } from "./metrics.ts";
-import { MetricsRecorder, type RequestStart } from "./metrics-recorder.ts";
+import type { EngineGauges, EngineMetrics } from "./metrics.ts";
+import { gauges, MetricsRecorder, type RequestStart } from "./metrics-recorder.ts";
 import { type Trace, type TraceOptions, TraceRecorder } from "./trace.ts";
 
 export interface TelemetryOptions {
@@ -42,6 +42,10 @@ export class Telemetry implements LoopObserver {
 
   metrics(): EngineMetrics {
     return this.#metrics.snapshot(this.#options.scheduler, this.#options.now());
+  }
+
+  gauges(): EngineGauges {
+    return gauges(this.#options.scheduler, this.#options.now());
   }
 
   trace(options?: TraceOptions): Trace {

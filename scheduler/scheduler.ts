@@ -24,7 +24,9 @@ import { fcfs } from "./order/fcfs.ts";
 import { priorityOrder } from "./order/priority.ts";
 import { Planner } from "./planner.ts";
 import { Preemption } from "./preemption.ts";
+import type { Priority } from "./priority.ts";
 import { SequenceQueue } from "./queue.ts";
+import { QueueDelay } from "./queue-delay.ts";
 import { seededRandom } from "./random.ts";
 import { Sequence } from "./sequence.ts";
 import { checkRequest, type SequenceRequest } from "./sequence-request.ts";
@@ -41,6 +43,7 @@ export class Scheduler {
   readonly #preemption: Preemption;
   readonly #planner: Planner;
   readonly #inFlight = new InFlight();
+  readonly #delay = new QueueDelay();
   #quantumMs: number;
   #nextTicket = 0;
   /** The clock as last heard. */
@@ -276,6 +279,17 @@ export class Scheduler {
     return this.#holds.counts;
   }
 
+  /** Predicted milliseconds until a request that comes now has its turn, by its class. */
+  predictDelayMs(nowMs: number): Record<Priority, number> {
+    const { costs, maxRows, maxTokensPerPlan, kvGroups, blockTokens } = this.#config;
+    const capacity = this.#blocks.capacity.filter((_, group) => !kvGroups[group].window);
+    return this.#delay.predictMs({
+      ...{ live: this.#queue.live, costs, maxRows, maxTokensPerPlan },
+      poolTokens: blockTokens * Math.min(...capacity),
+      inFlightMs: Math.max(0, this.#inFlight.endMs - nowMs),
+    });
+  }
+
   /** Free blocks per KV group, the trash block not counted. */
   get freeBlocks(): readonly number[] {
     return this.#blocks.free;
@@ -292,6 +306,7 @@ export class Scheduler {
   }
 
   #end(sequence: Sequence): void {
+    if (sequence.hasStarted) this.#delay.observeEnd(sequence.numSampledTokens);
     this.#queue.end(sequence, this.#nowMs);
     this.#host.drop(sequence);
     this.#holds.observeEnd(sequence, this.#nowMs);

@@ -148,6 +148,8 @@ class HostedUser {
         return engine.embeddings.create(message.request, { signal });
       case "metrics":
         return engine.metrics();
+      case "gauges":
+        return engine.gauges();
       case "trace":
         return engine.trace(message.options);
       case "kvMap":

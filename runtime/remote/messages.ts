@@ -54,7 +54,7 @@ export type StreamStart =
 
 /** What is answered at once. */
 export type Question =
-  | { readonly method: "metrics" | "kvMap" }
+  | { readonly method: "metrics" | "gauges" | "kvMap" }
   | { readonly method: "embeddings"; readonly request: EmbeddingRequest }
   | { readonly method: "trace"; readonly options?: TraceOptions }
   | { readonly method: "hold"; readonly session: string; readonly ms: number }

@@ -3,7 +3,7 @@ import type { KvMap } from "../../scheduler/index.ts";
 import { onAbort } from "../abort-listeners.ts";
 import type { EngineApi, EngineInfo } from "../engine-api.ts";
 import { abortError, throwIfAborted, type WeftError } from "../errors.ts";
-import type { EngineMetrics } from "../metrics.ts";
+import type { EngineGauges, EngineMetrics } from "../metrics.ts";
 import { type ChatApi, chatOver } from "../openai/chat.ts";
 import type { ChatCompletionChunk } from "../openai/chat-answer.ts";
 import {
@@ -79,6 +79,10 @@ export class RemoteEngine implements EngineApi {
     const metrics = await this.#ask<EngineMetrics>({ method: "metrics" });
     const { metrics: frames } = this.#watcher;
     return { ...metrics, ...(frames && { frames }) };
+  }
+
+  gauges(): Promise<EngineGauges> {
+    return this.#ask({ method: "gauges" });
   }
 
   trace(options?: TraceOptions): Promise<Trace> {
