@@ -72,6 +72,10 @@ type EngineErrorCode =
   | "engine_closed"
   /** The worker that has the engine did not start, or was lost again and again. */
   | "worker_failed"
+  /** A cluster that requests overflow to failed, and they could not be served here. */
+  | "cluster_failed"
+  /** An answer that was begun broke off elsewhere, and cannot be gone on with exactly. */
+  | "stream_broken"
   /** The worker is of another release than the page. */
   | "protocol_mismatch"
   /** A fault of Weft's own. */

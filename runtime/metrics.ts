@@ -4,6 +4,7 @@
  */
 import type { Distribution, Goodput, Priority, RequestSummary } from "../scheduler/index.ts";
 import type { ExpertMetrics } from "./experts/expert-usage.ts";
+import type { OverflowMetrics } from "./overflow/overflow-metrics.ts";
 import type { FrameMetrics } from "./pacing/frame-meter.ts";
 
 /** Plain data. Times in milliseconds, shares from 0 to 1. */
@@ -14,6 +15,8 @@ export interface EngineMetrics {
   readonly recent: RecentFigures;
   /** Where experts come and go. */
   readonly experts?: ExpertMetrics;
+  /** What went to a cluster, and why. */
+  readonly overflow?: OverflowMetrics;
   /** Of the page that asks, while the engine worked for it. */
   readonly frames?: FrameMetrics;
 }

@@ -66,6 +66,8 @@ export interface ChatCompletionRequest extends SharedRequest {
   readonly reasoning_effort?: ReasoningEffort | null;
   /** Most tokens of thinking. The answer keeps its share of `max_completion_tokens` in any case. */
   readonly thinking_budget?: number | null;
+  /** The last message is the assistant's, and the answer goes on where it ends. Not OpenAI's, but vLLM's. */
+  readonly continue_final_message?: boolean | null;
   /** More variables for the chat template, e.g. `{ enable_thinking: false }`. */
   readonly chat_template_kwargs?: Readonly<Record<string, unknown>>;
 }

@@ -1,0 +1,346 @@
+/**
+ * An engine that sends what it has no room for to a cluster, and takes it back when that fails. Owns the
+ * decision for each request and what follows when a place gives up; the engine itself knows nothing of it.
+ */
+import type { KvMap } from "../../scheduler/index.ts";
+import { onAbort } from "../abort-listeners.ts";
+import type { EngineApi, EngineInfo } from "../engine-api.ts";
+import { reasonOf, throwIfAborted, WeftError, type WeftErrorCode } from "../errors.ts";
+import type { EngineGauges, EngineMetrics } from "../metrics.ts";
+import { type ChatApi, chatOver } from "../openai/chat.ts";
+import type { ChatCompletionChunk } from "../openai/chat-answer.ts";
+import {
+  type CompletionChunk,
+  type CompletionsApi,
+  completionsOver,
+} from "../openai/completions.ts";
+import type { ModelsApi } from "../openai/models.ts";
+import type { SharedRequest } from "../openai/shared-request.ts";
+import { type CallOptions, checkSignal, type GenerateRequest } from "../request.ts";
+import type { Session } from "../session.ts";
+import type { Trace, TraceOptions } from "../trace.ts";
+import { Circuit } from "./circuit.ts";
+import { Cluster } from "./cluster.ts";
+import { ClusterError } from "./cluster-error.ts";
+import { clusterModel, clusterRequest, ownDemand } from "./cluster-request.ts";
+import { type AnyChoice, type AnyChunk, CHAT, COMPLETIONS, type Endpoint } from "./endpoint.ts";
+import { JoinedAnswer } from "./joined-answer.ts";
+import { OverflowCounts, type OverflowReason } from "./overflow-metrics.ts";
+import {
+  type OverflowOptions,
+  type ResolvedOverflow,
+  resolveOverflow,
+} from "./overflow-options.ts";
+import { overflowReason } from "./route.ts";
+
+/** What says that this engine, not the request, is at fault. */
+const LOST: readonly WeftErrorCode[] = [
+  ...(["device_lost", "device_error", "out_of_memory", "engine_closed", "worker_failed"] as const),
+];
+
+interface Place {
+  readonly at: "local" | "cluster";
+  readonly reason?: OverflowReason;
+}
+
+export class OverflowEngine implements EngineApi {
+  readonly chat: ChatApi;
+  readonly completions: CompletionsApi;
+  readonly #engine: EngineApi;
+  readonly #options: ResolvedOverflow;
+  readonly #cluster: Cluster;
+  readonly #circuit = new Circuit(() => performance.now(), Math.random);
+  readonly #counts = new OverflowCounts();
+  readonly #closing = new AbortController();
+  /** Decisions follow one another: each sees the requests before it in the queue. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #isProbing = false;
+
+  /** @throws {WeftError} `bad_request` for an option. */
+  constructor(engine: EngineApi, options: OverflowOptions) {
+    this.#engine = engine;
+    this.#options = resolveOverflow(options);
+    this.#cluster = new Cluster(this.#options, options.apiKey);
+    this.chat = chatOver(
+      (request, how) =>
+        this.#answer(CHAT, request, how) as AsyncGenerator<ChatCompletionChunk, void, undefined>,
+    );
+    this.completions = completionsOver(
+      (request, how) =>
+        this.#answer(COMPLETIONS, request, how) as AsyncGenerator<CompletionChunk, void, undefined>,
+    );
+  }
+
+  get info(): EngineInfo {
+    return this.#engine.info;
+  }
+
+  get models(): ModelsApi {
+    return this.#engine.models;
+  }
+
+  generate(request: GenerateRequest, options?: CallOptions): ReturnType<EngineApi["generate"]> {
+    return this.#engine.generate(request, options);
+  }
+
+  session(): Session {
+    return this.#engine.session();
+  }
+
+  async metrics(): Promise<EngineMetrics> {
+    const overflow = this.#counts.snapshot(this.#circuit);
+    return { ...(await this.#engine.metrics()), overflow };
+  }
+
+  gauges(): Promise<EngineGauges> {
+    return this.#engine.gauges();
+  }
+
+  trace(options?: TraceOptions): Promise<Trace> {
+    return this.#engine.trace(options);
+  }
+
+  kvMap(): Promise<KvMap> {
+    return this.#engine.kvMap();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#engine.close();
+  }
+
+  async *#answer<R extends SharedRequest, Choice extends AnyChoice>(
+    endpoint: Endpoint<R, Choice>,
+    request: R,
+    { signal }: CallOptions = {},
+  ): AsyncGenerator<AnyChunk<Choice>, void, undefined> {
+    checkSignal(signal);
+    throwIfAborted(signal);
+    this.#throwIfClosed();
+    const answer = new JoinedAnswer(endpoint, request);
+    const isLocalModel = await this.#hasModel(request.model);
+    let { place, chunks } = await this.#inTurn(() =>
+      this.#begin(endpoint, request, { signal, isLocalModel }),
+    );
+    this.#counts.count(place.at);
+    for (let isLast = false; ; isLast = true) {
+      if (place.reason) this.#counts.reason(place.reason);
+      try {
+        for await (const chunk of await chunks) {
+          const news = answer.take(chunk);
+          if (news) yield news;
+        }
+        if (!answer.isComplete) throw new ClusterError("broken", "its answer has no end");
+      } catch (error) {
+        if (!answer.isComplete) {
+          const other = this.#otherPlace(place, error, { isLast, answer, signal });
+          const hasSaid = answer.hasSaid;
+          const rest = answer.next();
+          if (!rest) throw this.#brokenOff(error);
+          this.#counts.count(hasSaid ? "continued" : MOVED[other.at]);
+          place = other;
+          chunks = this.#chunksAt(other.at, endpoint, rest, { signal, isLocalModel, hasSaid });
+          continue;
+        }
+      }
+      yield answer.usage();
+      return;
+    }
+  }
+
+  /** Before anything else is decided: what starts here is in the queue of the next decision. */
+  async #begin<R extends SharedRequest, Choice extends AnyChoice>(
+    endpoint: Endpoint<R, Choice>,
+    request: R,
+    how: { readonly signal?: AbortSignal; readonly isLocalModel: boolean },
+  ): Promise<{ place: Place; chunks: Chunks<Choice> }> {
+    const { isLocalModel } = how;
+    const { when } = this.#options;
+    const queueMs = await this.#engine.gauges().then(
+      (gauges) => gauges.queueMs,
+      () => undefined,
+    );
+    const { priority = "interactive", deadline_ms: deadlineMs } = request;
+    const wanted = overflowReason({ when, isLocalModel, queueMs, priority, deadlineMs });
+    const place = this.#affordable(wanted, isLocalModel);
+    return { place, chunks: this.#chunksAt(place.at, endpoint, request, how) };
+  }
+
+  /** A cluster that does not answer is not waited for by those who can stay. */
+  #affordable(reason: OverflowReason | undefined, isLocalModel: boolean): Place {
+    if (reason === undefined) return { at: "local" };
+    const { state, waitMs } = this.#circuit;
+    if (state === "closed") return { at: "cluster", reason };
+    if (!isLocalModel && state === "open") {
+      throw new WeftError(
+        "cluster_failed",
+        `the model is not here, and the cluster does not answer; it is asked again in ${Math.ceil(waitMs)} ms`,
+      );
+    }
+    if (!isLocalModel) return { at: "cluster", reason };
+    if (state === "probe") void this.#probe();
+    this.#counts.count("kept");
+    return { at: "local" };
+  }
+
+  async #probe(): Promise<void> {
+    if (this.#isProbing) return;
+    this.#isProbing = true;
+    try {
+      await this.#cluster.probe();
+      this.#circuit.admit();
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#isProbing = false;
+    }
+  }
+
+  #chunksAt<R extends SharedRequest, Choice extends AnyChoice>(
+    at: Place["at"],
+    endpoint: Endpoint<R, Choice>,
+    request: R,
+    how: { readonly signal?: AbortSignal; readonly isLocalModel: boolean; hasSaid?: boolean },
+  ): Chunks<Choice> {
+    const chunks =
+      at === "local"
+        ? endpoint.local(this.#engine, request, { signal: how.signal })
+        : Promise.resolve(this.#clusterChunks(endpoint, request, how));
+    // Its reader comes a moment later.
+    chunks.catch(() => {});
+    return chunks;
+  }
+
+  async *#clusterChunks<R extends SharedRequest, Choice extends AnyChoice>(
+    endpoint: Endpoint<R, Choice>,
+    request: R,
+    how: { readonly signal?: AbortSignal; readonly isLocalModel: boolean; hasSaid?: boolean },
+  ): AsyncGenerator<AnyChunk<Choice>, void, undefined> {
+    const { signal, isLocalModel, hasSaid } = how;
+    const abort = new AbortController();
+    const stop = () => abort.abort();
+    const ignore = [onAbort(signal, stop), onAbort(this.#closing.signal, stop)];
+    try {
+      const models = await this.#cluster.models();
+      if (hasSaid && endpoint === (CHAT as unknown) && models.kind === "other") {
+        throw new ClusterError("rejected", "it is not known to go on with a begun answer");
+      }
+      const demand = ownDemand(request, models.kind);
+      if (demand) throw new ClusterError("rejected", `it knows nothing of this engine's ${demand}`);
+      const { model: named } = request;
+      const model = clusterModel(named, this.#options.model, models, isLocalModel);
+      if (model === undefined && named !== undefined) {
+        const known = models.ids.map((id) => JSON.stringify(id)).join(", ");
+        throw new ClusterError("rejected", `it has no model ${named}, but ${known}`, {
+          status: 404,
+        });
+      }
+      const body = clusterRequest(request, models, model);
+      const startMs = performance.now();
+      let isFirst = true;
+      for await (const chunk of this.#cluster.chunks(endpoint.path, body, abort.signal)) {
+        if (isFirst) this.#counts.firstChunk(performance.now() - startMs);
+        if (isFirst) this.#circuit.succeed();
+        isFirst = false;
+        const { choices } = chunk as unknown as AnyChunk<Choice>;
+        if (choices?.some(({ finish_reason: reason }) => reason === "abort" || reason === "error"))
+          throw new ClusterError("broken", "it gave the answer up");
+        yield chunk as unknown as AnyChunk<Choice>;
+      }
+    } finally {
+      for (const end of ignore) end();
+    }
+  }
+
+  /** Where the request may still go. @throws The error of one that may go nowhere. */
+  #otherPlace(
+    { at, reason }: Place,
+    error: unknown,
+    { isLast, answer, signal }: { isLast: boolean; answer: Said; signal?: AbortSignal },
+  ): Place {
+    throwIfAborted(signal);
+    this.#throwIfClosed();
+    const known = at === "cluster" ? this.#failed(error) : WeftError.from(error);
+    const other = isLast ? undefined : this.#alternative(at, reason, known, answer.hasSaid);
+    if (other) return other;
+    throw answer.hasSaid ? this.#brokenOff(known) : this.#refusal(known);
+  }
+
+  #alternative(
+    at: Place["at"],
+    reason: OverflowReason | undefined,
+    error: WeftError | ClusterError,
+    hasSaid: boolean,
+  ): Place | undefined {
+    if (error instanceof ClusterError || at === "cluster") {
+      return reason === "context" || reason === "model" ? undefined : { at: "local" };
+    }
+    if (this.#circuit.state === "open") return undefined;
+    if (LOST.includes(error.code)) return { at: "cluster", reason: "lost" };
+    const isTooLong = error.code === "request_too_long" && !hasSaid && this.#options.when.context;
+    return isTooLong ? { at: "cluster", reason: "context" } : undefined;
+  }
+
+  /** The cluster has failed, or has refused the request. */
+  #failed(error: unknown): ClusterError {
+    const known =
+      error instanceof ClusterError ? error : new ClusterError("broken", reasonOf(error));
+    if (known.isFailure) {
+      this.#circuit.fail(known.fault === "unauthorized" ? UNAUTHORIZED_MS : known.retryAfterMs);
+      this.#counts.failure(known.message);
+    }
+    return known;
+  }
+
+  #refusal(error: WeftError | ClusterError): WeftError {
+    if (!(error instanceof ClusterError)) return error;
+    const where = `the cluster at ${this.#options.baseURL}`;
+    if (error.fault === "rejected") {
+      const code = error.status === 404 ? "model_not_found" : "bad_request";
+      return new WeftError(
+        code,
+        `${where} refused the request, which cannot be served here: ${error.message}; change the request`,
+      );
+    }
+    return new WeftError(
+      "cluster_failed",
+      `${where} failed, and the request cannot be served here: ${error.message}; ` +
+        "ask again later, or see to the cluster",
+    );
+  }
+
+  #brokenOff(error: unknown): WeftError {
+    this.#counts.count("broken");
+    return new WeftError(
+      "stream_broken",
+      `the answer broke off: ${reasonOf(error)}; what was said stands, and what would follow it cannot be ` +
+        "told exactly: ask again",
+      { cause: error },
+    );
+  }
+
+  async #hasModel(named: string | undefined): Promise<boolean> {
+    if (named === undefined || named === null || named === this.#engine.info.model.id) return true;
+    const { data } = await this.#engine.models.list();
+    return data.some(({ id }) => id === named);
+  }
+
+  #inTurn<T>(decide: () => Promise<T>): Promise<T> {
+    const decided = this.#turn.then(decide);
+    this.#turn = decided.catch(() => {});
+    return decided;
+  }
+
+  #throwIfClosed(): void {
+    if (this.#closing.signal.aborted) {
+      throw new WeftError("engine_closed", "the engine was closed; create another to go on");
+    }
+  }
+}
+
+const MOVED = { local: "movedToLocal", cluster: "movedToCluster" } as const;
+/** A key that is refused is not offered again for so long. */
+const UNAUTHORIZED_MS = 60_000;
+
+type Chunks<Choice> = Promise<AsyncIterable<AnyChunk<Choice>>>;
+type Said = { readonly hasSaid: boolean };
