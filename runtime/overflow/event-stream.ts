@@ -4,7 +4,7 @@
  */
 
 /** Characters of one event; an answer's chunk has some hundreds. */
-const MOST_CHARACTERS = 2 ** 24;
+const MOST_CHARACTERS = 2 ** 22;
 
 export class EventStream {
   readonly #decoder = new TextDecoder();
@@ -20,7 +20,9 @@ export class EventStream {
     const text = this.#rest + this.#decoder.decode(bytes, { stream: true });
     const events: string[] = [];
     let at = 0;
-    for (let end = lineEnd(text, at); end; end = lineEnd(text, at)) {
+    // What was left over has no end in it, but for a CR at its own.
+    const seen = Math.max(0, this.#rest.length - 1);
+    for (let end = lineEnd(text, seen); end; end = lineEnd(text, at)) {
       const event = this.#line(text.slice(at, end.from));
       if (event !== undefined) events.push(event);
       at = end.to;
@@ -51,12 +53,9 @@ export class EventStream {
 
 /** Of the next line that is known to be whole: a CR at the end may have its LF still to come. */
 function lineEnd(text: string, at: number): { from: number; to: number } | undefined {
-  for (let from = at; from < text.length; from++) {
-    const character = text[from];
-    if (character === "\n") return { from, to: from + 1 };
-    if (character !== "\r") continue;
-    if (from + 1 === text.length) return undefined;
-    return { from, to: text[from + 1] === "\n" ? from + 2 : from + 1 };
-  }
-  return undefined;
+  const ends = /\r\n?|\n/g;
+  ends.lastIndex = at;
+  const match = ends.exec(text);
+  if (!match || (match[0] === "\r" && match.index + 1 === text.length)) return undefined;
+  return { from: match.index, to: ends.lastIndex };
 }

@@ -3,7 +3,6 @@
  * decision for each request and what follows when a place gives up; the engine itself knows nothing of it.
  */
 import type { KvMap } from "../../scheduler/index.ts";
-import { onAbort } from "../abort-listeners.ts";
 import type { EngineApi, EngineInfo } from "../engine-api.ts";
 import { reasonOf, throwIfAborted, WeftError, type WeftErrorCode } from "../errors.ts";
 import type { EngineGauges, EngineMetrics } from "../metrics.ts";
@@ -19,10 +18,8 @@ import type { SharedRequest } from "../openai/shared-request.ts";
 import { type CallOptions, checkSignal, type GenerateRequest } from "../request.ts";
 import type { Session } from "../session.ts";
 import type { Trace, TraceOptions } from "../trace.ts";
-import { Circuit } from "./circuit.ts";
-import { Cluster } from "./cluster.ts";
 import { ClusterError } from "./cluster-error.ts";
-import { clusterModel, clusterRequest, ownDemand } from "./cluster-request.ts";
+import { type ClusterAsk, ClusterSide } from "./cluster-side.ts";
 import { type AnyChoice, type AnyChunk, CHAT, COMPLETIONS, type Endpoint } from "./endpoint.ts";
 import { JoinedAnswer } from "./joined-answer.ts";
 import { OverflowCounts, type OverflowReason } from "./overflow-metrics.ts";
@@ -48,19 +45,18 @@ export class OverflowEngine implements EngineApi {
   readonly completions: CompletionsApi;
   readonly #engine: EngineApi;
   readonly #options: ResolvedOverflow;
-  readonly #cluster: Cluster;
-  readonly #circuit = new Circuit(() => performance.now(), Math.random);
+  readonly #cluster: ClusterSide;
   readonly #counts = new OverflowCounts();
   readonly #closing = new AbortController();
   /** Decisions follow one another: each sees the requests before it in the queue. */
   #turn: Promise<unknown> = Promise.resolve();
-  #isProbing = false;
 
   /** @throws {WeftError} `bad_request` for an option. */
   constructor(engine: EngineApi, options: OverflowOptions) {
     this.#engine = engine;
     this.#options = resolveOverflow(options);
-    this.#cluster = new Cluster(this.#options, options.apiKey);
+    const { signal } = this.#closing;
+    this.#cluster = new ClusterSide(this.#options, options.apiKey, this.#counts, signal);
     this.chat = chatOver(
       (request, how) =>
         this.#answer(CHAT, request, how) as AsyncGenerator<ChatCompletionChunk, void, undefined>,
@@ -88,7 +84,7 @@ export class OverflowEngine implements EngineApi {
   }
 
   async metrics(): Promise<EngineMetrics> {
-    const overflow = this.#counts.snapshot(this.#circuit);
+    const overflow = this.#counts.snapshot(this.#cluster.circuit);
     return { ...(await this.#engine.metrics()), overflow };
   }
 
@@ -152,7 +148,7 @@ export class OverflowEngine implements EngineApi {
   async #begin<R extends SharedRequest, Choice extends AnyChoice>(
     endpoint: Endpoint<R, Choice>,
     request: R,
-    how: { readonly signal?: AbortSignal; readonly isLocalModel: boolean },
+    how: ClusterAsk,
   ): Promise<{ place: Place; chunks: Chunks<Choice> }> {
     const { isLocalModel } = how;
     const { when } = this.#options;
@@ -169,7 +165,7 @@ export class OverflowEngine implements EngineApi {
   /** A cluster that does not answer is not waited for by those who can stay. */
   #affordable(reason: OverflowReason | undefined, isLocalModel: boolean): Place {
     if (reason === undefined) return { at: "local" };
-    const { state, waitMs } = this.#circuit;
+    const { state, waitMs } = this.#cluster.circuit;
     if (state === "closed") return { at: "cluster", reason };
     if (!isLocalModel && state === "open") {
       throw new WeftError(
@@ -178,78 +174,24 @@ export class OverflowEngine implements EngineApi {
       );
     }
     if (!isLocalModel) return { at: "cluster", reason };
-    if (state === "probe") void this.#probe();
+    if (state === "probe") void this.#cluster.probe();
     this.#counts.count("kept");
     return { at: "local" };
-  }
-
-  async #probe(): Promise<void> {
-    if (this.#isProbing) return;
-    this.#isProbing = true;
-    try {
-      await this.#cluster.probe();
-      this.#circuit.admit();
-    } catch (error) {
-      this.#failed(error);
-    } finally {
-      this.#isProbing = false;
-    }
   }
 
   #chunksAt<R extends SharedRequest, Choice extends AnyChoice>(
     at: Place["at"],
     endpoint: Endpoint<R, Choice>,
     request: R,
-    how: { readonly signal?: AbortSignal; readonly isLocalModel: boolean; hasSaid?: boolean },
+    how: ClusterAsk,
   ): Chunks<Choice> {
     const chunks =
       at === "local"
         ? endpoint.local(this.#engine, request, { signal: how.signal })
-        : Promise.resolve(this.#clusterChunks(endpoint, request, how));
+        : Promise.resolve(this.#cluster.chunks(endpoint, request, how));
     // Its reader comes a moment later.
     chunks.catch(() => {});
     return chunks;
-  }
-
-  async *#clusterChunks<R extends SharedRequest, Choice extends AnyChoice>(
-    endpoint: Endpoint<R, Choice>,
-    request: R,
-    how: { readonly signal?: AbortSignal; readonly isLocalModel: boolean; hasSaid?: boolean },
-  ): AsyncGenerator<AnyChunk<Choice>, void, undefined> {
-    const { signal, isLocalModel, hasSaid } = how;
-    const abort = new AbortController();
-    const stop = () => abort.abort();
-    const ignore = [onAbort(signal, stop), onAbort(this.#closing.signal, stop)];
-    try {
-      const models = await this.#cluster.models();
-      if (hasSaid && endpoint === (CHAT as unknown) && models.kind === "other") {
-        throw new ClusterError("rejected", "it is not known to go on with a begun answer");
-      }
-      const demand = ownDemand(request, models.kind);
-      if (demand) throw new ClusterError("rejected", `it knows nothing of this engine's ${demand}`);
-      const { model: named } = request;
-      const model = clusterModel(named, this.#options.model, models, isLocalModel);
-      if (model === undefined && named !== undefined) {
-        const known = models.ids.map((id) => JSON.stringify(id)).join(", ");
-        throw new ClusterError("rejected", `it has no model ${named}, but ${known}`, {
-          status: 404,
-        });
-      }
-      const body = clusterRequest(request, models, model);
-      const startMs = performance.now();
-      let isFirst = true;
-      for await (const chunk of this.#cluster.chunks(endpoint.path, body, abort.signal)) {
-        if (isFirst) this.#counts.firstChunk(performance.now() - startMs);
-        if (isFirst) this.#circuit.succeed();
-        isFirst = false;
-        const { choices } = chunk as unknown as AnyChunk<Choice>;
-        if (choices?.some(({ finish_reason: reason }) => reason === "abort" || reason === "error"))
-          throw new ClusterError("broken", "it gave the answer up");
-        yield chunk as unknown as AnyChunk<Choice>;
-      }
-    } finally {
-      for (const end of ignore) end();
-    }
   }
 
   /** Where the request may still go. @throws The error of one that may go nowhere. */
@@ -260,10 +202,11 @@ export class OverflowEngine implements EngineApi {
   ): Place {
     throwIfAborted(signal);
     this.#throwIfClosed();
-    const known = at === "cluster" ? this.#failed(error) : WeftError.from(error);
+    const known = at === "cluster" ? this.#cluster.failed(error) : WeftError.from(error);
     const other = isLast ? undefined : this.#alternative(at, reason, known, answer.hasSaid);
     if (other) return other;
-    throw answer.hasSaid ? this.#brokenOff(known) : this.#refusal(known);
+    if (answer.hasSaid) throw this.#brokenOff(known);
+    throw known instanceof ClusterError ? this.#cluster.refusal(known) : known;
   }
 
   #alternative(
@@ -275,38 +218,10 @@ export class OverflowEngine implements EngineApi {
     if (error instanceof ClusterError || at === "cluster") {
       return reason === "context" || reason === "model" ? undefined : { at: "local" };
     }
-    if (this.#circuit.state === "open") return undefined;
+    if (this.#cluster.circuit.state === "open") return undefined;
     if (LOST.includes(error.code)) return { at: "cluster", reason: "lost" };
     const isTooLong = error.code === "request_too_long" && !hasSaid && this.#options.when.context;
     return isTooLong ? { at: "cluster", reason: "context" } : undefined;
-  }
-
-  /** The cluster has failed, or has refused the request. */
-  #failed(error: unknown): ClusterError {
-    const known =
-      error instanceof ClusterError ? error : new ClusterError("broken", reasonOf(error));
-    if (known.isFailure) {
-      this.#circuit.fail(known.fault === "unauthorized" ? UNAUTHORIZED_MS : known.retryAfterMs);
-      this.#counts.failure(known.message);
-    }
-    return known;
-  }
-
-  #refusal(error: WeftError | ClusterError): WeftError {
-    if (!(error instanceof ClusterError)) return error;
-    const where = `the cluster at ${this.#options.baseURL}`;
-    if (error.fault === "rejected") {
-      const code = error.status === 404 ? "model_not_found" : "bad_request";
-      return new WeftError(
-        code,
-        `${where} refused the request, which cannot be served here: ${error.message}; change the request`,
-      );
-    }
-    return new WeftError(
-      "cluster_failed",
-      `${where} failed, and the request cannot be served here: ${error.message}; ` +
-        "ask again later, or see to the cluster",
-    );
   }
 
   #brokenOff(error: unknown): WeftError {
@@ -339,8 +254,5 @@ export class OverflowEngine implements EngineApi {
 }
 
 const MOVED = { local: "movedToLocal", cluster: "movedToCluster" } as const;
-/** A key that is refused is not offered again for so long. */
-const UNAUTHORIZED_MS = 60_000;
-
 type Chunks<Choice> = Promise<AsyncIterable<AnyChunk<Choice>>>;
 type Said = { readonly hasSaid: boolean };

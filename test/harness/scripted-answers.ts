@@ -21,6 +21,9 @@ export class ScriptedAnswers {
   readonly asked: ScriptedRequest[] = [];
   /** Answers whose reader left before their end. */
   numAbandoned = 0;
+  /** Predicted wait of whoever comes now. */
+  queueMs = 0;
+  isClosed = false;
   readonly #answer: (request: ScriptedRequest, call: number) => readonly Scripted[];
 
   constructor(answer: (request: ScriptedRequest, call: number) => readonly Scripted[]) {
@@ -31,6 +34,16 @@ export class ScriptedAnswers {
     const engine = {
       info: { model: { id: "scripted", type: "qwen3" }, maxContext: 100 },
       chat: { completions: { create: this.#create } },
+      models: { list: async () => ({ object: "list", data: [{ id: "scripted" }] }) },
+      gauges: async () => {
+        const { queueMs: ms } = this;
+        const queueMs = { interactive: ms, completion: ms, agent: ms, background: ms };
+        return { waiting: 0, running: 0, plansInFlight: 0, kv: [], queueMs };
+      },
+      metrics: async () => ({}),
+      close: async () => {
+        this.isClosed = true;
+      },
     };
     return engine as unknown as EngineApi;
   }
