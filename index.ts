@@ -3,15 +3,14 @@
  * In Node import `weft-llm/node`, which brings Dawn and local folders and has the same exports.
  */
 import { browserPlatform } from "./runtime/browser-platform.ts";
-import {
-  type CreateEngineOptions,
-  createEngineWith,
-  openDevice,
-  type Platform,
-} from "./runtime/create-engine.ts";
+import { type CreateEngineOptions, openDevice, type Platform } from "./runtime/create-engine.ts";
+import { createHosted } from "./runtime/create-hosted.ts";
 import type { Device } from "./runtime/device.ts";
 import type { Engine } from "./runtime/engine.ts";
+import type { EngineApi, HostedEngine } from "./runtime/engine-api.ts";
 import { pageUrl } from "./runtime/model-folder/page-url.ts";
+import type { ModelSetOptions } from "./runtime/model-set/model-set-options.ts";
+import { createOverflowing, type WithOverflow } from "./runtime/overflow/create-overflowing.ts";
 import { type Endpoint, engineHost } from "./runtime/remote/connect.ts";
 import { browserStore } from "./runtime/store/browser-store.ts";
 
@@ -28,8 +27,19 @@ import { browserStore } from "./runtime/store/browser-store.ts";
  *
  * @throws {WeftError} `no_adapter`, `unsupported_model`, `out_of_memory`, …: the message has the cure.
  */
-export function createEngine(options: CreateEngineOptions): Promise<Engine> {
-  return createOn({ ...browserPlatform, isPage: "document" in globalThis }, options);
+export function createEngine(options: CreateEngineOptions): Promise<Engine>;
+/** Several models behind one API (`models`), or a cluster for what this engine has no room for (`overflow`). */
+export function createEngine(
+  options: ModelSetOptions | ((CreateEngineOptions | ModelSetOptions) & WithOverflow),
+): Promise<EngineApi>;
+/** As declared: what it does not need is not loaded. */
+export function createEngine(
+  options: (CreateEngineOptions | ModelSetOptions) & Partial<WithOverflow>,
+): Promise<EngineApi> {
+  const { overflow, ...rest } = options;
+  const platform = { ...browserPlatform, isPage: "document" in globalThis };
+  const create = () => createOn(platform, rest);
+  return overflow ? createOverflowing(overflow, create) : create();
 }
 
 /**
@@ -42,8 +52,11 @@ export const hostEngines: (endpoint: Endpoint) => void = /* @__PURE__ */ engineH
 );
 
 /** @param options Of models, addresses as a page writes them. */
-function createOn(platform: Platform, options: CreateEngineOptions): Promise<Engine> {
-  return createEngineWith(platform, { ...options, model: pageUrl(options.model) });
+function createOn(
+  platform: Platform,
+  options: CreateEngineOptions | ModelSetOptions,
+): Promise<HostedEngine> {
+  return createHosted(platform, options, pageUrl);
 }
 
 /** @throws {WeftError} `no_adapter`. */
@@ -80,8 +93,16 @@ export type { LayerPlan, LayerPolicy } from "./runtime/layer-policy.ts";
 export type { LoadModelOptions } from "./runtime/load-options.ts";
 export type { EngineMetrics } from "./runtime/metrics.ts";
 export type { HubOptions } from "./runtime/model-folder/remote-model.ts";
+export type { MemberOptions, ModelSetOptions } from "./runtime/model-set/model-set-options.ts";
 export { renderChat } from "./runtime/openai/chat-plan.ts";
 export type * from "./runtime/openai/index.ts";
+export { type WithOverflow, withOverflow } from "./runtime/overflow/create-overflowing.ts";
+export type {
+  OverflowMetrics,
+  OverflowOptions,
+  OverflowTimeouts,
+  OverflowWhen,
+} from "./runtime/overflow/index.ts";
 export { type ProbeResult, runProbe } from "./runtime/probe-runner.ts";
 export { type ConnectOptions, connectEngine, type Endpoint } from "./runtime/remote/connect.ts";
 export type { RemoteOptions } from "./runtime/remote/remote-options.ts";

@@ -7,9 +7,11 @@ import {
   type Calibration,
   calibrate as calibrateModel,
 } from "./runtime/calibration/calibrate.ts";
-import { type CreateEngineOptions, createEngineWith, openDevice } from "./runtime/create-engine.ts";
+import { type CreateEngineOptions, openDevice } from "./runtime/create-engine.ts";
+import { createHosted } from "./runtime/create-hosted.ts";
 import type { Device } from "./runtime/device.ts";
 import type { Engine } from "./runtime/engine.ts";
+import type { EngineApi } from "./runtime/engine-api.ts";
 import { reasonOf, WeftError } from "./runtime/errors.ts";
 import { paceDawn } from "./runtime/gpu/dawn-polling.ts";
 import { type ModelPlan, planModel } from "./runtime/load-model.ts";
@@ -18,6 +20,8 @@ import { type LogitsOptions, modelLogits, type PositionLogits } from "./runtime/
 import { localModel } from "./runtime/model-folder/local-folder.ts";
 import type { ModelFolder } from "./runtime/model-folder/model-folder.ts";
 import { openModelFolder } from "./runtime/model-folder/open-folder.ts";
+import type { ModelSetOptions } from "./runtime/model-set/model-set-options.ts";
+import { createOverflowing, type WithOverflow } from "./runtime/overflow/create-overflowing.ts";
 import { type Endpoint, engineHost } from "./runtime/remote/connect.ts";
 import { directoryFiles, modelsDirectory } from "./runtime/store/directory-files.ts";
 import { ModelStore } from "./runtime/store/model-store.ts";
@@ -70,8 +74,18 @@ const platform = {
  * Loads a model and gets it ready to answer. `demo` and `demo-moe` name the small models that come with Weft.
  * @throws {WeftError}
  */
-export async function createEngine(options: CreateEngineOptions): Promise<Engine> {
-  return createEngineWith(platform, { ...options, model: resolveModel(options.model) });
+export async function createEngine(options: CreateEngineOptions): Promise<Engine>;
+/** Several models behind one API (`models`), or a cluster for what this engine has no room for (`overflow`). */
+export async function createEngine(
+  options: ModelSetOptions | ((CreateEngineOptions | ModelSetOptions) & WithOverflow),
+): Promise<EngineApi>;
+/** As declared: what it does not need is not loaded. */
+export async function createEngine(
+  options: (CreateEngineOptions | ModelSetOptions) & Partial<WithOverflow>,
+): Promise<EngineApi> {
+  const { overflow, ...rest } = options;
+  const create = () => createHosted(platform, rest, resolveModel);
+  return overflow ? createOverflowing(overflow, create) : create();
 }
 
 /**
@@ -79,7 +93,7 @@ export async function createEngine(options: CreateEngineOptions): Promise<Engine
  * by (`connectEngine`). Those that ask for the same engine share one.
  */
 export const hostEngines: (endpoint: Endpoint) => void = /* @__PURE__ */ engineHost(
-  (options, how) => createEngine({ ...options, ...how }),
+  (options, how) => createHosted(platform, { ...options, ...how }, resolveModel),
 );
 
 /** @throws {WeftError} `no_adapter`. */

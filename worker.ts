@@ -2,16 +2,21 @@
  * The public door for pages: an engine in a worker of its own, or in one that all tabs of a site share,
  * behind the same API as `weft-llm`. Nothing is computed on the page's thread but what is read.
  */
+
 import type { EngineApi } from "./runtime/engine-api.ts";
+import { createOverflowing, type WithOverflow } from "./runtime/overflow/create-overflowing.ts";
 import type { Port } from "./runtime/remote/port.ts";
 import { RemoteEngine } from "./runtime/remote/remote-engine.ts";
-import { type RemoteOptions, remoteOptions } from "./runtime/remote/remote-options.ts";
+import { type AnyRemoteOptions, remoteOptions } from "./runtime/remote/remote-options.ts";
 import { dedicatedWorkerPort, sharedWorkerPort } from "./runtime/remote/worker-port.ts";
 import { refuse } from "./runtime/request.ts";
 import { browserStore } from "./runtime/store/browser-store.ts";
 import type { LoadProgress } from "./runtime/weights/stream.ts";
 
-export interface WorkerEngineOptions extends RemoteOptions {
+/** Of one model, or of several (`models`); with a cluster for what the engine has no room for (`overflow`). */
+export type WorkerEngineOptions = AnyRemoteOptions & Partial<WithOverflow> & WorkerHow;
+
+export interface WorkerHow {
   /** One worker and one copy of the model for all tabs of the site that ask for the same options. */
   readonly shared?: boolean;
   /** Starts the worker in another way: its script is `weft-llm/engine-worker`, a module. */
@@ -36,7 +41,7 @@ export interface WorkerEngineOptions extends RemoteOptions {
  */
 export async function createEngine(options: WorkerEngineOptions): Promise<EngineApi> {
   if (typeof options !== "object" || options === null) refuse("options", options, "an object");
-  const { shared = false, worker, onProgress, signal, ...rest } = options;
+  const { shared = false, worker, onProgress, signal, overflow, ...rest } = options;
   const dial = () => portOf(worker?.() ?? start(shared));
   let isKept = false;
   const progress = (load: LoadProgress) => {
@@ -45,7 +50,9 @@ export async function createEngine(options: WorkerEngineOptions): Promise<Engine
     isKept ||= load.phase === "download";
     onProgress?.(load);
   };
-  return RemoteEngine.open({ dial, engine: remoteOptions(rest), onProgress: progress, signal });
+  const engine = remoteOptions(rest as AnyRemoteOptions);
+  const open = () => RemoteEngine.open({ dial, engine, onProgress: progress, signal });
+  return overflow ? createOverflowing(overflow, open) : open();
 }
 
 function start(shared: boolean): Worker | SharedWorker {
@@ -72,8 +79,19 @@ export { WeftError, type WeftErrorCode, type WeftErrorData } from "./runtime/err
 export type { LayerPlan, LayerPolicy } from "./runtime/layer-policy.ts";
 export type { EngineMetrics } from "./runtime/metrics.ts";
 export type * from "./runtime/openai/index.ts";
+export { type WithOverflow, withOverflow } from "./runtime/overflow/create-overflowing.ts";
+export type {
+  OverflowMetrics,
+  OverflowOptions,
+  OverflowTimeouts,
+  OverflowWhen,
+} from "./runtime/overflow/index.ts";
 export { type ConnectOptions, connectEngine, type Endpoint } from "./runtime/remote/connect.ts";
-export type { RemoteOptions } from "./runtime/remote/remote-options.ts";
+export type {
+  AnyRemoteOptions,
+  RemoteOptions,
+  RemoteSetOptions,
+} from "./runtime/remote/remote-options.ts";
 export type * from "./runtime/request.ts";
 export type { Session } from "./runtime/session.ts";
 export type { DownloadModelOptions, ModelStore } from "./runtime/store/model-store.ts";

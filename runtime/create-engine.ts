@@ -5,6 +5,7 @@ import type { EngineOptions } from "./engine-options.ts";
 import { WeftError } from "./errors.ts";
 import { type GpuSource, openGpuDevice } from "./gpu/device.ts";
 import { planModel } from "./load-model.ts";
+import type { LoadModelOptions } from "./load-options.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
 import { modelName } from "./model-folder/model-name.ts";
 import { type OpenLocalFolder, openModelFolder } from "./model-folder/open-folder.ts";
@@ -53,9 +54,19 @@ export interface Platform {
   readonly isPage?: boolean;
 }
 
+/**
+ * Waits until there is memory for a model.
+ * @param bytesWithin What it takes with a `memoryBudgetBytes`, or without.
+ * @returns The budget to load it with.
+ */
+export type MakeRoom = (
+  bytesWithin: (budgetBytes: number | undefined) => Promise<number>,
+) => Promise<number | undefined>;
+
 export async function createEngineWith(
   platform: Platform,
   options: CreateEngineOptions,
+  makeRoom?: MakeRoom,
 ): Promise<Engine> {
   try {
     const { model, hub } = options;
@@ -85,7 +96,11 @@ export async function createEngineWith(
       // A download takes its time, in which a device may be lost.
       if (reopen && isLost) device = await reopen();
       const source = { folder, name: options.name ?? modelName(model), device, reopen };
-      const engine = await Engine.load(source, { ...options, adapters, layerRouters, quantumMs });
+      const loading = { ...options, adapters, layerRouters, quantumMs };
+      const memoryBudgetBytes = makeRoom
+        ? await makeRoom((budget) => bytesWithin(device, folder, loading, budget))
+        : options.memoryBudgetBytes;
+      const engine = await Engine.load(source, { ...loading, memoryBudgetBytes });
       if (platform.isPage) engine.pace.watchPage();
       return engine;
     } catch (error) {
@@ -119,6 +134,17 @@ export const modelFolder = (
   typeof model === "string" || model instanceof Blob
     ? openModelFolder(model, platform.openLocal, hub)
     : model;
+
+async function bytesWithin(
+  device: Device,
+  folder: ModelFolder,
+  options: LoadModelOptions,
+  memoryBudgetBytes: number | undefined,
+): Promise<number> {
+  const plan = await planModel(device, folder, { ...options, memoryBudgetBytes });
+  await plan.close();
+  return plan.weightBytes + plan.activationBytes + plan.kv.totalBytes;
+}
 
 /** A model that cannot be loaded is refused before its weights are downloaded. */
 async function check(

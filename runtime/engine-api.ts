@@ -37,8 +37,11 @@ export interface EngineApi {
   session(): Session;
   /** Counters since the engine was created, and figures of the latest requests and steps. */
   metrics(): Promise<EngineMetrics>;
-  /** What `metrics()` has as `now`, alone and cheap: it may be asked for each request. */
-  gauges(): Promise<EngineGauges>;
+  /**
+   * What `metrics()` has as `now`, alone and cheap: it may be asked for each request.
+   * @param model Of an engine with several.
+   */
+  gauges(model?: string): Promise<EngineGauges>;
   /** The latest requests and steps on a time line, for Perfetto: save it as JSON and open it there. */
   trace(options?: TraceOptions): Promise<Trace>;
   /** Whose each KV block is at this moment. Worked out when asked for: a few times a second is fine. */

@@ -197,7 +197,8 @@ export class Engine implements HostedEngine {
   async metrics(): Promise<EngineMetrics> {
     const { metrics: experts } = this.runner.experts ?? {};
     const { frames } = this.pace;
-    return { ...this.#telemetry.metrics(), ...(experts && { experts }), ...(frames && { frames }) };
+    const figures = await this.#telemetry.metrics();
+    return { ...figures, ...(experts && { experts }), ...(frames && { frames }) };
   }
 
   async gauges(): Promise<EngineGauges> {

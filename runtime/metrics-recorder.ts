@@ -1,15 +1,11 @@
 /**
- * Keeps what the metrics are made of. Memory is bounded whatever runs; figures are worked out when they
- * are asked for.
+ * Keeps what the metrics are made of. Memory is bounded whatever runs; figures are worked out elsewhere,
+ * when they are asked for.
  */
-import { distribution } from "../scheduler/metrics/distribution.ts";
-import { goodput } from "../scheduler/metrics/goodput.ts";
 import { type RequestRecord, requestRecord } from "../scheduler/metrics/request-record.ts";
-import { summarize } from "../scheduler/metrics/summary.ts";
-import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { SequenceStart } from "./live-sequence.ts";
-import type { EngineGauges, EngineMetrics, EngineTotals, RecentFigures } from "./metrics.ts";
+import type { EngineTotals } from "./metrics.ts";
 import { NumberRing } from "./number-ring.ts";
 
 /** What a record has of a request. */
@@ -37,6 +33,16 @@ const STEP_COLUMNS = [
   ...(["gpuMs", "predictedMs", "lagMs", "lagSteps"] as const),
   ...(["tokens", "rows", "layers"] as const),
 ];
+
+type StepColumn = (typeof STEP_COLUMNS)[number];
+
+export interface MetricsData {
+  readonly uptimeMs: number;
+  readonly total: EngineTotals;
+  readonly ended: readonly RequestRecord[];
+  readonly steps: readonly Readonly<Record<StepColumn, number>>[];
+  readonly submissions: readonly { readonly ms: number }[];
+}
 
 export class MetricsRecorder {
   readonly #startMs: number;
@@ -126,12 +132,14 @@ export class MetricsRecorder {
     this.#end(record, end);
   }
 
-  snapshot(scheduler: Scheduler, nowMs: number): EngineMetrics {
+  /** What figures are worked out of: copies, and records that do not change any more. */
+  data(nowMs: number): MetricsData {
     return {
       uptimeMs: nowMs - this.#startMs,
-      now: gauges(scheduler, nowMs),
       total: { ...this.#total },
-      recent: this.#recent(),
+      ended: [...this.#ended],
+      steps: this.#steps.rows(),
+      submissions: this.#submissions.rows(),
     };
   }
 
@@ -167,35 +175,6 @@ export class MetricsRecorder {
   #isTooLong(): boolean {
     return this.#numEndedTokens > MOST_TOKENS && this.#ended.length > 1;
   }
-
-  #recent(): RecentFigures {
-    const spanMs = spanOf(this.#ended);
-    const steps = this.#steps.rows();
-    const measured = steps.filter(({ gpuMs }) => gpuMs > 0);
-    return {
-      requests: summarize(this.#ended),
-      spanMs,
-      goodput: goodput(this.#ended, spanMs),
-      tokensPerStep: distribution(steps.map(({ tokens }) => tokens)),
-      rowsPerStep: distribution(steps.map(({ rows }) => rows)),
-      layersPerStep: distribution(steps.map(({ layers }) => layers)),
-      submissionMs: distribution(this.#submissions.rows().map(({ ms }) => ms)),
-      readbackLagMs: distribution(steps.map(({ lagMs }) => lagMs)),
-      readbackLagSteps: distribution(steps.map(({ lagSteps }) => lagSteps)),
-      predictionError: distribution(
-        measured.map(({ predictedMs, gpuMs }) => Math.abs(predictedMs - gpuMs) / gpuMs),
-      ),
-    };
-  }
-}
-
-export function gauges(scheduler: Scheduler, nowMs: number): EngineGauges {
-  const { numWaiting: waiting, numRunning: running, numInFlight, usage, quantumMs } = scheduler;
-  return {
-    ...{ waiting, running, plansInFlight: numInFlight, kv: [...usage] },
-    queueMs: scheduler.predictDelayMs(nowMs),
-    ...(Number.isFinite(quantumMs) && { quantumMs }),
-  };
 }
 
 const recordOf = (id: number, { promptIds, scheduling }: RequestStart, arrivalMs: number) =>
@@ -220,18 +199,6 @@ function countLayers(
     if (union.size === numStages - 2) break;
   }
   return union.size / 2;
-}
-
-/** Rejected requests took no time. */
-function spanOf(records: readonly RequestRecord[]): number {
-  let firstMs = Number.POSITIVE_INFINITY;
-  let lastMs = Number.NEGATIVE_INFINITY;
-  for (const { arrivalMs, tokenMs } of records) {
-    if (tokenMs.length === 0) continue;
-    firstMs = Math.min(firstMs, arrivalMs);
-    lastMs = Math.max(lastMs, tokenMs[tokenMs.length - 1]);
-  }
-  return Math.max(0, lastMs - firstMs);
 }
 
 /** Where the device has not measured them, a step's time is shared out. */

@@ -4,6 +4,7 @@
  */
 import type { Distribution, Goodput, Priority, RequestSummary } from "../scheduler/index.ts";
 import type { ExpertMetrics } from "./experts/expert-usage.ts";
+import type { ModelState } from "./openai/models.ts";
 import type { OverflowMetrics } from "./overflow/overflow-metrics.ts";
 import type { FrameMetrics } from "./pacing/frame-meter.ts";
 
@@ -15,10 +16,28 @@ export interface EngineMetrics {
   readonly recent: RecentFigures;
   /** Where experts come and go. */
   readonly experts?: ExpertMetrics;
+  /** By name, of an engine with several; the rest is of the first. */
+  readonly models?: Readonly<Record<string, ModelMetrics>>;
   /** What went to a cluster, and why. */
   readonly overflow?: OverflowMetrics;
   /** Of the page that asks, while the engine worked for it. */
   readonly frames?: FrameMetrics;
+}
+
+/** Of one model of several. */
+export interface ModelMetrics {
+  readonly state: ModelState;
+  /** That it takes now. */
+  readonly bytes: number;
+  /** Requests that it answers, and that wait for it to be there. */
+  readonly users: number;
+  readonly waiting: number;
+  readonly loads: number;
+  readonly evictions: number;
+  /** Of the latest load, downloads and waiting for room included. */
+  readonly loadMs?: number;
+  /** While it is loaded. */
+  readonly engine?: EngineMetrics;
 }
 
 /** At this moment. */

@@ -4,10 +4,11 @@
  */
 import type { Scheduler } from "../scheduler/index.ts";
 import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
+import type { engineMetrics } from "./engine-metrics.ts";
 import type { SequenceStart } from "./live-sequence.ts";
 import type { LoopObserver, PlanTimes } from "./loop-observer.ts";
 import type { EngineGauges, EngineMetrics } from "./metrics.ts";
-import { gauges, MetricsRecorder, type RequestStart } from "./metrics-recorder.ts";
+import { MetricsRecorder, type RequestStart } from "./metrics-recorder.ts";
 import { type Trace, type TraceOptions, TraceRecorder } from "./trace.ts";
 
 export interface TelemetryOptions {
@@ -40,12 +41,21 @@ export class Telemetry implements LoopObserver {
     this.#trace = new TraceRecorder(startMs, options.model, options.adapter);
   }
 
-  metrics(): EngineMetrics {
-    return this.#metrics.snapshot(this.#options.scheduler, this.#options.now());
+  async metrics(): Promise<EngineMetrics> {
+    const { engineMetrics } = await import("./engine-metrics.ts");
+    return engineMetrics(...this.measured);
   }
 
-  gauges(): EngineGauges {
-    return gauges(this.#options.scheduler, this.#options.now());
+  /** What the metrics are worked out of, at this moment. */
+  get measured(): Parameters<typeof engineMetrics> {
+    const { scheduler, now } = this.#options;
+    const nowMs = now();
+    return [this.#metrics.data(nowMs), scheduler, nowMs];
+  }
+
+  async gauges(): Promise<EngineGauges> {
+    const { engineGauges } = await import("./engine-metrics.ts");
+    return engineGauges(this.#options.scheduler, this.#options.now());
   }
 
   trace(options?: TraceOptions): Trace {

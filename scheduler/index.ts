@@ -15,6 +15,7 @@ export type { SchedulerEvent } from "./event.ts";
 export type { KvGroupMap, KvMap } from "./kv-map.ts";
 export * from "./metrics/index.ts";
 export { PRIORITIES, type Priority } from "./priority.ts";
+export { type QueueState, queueDelayMs } from "./queue-delay.ts";
 export { type Random, seededRandom } from "./random.ts";
 export { createScheduler, type Scheduler } from "./scheduler.ts";
 export type { SequenceRequest } from "./sequence-request.ts";

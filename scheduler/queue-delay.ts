@@ -16,54 +16,50 @@ export interface QueueState {
   readonly poolTokens: number;
   /** Until the GPU has run what was submitted. */
   readonly inFlightMs: number;
+  /** Of answers lately; none has ended yet. */
+  readonly meanTokens: number | undefined;
 }
 
-/** Of the mean length, the newest answer's share. */
-const SHARE_OF_NEWEST = 0.1;
-
-export class QueueDelay {
-  #meanTokens: number | undefined;
-
-  /** An answer ended after so many tokens. */
-  observeEnd(numTokens: number): void {
-    this.#meanTokens ??= numTokens;
-    this.#meanTokens += SHARE_OF_NEWEST * (numTokens - this.#meanTokens);
+/** Milliseconds from now to the first row of a newcomer of each class; its own prompt is not in it. */
+export function queueDelayMs(state: QueueState): Record<Priority, number> {
+  const running: Sequence[] = [];
+  const waiting: Sequence[] = [];
+  for (const sequence of state.live) {
+    if (sequence.state === "running") running.push(sequence);
+    else waiting.push(sequence);
   }
+  const delays = PRIORITIES.map((priority) => {
+    const rank = PRIORITY_RANK[priority];
+    const ahead = waiting.filter((sequence) => PRIORITY_RANK[sequence.priority] <= rank);
+    return [priority, delayMs(state, running, ahead)] as const;
+  });
+  return Object.fromEntries(delays) as Record<Priority, number>;
+}
 
-  /** Milliseconds from now to the first row of a newcomer of each class; its own prompt is not in it. */
-  predictMs(state: QueueState): Record<Priority, number> {
-    const running: Sequence[] = [];
-    const waiting: Sequence[] = [];
-    for (const sequence of state.live) {
-      if (sequence.state === "running") running.push(sequence);
-      else waiting.push(sequence);
-    }
-    const delays = PRIORITIES.map((priority) => {
-      const rank = PRIORITY_RANK[priority];
-      const ahead = waiting.filter((sequence) => PRIORITY_RANK[sequence.priority] <= rank);
-      return [priority, this.#delayMs(state, running, ahead)] as const;
-    });
-    return Object.fromEntries(delays) as Record<Priority, number>;
-  }
+function delayMs(
+  state: QueueState,
+  running: readonly Sequence[],
+  ahead: readonly Sequence[],
+): number {
+  const all = [...running, ...ahead];
+  if (all.length === 0) return state.inFlightMs;
+  const lefts = all.map((sequence) => tokensLeft(state, sequence));
+  const places = Math.max(placesOf(state, all, lefts), running.length);
+  // Those of them that run as soon as there is a plan, and how many end before a place is free.
+  const served = lefts.slice(0, places).sort((a, b) => a - b);
+  const ends = all.length + 1 - places;
+  const rounds = Math.floor((ends - 1) / served.length);
+  const steps = ends <= 0 ? 0 : served[(ends - 1) % served.length] + rounds * mean(lefts);
+  return state.inFlightMs + promptMs(state, all) + steps * stepMs(state, all, served.length);
+}
 
-  #delayMs(state: QueueState, running: readonly Sequence[], ahead: readonly Sequence[]): number {
-    const all = [...running, ...ahead];
-    if (all.length === 0) return state.inFlightMs;
-    const lefts = all.map((sequence) => this.#tokensLeft(sequence));
-    const places = placesOf(state, all, lefts);
-    // Those of them that run as soon as there is a plan, and how many end before a place is free.
-    const served = lefts.slice(0, Math.max(places, running.length)).sort((a, b) => a - b);
-    const ends = all.length + 1 - Math.max(places, running.length);
-    const rounds = Math.floor((ends - 1) / served.length);
-    const steps = ends <= 0 ? 0 : served[(ends - 1) % served.length] + rounds * mean(lefts);
-    return state.inFlightMs + promptMs(state, all) + steps * stepMs(state, all, served.length);
-  }
-
-  /** As long as answers were lately, or for as long again as one that is longer has been. */
-  #tokensLeft({ maxTokens, numSampledTokens: sampled }: Sequence): number {
-    const expected = Math.max(this.#meanTokens ?? maxTokens, 2 * sampled);
-    return Math.max(0, Math.min(maxTokens, expected) - sampled);
-  }
+/** As long as answers were lately, or for as long again as one that is longer has been. */
+function tokensLeft(
+  { meanTokens }: QueueState,
+  { maxTokens, numSampledTokens: sampled }: Sequence,
+): number {
+  const expected = Math.max(meanTokens ?? maxTokens, 2 * sampled);
+  return Math.max(0, Math.min(maxTokens, expected) - sampled);
 }
 
 /** Requests like these that run beside each other. */

@@ -24,14 +24,16 @@ import { fcfs } from "./order/fcfs.ts";
 import { priorityOrder } from "./order/priority.ts";
 import { Planner } from "./planner.ts";
 import { Preemption } from "./preemption.ts";
-import type { Priority } from "./priority.ts";
 import { SequenceQueue } from "./queue.ts";
-import { QueueDelay } from "./queue-delay.ts";
+import type { QueueState } from "./queue-delay.ts";
 import { seededRandom } from "./random.ts";
 import { Sequence } from "./sequence.ts";
 import { checkRequest, type SequenceRequest } from "./sequence-request.ts";
 import { DrafterCommits } from "./speculation/drafter-commits.ts";
 import type { PlanOutcome, SequenceId, WorkPlan } from "./work-plan.ts";
+
+/** Of the mean length of answers, the newest's. */
+const SHARE_OF_NEWEST = 0.1;
 
 export class Scheduler {
   readonly #config: ResolvedConfig;
@@ -43,7 +45,8 @@ export class Scheduler {
   readonly #preemption: Preemption;
   readonly #planner: Planner;
   readonly #inFlight = new InFlight();
-  readonly #delay = new QueueDelay();
+  /** Of answers that have ended, the newest counted most. */
+  #meanTokens: number | undefined;
   #quantumMs: number;
   #nextTicket = 0;
   /** The clock as last heard. */
@@ -279,15 +282,16 @@ export class Scheduler {
     return this.#holds.counts;
   }
 
-  /** Predicted milliseconds until a request that comes now has its turn, by its class. */
-  predictDelayMs(nowMs: number): Record<Priority, number> {
+  /** What stands before a request that comes now: `queueDelayMs` makes milliseconds of it. */
+  queueState(nowMs: number): QueueState {
     const { costs, maxRows, maxTokensPerPlan, kvGroups, blockTokens } = this.#config;
     const capacity = this.#blocks.capacity.filter((_, group) => !kvGroups[group].window);
-    return this.#delay.predictMs({
+    return {
       ...{ live: this.#queue.live, costs, maxRows, maxTokensPerPlan },
       poolTokens: blockTokens * Math.min(...capacity),
       inFlightMs: Math.max(0, this.#inFlight.endMs - nowMs),
-    });
+      meanTokens: this.#meanTokens,
+    };
   }
 
   /** Free blocks per KV group, the trash block not counted. */
@@ -306,7 +310,10 @@ export class Scheduler {
   }
 
   #end(sequence: Sequence): void {
-    if (sequence.hasStarted) this.#delay.observeEnd(sequence.numSampledTokens);
+    if (sequence.hasStarted) {
+      this.#meanTokens ??= sequence.numSampledTokens;
+      this.#meanTokens += SHARE_OF_NEWEST * (sequence.numSampledTokens - this.#meanTokens);
+    }
     this.#queue.end(sequence, this.#nowMs);
     this.#host.drop(sequence);
     this.#holds.observeEnd(sequence, this.#nowMs);

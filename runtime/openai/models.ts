@@ -1,6 +1,9 @@
 /** The models of an engine, OpenAI-shaped. */
 import { WeftError } from "../errors.ts";
 
+/** `leaving`: it makes place for another as soon as its requests have ended. */
+export type ModelState = "unloaded" | "loading" | "ready" | "leaving";
+
 export interface Model {
   readonly id: string;
   readonly object: "model";
@@ -8,7 +11,9 @@ export interface Model {
   readonly created: number;
   readonly owned_by: string;
   /** Longest sequence, in tokens. Not OpenAI's, but vLLM's. */
-  readonly max_model_len: number;
+  readonly max_model_len?: number;
+  /** Of an engine with several. Not OpenAI's. */
+  readonly state?: ModelState;
 }
 
 export interface ModelList {
@@ -22,11 +27,11 @@ export interface ModelsApi {
   retrieve(id: string): Promise<Model>;
 }
 
-export function modelsApi(list: () => readonly Model[]): ModelsApi {
+export function modelsApi(list: () => readonly Model[] | Promise<readonly Model[]>): ModelsApi {
   return {
-    list: async () => ({ object: "list", data: list() }),
+    list: async () => ({ object: "list", data: await list() }),
     async retrieve(id) {
-      const models = list();
+      const models = await list();
       const found = models.find((model) => model.id === id);
       if (found) return found;
       const known = models.map((model) => JSON.stringify(model.id)).join(", ");

@@ -67,6 +67,11 @@ export class OverflowEngine implements EngineApi {
     );
   }
 
+  /** @throws {WeftError} `bad_request` for an option. */
+  static check(options: OverflowOptions): void {
+    resolveOverflow(options);
+  }
+
   get info(): EngineInfo {
     return this.#engine.info;
   }
@@ -88,8 +93,8 @@ export class OverflowEngine implements EngineApi {
     return { ...(await this.#engine.metrics()), overflow };
   }
 
-  gauges(): Promise<EngineGauges> {
-    return this.#engine.gauges();
+  gauges(model?: string): Promise<EngineGauges> {
+    return this.#engine.gauges(model);
   }
 
   trace(options?: TraceOptions): Promise<Trace> {
@@ -152,7 +157,7 @@ export class OverflowEngine implements EngineApi {
   ): Promise<{ place: Place; chunks: Chunks<Choice> }> {
     const { isLocalModel } = how;
     const { when } = this.#options;
-    const queueMs = await this.#engine.gauges().then(
+    const queueMs = await this.#engine.gauges(isLocalModel ? request.model : undefined).then(
       (gauges) => gauges.queueMs,
       () => undefined,
     );

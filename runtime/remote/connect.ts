@@ -1,5 +1,7 @@
 /** Engines over ports that the caller brings: `worker_threads`, Electron, a worker with other work besides. */
+
 import type { EngineApi } from "../engine-api.ts";
+import { createOverflowing, type WithOverflow } from "../overflow/create-overflowing.ts";
 import { refuse } from "../request.ts";
 import type { LoadProgress } from "../weights/stream.ts";
 import { EngineHost } from "./engine-host.ts";
@@ -14,12 +16,14 @@ import {
   type Port,
 } from "./port.ts";
 import { RemoteEngine } from "./remote-engine.ts";
-import { type RemoteOptions, remoteOptions } from "./remote-options.ts";
+import { type AnyRemoteOptions, remoteOptions } from "./remote-options.ts";
 
 /** A `MessagePort`, a worker (of the web or of `worker_threads`), `parentPort`, or Electron's `MessagePortMain`. */
 export type Endpoint = DomEndpoint | NodeEndpoint | ElectronEndpoint;
 
-export interface ConnectOptions extends RemoteOptions {
+export type ConnectOptions = AnyRemoteOptions & Partial<WithOverflow> & ConnectHow;
+
+export interface ConnectHow {
   /**
    * An end of a channel whose other end is given to `hostEngines`. Called again when the host is gone:
    * a channel to another host lets unfinished requests go on there.
@@ -35,10 +39,12 @@ export interface ConnectOptions extends RemoteOptions {
  * @throws {WeftError} `worker_failed`, `protocol_mismatch`, and of every kind that loading can.
  */
 export async function connectEngine(options: ConnectOptions): Promise<EngineApi> {
-  const { connect, onProgress, signal, ...rest } = options ?? {};
+  const { connect, onProgress, signal, overflow, ...rest } = options ?? {};
   if (typeof connect !== "function") refuse("connect", connect, "a function that returns a port");
   const dial = async () => portOf(await connect());
-  return RemoteEngine.open({ dial, engine: remoteOptions(rest), onProgress, signal });
+  const engine = remoteOptions(rest as AnyRemoteOptions);
+  const open = () => RemoteEngine.open({ dial, engine, onProgress, signal });
+  return overflow ? createOverflowing(overflow, open) : open();
 }
 
 /**

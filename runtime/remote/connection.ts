@@ -9,7 +9,7 @@ import type { LoadProgress } from "../weights/stream.ts";
 import { type FromHost, PROTOCOL_VERSION, type ToHost } from "./messages.ts";
 import type { Port } from "./port.ts";
 import { absence, bePresent, type Presence } from "./presence.ts";
-import type { RemoteOptions } from "./remote-options.ts";
+import type { AnyRemoteOptions } from "./remote-options.ts";
 
 /** What is asked of a host, and who hears the answer. */
 export interface Call {
@@ -30,7 +30,7 @@ type CallMessage = ToHost extends infer M
 export interface ConnectionOptions {
   /** A connection to a host; a new host where the old one has vanished. */
   readonly dial: () => Port | Promise<Port>;
-  readonly engine: RemoteOptions;
+  readonly engine: AnyRemoteOptions;
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
 }

@@ -149,7 +149,9 @@ class HostedUser {
       case "metrics":
         return engine.metrics();
       case "gauges":
-        return engine.gauges();
+        return engine.gauges(message.model);
+      case "models":
+        return engine.models.list();
       case "trace":
         return engine.trace(message.options);
       case "kvMap":

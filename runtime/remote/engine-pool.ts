@@ -8,7 +8,7 @@ import type { HostedEngine } from "../engine-api.ts";
 import { abortError, throwIfAborted } from "../errors.ts";
 import type { LoadProgress } from "../weights/stream.ts";
 import type { OpenHosted } from "./open-hosted.ts";
-import { optionsKey, type RemoteOptions } from "./remote-options.ts";
+import { type AnyRemoteOptions, optionsKey } from "./remote-options.ts";
 
 interface PooledEngine {
   readonly engine: Promise<HostedEngine>;
@@ -37,7 +37,7 @@ export class EnginePool {
    * @throws {WeftError} of every kind that loading can; `aborted`.
    */
   async acquire(
-    options: RemoteOptions,
+    options: AnyRemoteOptions,
     onProgress: (progress: LoadProgress) => void,
     signal: AbortSignal,
   ): Promise<Lease> {
@@ -68,7 +68,7 @@ export class EnginePool {
     }
   }
 
-  #load(key: string, options: RemoteOptions): PooledEngine {
+  #load(key: string, options: AnyRemoteOptions): PooledEngine {
     const loading = new AbortController();
     const listeners = new Set<(progress: LoadProgress) => void>();
     const onProgress = (progress: LoadProgress) => {

@@ -13,7 +13,7 @@ import type { PageState } from "../pacing/page-state.ts";
 import type { GenerateRequest } from "../request.ts";
 import type { TraceOptions } from "../trace.ts";
 import type { LoadProgress } from "../weights/stream.ts";
-import type { RemoteOptions } from "./remote-options.ts";
+import type { AnyRemoteOptions } from "./remote-options.ts";
 
 /** Counts changes that an older side would misread. */
 export const PROTOCOL_VERSION = 2;
@@ -24,7 +24,7 @@ export const WINDOW_CHUNKS = 64;
 /** `call` is the user's number of what it asked for: everything about it carries it, both ways. */
 export type ToHost =
   | { readonly type: "hello"; readonly version: number; readonly lock?: string }
-  | { readonly type: "open"; readonly call: number; readonly options: RemoteOptions }
+  | { readonly type: "open"; readonly call: number; readonly options: AnyRemoteOptions }
   | ({ readonly type: "start"; readonly call: number } & StreamStart)
   /** So many more chunks may come. */
   | { readonly type: "credit"; readonly call: number; readonly chunks: number }
@@ -54,7 +54,8 @@ export type StreamStart =
 
 /** What is answered at once. */
 export type Question =
-  | { readonly method: "metrics" | "gauges" | "kvMap" }
+  | { readonly method: "metrics" | "models" | "kvMap" }
+  | { readonly method: "gauges"; readonly model?: string }
   | { readonly method: "embeddings"; readonly request: EmbeddingRequest }
   | { readonly method: "trace"; readonly options?: TraceOptions }
   | { readonly method: "hold"; readonly session: string; readonly ms: number }

@@ -12,7 +12,7 @@ import {
   completionsOver,
 } from "../openai/completions.ts";
 import type { EmbeddingsApi } from "../openai/embeddings.ts";
-import { type ModelsApi, modelOf, modelsApi } from "../openai/models.ts";
+import { type ModelList, type ModelsApi, modelsApi } from "../openai/models.ts";
 import { PageWatcher } from "../pacing/page-watcher.ts";
 import {
   type CallOptions,
@@ -32,7 +32,9 @@ export class RemoteEngine implements EngineApi {
   readonly embeddings: EmbeddingsApi = {
     create: (request, options) => this.#ask({ method: "embeddings", request }, options),
   };
-  readonly models: ModelsApi = modelsApi(() => [modelOf(this.info)]);
+  readonly models: ModelsApi = modelsApi(async () => {
+    return (await this.#ask<ModelList>({ method: "models" })).data;
+  });
   readonly #connection: Connection;
   readonly #watcher: PageWatcher;
   #numStreams = 0;
@@ -81,8 +83,8 @@ export class RemoteEngine implements EngineApi {
     return { ...metrics, ...(frames && { frames }) };
   }
 
-  gauges(): Promise<EngineGauges> {
-    return this.#ask({ method: "gauges" });
+  gauges(model?: string): Promise<EngineGauges> {
+    return this.#ask({ method: "gauges", model });
   }
 
   trace(options?: TraceOptions): Promise<Trace> {

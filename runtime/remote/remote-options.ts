@@ -16,9 +16,24 @@ type Local =
   | "layerRouters";
 
 /** As `CreateEngineOptions`, but for what cannot leave its thread. */
-export interface RemoteOptions extends Omit<CreateEngineOptions, Local> {
+export interface RemoteOptions extends RemoteSettings {
   /** An http(s) URL, `hf:org/name`, or a GGUF file as a Blob. */
   readonly model: string | Blob;
+}
+
+/** As `ModelSetOptions`, but for what cannot leave its thread. */
+export interface RemoteSetOptions extends Omit<RemoteSettings, "name"> {
+  readonly models: Readonly<
+    Record<
+      string,
+      string | Blob | (Omit<RemoteOptions, "name" | "device"> & { readonly pinned?: boolean })
+    >
+  >;
+}
+
+export type AnyRemoteOptions = RemoteOptions | RemoteSetOptions;
+
+interface RemoteSettings extends Omit<CreateEngineOptions, Local> {
   readonly adapters?: Readonly<Record<string, string>>;
   readonly layerRouters?: string;
   readonly device?: "gpu" | "reference";
@@ -28,14 +43,8 @@ export interface RemoteOptions extends Omit<CreateEngineOptions, Local> {
  * Addresses become absolute: a worker's own is another than the page's.
  * @throws {WeftError} `bad_request` for an option that cannot cross.
  */
-export function remoteOptions(given: RemoteOptions): RemoteOptions {
-  const adapters = Object.entries(given.adapters ?? {}).map(([name, url]) => [name, pageUrl(url)]);
-  const resolved = {
-    ...given,
-    model: pageUrl(given.model),
-    adapters: given.adapters && Object.fromEntries(adapters),
-    layerRouters: given.layerRouters && pageUrl(given.layerRouters),
-  };
+export function remoteOptions<O extends AnyRemoteOptions>(given: O): O {
+  const resolved = absolute(given);
   const options = Object.fromEntries(
     Object.entries(resolved).filter(([, value]) => value !== undefined),
   );
@@ -48,7 +57,28 @@ export function remoteOptions(given: RemoteOptions): RemoteOptions {
         "or leave the option out",
     );
   }
-  return options as unknown as RemoteOptions;
+  return options as unknown as O;
+}
+
+type Addresses = Partial<RemoteOptions & RemoteSetOptions>;
+
+function absolute(given: Addresses): Addresses {
+  const { model, models, adapters, layerRouters } = given;
+  const each = <V, W>(named: Readonly<Record<string, V>>, change: (value: V) => W) =>
+    Object.fromEntries(Object.entries(named).map(([name, value]) => [name, change(value)]));
+  return {
+    ...given,
+    model: model === undefined ? undefined : pageUrl(model),
+    adapters: adapters && each(adapters, pageUrl),
+    layerRouters: layerRouters && pageUrl(layerRouters),
+    models:
+      models &&
+      each(models, (member) =>
+        typeof member === "string" || member instanceof Blob
+          ? pageUrl(member)
+          : (absolute(member) as typeof member),
+      ),
+  };
 }
 
 /** The path of the first value that is no plain data. */
@@ -66,7 +96,7 @@ function uncloneable(path: string, value: unknown): string | undefined {
 }
 
 /** Equal for options that mean the same engine. Blobs are the same only if they are one. */
-export function optionsKey(options: RemoteOptions): string {
+export function optionsKey(options: AnyRemoteOptions): string {
   const blobs = (_: string, value: unknown) =>
     value instanceof Blob ? { blob: crypto.randomUUID() } : value;
   return JSON.stringify(sorted(options), blobs);

@@ -225,7 +225,14 @@ describe("a snapshot", () => {
     controller.abort();
     await Promise.all(answers);
     await settled(plain);
-    const now = { waiting: 0, running: 0, plansInFlight: 0, kv: kv.map(() => 0), quantumMs };
+    const now = {
+      waiting: 0,
+      running: 0,
+      plansInFlight: 0,
+      kv: kv.map(() => 0),
+      queueMs: { interactive: 0, completion: 0, agent: 0, background: 0 },
+      quantumMs,
+    };
     expect((await engine.metrics()).now).toEqual(now);
   });
 

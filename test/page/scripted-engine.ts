@@ -2,6 +2,7 @@
 
 import type { PageEngine } from "../../apps/page/engine.ts";
 import { shownName } from "../../apps/page/labels.ts";
+import { engineMetrics } from "../../runtime/engine-metrics.ts";
 import { MetricsRecorder } from "../../runtime/metrics-recorder.ts";
 import { createScheduler } from "../../scheduler/index.ts";
 import type {
@@ -43,10 +44,10 @@ export class ScriptedEngine {
       chat: { completions: { create: this.#create as never } },
       metrics: async () => {
         if (this.fault) throw new Error(this.fault);
-        return new MetricsRecorder(this.#startMs, 4).snapshot(
-          createScheduler({ numLayers: 1, kvGroups: [{ kind: "full", numBlocks: 9 }] }),
-          performance.now(),
-        );
+        const nowMs = performance.now();
+        const data = new MetricsRecorder(this.#startMs, 4).data(nowMs);
+        const kvGroups = [{ kind: "full", numBlocks: 9 }] as const;
+        return engineMetrics(data, createScheduler({ numLayers: 1, kvGroups }), nowMs);
       },
       kvMap: async () => this.map,
       trace: async () => this.trace,

@@ -5,6 +5,7 @@ import { clientOf } from "../../apps/page/labels.ts";
 import { Rates } from "../../apps/page/rates.ts";
 import { lanesOf, planSlices } from "../../apps/page/timeline.ts";
 import { timelineAt } from "../../apps/page/timeline-drawing.ts";
+import { engineMetrics } from "../../runtime/engine-metrics.ts";
 import type { SequenceStart } from "../../runtime/live-sequence.ts";
 import { Telemetry } from "../../runtime/telemetry.ts";
 import { createScheduler, type WorkPlan } from "../../scheduler/index.ts";
@@ -119,7 +120,7 @@ test("a pointer is told what lies under it", () => {
 test("rates are means over two seconds, and a plan that lasts longer does not end them", () => {
   const loop = new Loop();
   const rates = new Rates();
-  const look = () => rates.add(loop.telemetry.metrics(), loop.telemetry.trace());
+  const look = () => rates.add(engineMetrics(...loop.telemetry.measured), loop.telemetry.trace());
   look();
   expect(rates.latest).toBeUndefined();
   loop.add(1, "A", "interactive");
@@ -133,7 +134,7 @@ test("rates are means over two seconds, and a plan that lasts longer does not en
   // 100 tokens in half a second, two rows at a time.
   expect(rates.latest).toEqual({ atS: 0.5, tokensPerS: 200, rows: 2 });
   loop.nowMs += 5000;
-  const metrics = loop.telemetry.metrics();
+  const metrics = engineMetrics(...loop.telemetry.measured);
   const busy = { ...metrics, now: { ...metrics.now, plansInFlight: 1 } };
   rates.add(busy, loop.telemetry.trace());
   expect(rates.latest).toMatchObject({ rows: 2 });

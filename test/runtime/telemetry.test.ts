@@ -2,6 +2,7 @@
 // and that no amount of work makes it more.
 
 import { describe, expect, test } from "vitest";
+import { engineMetrics } from "../../runtime/engine-metrics.ts";
 import type { SequenceStart } from "../../runtime/live-sequence.ts";
 import { Ring } from "../../runtime/ring.ts";
 import { Telemetry } from "../../runtime/telemetry.ts";
@@ -57,7 +58,7 @@ class Loop {
   }
 
   get metrics() {
-    return this.telemetry.metrics();
+    return engineMetrics(...this.telemetry.measured);
   }
 
   slices(tid: number): TraceSlice[] {

@@ -5,6 +5,7 @@ import {
   createScheduler,
   type PlanWork,
   type Priority,
+  queueDelayMs,
   type SequenceRequest,
 } from "../../scheduler/index.ts";
 
@@ -30,7 +31,7 @@ class Clock {
   }
 
   predict(priority: Priority = "interactive"): number {
-    return this.scheduler.predictDelayMs(this.nowMs)[priority];
+    return queueDelayMs(this.scheduler.queueState(this.nowMs))[priority];
   }
 
   /** Runs plans, all of them or so many, one after the other. */

@@ -383,9 +383,12 @@ describe("a caller", () => {
     saturated();
     onAnswer((answer) => answer.say("The"));
     const controller = new AbortController();
-    setTimeout(() => controller.abort(), 30);
-    const { text, error } = await read({}, controller.signal);
-    expect([text, error?.code]).toEqual(["The", "aborted"]);
+    const { signal } = controller;
+    const stream = await engine.chat.completions.create({ ...ASK, stream: true }, { signal });
+    const reading = (async () => {
+      for await (const { choices } of stream) if (choices[0].delta.content) controller.abort();
+    })();
+    await expect(reading).rejects.toMatchObject({ code: "aborted" });
     await expect.poll(() => cluster.answers[0].isAbandoned).toBe(true);
     expect(local.asked).toEqual([]);
     expect((await overflow()).clusterState.failures).toBe(0);
@@ -415,8 +418,10 @@ describe("a caller", () => {
 
   test("that closes the engine ends what runs there", async () => {
     saturated();
-    onAnswer((answer) => answer.say("The"));
-    setTimeout(() => void engine.close(), 30);
+    onAnswer((answer) => {
+      answer.say("The");
+      setTimeout(() => void engine.close(), 20);
+    });
     expect((await read()).error).toMatchObject({ code: "engine_closed" });
     expect(local.isClosed).toBe(true);
     expect((await read()).error).toMatchObject({ code: "engine_closed" });
