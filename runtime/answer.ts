@@ -22,7 +22,8 @@ export class Answer {
   ) {
     const { skipSpecialTokens = true, stopTokenIds = [], ignoreEos = false } = request;
     // A text goes on where the prompt ended; after ids, which a chat template made, it begins anew.
-    const after = typeof request.prompt === "string" ? promptIds : undefined;
+    const goesOn = request.goesOn ?? typeof request.prompt === "string";
+    const after = goesOn ? promptIds : undefined;
     this.#index = index;
     this.#detokenizer = new Detokenizer(tokenizer, { skipSpecialTokens, after });
     this.#stops = new StopMatcher(stopList(request));

@@ -89,6 +89,8 @@ export interface GenerateRequest extends SamplingOptions, SchedulingOptions {
   readonly ignoreEos?: boolean;
   /** Special tokens are left out of the text unless this is false. */
   readonly skipSpecialTokens?: boolean;
+  /** The answer's text goes on with that of the prompt. Default: behind a text it does, behind ids not. */
+  readonly goesOn?: boolean;
 }
 
 export interface TokenLogprob {
@@ -226,6 +228,7 @@ function* problems(request: GenerateRequest, vocabSize: number): Iterable<Proble
   yield* label("adapter", request.adapter);
   yield* flag("ignoreEos", request.ignoreEos);
   yield* flag("skipSpecialTokens", request.skipSpecialTokens);
+  yield* flag("goesOn", request.goesOn);
   const stops: unknown = stopList(request);
   const isText = (text: unknown) => typeof text === "string" && text !== "";
   if (!Array.isArray(stops) || !stops.every(isText)) {

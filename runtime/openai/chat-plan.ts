@@ -7,6 +7,7 @@ import type { ThinkingOptions } from "../guide/thinking-guide.ts";
 import { type GenerateRequest, refuse } from "../request.ts";
 import type { TextModel } from "../text-model.ts";
 import type { ChatCompletionRequest } from "./chat-request.ts";
+import { openTurn, withSaid } from "./final-message.ts";
 import { formatConstraint } from "./response-format.ts";
 import { generateRequest } from "./shared-request.ts";
 import { checkThinking, thinkingBudget } from "./thinking-budget.ts";
@@ -55,6 +56,7 @@ export async function planChat(
     }),
     topLogprobs: request.logprobs ? (topLogprobs ?? 0) : undefined,
     skipSpecialTokens: !format.readsSpecialTokens,
+    goesOn: request.continue_final_message ? true : undefined,
   };
   const generate = generateRequest(request, own, spec.vocabSize, {
     ...(maxCompletionTokens != null && { maxTokens: "max_completion_tokens" }),
@@ -84,11 +86,13 @@ function renderText(
   format?: ChatFormat,
 ): string {
   const { chat_template_kwargs: given, reasoning_effort: effort } = request;
-  const normal = normaliseMessages(request.messages);
+  const { messages: closed, said } = openTurn(request);
+  const normal = normaliseMessages(closed);
   const messages = format?.templateMessages?.(normal) ?? normal;
   const reasoningEffort = effort ?? (request.thinking_budget === 0 ? "none" : undefined);
   const variables = { ...format?.templateVariables({ reasoningEffort }), ...given };
-  return template.render({ messages, tools: shown, variables });
+  const prompt = template.render({ messages, tools: shown, variables });
+  return said === undefined ? prompt : withSaid(prompt, said, format);
 }
 
 /** An answer of a form, a call of a tool, or either of them. */
@@ -123,8 +127,9 @@ function thinkingOf(
   { prompt, isHeld, mayCall, maxTokens }: AnswerStart,
 ): ThinkingOptions | undefined {
   const { thinking } = format;
-  // The template may have been told to leave it out.
-  if (!thinking || prompt.trimEnd().endsWith(thinking.close)) return undefined;
+  // An answer that was begun does not think any more, and the template may have been told to leave it out.
+  if (!thinking || request.continue_final_message || prompt.trimEnd().endsWith(thinking.close))
+    return undefined;
   const { open, close } = thinking;
   const cut = mayCall ? thinking.cutToCall : thinking.cut;
   const cutTokens = tokenizer.encode(cut, { addSpecialTokens: false }).length;

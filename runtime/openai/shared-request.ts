@@ -39,7 +39,8 @@ export interface SharedRequest {
 /** What differs: the prompt, and what an endpoint calls by another name. */
 type Own = Pick<
   GenerateRequest,
-  "prompt" | "maxTokens" | "topLogprobs" | "skipSpecialTokens" | "constraint" | "thinking"
+  | ("prompt" | "maxTokens" | "topLogprobs" | "skipSpecialTokens" | "constraint" | "thinking")
+  | "goesOn"
 >;
 
 /**
