@@ -95,7 +95,9 @@ export async function createEngineWith(
       const reopen = typeof given === "string" ? open : undefined;
       // A download takes its time, in which a device may be lost.
       if (reopen && isLost) device = await reopen();
-      const source = { folder, name: options.name ?? modelName(model), device, reopen };
+      const { constraintPort } = platform;
+      const name = options.name ?? modelName(model);
+      const source = { folder, name, device, reopen, constraintPort };
       const loading = { ...options, adapters, layerRouters, quantumMs };
       const memoryBudgetBytes = makeRoom
         ? await makeRoom((budget) => bytesWithin(device, folder, loading, budget))

@@ -6,6 +6,7 @@ import type { Device } from "./device.ts";
 import type { LoadModelOptions } from "./load-options.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
 import type { SchedulerOptions } from "./model-scheduler.ts";
+import type { Port } from "./remote/port.ts";
 import type { PlanListener } from "./telemetry.ts";
 
 export interface EngineOptions extends LoadModelOptions, SchedulerOptions, CalibratedPlansOptions {
@@ -23,6 +24,8 @@ export interface EngineSource {
   /** What requests call the model; by default the folder's name. */
   readonly name?: string;
   readonly device: Device;
+  /** Starts the worker that knows grammars; left out, they are on the engine's thread. */
+  readonly constraintPort?: () => Port | Promise<Port>;
   /** Another device of the same platform; left out, the engine ends with the one it has. */
   readonly reopen?: () => Promise<Device>;
 }

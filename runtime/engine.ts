@@ -88,7 +88,12 @@ export class Engine implements HostedEngine {
     this.#model = { id: source.name ?? modelName(source.folder), createdMs: Date.now() };
     this.text = text;
     this.#policies = new RequestPolicies(plan, calibrated);
-    this.#guides = new Guides(text.tokenizer);
+    const { vocabSize } = plan.spec;
+    this.#guides = new Guides({
+      tokenizer: text.tokenizer,
+      vocabSize,
+      dial: source.constraintPort,
+    });
     const scheduler = modelScheduler(plan, options);
     const now = () => performance.now();
     const names = { model: plan.spec.modelType, adapter: device.info.adapter };

@@ -75,6 +75,8 @@ const TOLD: Readonly<Record<WeftErrorCode, Told>> = {
   device_error: passing,
   out_of_memory: passing,
   worker_failed: passing,
+  cluster_failed: passing,
+  stream_broken: passing,
   read_failed: passing,
   file_changed: fault,
   file_not_found: fault,

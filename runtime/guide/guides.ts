@@ -1,6 +1,6 @@
 /** Opens the guides of a request's answers. Owns the compiler of grammars, which comes with the first that needs it. */
-import type { ConstraintSpec, TokenConstraint } from "../constraint/constraint.ts";
-import { WeftError } from "../errors.ts";
+import type { ConstraintCompiler } from "../constraint/constraint-compiler.ts";
+import type { Port } from "../remote/port.ts";
 import type { GenerateRequest } from "../request.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { GrammarGuide } from "./grammar-guide.ts";
@@ -13,12 +13,20 @@ export interface OpenGuide {
   readonly guidance: Guidance;
 }
 
+export interface GuidesOptions {
+  readonly tokenizer: Tokenizer;
+  /** The model's, which may be more than the tokenizer has. */
+  readonly vocabSize: number;
+  /** Starts the worker that knows grammars. */
+  readonly dial?: () => Port | Promise<Port>;
+}
+
 export class Guides {
-  readonly #tokenizer: Tokenizer;
+  readonly #options: GuidesOptions;
   #compiler: Promise<ConstraintCompiler> | undefined;
 
-  constructor(tokenizer: Tokenizer) {
-    this.#tokenizer = tokenizer;
+  constructor(options: GuidesOptions) {
+    this.#options = options;
   }
 
   /**
@@ -40,7 +48,7 @@ export class Guides {
           const compiled = await (await this.#compiler).compile(constraint, signal);
           guide = new GrammarGuide(compiled, topLogprobs === undefined);
         }
-        if (thinking) guide = new ThinkingGuide(this.#tokenizer, thinking, guide);
+        if (thinking) guide = new ThinkingGuide(this.#options.tokenizer, thinking, guide);
         guides.push(guide!);
       }
       const opened = guides.map(async (guide) => {
@@ -58,11 +66,11 @@ export class Guides {
   }
 
   async #newCompiler(): Promise<ConstraintCompiler> {
-    throw new WeftError("bad_request", "constraints are not there yet; leave constraint out");
+    const { ConstraintCompiler } = await import("../constraint/constraint-compiler.ts");
+    const dial = this.#options.dial ?? inThread;
+    return new ConstraintCompiler({ ...this.#options, dial });
   }
 }
 
-interface ConstraintCompiler {
-  compile(spec: ConstraintSpec, signal?: AbortSignal): Promise<TokenConstraint>;
-  close(): void;
-}
+/** Where the platform brings no worker. */
+const inThread = async () => (await import("../constraint/in-thread-port.ts")).inThreadPort();

@@ -9,6 +9,7 @@ import { WeftError, type WeftErrorCode } from "../errors.ts";
 import type { EngineGauges, EngineMetrics, ModelMetrics } from "../metrics.ts";
 import { type ChatApi, chatOver } from "../openai/chat.ts";
 import { type CompletionsApi, completionsOver } from "../openai/completions.ts";
+import type { EmbeddingsApi } from "../openai/embeddings.ts";
 import { type Model, type ModelsApi, modelOf, modelsApi } from "../openai/models.ts";
 import type { SharedRequest } from "../openai/shared-request.ts";
 import type { PageState } from "../pacing/page-state.ts";
@@ -30,6 +31,7 @@ const ENDED: readonly WeftErrorCode[] = ["device_lost", "engine_closed", "worker
 export class ModelSet implements HostedEngine {
   readonly chat: ChatApi;
   readonly completions: CompletionsApi;
+  readonly embeddings: EmbeddingsApi;
   readonly models: ModelsApi = modelsApi(() => this.#list());
   readonly pace: HostedEngine["pace"];
   readonly #slots: ReadonlyMap<string, ModelSlot>;
@@ -59,6 +61,10 @@ export class ModelSet implements HostedEngine {
         engine.completions.create({ ...asked, ...streaming }, how),
       ),
     );
+    this.embeddings = {
+      create: (request, options = {}) =>
+        this.#whole(request.model, options, (engine) => engine.embeddings.create(request, options)),
+    };
     this.pace = {
       report: (page, state) => {
         this.#pages.set(page, state);
@@ -176,6 +182,19 @@ export class ModelSet implements HostedEngine {
     checkSignal(options.signal);
     const slot = this.#slotOf(request.model);
     yield* this.#lent(slot, options, (engine) => start(engine, request, options));
+  }
+
+  async #whole<Answer>(
+    model: string | null | undefined,
+    { signal }: CallOptions,
+    ask: (engine: HostedEngine) => Promise<Answer>,
+  ): Promise<Answer> {
+    checkSignal(signal);
+    const answers = this.#lent(this.#slotOf(model), { signal }, async function* (engine) {
+      yield await ask(engine);
+    });
+    for await (const answer of answers) return answer;
+    throw new WeftError("internal", "a model gave no answer");
   }
 
   /** The model stays while its chunks are read. */

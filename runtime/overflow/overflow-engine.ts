@@ -13,6 +13,7 @@ import {
   type CompletionsApi,
   completionsOver,
 } from "../openai/completions.ts";
+import type { EmbeddingsApi } from "../openai/embeddings.ts";
 import type { ModelsApi } from "../openai/models.ts";
 import type { SharedRequest } from "../openai/shared-request.ts";
 import { type CallOptions, checkSignal, type GenerateRequest } from "../request.ts";
@@ -74,6 +75,11 @@ export class OverflowEngine implements EngineApi {
 
   get info(): EngineInfo {
     return this.#engine.info;
+  }
+
+  /** Of this engine alone: vectors of another model's make are of no use beside its own. */
+  get embeddings(): EmbeddingsApi {
+    return this.#engine.embeddings;
   }
 
   get models(): ModelsApi {

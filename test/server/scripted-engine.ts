@@ -1,5 +1,6 @@
 // An engine that says what the test tells it to say, as fast as it is asked, and knows who listened.
 
+import { engineMetrics } from "../../runtime/engine-metrics.ts";
 import { MetricsRecorder } from "../../runtime/metrics-recorder.ts";
 import { createScheduler } from "../../scheduler/index.ts";
 import type { ChatCompletionChunk, EngineApi } from "../../worker.ts";
@@ -38,11 +39,12 @@ export class ScriptedEngine {
     return {
       info: { maxRows: 4 },
       chat: { completions: { create } },
-      metrics: async () =>
-        new MetricsRecorder(0, 4).snapshot(
-          createScheduler({ numLayers: 1, kvGroups: [{ kind: "full", numBlocks: 9 }] }),
-          performance.now(),
-        ),
+      metrics: async () => {
+        const kvGroups = [{ kind: "full", numBlocks: 9 }] as const;
+        const scheduler = createScheduler({ numLayers: 1, kvGroups });
+        const nowMs = performance.now();
+        return engineMetrics(new MetricsRecorder(0, 4).data(nowMs), scheduler, nowMs);
+      },
       models: { list: async () => ({ object: "list", data: [] }) },
     } as unknown as EngineApi;
   }
