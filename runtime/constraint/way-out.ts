@@ -6,7 +6,7 @@ import type { Recogniser, State } from "./recogniser.ts";
 import type { TokenTrie } from "./token-trie.ts";
 
 /** Above it, where very many bytes lead to an end equally fast, only some are tried: bytes left × nodes of the trie. */
-const MAX_WORK = 2e7;
+const MAX_WORK = 4e6;
 /** So many bytes that any may stand: the inside of a string. */
 const MANY_WAYS = 24;
 const TRIED_FIRST = Array.from("ax0e ", (char) => char.charCodeAt(0));

@@ -27,8 +27,8 @@ export function objectText(schema: Schema, path: string, context: SchemaContext)
   let after = others;
   let first: Expr = other === undefined ? NEVER : sequence(other, others);
   for (const property of [...named.values()].reverse()) {
-    const next = sequence(property.text, after);
-    first = property.isRequired ? next : choice(next, first);
+    const next = context.newRule(sequence(property.text, after));
+    first = context.newRule(property.isRequired ? next : choice(next, first));
     const more = sequence(comma, next);
     after = context.newRule(property.isRequired ? more : choice(more, after));
   }

@@ -24,6 +24,8 @@ import { stringText } from "./string-text.ts";
 
 const MAX_LENGTH = 256 * 1024;
 const MAX_DEPTH = 64;
+/** Schemas in it, those counted again that are put together with others where they are referred to. */
+const MAX_SCHEMAS = 20_000;
 
 /** @throws {WeftError} `bad_request` that names a keyword and its place. */
 export function schemaGrammar(schema: unknown): Grammar {
@@ -38,6 +40,7 @@ export class SchemaReader implements SchemaContext {
   /** Of references: those of another schema lead elsewhere. */
   readonly #prefix: string;
   #depth = 0;
+  #numSchemas = 0;
 
   /** @param rules Those of JSON are added, and the schema's own. @throws {WeftError} `bad_request`. */
   constructor(root: unknown, rules: Map<string, Expr>) {
@@ -65,6 +68,9 @@ export class SchemaReader implements SchemaContext {
     if (schema === true) return rule("value");
     if (schema === false) return NEVER;
     if (!isSchema(schema)) throw refused(path.split("/").at(-1)!, path, "is no schema");
+    if (++this.#numSchemas > MAX_SCHEMAS) {
+      throw refused("$ref", path, `makes more than ${MAX_SCHEMAS} schemas of this one`);
+    }
     if (++this.#depth > MAX_DEPTH)
       throw refused("properties", path, `is nested deeper than ${MAX_DEPTH}`);
     const expr = this.#ofOne(schema, path);

@@ -313,3 +313,30 @@ function problem(spec: ConstraintSpec): Error | undefined {
   }
   return undefined;
 }
+
+test("schemas that would be too much are refused, soon", () => {
+  const start = performance.now();
+  const levels = Array.from({ length: 30 }, (_, i) => [
+    `l${i}`,
+    { anyOf: [0, 1].map(() => ({ $ref: `#/$defs/l${i + 1}`, minLength: 0 })) },
+  ]);
+  const exploding = {
+    $ref: "#/$defs/l0",
+    $defs: { ...Object.fromEntries(levels), l30: { type: "string" } },
+  };
+  const names = Array.from({ length: 20_000 }, (_, i) => `p${i}`);
+  const wide = { type: "object", properties: Object.fromEntries(names.map((name) => [name, {}])) };
+  let deep: object = { type: "null" };
+  for (let i = 0; i < 200; i++) deep = { type: "array", items: deep };
+  const long = { enum: Array.from({ length: 40_000 }, (_, i) => `value ${i}`) };
+  for (const schema of [exploding, wide, deep, long]) {
+    expect(problem(json(schema))).toMatchObject({ code: "bad_request" });
+  }
+  expect(performance.now() - start).toBeLessThan(5_000);
+  const many = Object.fromEntries(names.slice(0, 1_000).map((name) => [name, { type: "null" }]));
+  expect(
+    accepts(json({ type: "object", properties: many, required: ["p999"] }))(
+      '{"p3":null,"p999":null}',
+    ),
+  ).toBe(true);
+});
