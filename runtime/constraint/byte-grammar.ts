@@ -126,12 +126,12 @@ export class ByteGrammar {
   }
 
   #set(ranges: readonly (readonly [number, number])[]): number {
-    const flags = new Uint8Array(256);
-    for (const [from, to] of ranges) flags.fill(1, from, to + 1);
-    const key = flags.join("");
+    const key = ranges.join(" ");
     const known = this.#setIds.get(key);
     if (known !== undefined) return known;
     this.#setIds.set(key, this.sets.length);
+    const flags = new Uint8Array(256);
+    for (const [from, to] of ranges) flags.fill(1, from, to + 1);
     return this.sets.push(flags) - 1;
   }
 

@@ -7,7 +7,7 @@ import { abortError, throwIfAborted, WeftError } from "../errors.ts";
 import type { Port } from "../remote/port.ts";
 import type { Allowed, ConstraintSpec, TokenConstraint } from "./constraint.ts";
 import { ConstraintWorker } from "./constraint-worker-client.ts";
-import { type ForcedTokenizer, forcedTokens } from "./forced-tokens.ts";
+import { type ForcedTokenizer, ForcedTokens } from "./forced-tokens.ts";
 import { packVocabulary, type TokenSource, type TokenVocabulary } from "./vocabulary.ts";
 
 /** Compiling takes some milliseconds, a mask less; one that takes this long would not be done in ten times that. */
@@ -38,6 +38,7 @@ interface Live {
 export class ConstraintCompiler {
   readonly #options: ConstraintCompilerOptions;
   readonly #timeLimitMs: number;
+  readonly #forced: ForcedTokens;
   readonly #live = new Map<number, Live>();
   #vocabulary: TokenVocabulary | undefined;
   #worker: Promise<ConstraintWorker> | undefined;
@@ -46,6 +47,7 @@ export class ConstraintCompiler {
 
   constructor(options: ConstraintCompilerOptions) {
     this.#options = options;
+    this.#forced = new ForcedTokens(options.tokenizer);
     this.#timeLimitMs = options.timeLimitMs ?? TIME_LIMIT_MS;
   }
 
@@ -105,8 +107,7 @@ export class ConstraintCompiler {
         const answered = await worker.advance({ id, tokens, remaining, drafts });
         live.said.push(...tokens);
         const { forcedBytes, ...rest } = answered;
-        const { tokenizer } = this.#options;
-        return { ...rest, forced: forcedTokens(forcedBytes, answered.masks[0], tokenizer) };
+        return { ...rest, forced: this.#forced.of(forcedBytes, answered.masks[0]) };
       }),
     );
     live.last = answer.catch(() => {});

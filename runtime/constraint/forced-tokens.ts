@@ -1,7 +1,7 @@
 /**
  * Text that must come next, as the tokens that a tokenizer makes of it. Only those are given that stay the same
  * whatever follows: what the tokenizer would join with the next text is left to the model, whose mask admits
- * nothing else anyway.
+ * nothing else anyway. Short texts are left to it as well: they are rarely certain, and not worth asking.
  */
 
 export interface ForcedTokenizer {
@@ -10,64 +10,55 @@ export interface ForcedTokenizer {
   isSpecial(id: number): boolean;
 }
 
+const MIN_BYTES = 4;
+/** Texts whose tokens are kept: those of a few schemas. */
+const MAX_KEPT = 1_000;
 /** Ends of text that tokenizers join in different ways: a letter, a digit, a blank, marks of JSON, a line break. */
 const CONTINUATIONS = ["a", "0", " ", '"', ",", "}", "\n", "é"];
 
-/**
- * @param mask Of the next token: the first forced one is among its.
- * @returns none where the text is short, or its tokens are not certain.
- */
-export function forcedTokens(
-  bytes: Uint8Array,
-  mask: Uint32Array,
-  tokenizer: ForcedTokenizer,
-): readonly number[] {
-  const only = onlyBit(mask);
-  if (bytes.length === 0) return [];
-  const text = wholeText(bytes);
-  const ids = text === "" ? [] : tokenizer.encode(text, { addSpecialTokens: false });
-  // Of special tokens only the mask knows which are allowed.
-  const special = ids.findIndex((id, i) => i > 0 && tokenizer.isSpecial(id));
-  let numCertain = special < 0 ? ids.length : special;
-  for (const continuation of CONTINUATIONS) {
-    const longer = tokenizer.encode(text + continuation, { addSpecialTokens: false });
-    while (numCertain > 0 && ids.slice(0, numCertain).some((id, i) => longer[i] !== id))
-      numCertain--;
-  }
-  const certain = ids.slice(0, numCertain);
-  if (isBeginning(certain, bytes, tokenizer) && certain.length > 0 && isSet(mask, certain[0]))
-    return certain;
-  return only === undefined ? [] : [only];
-}
+export class ForcedTokens {
+  readonly #tokenizer: ForcedTokenizer;
+  readonly #kept = new Map<string, readonly number[]>();
 
-/** Without a character that is cut at the end. */
-function wholeText(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes, { stream: true });
-}
-
-/** Tokenizers may add a blank, or know tokens whose bytes are not those of the text. */
-function isBeginning(
-  ids: readonly number[],
-  bytes: Uint8Array,
-  tokenizer: ForcedTokenizer,
-): boolean {
-  let at = 0;
-  for (const id of ids) {
-    const own = tokenizer.idToBytes(id);
-    if (!own?.every((byte, i) => byte === bytes[at + i])) return false;
-    at += own.length;
+  constructor(tokenizer: ForcedTokenizer) {
+    this.#tokenizer = tokenizer;
   }
-  return true;
-}
 
-function onlyBit(mask: Uint32Array): number | undefined {
-  let only: number | undefined;
-  for (const [word, bits] of mask.entries()) {
-    if (bits === 0) continue;
-    if (only !== undefined || (bits & (bits - 1)) !== 0) return undefined;
-    only = word * 32 + (31 - Math.clz32(bits));
+  /** @param mask Of the next token: the first forced one is among its. @returns often none. */
+  of(bytes: Uint8Array, mask: Uint32Array): readonly number[] {
+    if (bytes.length < MIN_BYTES) return [];
+    // Without a character that is cut at the end.
+    const text = new TextDecoder().decode(bytes, { stream: true });
+    const ids = this.#kept.get(text) ?? this.#certain(text);
+    if (this.#kept.size >= MAX_KEPT) this.#kept.clear();
+    this.#kept.set(text, ids);
+    return ids.length > 0 && isSet(mask, ids[0]) ? ids : [];
   }
-  return only;
+
+  #certain(text: string): readonly number[] {
+    const encode = (of: string) => this.#tokenizer.encode(of, { addSpecialTokens: false });
+    const ids = encode(text);
+    let numCertain = 0;
+    const longer = CONTINUATIONS.map((continuation) => encode(text + continuation));
+    while (numCertain < ids.length && longer.every((of) => of[numCertain] === ids[numCertain])) {
+      // Of special tokens only the mask knows which are allowed.
+      if (numCertain > 0 && this.#tokenizer.isSpecial(ids[numCertain])) break;
+      numCertain++;
+    }
+    const certain = ids.slice(0, numCertain);
+    return this.#isBeginning(certain, new TextEncoder().encode(text)) ? certain : [];
+  }
+
+  /** Tokenizers may add a blank, or know tokens whose bytes are not those of the text. */
+  #isBeginning(ids: readonly number[], bytes: Uint8Array): boolean {
+    let at = 0;
+    for (const id of ids) {
+      const own = this.#tokenizer.idToBytes(id);
+      if (!own?.every((byte, i) => byte === bytes[at + i])) return false;
+      at += own.length;
+    }
+    return true;
+  }
 }
 
 const isSet = (mask: Uint32Array, id: number) => ((mask[id >> 5] >>> (id & 31)) & 1) === 1;

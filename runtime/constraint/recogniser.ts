@@ -8,8 +8,8 @@
 import { WeftError } from "../errors.ts";
 import { type ByteGrammar, END } from "./byte-grammar.ts";
 
-/** Stacks of one state; only a grammar that reads the same text in very many ways has more. */
-const MAX_STACKS = 4_000;
+/** Places looked at for one state: a few for each of a thousand properties that may come next. */
+const MAX_STACKS = 20_000;
 /** States that are kept; those in use are kept by their users. */
 const MAX_STATES = 10_000;
 const SLOTS = 2 ** 20;

@@ -25,7 +25,7 @@ import { stringText } from "./string-text.ts";
 const MAX_LENGTH = 256 * 1024;
 const MAX_DEPTH = 64;
 /** Schemas in it, those counted again that are put together with others where they are referred to. */
-const MAX_SCHEMAS = 20_000;
+const MAX_SCHEMAS = 10_000;
 
 /** @throws {WeftError} `bad_request` that names a keyword and its place. */
 export function schemaGrammar(schema: unknown): Grammar {
