@@ -1,7 +1,7 @@
 /** From a chat request to what the engine is asked, and how its answers are read. */
 import type { ChatFormat, ParserOptions } from "../chat-format/chat-format.ts";
 import { normaliseMessages } from "../chat-format/messages.ts";
-import { type ToolUse, toolUse } from "../chat-format/tools.ts";
+import type { ToolUse } from "../chat-format/tools.ts";
 import type { ConstraintSpec } from "../constraint/constraint.ts";
 import type { ThinkingOptions } from "../guide/thinking-guide.ts";
 import { type GenerateRequest, refuse } from "../request.ts";
@@ -38,7 +38,7 @@ export async function planChat(
     refuse("top_logprobs", topLogprobs, "left out unless logprobs is true");
   }
   const format = await engine.text.chatFormat();
-  const use = toolUse(request);
+  const use = await toolsOf(request);
   checkTemplate(engine, use);
   const text = renderText(engine, request, use, format);
   const prompt = engine.text.tokenizer.encode(text, { addSpecialTokens: false });
@@ -73,16 +73,25 @@ function checkTemplate({ text: { template } }: PromptHost, { shown }: ToolUse): 
   refuse("tools", shown, "left out with this model, whose chat template has no place for them");
 }
 
-/** The prompt that the chat template makes of the messages. @throws {WeftError} */
+const NO_TOOLS: ToolUse = { callable: [], required: false, single: false };
+
+async function toolsOf(request: ChatCompletionRequest): Promise<ToolUse> {
+  const { tools, tool_choice: choice, parallel_tool_calls: parallel } = request;
+  if ((tools ?? choice ?? parallel ?? null) === null) return NO_TOOLS;
+  const { toolUse } = await import("../chat-format/tools.ts");
+  return toolUse(request);
+}
+
+/** The prompt that the chat template makes of the messages, and of tools as they are given. @throws {WeftError} */
 export function renderChat(engine: PromptHost, request: ChatCompletionRequest): number[] {
-  const text = renderText(engine, request, toolUse(request));
+  const text = renderText(engine, request, { shown: request.tools ?? undefined });
   return engine.text.tokenizer.encode(text, { addSpecialTokens: false });
 }
 
 function renderText(
   { text: { template } }: PromptHost,
   request: ChatCompletionRequest,
-  { shown }: ToolUse,
+  { shown }: Pick<ToolUse, "shown">,
   format?: ChatFormat,
 ): string {
   const { chat_template_kwargs: given, reasoning_effort: effort } = request;
