@@ -5,6 +5,7 @@ import { callConstraint } from "../../../runtime/chat-format/call-constraint.ts"
 import type { ChatFormatName } from "../../../runtime/chat-format/chat-format.ts";
 import { loadChatFormat } from "../../../runtime/chat-format/load-chat-format.ts";
 import { toolUse } from "../../../runtime/chat-format/tools.ts";
+import type { ConstraintSpec } from "../../../runtime/constraint/constraint.ts";
 import { ConstraintCompiler } from "../../../runtime/constraint/constraint-compiler.ts";
 import { inThreadPort } from "../../../runtime/constraint/in-thread-port.ts";
 import { accepts } from "./accepts.ts";
@@ -57,6 +58,25 @@ describe.each(CALLS)("%s", (name, call, second) => {
     expect(isText(call.replaceAll("city", "town"))).toBe(false);
     expect(isText(`Well. ${call}`)).toBe(false);
     expect(isText("")).toBe(false);
+  });
+
+  it("calls, or an answer in a form", async () => {
+    const format = await loadChatFormat(name);
+    const lead = format.thinking?.cut.slice(format.thinking.cutToCall.length) ?? "";
+    const forms: readonly (readonly [ConstraintSpec, string])[] = [
+      [{ type: "json_schema", schema: parameters }, '{"city": "Oslo"}'],
+      [{ type: "json_object" }, '{"any": {}}'],
+      [{ type: "choice", choices: ["yes", "no"] }, "no"],
+      [{ type: "regex", pattern: "[ab]+" }, "ab"],
+      [{ type: "grammar", grammar: 'root ::= "c" root | one*\none ::= "d"' }, "ccdd"],
+    ];
+    for (const [answer, text] of forms) {
+      const isText = accepts(callConstraint(toolUse({ tools }), format, answer)!);
+      expect(isText(lead + text)).toBe(true);
+      expect(isText(call)).toBe(true);
+      expect(isText(`${lead}Hello`)).toBe(false);
+      expect(isText(lead + text + call)).toBe(false);
+    }
   });
 
   it("strict arguments among free words", async () => {
