@@ -1,8 +1,8 @@
 /**
  * Text in which JSON and free words stand between words that are given: what xgrammar calls a structural
- * tag, in its own words, as much of it as calls need. Plain data. Version 0.1.27, as trials showed, does not
- * compile an empty `const_string` or `separator`, words behind `tags_with_separator` but those that end a
- * tag, nor an `or` of such lists and others.
+ * tag, in its own words, as much of it as calls need. Plain data. What is written is kept to what xgrammar
+ * itself compiles, so that tests can ask it: no empty `const_string` or `separator`, no words behind
+ * `tags_with_separator` but those that end a tag, no `or` of such lists and others (0.1.27, by trial).
  */
 
 export type StructuralFormat =
