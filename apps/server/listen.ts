@@ -126,9 +126,8 @@ export async function listen(
     clearTimeout(flushed);
     return cut;
   };
-  const shown = host.includes(":") ? `[${host}]` : host;
   return {
-    url: `http://${shown}:${port}/v1`,
+    url: `http://${reachable(host)}:${port}/v1`,
     ...{ host, port },
     close() {
       if (closing) cut += service.abortAll();
@@ -138,9 +137,14 @@ export async function listen(
   };
 }
 
+/** All addresses are none that one could ask. */
+const reachable = (host: string): string =>
+  host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "[::1]" : bracketed(host);
+
+const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address);
+
 /** What Host headers may say: this machine's own names and addresses, with the port. */
 function hostNames(host: string, port: number): string[] {
-  const bracketed = (address: string) => (address.includes(":") ? `[${address}]` : address);
   const isAny = host === "0.0.0.0" || host === "::";
   const own = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
   const addresses = isAny ? own.map(({ address }) => bracketed(address)) : [bracketed(host)];

@@ -72,13 +72,15 @@ test("one JSON object, keys from everywhere, and an end that waits for answers",
 });
 
 test("--drain 0 cuts answers short, says so and ends with 1", async () => {
-  const server = await start(["--drain", "0"]);
+  const server = await start(["--drain", "0", "--host", "0.0.0.0"]);
   const stream = await server.ask({ max_tokens: 490, stream: true });
   const text = stream.text();
   const { status, stderr } = await server.end("SIGINT");
   expect(await text).toMatch(/data: \{"error":\{.*"code":"shutdown"\}\}\n\n$/);
   expect({ status, stderr }).toEqual({
     status: 1,
-    stderr: expect.stringMatching(/answers cut short: 1/),
+    stderr: expect.stringMatching(
+      /^weft serve: WARNING: whoever reaches 0.0.0.0, port \d+, may use .*give --api-key\n.*\n.*cut short: 1/,
+    ),
   });
 });
