@@ -9,6 +9,7 @@ import { hostile } from "./cases/hostile.ts";
 import "./cases/limits.ts";
 import "./cases/listening.ts";
 import "./cases/metrics.ts";
+import "./cases/odd-requests.ts";
 import "./cases/openai-client.ts";
 import { streams } from "./cases/streams.ts";
 import "./cases/tools.ts";

@@ -209,78 +209,36 @@ export function hostile({ numIdle, numLeaving, numSlow, numHuge, measuresHeap }:
     await closed;
   });
 
-  describe("odd", () => {
-    test("requests one behind another are answered in order", async () => {
-      const { server } = main;
-      const get = (path: string) => rawRequest(server, { method: "GET", path, keepAlive: true });
-      const last = rawRequest(server, { body });
-      const answer = await answerTo(server, get("/health") + get("/v1/nowhere") + last);
-      const statuses = [...answer.matchAll(/HTTP\/1.1 (\d+) /g)].map(([, status]) => status);
-      expect(statuses).toEqual(["200", "404", "200"]);
-    });
-
-    test("rubbish behind a request does not get into its answer", async () => {
-      const { server } = main;
-      const stream = JSON.stringify({ messages: MESSAGES, max_tokens: 40, stream: true });
-      const answer = await answerTo(
-        server,
-        `${rawRequest(server, { body: stream })}rubbish\r\n\r\n`,
-      );
-      expect(answer.indexOf("HTTP/1.1", 8)).toBe(-1);
-      await atRest(main.engine);
-    });
-
-    test.each([
-      ["not HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400],
-      [
-        "two lengths",
-        "POST /health HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
-        400,
-      ],
-      ["no host", "GET /health HTTP/1.1\r\nconnection: close\r\n\r\n", 400],
-      ["a broken host", "GET /health HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n", 400],
-      ["a NUL", "GET /health\0 HTTP/1.1\r\n\r\n", 400],
-    ])("%s", async (_, bytes, status) => {
-      expect(parsed(await answerTo(main.server, bytes)).status).toBe(status);
-    });
-
-    test.each([
-      ["DELETE", "/v1/chat/completions", 405],
-      ["GET", "/v1/chat/completions", 405],
-      ["PUT", "/health", 405],
-      ["TRACE", "/health", 405],
-      ["BREW", "/health", 400],
-      ["GET", "/v1/models/../../etc/passwd", 404],
-      ["GET", "/v1/models/..%2f..%2fetc%2fpasswd", 404],
-      ["GET", "/%2e%2e/%2e%2e/etc/passwd", 404],
-      ["GET", "/v1/models/%ff%00", 404],
-      ["GET", "//evil.example/v1/models", 404],
-      ["GET", "http://evil.example/v1/models", 200],
-      ["GET", `/${"a/".repeat(5000)}`, 404],
-      ["GET", "/__proto__", 404],
-      ["GET", "/constructor", 404],
-      ["GET", "/v1/models/constructor", 404],
-    ])("%s %s", async (method, path, status) => {
-      const { server } = main;
-      const answer = parsed(await answerTo(server, rawRequest(server, { method, path })));
-      expect(answer.status).toBe(status);
-      expect(answer.body).not.toContain("root:");
-    });
-  });
-
   test("after all of it nothing is held", async () => {
     const { engine, server } = main;
     await atRest(engine);
     const metrics = await (await fetch(`${server.url.slice(0, -3)}/metrics`)).text();
     expect(metrics).toMatch(/^weft_http_answers 0$/m);
     if (!measuresHeap) return;
+    // What attacks leave behind the first time is code that was compiled for them.
+    await storm();
     const heap = await heapAfterCollection();
-    for (let i = 0; i < 3; i++) {
-      await many(numLeaving, async () => (await dial(server)).destroy());
-      expect(await asked()).toBe(quiet);
-    }
+    for (let i = 0; i < 5; i++) await storm();
+    await atRest(engine);
     const heapAfter = await heapAfterCollection();
     report("server-hostile", { heap, heapAfter });
-    expect(heapAfter - heap).toBeLessThan(0.05 * heap);
+    expect(heapAfter - heap).toBeLessThan(0.02 * heap);
   });
+
+  /** Some of everything. */
+  async function storm(): Promise<void> {
+    const { server } = main;
+    const stream = JSON.stringify({ messages: MESSAGES, max_tokens: 200, stream: true });
+    await besides(
+      many(numLeaving, async (i) => {
+        const socket = await dial(server);
+        const all = spoken(socket);
+        const bytes = rawRequest(server, { body: i % 3 === 0 ? "{" : stream });
+        socket.write(i % 3 === 1 ? bytes.slice(0, -10) : bytes);
+        if (i % 2 === 0) socket.once("data", () => socket.destroy());
+        else setTimeout(() => socket.destroy(), i % 50);
+        return all;
+      }),
+    );
+  }
 }
