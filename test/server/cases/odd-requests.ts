@@ -5,6 +5,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { answerTo, parsed, rawRequest } from "../raw-http.ts";
 import { atRest, MESSAGES, type Served, served } from "../served.ts";
 
+const body = JSON.stringify({ messages: MESSAGES, max_tokens: 1 });
+
 describe("odd requests", () => {
   let main: Served;
   beforeAll(async () => {
