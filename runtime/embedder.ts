@@ -25,7 +25,9 @@ export async function embed(
 ): Promise<Float32Array[]> {
   checkSignal(signal);
   throwIfAborted(signal);
-  for (const { promptIds } of texts) checkLength(promptIds.length, 1, plan.maxContext);
+  for (const { promptIds, maxPromptTokens } of texts) {
+    checkLength(promptIds.length, 1, plan.maxContext, maxPromptTokens);
+  }
   await pooler.ready();
   throwIfAborted(signal);
   const sampling = text.resolveSampling({ temperature: 0, seed: 0 });

@@ -32,10 +32,12 @@ function completion(body: JsonObject, kind: RequestKind, most: number) {
   throw new ApiError(400, message, { code: "bad_request", param: field });
 }
 
-/** Answers that a request asks for, which are under way at once. */
-export function answersOf({ n, prompt, input }: JsonObject): number {
-  const asked = prompt ?? input;
-  const prompts = Array.isArray(asked) && typeof asked[0] !== "number" ? asked.length : 1;
+/**
+ * Answers that a request asks for, which are under way at once. Texts to be embedded are one: they keep nothing
+ * once they were read, and the scheduler takes as many of them as there is room for.
+ */
+export function answersOf({ n, prompt }: JsonObject): number {
+  const prompts = Array.isArray(prompt) && typeof prompt[0] !== "number" ? prompt.length : 1;
   const each = typeof n === "number" && Number.isSafeInteger(n) && n > 0 ? n : 1;
   return Math.max(1, prompts) * each;
 }

@@ -98,6 +98,11 @@ export function routes(service: Service): (request: Request, peer?: Peer) => Pro
   app.post("/v1/completions", (c) =>
     answer(c, "text", (engine, request, options) => engine.completions.create(request, options)),
   );
+  app.post("/v1/embeddings", (c) =>
+    answer(c, "embeddings", (engine, request, options) =>
+      engine.embeddings.create(request, options),
+    ),
+  );
   app.get("/v1/models", async (c) => c.json(await service.engine.models.list()));
   app.get("/v1/models/:id{.+}", async (c) =>
     c.json(await service.engine.models.retrieve(c.req.param("id"))),

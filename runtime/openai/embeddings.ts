@@ -8,7 +8,14 @@ import { checkModel, generateRequest, type SharedRequest } from "./shared-reques
 export interface EmbeddingRequest
   extends Pick<
     SharedRequest,
-    "model" | "priority" | "deadline_ms" | "client" | "program" | "cache_salt" | "adapter"
+    | "model"
+    | "max_prompt_tokens"
+    | "priority"
+    | "deadline_ms"
+    | "client"
+    | "program"
+    | "cache_salt"
+    | "adapter"
   > {
   /** A text, token ids, or a list of either: at most 2,048. */
   readonly input: string | readonly string[] | readonly number[] | readonly (readonly number[])[];
@@ -46,6 +53,7 @@ export interface EmbeddingsApi {
 export interface PooledText {
   readonly promptIds: readonly number[];
   readonly pooling: Pooling;
+  readonly maxPromptTokens?: number;
   readonly scheduling: SchedulingOptions;
   readonly adapter: string | undefined;
 }
@@ -75,17 +83,15 @@ export async function createEmbeddings(
   checkOwn(request, plan.spec.hiddenSize);
   const pooling = asked ?? text.pooling;
   const texts = inputsOf(request).map((input): PooledText => {
-    const { prompt, adapter, priority, deadlineMs, client, program, cacheSalt } = generateRequest(
-      request,
-      { prompt: input },
-      plan.spec.vocabSize,
-      { prompt: "input" },
-    );
+    const checked = generateRequest(request, { prompt: input }, plan.spec.vocabSize, {
+      prompt: "input",
+    });
+    const { prompt, maxPromptTokens, adapter } = checked;
+    const { priority, deadlineMs, client, program, cacheSalt } = checked;
     const scheduling = { priority, deadlineMs, client, program, cacheSalt };
     return {
       promptIds: text.encodePrompt(prompt, plan.spec.vocabSize),
-      pooling,
-      scheduling,
+      ...{ pooling, maxPromptTokens, scheduling },
       adapter,
     };
   });

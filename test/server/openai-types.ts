@@ -13,6 +13,7 @@ export type Answers = [
   Fits<Mutable<weft.ChatCompletion>, OpenAI.ChatCompletion>,
   Fits<Mutable<weft.ChatCompletionChunk>, OpenAI.ChatCompletionChunk>,
   Fits<Mutable<weft.Completion>, OpenAI.Completion>,
+  Fits<Mutable<weft.EmbeddingResponse>, OpenAI.CreateEmbeddingResponse>,
   Fits<Mutable<weft.Model>, OpenAI.Model>,
 ];
 
@@ -22,6 +23,7 @@ type Shared = Exclude<keyof weft.ChatCompletionRequest & keyof Params, "tools" |
 
 export type Requests = [
   Fits<Pick<Params, Shared>, Pick<weft.ChatCompletionRequest, Shared>>,
+  Fits<OpenAI.EmbeddingCreateParams, weft.EmbeddingRequest>,
   Fits<OpenAI.ChatCompletionFunctionTool, weft.ChatTool>,
   Fits<OpenAI.ChatCompletionNamedToolChoice, weft.ToolChoice>,
   Fits<

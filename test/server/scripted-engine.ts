@@ -41,9 +41,9 @@ export class ScriptedEngine {
       chat: { completions: { create } },
       metrics: async () => {
         const kvGroups = [{ kind: "full", numBlocks: 9 }] as const;
-        const scheduler = createScheduler({ numLayers: 1, kvGroups });
         const nowMs = performance.now();
-        return engineMetrics(new MetricsRecorder(0, 4).data(nowMs), scheduler, nowMs);
+        const data = new MetricsRecorder(0, 4).data(nowMs);
+        return engineMetrics(data, createScheduler({ numLayers: 1, kvGroups }), nowMs);
       },
       models: { list: async () => ({ object: "list", data: [] }) },
     } as unknown as EngineApi;

@@ -30,6 +30,10 @@ const REQUESTS: Readonly<Record<string, object>> = {
     ...{ prompt: ["Hi", "Ho"], max_tokens: 2, n: 1, echo: true, logprobs: 1, stream: false },
     ...{ stop: "x", seed: 1, suffix: null, best_of: 1, temperature: 0, stream_options: null },
   },
+  embeddings: {
+    ...{ input: ["Hi", [3, 4]], encoding_format: "float", dimensions: 8, user: "u" },
+    ...{ pooling: "mean", normalize: true, priority: "background", cache_salt: "c" },
+  },
 };
 
 const odd = fc.oneof(

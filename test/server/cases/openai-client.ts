@@ -123,6 +123,30 @@ describe("OpenAI's client", () => {
     });
   });
 
+  describe("embeddings", () => {
+    test("are the same as numbers and as the bytes that OpenAI's client asks for", async () => {
+      const request = { model, input: ["Hi", "Ho there"] };
+      const bytes = await api.embeddings.create(request);
+      const numbers = await api.embeddings.create({ ...request, encoding_format: "float" });
+      expect(bytes.data.map(({ index }) => index)).toEqual([0, 1]);
+      expect(bytes.usage).toEqual({ prompt_tokens: 10, total_tokens: 10 });
+      for (const [i, { embedding }] of bytes.data.entries()) {
+        expect(embedding).toEqual(numbers.data[i].embedding);
+        expect(embedding.reduce((sum, x) => sum + x * x, 0)).toBeCloseTo(1, 5);
+      }
+      await atRest(main.engine);
+    });
+
+    test("of a prompt that is too long, or of nothing, are refused", async () => {
+      await expect(api.embeddings.create({ model, input: "a".repeat(600) })).rejects.toMatchObject({
+        ...{ status: 400, code: "context_length_exceeded" },
+      });
+      await expect(api.embeddings.create({ model, input: [] })).rejects.toMatchObject({
+        ...{ status: 400, param: "input" },
+      });
+    });
+  });
+
   describe("fits OpenAI's types, as generated validators read them", () => {
     const post = async (path: string, body: object) => {
       const response = await fetch(`${main.server.url}/${path}`, {
@@ -147,6 +171,7 @@ describe("OpenAI's client", () => {
       ["chat/completions", { ...chat, stream: true }, "ChatCompletionChunk"],
       ["chat/completions", { ...chat, ...logprobs, ...usage, n: 2 }, "ChatCompletionChunk"],
       ["completions", { prompt: "Hi" }, "Completion"],
+      ["embeddings", { input: ["Hi", "Ho"] }, "CreateEmbeddingResponse"],
       ["completions", { prompt: ["Hi", "Ho"], n: 2, logprobs: 2, echo: true }, "Completion"],
     ])("%s %j", async (path, body, type) => {
       const text = await post(path, body);
