@@ -45,7 +45,7 @@ module.exports = {
     ),
     // A door of an app is all that others see of it.
     only("server-door-imports-its-app", "^server\\.ts$", "apps/server/", "index\\.ts"),
-    only("doors-of-apps", "^ai-sdk\\.ts$", "apps/"),
+    only("doors-of-apps", "^(ai-sdk|prompt-api)\\.ts$", "apps/"),
     // The doors are the package's `exports`: the lab and the simulator have one each.
     only(
       "apps-use-the-public-doors",

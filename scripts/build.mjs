@@ -29,6 +29,7 @@ const ENTRIES = {
   node: "node.ts",
   server: "server.ts",
   "ai-sdk": "ai-sdk.ts",
+  "prompt-api": "prompt-api.ts",
   kernels: "kernels/index.ts",
   scheduler: "scheduler/index.ts",
   cli: "apps/cli/main.ts",
@@ -52,6 +53,7 @@ const SOURCES = [
   "worker.ts",
   "engine-worker.ts",
   "ai-sdk.ts",
+  "prompt-api.ts",
 ];
 
 /** Bundle unless dist/ is newer than every source. @throws esbuild's errors, already printed */

@@ -1,6 +1,6 @@
 // The AI SDK over the demo model: one engine, on the reference device.
 
-import { generateText, streamText } from "ai";
+import { generateText, jsonSchema, stepCountIs, streamText, tool } from "ai";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { weft } from "../../ai-sdk.ts";
 import { createEngine, type Engine } from "../../node.ts";
@@ -26,6 +26,46 @@ test("streamText streams the same", async () => {
   for await (const piece of textStream) pieces.push(piece);
   expect(pieces.length).toBeGreaterThan(4);
   expect(pieces.join("").trim()).toBe("Sorted: apple, pear, wolf");
+});
+
+test("thinking comes apart from the answer", async () => {
+  const { text, reasoningText, usage } = await generateText({
+    ...{ model: weft(engine)(), prompt: "What is 47 + 38?", temperature: 0 },
+  });
+  expect(text).toBe("47 + 38 = 85");
+  expect(reasoningText).toMatch(/7|8/);
+  expect(usage.outputTokenDetails.reasoningTokens).toBeGreaterThan(3);
+});
+
+test("tools are called, and their results are heard", async () => {
+  const asked: unknown[] = [];
+  const get_weather = tool({
+    description: "Get the current weather in a city.",
+    // As the demo model has learnt them.
+    inputSchema: jsonSchema<{ city: string }>({
+      type: "object",
+      properties: { city: { type: "string" } },
+      required: ["city"],
+    }),
+    async execute(input) {
+      asked.push(input);
+      return { weather: "rainy", temperature: 12 };
+    },
+  });
+  const asking = {
+    ...{ model: weft(engine)(), prompt: "What is the weather in Oslo?", temperature: 0 },
+    ...{ tools: { get_weather }, stopWhen: stepCountIs(3) },
+  };
+  const { text, steps } = await generateText(asking);
+  expect(asked).toEqual([{ city: "Oslo" }]);
+  expect(steps.map(({ finishReason }) => finishReason)).toEqual(["tool-calls", "stop"]);
+  expect(text).toMatch(/rain|12/i);
+  const streamed: string[] = [];
+  for await (const { type } of streamText(asking).fullStream) streamed.push(type);
+  expect(streamed).toEqual(
+    expect.arrayContaining(["tool-input-start", "tool-call", "tool-result"]),
+  );
+  expect(asked).toHaveLength(2);
 });
 
 test("an abort frees the request", async () => {

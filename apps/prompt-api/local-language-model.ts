@@ -1,0 +1,326 @@
+/**
+ * A session with a local model, shaped like Chrome's Prompt API (`LanguageModel`): what is written for the
+ * browser's own model runs on one of ours. Owns the session; the browser's own is never touched.
+ */
+import type { ChatMessage } from "../../worker.ts";
+import { type Answered, answer, type PromptTool, toolFields } from "./answering.ts";
+import { Conversation } from "./conversation.ts";
+import { CreateMonitor } from "./create-monitor.ts";
+import { destroyedError, domError, domErrorOf, quotaError } from "./dom-errors.ts";
+import { type Availability, availability, type ModelSource, SharedEngine } from "./model-source.ts";
+import { type PromptInput, type PromptMessage, readInitial, readInput } from "./prompt-input.ts";
+import { type ResponseConstraint, responseFormat, told } from "./response-constraint.ts";
+import { readSampling, type Sampling, type SamplingOptions } from "./sampling.ts";
+
+export interface ExpectedContent {
+  readonly type: "text" | "image" | "audio";
+  readonly languages?: readonly string[];
+}
+
+export interface LocalLanguageModelCoreOptions extends ModelSource, SamplingOptions {
+  readonly expectedInputs?: readonly ExpectedContent[];
+  readonly expectedOutputs?: readonly ExpectedContent[];
+  readonly tools?: readonly PromptTool[];
+}
+
+export interface LocalLanguageModelOptions extends LocalLanguageModelCoreOptions {
+  /** What is never forgotten: a system message, examples. */
+  readonly initialPrompts?: readonly PromptMessage[];
+  readonly monitor?: (monitor: CreateMonitor) => void;
+  /** Ends the creation, or the session that came of it. */
+  readonly signal?: AbortSignal;
+}
+
+export interface PromptOptions {
+  /** The answer's form. */
+  readonly responseConstraint?: ResponseConstraint;
+  /** The model is held to it, and not told of it. */
+  readonly omitResponseConstraintInput?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+interface Parts {
+  readonly shared: SharedEngine;
+  readonly conversation: Conversation;
+  readonly sampling: Sampling;
+  readonly tools: readonly PromptTool[];
+  readonly contextUsage: number;
+}
+
+/** Of the context window, what is left to an answer in any case. */
+const ANSWER_SHARE = 1 / 8;
+/** So long the engine keeps what it computed of the session, if nobody else needs the memory. */
+const HOLD_MS = 600_000;
+
+export class LocalLanguageModel extends EventTarget {
+  readonly #parts: Omit<Parts, "contextUsage">;
+  readonly #session: ReturnType<SharedEngine["engine"]["session"]>;
+  readonly #ending = new AbortController();
+  #turn: Promise<unknown> = Promise.resolve();
+  #contextUsage: number;
+  oncontextoverflow: ((this: LocalLanguageModel, event: Event) => unknown) | null = null;
+
+  private constructor({ contextUsage, ...parts }: Parts) {
+    super();
+    this.#parts = parts;
+    this.#contextUsage = contextUsage;
+    this.#session = parts.shared.engine.session();
+    this.addEventListener("contextoverflow", (event) => this.oncontextoverflow?.(event));
+  }
+
+  static async availability(options: LocalLanguageModelCoreOptions = {}): Promise<Availability> {
+    return isText(options) ? availability(options) : "unavailable";
+  }
+
+  /**
+   * @throws {DOMException} `NotSupportedError`, `QuotaExceededError` for initial prompts beyond the context
+   *   window, `NetworkError`, `AbortError`; {TypeError} for an option that is none.
+   *
+   * @example
+   * const session = await LocalLanguageModel.create({ model: "hf:Qwen/Qwen3-0.6B" });
+   * for await (const text of session.promptStreaming("Name three rivers.")) show(text);
+   */
+  static async create(options: LocalLanguageModelOptions = {}): Promise<LocalLanguageModel> {
+    const { initialPrompts, monitor, signal, tools = [] } = options;
+    signal?.throwIfAborted();
+    const sampling = readSampling(options);
+    const conversation = new Conversation(readInitial(initialPrompts));
+    if (!isText(options)) {
+      throw domError("NotSupportedError", "only text is read and written; leave other types out");
+    }
+    const created = new CreateMonitor();
+    monitor?.(created);
+    created.tell(0);
+    try {
+      const shared = await SharedEngine.open(options, created, signal);
+      const parts = { shared, conversation, sampling, tools: [...tools], contextUsage: 0 };
+      const session = new LocalLanguageModel(parts);
+      signal?.addEventListener("abort", () => session.#end(signal.reason));
+      try {
+        session.#contextUsage = await session.#count([]);
+        if (session.#contextUsage > session.#room)
+          throw quotaError(session.#contextUsage, session.#room);
+      } catch (error) {
+        session.destroy();
+        throw error;
+      }
+      created.tell(1);
+      return session;
+    } catch (error) {
+      throw domErrorOf(error, signal);
+    }
+  }
+
+  /** Tokens of what was said so far, as far as it is remembered. */
+  get contextUsage(): number {
+    return this.#contextUsage;
+  }
+
+  /** Tokens of the longest conversation, the answer included. */
+  get contextWindow(): number {
+    return this.#parts.shared.engine.info.maxContext;
+  }
+
+  get topK(): number | undefined {
+    return this.#parts.sampling.top_k;
+  }
+
+  get temperature(): number | undefined {
+    return this.#parts.sampling.temperature;
+  }
+
+  /** @throws {DOMException} `QuotaExceededError`, `NotSupportedError`, `InvalidStateError`, `OperationError`. */
+  prompt(input: PromptInput, options: PromptOptions = {}): Promise<string> {
+    return this.#inTurn(options.signal, (signal) => this.#prompt(input, options, () => {}, signal));
+  }
+
+  /** Pieces of the answer as they are made. Cancelling it ends the answer, which is then not remembered. */
+  promptStreaming(input: PromptInput, options: PromptOptions = {}): ReadableStream<string> {
+    const reader = new AbortController();
+    const given = options.signal;
+    const stop = () => reader.abort(given?.reason);
+    if (given?.aborted) stop();
+    given?.addEventListener("abort", stop, { once: true });
+    return new ReadableStream<string>({
+      start: (controller) => {
+        const say = (text: string) => controller.enqueue(text);
+        this.#inTurn(reader.signal, (signal) => this.#prompt(input, options, say, signal))
+          .then(
+            () => controller.close(),
+            (error) => controller.error(error),
+          )
+          .catch(() => {})
+          .finally(() => given?.removeEventListener("abort", stop));
+      },
+      cancel: (reason) => reader.abort(reason),
+    });
+  }
+
+  /** Adds to what is remembered, and lets the model read it ahead of the next prompt. */
+  async append(
+    input: PromptInput,
+    { signal }: Pick<PromptOptions, "signal"> = {},
+  ): Promise<undefined> {
+    await this.#inTurn(signal, async (stop) => {
+      const { messages, prefix } = readInput(input);
+      if (prefix !== undefined)
+        throw domError("SyntaxError", "nothing is appended behind a prefix");
+      const tokens = await this.#makeRoom(messages);
+      const { conversation } = this.#parts;
+      const request = { ...this.#request(conversation.with(messages)), max_completion_tokens: 1 };
+      await this.#parts.shared.engine.chat.completions.create(request, { signal: stop });
+      conversation.add(messages);
+      this.#contextUsage = tokens;
+      await this.#hold();
+    });
+  }
+
+  /** Tokens that the input would add to what is remembered. */
+  measureContextUsage(input: PromptInput, options: PromptOptions = {}): Promise<number> {
+    return this.#guarded(options.signal, async () => {
+      const { messages, prefix } = readInput(input);
+      const asked = this.#asked(messages, prefix, options);
+      const before = await this.#count([]);
+      return Math.max(0, (await this.#count(asked)) - before);
+    });
+  }
+
+  /** Another session that remembers the same, and goes its own way. */
+  clone({ signal }: Pick<PromptOptions, "signal"> = {}): Promise<LocalLanguageModel> {
+    return this.#inTurn(signal, async () => {
+      const { shared, conversation, ...rest } = this.#parts;
+      const contextUsage = this.#contextUsage;
+      const parts = { shared: shared.share(), conversation: conversation.copy(), contextUsage };
+      return new LocalLanguageModel({ ...rest, ...parts });
+    });
+  }
+
+  /** Ends what is under way. Other sessions, clones too, go on. */
+  destroy(): undefined {
+    this.#end(domError("AbortError", "the session was destroyed"));
+  }
+
+  #end(reason: unknown): void {
+    if (this.#ending.signal.aborted) return;
+    this.#ending.abort(reason);
+    void this.#session.release().catch(() => {});
+    this.#parts.shared.leave();
+  }
+
+  async #prompt(
+    input: PromptInput,
+    options: PromptOptions,
+    onText: (text: string) => void,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const { messages, prefix } = readInput(input);
+    const { responseConstraint: constraint } = options;
+    const asked = this.#asked(messages, prefix, options);
+    await this.#makeRoom(asked);
+    const { conversation, shared, tools } = this.#parts;
+    const request = {
+      ...this.#request(conversation.with(asked)),
+      ...(prefix !== undefined && { continue_final_message: true }),
+      ...(constraint && { response_format: responseFormat(constraint) }),
+    };
+    const answered = await answer(shared.engine, request, tools, onText, signal);
+    conversation.add([...messages, ...begunWith(prefix, answered)]);
+    this.#contextUsage = answered.contextTokens ?? (await this.#count([]));
+    await this.#hold();
+    return answered.text;
+  }
+
+  /** What the model is asked, which need not be what is remembered of it. */
+  #asked(
+    messages: readonly ChatMessage[],
+    prefix: string | undefined,
+    { responseConstraint: constraint, omitResponseConstraintInput: omits }: PromptOptions,
+  ): readonly ChatMessage[] {
+    const said = constraint && !omits ? told(messages, constraint) : messages;
+    return prefix === undefined ? said : [...said, { role: "assistant", content: prefix }];
+  }
+
+  #request(messages: ChatMessage[]) {
+    const { sampling, tools } = this.#parts;
+    return { messages, ...sampling, ...toolFields(tools), session: this.#session.id };
+  }
+
+  /**
+   * Forgets the oldest turns until the messages have room.
+   * @returns Tokens of all, the messages included.
+   */
+  async #makeRoom(messages: readonly ChatMessage[]): Promise<number> {
+    const { conversation } = this.#parts;
+    let tokens = await this.#count(messages);
+    if (tokens > this.#room) {
+      const before = new Conversation(conversation.initial);
+      const least = await this.#countOf(before.with(messages));
+      // Nothing is forgotten for one that never fits.
+      if (least > this.#room) throw quotaError(least, this.#room);
+      while (tokens > this.#room && conversation.numTurns > 0) {
+        conversation.forgetOldest();
+        tokens = await this.#count(messages);
+      }
+      this.dispatchEvent(new Event("contextoverflow"));
+    }
+    return tokens;
+  }
+
+  get #room(): number {
+    return Math.floor(this.contextWindow * (1 - ANSWER_SHARE));
+  }
+
+  #count(messages: readonly ChatMessage[]): Promise<number> {
+    return this.#countOf(this.#parts.conversation.with(messages));
+  }
+
+  /** Nothing is computed for it. */
+  async #countOf(messages: ChatMessage[]): Promise<number> {
+    if (messages.length === 0) return 0;
+    const request = { ...this.#request(messages), max_completion_tokens: 0 };
+    const { usage } = await this.#parts.shared.engine.chat.completions.create(request);
+    return usage.prompt_tokens;
+  }
+
+  async #hold(): Promise<void> {
+    await this.#session.hold(HOLD_MS).catch(() => {});
+  }
+
+  /** One after the other, as they were asked. */
+  #inTurn<T>(given: AbortSignal | undefined, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const result = this.#turn.then(() => this.#guarded(given, run));
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+
+  async #guarded<T>(
+    given: AbortSignal | undefined,
+    run: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    if (this.#ending.signal.aborted) throw destroyedError();
+    given?.throwIfAborted();
+    const abort = new AbortController();
+    const stops = [given, this.#ending.signal].filter((signal) => signal !== undefined);
+    const stop = () => abort.abort(stops.find(({ aborted }) => aborted)?.reason);
+    for (const signal of stops) signal.addEventListener("abort", stop, { once: true });
+    try {
+      const value = await run(abort.signal);
+      abort.signal.throwIfAborted();
+      return value;
+    } catch (error) {
+      throw domErrorOf(error, abort.signal);
+    } finally {
+      for (const signal of stops) signal.removeEventListener("abort", stop);
+    }
+  }
+}
+
+/** The answer as it is remembered: with what it was made to begin with. */
+function begunWith(prefix: string | undefined, { messages }: Answered): readonly ChatMessage[] {
+  const [first, ...rest] = messages;
+  if (prefix === undefined) return messages;
+  return [{ ...first, content: prefix + (first.content ?? "") }, ...rest];
+}
+
+const isText = ({ expectedInputs = [], expectedOutputs = [] }: LocalLanguageModelCoreOptions) =>
+  [...expectedInputs, ...expectedOutputs].every(({ type }) => type === "text");
