@@ -9,18 +9,6 @@ import type { EngineApi } from "../../worker.ts";
 import { ownOptions, PROVIDER } from "./chat-request.ts";
 import { thrown } from "./outcome.ts";
 
-interface Embedder {
-  readonly embeddings: {
-    create(
-      request: object,
-      options: { readonly signal?: AbortSignal },
-    ): Promise<{
-      readonly data: readonly { readonly embedding: number[] }[];
-      readonly usage: { readonly prompt_tokens: number };
-    }>;
-  };
-}
-
 /** As OpenAI's: the AI SDK cuts longer lists. */
 const MAX_INPUTS = 2048;
 
@@ -50,11 +38,8 @@ export class WeftEmbeddingModel implements EmbeddingModelV3 {
       input: values,
     };
     try {
-      const { data, usage } = await (this.#engine as unknown as Embedder).embeddings.create(
-        request,
-        { signal },
-      );
-      const embeddings = data.map(({ embedding }) => embedding);
+      const { data, usage } = await this.#engine.embeddings.create(request, { signal });
+      const embeddings = data.map(({ embedding }) => [...embedding]);
       return { embeddings, usage: { tokens: usage.prompt_tokens }, warnings };
     } catch (error) {
       throw thrown(error, signal);

@@ -75,8 +75,9 @@ const TOLD: Readonly<Record<WeftErrorCode, Told>> = {
   device_error: passing,
   out_of_memory: passing,
   worker_failed: passing,
-  cluster_failed: passing,
-  stream_broken: passing,
+  // Of another machine: what it said may tell of it.
+  cluster_failed: { status: 502, retry: true },
+  stream_broken: { status: 502, retry: true },
   read_failed: passing,
   file_changed: fault,
   file_not_found: fault,

@@ -9,7 +9,7 @@ import { WeftError, type WeftErrorCode } from "../errors.ts";
 import type { EngineGauges, EngineMetrics, ModelMetrics } from "../metrics.ts";
 import { type ChatApi, chatOver } from "../openai/chat.ts";
 import { type CompletionsApi, completionsOver } from "../openai/completions.ts";
-import type { EmbeddingsApi } from "../openai/embeddings.ts";
+import type { EmbeddingRequest, EmbeddingResponse, EmbeddingsApi } from "../openai/embeddings.ts";
 import { type Model, type ModelsApi, modelOf, modelsApi } from "../openai/models.ts";
 import type { SharedRequest } from "../openai/shared-request.ts";
 import type { PageState } from "../pacing/page-state.ts";
@@ -31,7 +31,9 @@ const ENDED: readonly WeftErrorCode[] = ["device_lost", "engine_closed", "worker
 export class ModelSet implements HostedEngine {
   readonly chat: ChatApi;
   readonly completions: CompletionsApi;
-  readonly embeddings: EmbeddingsApi;
+  readonly embeddings: EmbeddingsApi = {
+    create: (request, options) => this.#embed(request, options),
+  };
   readonly models: ModelsApi = modelsApi(() => this.#list());
   readonly pace: HostedEngine["pace"];
   readonly #slots: ReadonlyMap<string, ModelSlot>;
@@ -61,10 +63,6 @@ export class ModelSet implements HostedEngine {
         engine.completions.create({ ...asked, ...streaming }, how),
       ),
     );
-    this.embeddings = {
-      create: (request, options = {}) =>
-        this.#whole(request.model, options, (engine) => engine.embeddings.create(request, options)),
-    };
     this.pace = {
       report: (page, state) => {
         this.#pages.set(page, state);
@@ -184,17 +182,14 @@ export class ModelSet implements HostedEngine {
     yield* this.#lent(slot, options, (engine) => start(engine, request, options));
   }
 
-  async #whole<Answer>(
-    model: string | null | undefined,
-    { signal }: CallOptions,
-    ask: (engine: HostedEngine) => Promise<Answer>,
-  ): Promise<Answer> {
-    checkSignal(signal);
-    const answers = this.#lent(this.#slotOf(model), { signal }, async function* (engine) {
-      yield await ask(engine);
-    });
-    for await (const answer of answers) return answer;
-    throw new WeftError("internal", "a model gave no answer");
+  async #embed(request: EmbeddingRequest, options: CallOptions = {}): Promise<EmbeddingResponse> {
+    checkSignal(options.signal);
+    const slot = this.#slotOf(request?.model);
+    async function* whole(engine: HostedEngine) {
+      yield await engine.embeddings.create(request, options);
+    }
+    for await (const response of this.#lent(slot, options, whole)) return response;
+    throw new WeftError("internal", "there are no embeddings");
   }
 
   /** The model stays while its chunks are read. */

@@ -4,6 +4,7 @@
  */
 import { onAbort } from "../abort-listeners.ts";
 import { reasonOf, WeftError } from "../errors.ts";
+import type { EmbeddingRequest, EmbeddingResponse } from "../openai/embeddings.ts";
 import type { SharedRequest } from "../openai/shared-request.ts";
 import { Circuit } from "./circuit.ts";
 import { Cluster, type ClusterModels } from "./cluster.ts";
@@ -72,6 +73,31 @@ export class ClusterSide {
     }
   }
 
+  /** Vectors of a model that is there; those of two models are not comparable. @throws {ClusterError} */
+  async embed(
+    request: EmbeddingRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<EmbeddingResponse> {
+    const abort = new AbortController();
+    const stop = () => abort.abort();
+    const ignore = [onAbort(signal, stop), onAbort(this.#closing, stop)];
+    try {
+      const models = await untilAborted(this.#cluster.models(), abort.signal);
+      const model = this.#model(request.model, false, models);
+      const { input, encoding_format: format, dimensions } = request;
+      const body = {
+        ...{ model, input },
+        ...(format && { encoding_format: format }),
+        ...(dimensions && { dimensions }),
+      };
+      const response = await this.#cluster.json("/embeddings", body, abort.signal);
+      this.circuit.succeed();
+      return response as EmbeddingResponse;
+    } finally {
+      for (const end of ignore) end();
+    }
+  }
+
   /** Asks whether it is there again, beside whatever else goes on. */
   async probe(): Promise<void> {
     if (this.#isProbing) return;
@@ -124,14 +150,15 @@ export class ClusterSide {
     }
     const demand = ownDemand(request, models.kind);
     if (demand) throw new ClusterError("rejected", `it knows nothing of this engine's ${demand}`);
-    const { model: named } = request;
-    const model = clusterModel(named, this.#options.model, models, isLocalModel);
-    if (model === undefined && named !== undefined) {
-      const known = models.ids.map((id) => JSON.stringify(id)).join(", ") || "no list of models";
-      const message = `it has no model ${JSON.stringify(named)}, but ${known}`;
-      throw new ClusterError("rejected", message, { status: 404 });
-    }
-    return clusterRequest(request, models, model);
+    return clusterRequest(request, models, this.#model(request.model, isLocalModel, models));
+  }
+
+  #model(named: string | undefined, isLocal: boolean, models: ClusterModels): string | undefined {
+    const model = clusterModel(named, this.#options.model, models, isLocal);
+    if (model !== undefined || named === undefined) return model;
+    const known = models.ids.map((id) => JSON.stringify(id)).join(", ") || "no list of models";
+    const message = `it has no model ${JSON.stringify(named)}, but ${known}`;
+    throw new ClusterError("rejected", message, { status: 404 });
   }
 }
 

@@ -87,6 +87,21 @@ export class Cluster {
     }
   }
 
+  /** Asked and answered at once. @throws {ClusterError} */
+  async json(path: string, body: object, signal: AbortSignal): Promise<unknown> {
+    const { firstChunkMs } = this.#options.timeouts;
+    const watch = new Watch(signal);
+    try {
+      watch.expect(firstChunkMs, "it did not answer");
+      const response = await this.#fetch(path, { method: "POST", body, signal: watch.signal });
+      return await response.json();
+    } catch (error) {
+      throw this.#failure(watch.reason ?? error);
+    } finally {
+      watch.stop();
+    }
+  }
+
   async #askModels(): Promise<ClusterModels> {
     const { connectMs } = this.#options.timeouts;
     const watch = new Watch();
@@ -116,7 +131,7 @@ export class Cluster {
     const response = await fetch(this.#options.baseURL + path, {
       ...{ method, signal, redirect: "error", credentials: "omit", cache: "no-store" },
       headers: {
-        accept: body ? "text/event-stream" : "application/json",
+        accept: "stream" in (body ?? {}) ? "text/event-stream" : "application/json",
         ...(body && { "content-type": "application/json" }),
         ...(this.#apiKey && { authorization: `Bearer ${this.#apiKey}` }),
       },

@@ -13,7 +13,7 @@ import {
   type CompletionsApi,
   completionsOver,
 } from "../openai/completions.ts";
-import type { EmbeddingsApi } from "../openai/embeddings.ts";
+import type { EmbeddingRequest, EmbeddingResponse, EmbeddingsApi } from "../openai/embeddings.ts";
 import type { ModelsApi } from "../openai/models.ts";
 import type { SharedRequest } from "../openai/shared-request.ts";
 import { type CallOptions, checkSignal, type GenerateRequest } from "../request.ts";
@@ -44,6 +44,9 @@ interface Place {
 export class OverflowEngine implements EngineApi {
   readonly chat: ChatApi;
   readonly completions: CompletionsApi;
+  readonly embeddings: EmbeddingsApi = {
+    create: (request, options) => this.#embed(request, options),
+  };
   readonly #engine: EngineApi;
   readonly #options: ResolvedOverflow;
   readonly #cluster: ClusterSide;
@@ -75,11 +78,6 @@ export class OverflowEngine implements EngineApi {
 
   get info(): EngineInfo {
     return this.#engine.info;
-  }
-
-  /** Of this engine alone: vectors of another model's make are of no use beside its own. */
-  get embeddings(): EmbeddingsApi {
-    return this.#engine.embeddings;
   }
 
   get models(): ModelsApi {
@@ -152,6 +150,26 @@ export class OverflowEngine implements EngineApi {
       }
       yield answer.usage();
       return;
+    }
+  }
+
+  /** Vectors come of the model that is named, and of no other: they stay unless it is not here. */
+  async #embed(request: EmbeddingRequest, options: CallOptions = {}): Promise<EmbeddingResponse> {
+    checkSignal(options.signal);
+    throwIfAborted(options.signal);
+    this.#throwIfClosed();
+    if (!this.#options.when.model || (await this.#hasModel(request?.model))) {
+      return this.#engine.embeddings.create(request, options);
+    }
+    const { reason = "model" } = this.#affordable("model", false);
+    this.#counts.count("cluster");
+    this.#counts.reason(reason);
+    try {
+      return await this.#cluster.embed(request, options.signal);
+    } catch (error) {
+      throwIfAborted(options.signal);
+      this.#throwIfClosed();
+      throw this.#cluster.refusal(this.#cluster.failed(error));
     }
   }
 
