@@ -1,7 +1,18 @@
 // The AI SDK over the demo model: one engine, on the reference device.
 
-import { generateText, jsonSchema, stepCountIs, streamText, tool } from "ai";
+import {
+  cosineSimilarity,
+  embed,
+  embedMany,
+  generateObject,
+  generateText,
+  jsonSchema,
+  stepCountIs,
+  streamText,
+  tool,
+} from "ai";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { z } from "zod";
 import { weft } from "../../ai-sdk.ts";
 import { createEngine, type Engine } from "../../node.ts";
 
@@ -66,6 +77,32 @@ test("tools are called, and their results are heard", async () => {
     expect.arrayContaining(["tool-input-start", "tool-call", "tool-result"]),
   );
   expect(asked).toHaveLength(2);
+});
+
+test("generateObject fits its schema", async () => {
+  const { object, finishReason } = await generateObject({
+    ...{ model: weft(engine)(), temperature: 0 },
+    prompt: "Write JSON with the keys name and age. name is Anna, age is 31",
+    schema: z.object({ name: z.string().max(20), age: z.number().int().min(0).max(150) }),
+  });
+  expect([object, finishReason]).toEqual([{ name: "Anna", age: 31 }, "stop"]);
+  const { object: kind } = await generateObject({
+    ...{ model: weft(engine)(), temperature: 0, output: "enum", enum: ["fruit", "animal"] },
+    prompt: "What is a wolf?",
+  });
+  expect(["fruit", "animal"]).toContain(kind);
+});
+
+test("embed and embedMany give vectors of length 1, in order", async () => {
+  const model = weft(engine).embeddingModel();
+  const values = ["pear", "wolf", "apple"];
+  const { embeddings, usage } = await embedMany({ model, values });
+  const { embedding } = await embed({ model, value: "wolf" });
+  expect(embeddings).toHaveLength(3);
+  expect(cosineSimilarity(embeddings[1], embedding)).toBeCloseTo(1, 5);
+  expect(cosineSimilarity(embeddings[0], embedding)).toBeLessThan(0.999);
+  expect(Math.hypot(...embedding)).toBeCloseTo(1, 5);
+  expect(usage.tokens).toBeGreaterThan(2);
 });
 
 test("an abort frees the request", async () => {
