@@ -2,17 +2,15 @@
 
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterAll, expect, test } from "vitest";
-import { ByteGrammar } from "../../../runtime/constraint/byte-grammar.ts";
 import type { ConstraintSpec } from "../../../runtime/constraint/constraint.ts";
 import {
   ConstraintCompiler,
   type ConstraintTokenizer,
 } from "../../../runtime/constraint/constraint-compiler.ts";
 import { inThreadPort } from "../../../runtime/constraint/in-thread-port.ts";
-import { Recogniser } from "../../../runtime/constraint/recogniser.ts";
-import { specGrammar } from "../../../runtime/constraint/spec-grammar.ts";
 import { report, scale } from "../../harness/soak.ts";
 import { madeSchema, recursiveSchema } from "./schemas.ts";
+import { shortestText, shortestTokens } from "./shortest.ts";
 import { demoTokenizer, randoms } from "./vocabularies.ts";
 
 const tokenizer = demoTokenizer();
@@ -90,7 +88,8 @@ test(`texts of ${numSchemas} schemas fit them, and are whole by the limit`, asyn
     const schema = i === 0 ? recursiveSchema : madeSchema(random, Math.min(5, i % 7));
     const spec = { type: "json_schema", schema } as const;
     const fits = validator(schema);
-    const shortest = shortestOf(schema, fits, random);
+    fits(shortestText(schema, random));
+    const shortest = shortestTokens(tokenizer, schema, random);
     for (const limit of [shortest, shortest + 1 + (i % 9), 2 * shortest + 20]) {
       const { text, ids, isWhole, masksMs: ms } = await walk(compiler, spec, limit, random);
       expect(isWhole, `${text} after ${limit} of ${shortest}: ${JSON.stringify(schema)}`).toBe(
@@ -111,19 +110,3 @@ test(`texts of ${numSchemas} schemas fit them, and are whole by the limit`, asyn
     maskMs: { p50: at(0.5), p99: at(0.99), max: at(1) },
   });
 });
-
-/** Tokens that the tokenizer makes of a shortest text. */
-function shortestOf(schema: object, fits: (text: string) => void, random: () => number): number {
-  const recogniser = new Recogniser(new ByteGrammar(specGrammar({ type: "json_schema", schema })));
-  const bytes: number[] = [];
-  for (let state = recogniser.start; !state.mayEnd; ) {
-    const shorter = [...Array(256).keys()].filter(
-      (byte) => recogniser.next(state, byte)?.bytesToEnd === state.bytesToEnd - 1,
-    );
-    bytes.push(shorter[Math.floor(random() * shorter.length)]);
-    state = recogniser.next(state, bytes.at(-1)!)!;
-  }
-  const text = new TextDecoder().decode(Uint8Array.from(bytes));
-  fits(text);
-  return tokenizer.encode(text, { addSpecialTokens: false }).length;
-}
