@@ -85,6 +85,43 @@ test("a call that is cut off keeps what was said of it", async () => {
   expect(said).not.toBe("");
 });
 
+const weather = { type: "function", function: { name: "get_weather" } } as const;
+
+test.each([
+  ["required, of a model that would rather talk", { tool_choice: "required" }],
+  ["the one that is named", { tool_choice: weather }],
+] as const)("a call that must be: %s", async (_, more) => {
+  const messages = [{ role: "user", content: "Tell me a story about a fox." }];
+  const asked = { ...request, ...more, messages, temperature: 1, seed: 3, n: 3 };
+  const { choices } = await engine.chat.completions.create(asked);
+  expect(choices).toHaveLength(3);
+  for (const { message, finish_reason } of choices) {
+    expect(finish_reason).toBe("tool_calls");
+    expect(message.content).toBeNull();
+    for (const { function: called } of message.tool_calls!) {
+      if (more.tool_choice === weather) expect(called.name).toBe("get_weather");
+      expect(tools.map((one) => one.function.name)).toContain(called.name);
+      expect(JSON.parse(called.arguments)).toEqual({ city: expect.any(String) });
+    }
+    if (more.tool_choice === weather) expect(message.tool_calls).toHaveLength(1);
+  }
+});
+
+test("calls or an answer in a form, as the model chooses", async () => {
+  const { parameters: schema } = tools[0].function;
+  const form = { type: "json_schema", json_schema: { name: "place", schema } } as const;
+  const create = async (content: string) => {
+    const messages = [{ role: "user", content }];
+    const asked = { ...request, messages, response_format: form };
+    return (await engine.chat.completions.create(asked)).choices[0];
+  };
+  const called = await create("What time is it in Rome?");
+  expect(called.message.tool_calls?.[0].function.name).toBe("get_time");
+  const said = await create("Write JSON with the key city. city is Anna");
+  if (said.message.content === null) expect(said.message.tool_calls).not.toHaveLength(0);
+  else expect(JSON.parse(said.message.content)).toHaveProperty("city");
+});
+
 test("tool_choice none: tools are not shown", async () => {
   const none = { ...request, tool_choice: "none" as const, max_tokens: 1 };
   const { usage } = await engine.chat.completions.create(none);
