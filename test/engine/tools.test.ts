@@ -157,3 +157,17 @@ test("tools that the chat template has no place for are refused, and chatFormat 
     /^chatFormat is "hermse", it must be one of plain, /,
   );
 });
+
+test("a model that is made to think first calls behind it", async () => {
+  const more = {
+    tool_choice: "required",
+    reasoning_effort: "low",
+    parallel_tool_calls: false,
+  } as const;
+  const { choices } = await engine.chat.completions.create({ ...request, ...more });
+  const { message, finish_reason } = choices[0];
+  expect(message.reasoning_content).toMatch(/\S/);
+  expect(message.tool_calls).toHaveLength(1);
+  expect(JSON.parse(message.tool_calls![0].function.arguments)).toHaveProperty("city");
+  expect(finish_reason).toBe("tool_calls");
+});
