@@ -94,8 +94,8 @@ export type { LoadModelOptions } from "./runtime/load-options.ts";
 export type { EngineMetrics } from "./runtime/metrics.ts";
 export type { HubOptions } from "./runtime/model-folder/remote-model.ts";
 export type { MemberOptions, ModelSetOptions } from "./runtime/model-set/model-set-options.ts";
-export { renderChat } from "./runtime/openai/chat-plan.ts";
 export type * from "./runtime/openai/index.ts";
+export { renderChat } from "./runtime/openai/prompt-plan.ts";
 export { type WithOverflow, withOverflow } from "./runtime/overflow/create-overflowing.ts";
 export type {
   OverflowMetrics,

@@ -27,6 +27,7 @@ import { anyOrderShapes } from "./matmul-any-order.ts";
 import { rowsFor } from "./matmul-rows.ts";
 import { MAX_WORKGROUP_BYTES, type MatmulShape } from "./matmul-shape.ts";
 import { shapeVariants } from "./matmul-variants.ts";
+import { listedFormats } from "./packed-formats.ts";
 import { poolRows } from "./pool-rows.ts";
 import type { Prologue } from "./prologue.ts";
 import { qkNorm } from "./qk-norm.ts";
@@ -46,7 +47,7 @@ import { sampleLogprobs } from "./sample-logprobs.ts";
 import { sampleScores } from "./sample-scores.ts";
 import { shortConv } from "./short-conv.ts";
 import { shortConvWrite } from "./short-conv-write.ts";
-import { listedFormats, type WeightFormatName, weightFormats } from "./weight-format.ts";
+import { type WeightFormatName, weightFormats } from "./weight-format.ts";
 import { windowMeans } from "./window-means.ts";
 
 export { gatedActivation } from "./activation.ts";
@@ -71,6 +72,7 @@ export { int8Shapes, type MatmulVariant, matmul, matmulShapes, shapeNamed } from
 export { anyOrderShapes } from "./matmul-any-order.ts";
 export { rowsFor } from "./matmul-rows.ts";
 export type { MatmulShape } from "./matmul-shape.ts";
+export { listedFormats } from "./packed-formats.ts";
 export { packedRead } from "./packed-matrix.ts";
 export { normal, seededRandom, uniform } from "./probe.ts";
 export { qkNorm } from "./qk-norm.ts";
@@ -89,7 +91,7 @@ export { PLAIN, packSettings, SETTINGS_WORDS } from "./sample-settings.ts";
 export { shortConv } from "./short-conv.ts";
 export { shortConvWrite } from "./short-conv-write.ts";
 export { moduleSource } from "./source.ts";
-export { listedFormats, type WeightFormatName, weightFormats } from "./weight-format.ts";
+export { type WeightFormatName, weightFormats } from "./weight-format.ts";
 export { MAX_WINDOWS, numWindows, windowMeans } from "./window-means.ts";
 export {
   blockCopy,

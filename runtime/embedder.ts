@@ -3,9 +3,9 @@ import type { SequenceId } from "../scheduler/work-plan.ts";
 import { onAbort } from "./abort-listeners.ts";
 import { adapterNumber } from "./adapters/adapter-number.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
+import type { LazyPooler } from "./lazy-pooler.ts";
 import type { ModelPlan } from "./load-model.ts";
 import type { PooledText } from "./openai/embeddings.ts";
-import type { Pooler } from "./pooler.ts";
 import { type CallOptions, checkLength, checkSignal } from "./request.ts";
 import type { StepLoop } from "./step-loop.ts";
 import type { TextModel } from "./text-model.ts";
@@ -14,7 +14,7 @@ export interface EmbedderParts {
   readonly loop: StepLoop;
   readonly plan: ModelPlan;
   readonly text: TextModel;
-  readonly pooler: Pooler;
+  readonly pooler: LazyPooler;
 }
 
 /** @throws {WeftError} `request_too_long`, `bad_request`, `aborted`, `device_lost`, `engine_closed`. */

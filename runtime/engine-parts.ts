@@ -5,10 +5,10 @@
 import { BlockCopier } from "./block-copier.ts";
 import type { Device } from "./device.ts";
 import { WeftError } from "./errors.ts";
+import { LazyPooler } from "./lazy-pooler.ts";
 import { type KvShare, type LoadedModel, loadModel, type ModelPlan } from "./load-model.ts";
 import type { LoadModelOptions } from "./load-options.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
-import { Pooler } from "./pooler.ts";
 import { Sampler } from "./sampler.ts";
 import { requireSound, type SelfTestReport, selfTest } from "./self-test.ts";
 import type { StepParts } from "./step-parts.ts";
@@ -42,7 +42,7 @@ export async function loadParts(
   const report = known?.selfTest ?? (await selfTest(device, pipelines, choice));
   requireSound(report);
   const swapped = new SwappedBlocks(runner, plan.kv);
-  const pooler = await Pooler.create(runner, numSlots);
+  const pooler = new LazyPooler(runner, numSlots);
   // Texts that were under way go on at once.
   if (before?.pooler.isUsed) await pooler.ready();
   return { device, plan, choice, selfTest: report, runner, sampler, pooler, copier, swapped };

@@ -88,18 +88,13 @@ export class Engine implements HostedEngine {
     this.#model = { id: source.name ?? modelName(source.folder), createdMs: Date.now() };
     this.text = text;
     this.#policies = new RequestPolicies(plan, calibrated);
-    const { vocabSize } = plan.spec;
-    this.#guides = new Guides({
-      tokenizer: text.tokenizer,
-      vocabSize,
-      dial: source.constraintPort,
-    });
+    this.#guides = new Guides(text.tokenizer, plan.spec, source.constraintPort);
     const scheduler = modelScheduler(plan, options);
     const now = () => performance.now();
     const names = { model: plan.spec.modelType, adapter: device.info.adapter };
     const { onPlan, onRead } = options;
-    const stages = numStages(plan.spec);
-    const observer = new Telemetry({ scheduler, now, onRead, numStages: stages, ...names });
+    const watched = { scheduler, now, onRead, numStages: numStages(plan.spec) };
+    const observer = new Telemetry({ ...watched, ...names });
     this.#telemetry = observer;
     const onDeviceFailure = (error: WeftError) => this.#recovery?.begin(error) ?? false;
     this.loop = new StepLoop({ ...parts, scheduler, now, onPlan, observer, onDeviceFailure });

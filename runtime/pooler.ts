@@ -17,7 +17,6 @@ export class Pooler {
   readonly #runner: ModelRunner;
   readonly #pooled: DeviceBuffer;
   readonly #spans: DeviceBuffer;
-  #ready: Promise<void> | undefined;
 
   private constructor(runner: ModelRunner, pooled: DeviceBuffer, spans: DeviceBuffer) {
     this.#device = runner.device;
@@ -29,20 +28,10 @@ export class Pooler {
   /** @param numSlots Texts that are under way at once. */
   static async create(runner: ModelRunner, numSlots: number): Promise<Pooler> {
     const { device, spec } = runner;
+    const kernels = [runner.finalNorm.kernel, poolRows];
+    await device.prepare(kernels.map((kernel) => ({ kernel, constants: {} })));
     const pooled = await device.createBuffer("pooled", 4 * numSlots * spec.hiddenSize);
     return new Pooler(runner, pooled, await device.createBuffer("pool_spans", 16 * numSlots));
-  }
-
-  /** It has been asked for. */
-  get isUsed(): boolean {
-    return this.#ready !== undefined;
-  }
-
-  /** Compiles its kernels, with the first text. */
-  ready(): Promise<void> {
-    const kernels = [this.#runner.finalNorm.kernel, poolRows];
-    this.#ready ??= this.#device.prepare(kernels.map((kernel) => ({ kernel, constants: {} })));
-    return this.#ready;
   }
 
   /**

@@ -3,6 +3,7 @@
  * reader thinks. Continuum's pins (arXiv 2511.02230), with the time to live told by the application
  * instead of guessed. What is held is a prefix in the cache; its last, partly filled block is not.
  */
+import { SchedulerError } from "./errors.ts";
 import type { KvBlocks } from "./kv-blocks.ts";
 import type { Sequence } from "./sequence.ts";
 import type { SequenceBlocks } from "./sequence-blocks.ts";
@@ -42,10 +43,18 @@ export class Holds {
     return sum;
   }
 
-  /** Keep what the session's latest request computed, or its next one will have, until then. */
-  hold(name: string, untilMs: number): void {
+  /**
+   * Keep what the session's latest request computed, or its next one will have, for so long.
+   * @throws {SchedulerError} "bad_request".
+   */
+  hold(name: string, ms: number, nowMs: number): void {
+    if (!(ms > 0))
+      throw new SchedulerError(
+        "bad_request",
+        `hold of session "${name}" for ${ms} ms; it must be above 0: use release to end one`,
+      );
     const session = this.#use(name);
-    session.untilMs = untilMs;
+    session.untilMs = nowMs + ms;
     this.#take(session);
   }
 

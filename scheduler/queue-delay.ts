@@ -2,6 +2,7 @@
  * How long a request that came now would wait for its turn, from what plans cost and how long answers
  * were lately. A prediction for those who may send it elsewhere: no plan depends on it.
  */
+import type { ResolvedConfig } from "./config.ts";
 import type { CostModel } from "./cost-model.ts";
 import { PRIORITIES, PRIORITY_RANK, type Priority } from "./priority.ts";
 import type { Sequence } from "./sequence.ts";
@@ -18,6 +19,20 @@ export interface QueueState {
   readonly inFlightMs: number;
   /** Of answers lately; none has ended yet. */
   readonly meanTokens: number | undefined;
+}
+
+/** @param queue Blocks by KV group, and what changes from moment to moment. */
+export function queueStateOf(
+  { costs, maxRows, maxTokensPerPlan, kvGroups, blockTokens }: ResolvedConfig,
+  {
+    capacity,
+    ...queue
+  }: Pick<QueueState, "live" | "inFlightMs" | "meanTokens"> & {
+    readonly capacity: readonly number[];
+  },
+): QueueState {
+  const all = capacity.filter((_, group) => !kvGroups[group].window);
+  return { ...queue, costs, maxRows, maxTokensPerPlan, poolTokens: blockTokens * Math.min(...all) };
 }
 
 /** Milliseconds from now to the first row of a newcomer of each class; its own prompt is not in it. */

@@ -5,6 +5,7 @@
  */
 import { Admission } from "./admission/admission.ts";
 import { checkAlternation } from "./alternating-tokens.ts";
+import { AnswerLengths } from "./answer-lengths.ts";
 import {
   checkQuantum,
   type ResolvedConfig,
@@ -12,7 +13,6 @@ import {
   type SchedulerConfig,
 } from "./config.ts";
 import { observeParts } from "./cost-model.ts";
-import { SchedulerError } from "./errors.ts";
 import { endedEvent, type SchedulerEvent } from "./event.ts";
 import { checkFork } from "./forks.ts";
 import { Holds } from "./holds.ts";
@@ -25,15 +25,12 @@ import { priorityOrder } from "./order/priority.ts";
 import { Planner } from "./planner.ts";
 import { Preemption } from "./preemption.ts";
 import { SequenceQueue } from "./queue.ts";
-import type { QueueState } from "./queue-delay.ts";
+import { type QueueState, queueStateOf } from "./queue-delay.ts";
 import { seededRandom } from "./random.ts";
 import { Sequence } from "./sequence.ts";
 import { checkRequest, type SequenceRequest } from "./sequence-request.ts";
 import { DrafterCommits } from "./speculation/drafter-commits.ts";
 import type { PlanOutcome, SequenceId, WorkPlan } from "./work-plan.ts";
-
-/** Of the mean length of answers, the newest's. */
-const SHARE_OF_NEWEST = 0.1;
 
 export class Scheduler {
   readonly #config: ResolvedConfig;
@@ -46,7 +43,7 @@ export class Scheduler {
   readonly #planner: Planner;
   readonly #inFlight = new InFlight();
   /** Of answers that have ended, the newest counted most. */
-  #meanTokens: number | undefined;
+  readonly #lengths = new AnswerLengths();
   #quantumMs: number;
   #nextTicket = 0;
   /** The clock as last heard. */
@@ -158,12 +155,7 @@ export class Scheduler {
    */
   hold(session: string, ms: number, nowMs: number): void {
     this.#nowMs = nowMs;
-    if (!(ms > 0))
-      throw new SchedulerError(
-        "bad_request",
-        `hold of session "${session}" for ${ms} ms; it must be above 0: use release to end one`,
-      );
-    this.#holds.hold(session, nowMs + ms);
+    this.#holds.hold(session, ms, nowMs);
   }
 
   release(session: string): void {
@@ -284,14 +276,10 @@ export class Scheduler {
 
   /** What stands before a request that comes now: `queueDelayMs` makes milliseconds of it. */
   queueState(nowMs: number): QueueState {
-    const { costs, maxRows, maxTokensPerPlan, kvGroups, blockTokens } = this.#config;
-    const capacity = this.#blocks.capacity.filter((_, group) => !kvGroups[group].window);
-    return {
-      ...{ live: this.#queue.live, costs, maxRows, maxTokensPerPlan },
-      poolTokens: blockTokens * Math.min(...capacity),
-      inFlightMs: Math.max(0, this.#inFlight.endMs - nowMs),
-      meanTokens: this.#meanTokens,
-    };
+    const inFlightMs = Math.max(0, this.#inFlight.endMs - nowMs);
+    const { capacity } = this.#blocks;
+    const { live } = this.#queue;
+    return queueStateOf(this.#config, { live, capacity, inFlightMs, ...this.#lengths });
   }
 
   /** Free blocks per KV group, the trash block not counted. */
@@ -310,10 +298,7 @@ export class Scheduler {
   }
 
   #end(sequence: Sequence): void {
-    if (sequence.hasStarted) {
-      this.#meanTokens ??= sequence.numSampledTokens;
-      this.#meanTokens += SHARE_OF_NEWEST * (sequence.numSampledTokens - this.#meanTokens);
-    }
+    this.#lengths.observeEnd(sequence);
     this.#queue.end(sequence, this.#nowMs);
     this.#host.drop(sequence);
     this.#holds.observeEnd(sequence, this.#nowMs);

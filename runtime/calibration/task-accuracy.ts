@@ -3,8 +3,8 @@
 import type { Engine } from "../engine.ts";
 import { WeftError } from "../errors.ts";
 import type { LayerPolicy } from "../layer-policy.ts";
-import { renderChat } from "../openai/chat-plan.ts";
 import type { ChatMessage } from "../openai/chat-request.ts";
+import { renderChat } from "../openai/prompt-plan.ts";
 import { wilsonInterval } from "./wilson.ts";
 
 /** A question, as a text or as messages for the chat template, and its one right answer. */

@@ -3,9 +3,7 @@ import type { ConstraintCompiler } from "../constraint/constraint-compiler.ts";
 import type { Port } from "../remote/port.ts";
 import type { GenerateRequest } from "../request.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { GrammarGuide } from "./grammar-guide.ts";
 import type { Guidance, Guide } from "./guide.ts";
-import { ThinkingGuide } from "./thinking-guide.ts";
 
 /** A guide, and what it says of the first token. */
 export interface OpenGuide {
@@ -13,20 +11,24 @@ export interface OpenGuide {
   readonly guidance: Guidance;
 }
 
-export interface GuidesOptions {
-  readonly tokenizer: Tokenizer;
-  /** The model's, which may be more than the tokenizer has. */
-  readonly vocabSize: number;
-  /** Starts the worker that knows grammars. */
-  readonly dial?: () => Port | Promise<Port>;
-}
+/** Starts the worker that knows grammars. */
+type Dial = () => Port | Promise<Port>;
 
 export class Guides {
-  readonly #options: GuidesOptions;
+  readonly #tokenizer: Tokenizer;
+  readonly #vocabSize: number;
+  readonly #dial: Dial;
   #compiler: Promise<ConstraintCompiler> | undefined;
 
-  constructor(options: GuidesOptions) {
-    this.#options = options;
+  /** @param spec The model's: its vocabulary may be more than the tokenizer has. */
+  constructor(
+    tokenizer: Tokenizer,
+    { vocabSize }: { readonly vocabSize: number },
+    dial: Dial = inThread,
+  ) {
+    this.#tokenizer = tokenizer;
+    this.#vocabSize = vocabSize;
+    this.#dial = dial;
   }
 
   /**
@@ -39,6 +41,7 @@ export class Guides {
     signal?: AbortSignal,
   ): Promise<OpenGuide[]> {
     if (!constraint && !thinking) return [];
+    const { GrammarGuide, ThinkingGuide } = await import("./kinds.ts");
     const guides: Guide[] = [];
     try {
       for (let index = 0; index < n; index++) {
@@ -48,7 +51,7 @@ export class Guides {
           const compiled = await (await this.#compiler).compile(constraint, signal);
           guide = new GrammarGuide(compiled, topLogprobs === undefined);
         }
-        if (thinking) guide = new ThinkingGuide(this.#options.tokenizer, thinking, guide);
+        if (thinking) guide = new ThinkingGuide(this.#tokenizer, thinking, guide);
         guides.push(guide!);
       }
       const opened = guides.map(async (guide) => {
@@ -67,8 +70,8 @@ export class Guides {
 
   async #newCompiler(): Promise<ConstraintCompiler> {
     const { ConstraintCompiler } = await import("../constraint/constraint-compiler.ts");
-    const dial = this.#options.dial ?? inThread;
-    return new ConstraintCompiler({ ...this.#options, dial });
+    const [tokenizer, vocabSize, dial] = [this.#tokenizer, this.#vocabSize, this.#dial];
+    return new ConstraintCompiler({ tokenizer, vocabSize, dial });
   }
 }
 

@@ -2,8 +2,10 @@
  * Where found shapes are kept between loads: the interface of a cache, and what is in it. A cache is
  * never trusted: what does not read as a record, or is of other kernels, counts as not there.
  */
+
 import { shapeNamed } from "../../kernels/matmul.ts";
 import type { MatmulShape } from "../../kernels/matmul-shape.ts";
+import { bringPackedFormats } from "../../kernels/packed-formats.ts";
 import { type WeightFormatName, weightFormats } from "../../kernels/weight-format.ts";
 import { type MatrixUse, matrixKey } from "../../models/matrix-use.ts";
 import type { DeviceInfo } from "../device.ts";
@@ -11,6 +13,8 @@ import { runsOn } from "./candidates.ts";
 import { kernelsHash } from "./kernels-hash.ts";
 import { bucketOf, type RowBucket } from "./row-bucket.ts";
 import type { TunedMatrix } from "./tune.ts";
+
+bringPackedFormats();
 
 /** Keeps one record per device. What is lost or wrong is only measured again. */
 export interface TuningCache {

@@ -3,7 +3,9 @@
  * for `X.weight` from the tensors that make it up. Owns their shapes and dtypes; hands on what is not
  * quantised.
  */
+
 import { groupSizes } from "../../kernels/formats/int4-group.ts";
+import { bringPackedFormats } from "../../kernels/packed-formats.ts";
 import { WeftError } from "../errors.ts";
 import {
   type Checkpoint,
@@ -18,6 +20,8 @@ import { streamMlx } from "./mlx-groups.ts";
 import type { GroupQuantisation } from "./quantisation-config.ts";
 import type { Pieces, StreamOptions } from "./stream.ts";
 import { streamTransposed } from "./transposed-groups.ts";
+
+bringPackedFormats();
 
 export class Int4Checkpoint implements Checkpoint {
   readonly #files: Checkpoint;

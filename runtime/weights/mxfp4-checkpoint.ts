@@ -7,6 +7,7 @@
  *
  * @see kernels/formats/mxfp4.ts
  */
+import { bringPackedFormats } from "../../kernels/packed-formats.ts";
 import { WeftError } from "../errors.ts";
 import {
   type Checkpoint,
@@ -17,6 +18,8 @@ import {
 import { storedBytes } from "./dtype.ts";
 import { asWords, inStep } from "./int4-matrix.ts";
 import { PIECE_BYTES, type Pieces, type StreamOptions, streamSpan } from "./stream.ts";
+
+bringPackedFormats();
 
 const BLOCK = 32;
 /** Of a block as it leaves: the exponent, and eight of nibbles. */

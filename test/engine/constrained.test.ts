@@ -112,7 +112,7 @@ test("the demo model writes the JSON that it was asked for, and is not changed b
 });
 
 test.each<[string, ResponseFormat, RegExp]>([
-  ["any object", { type: "json_object" }, /^\{[^]*\}$/],
+  ["any object", { type: "json_object" }, /^\{.*\}$/s],
   ["a pattern", { type: "regex", pattern: "[a-c]{3}-\\d{2,4}" }, /^[a-c]{3}-\d{2,4}$/],
   ["one of a list", { type: "choice", choices: ["red", "green", "blue"] }, /^(red|green|blue)$/],
   [

@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { kvRowBytes } from "../../kernels/kv-layout.ts";
-import { weightFormats } from "../../kernels/weight-format.ts";
+import { weightFormats } from "../../kernels/packed-formats.ts";
 import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
 import type { WorkPlan } from "../../scheduler/work-plan.ts";
 import { type DecodeRig, decodeRig, PROMPT } from "../harness/decode-rig.ts";

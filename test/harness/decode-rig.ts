@@ -6,6 +6,7 @@ import type { WeightFormatName } from "../../kernels/weight-format.ts";
 import { numStages } from "../../models/decoder.ts";
 import { BlockCopier } from "../../runtime/block-copier.ts";
 import type { Device } from "../../runtime/device.ts";
+import { LazyPooler } from "../../runtime/lazy-pooler.ts";
 import { type ModelPlan, planModel } from "../../runtime/load-model.ts";
 import { loadWeights } from "../../runtime/load-weights.ts";
 import type { LoopObserver } from "../../runtime/loop-observer.ts";
@@ -13,7 +14,6 @@ import { randomFolder } from "../../runtime/model-folder/random-folder.ts";
 import { ModelRunner } from "../../runtime/model-runner.ts";
 import { modelScheduler } from "../../runtime/model-scheduler.ts";
 import type { Quant } from "../../runtime/placed-weight.ts";
-import { Pooler } from "../../runtime/pooler.ts";
 import { Sampler } from "../../runtime/sampler.ts";
 import { StepLoop } from "../../runtime/step-loop.ts";
 import { SwappedBlocks } from "../../runtime/swapped-blocks.ts";
@@ -100,7 +100,7 @@ export async function decodeRig(device: Device, options: DecodeRigOptions): Prom
   });
   const observer = watchObserver(telemetry);
   const swapped = new SwappedBlocks(runner, plan.kv);
-  const pooler = await Pooler.create(runner, maxRows);
+  const pooler = new LazyPooler(runner, maxRows);
   const parts = { runner, sampler, pooler, copier, swapped };
   const loop = new StepLoop({ ...parts, scheduler, now, onPlan, observer });
 

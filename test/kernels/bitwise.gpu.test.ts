@@ -9,13 +9,13 @@ import { bf16ToNumber, numberToBf16 } from "../../kernels/half.ts";
 import { matmulKernels, scaledKernels, variantKernels } from "../../kernels/index.ts";
 import type { BufferSlice, Kernel, KernelCall, Packing } from "../../kernels/kernel.ts";
 import { matmul } from "../../kernels/matmul.ts";
-import { normal, seededRandom, uniform } from "../../kernels/probe.ts";
-import { rmsNorm } from "../../kernels/rms-norm.ts";
 import {
   type WeightFormat,
   type WeightFormatName,
   weightFormats,
-} from "../../kernels/weight-format.ts";
+} from "../../kernels/packed-formats.ts";
+import { normal, seededRandom, uniform } from "../../kernels/probe.ts";
+import { rmsNorm } from "../../kernels/rms-norm.ts";
 import { alignUp } from "../../runtime/device.ts";
 import { type GpuDevice, openGpuDevice } from "../../runtime/gpu/device.ts";
 import { deviceInfo } from "../harness/device.ts";

@@ -11,10 +11,10 @@ import { probeSlots } from "../../kernels/kv-write.ts";
 import { latentProbe } from "../../kernels/latent-probes.ts";
 import { latentWriteProbe } from "../../kernels/latent-write.ts";
 import { lowRankProbe } from "../../kernels/low-rank.ts";
+import { type WeightFormatName, weightFormats } from "../../kernels/packed-formats.ts";
 import { normal, uniform } from "../../kernels/probe.ts";
 import { probeTable } from "../../kernels/rope.ts";
 import { probePlaces } from "../../kernels/rope-kv-write.ts";
-import { type WeightFormatName, weightFormats } from "../../kernels/weight-format.ts";
 import { alignUp } from "../../runtime/device.ts";
 
 type Random = () => number;

@@ -5,9 +5,9 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { embedding } from "../../kernels/embedding.ts";
+import { weightFormats } from "../../kernels/packed-formats.ts";
 import { packedBytes } from "../../kernels/packed-matrix.ts";
 import { repack } from "../../kernels/repack.ts";
-import { weightFormats } from "../../kernels/weight-format.ts";
 import type { Device } from "../../runtime/device.ts";
 import { blobFolder } from "../../runtime/model-folder/model-folder.ts";
 import type { WeightTensor } from "../../runtime/weights/checkpoint.ts";

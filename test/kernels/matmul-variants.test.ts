@@ -5,7 +5,7 @@ import { listedFormats } from "../../kernels/index.ts";
 import { int8Shapes, matmul, matmulShapes, shapeNamed } from "../../kernels/matmul.ts";
 import { MAX_WORKGROUP_BYTES, type MatmulShape } from "../../kernels/matmul-shape.ts";
 import { shapeVariants } from "../../kernels/matmul-variants.ts";
-import { weightFormats } from "../../kernels/weight-format.ts";
+import { weightFormats } from "../../kernels/packed-formats.ts";
 
 const MAX_LANES = 256;
 const int8: readonly MatmulShape[] = Object.values(int8Shapes);

@@ -1,9 +1,9 @@
 // MXFP4 by its definition: every code at several scales, and the rounding of random values.
 
 import { expect, test } from "vitest";
+import { weightFormats } from "../../kernels/packed-formats.ts";
 import { decodeBlocks } from "../../kernels/packed-matrix.ts";
 import { normal, seededRandom } from "../../kernels/probe.ts";
-import { weightFormats } from "../../kernels/weight-format.ts";
 
 const { mxfp4 } = weightFormats;
 /** E2M1 of the OCP specification, table 5. */

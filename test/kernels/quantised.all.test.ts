@@ -4,9 +4,9 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { embedding } from "../../kernels/embedding.ts";
+import { type WeightFormatName, weightFormats } from "../../kernels/packed-formats.ts";
 import { packedBytes } from "../../kernels/packed-matrix.ts";
 import { repack } from "../../kernels/repack.ts";
-import { type WeightFormatName, weightFormats } from "../../kernels/weight-format.ts";
 import type { Device } from "../../runtime/device.ts";
 import { toFloat32 } from "../../runtime/weights/dtype.ts";
 import { openDevice, profiles } from "../harness/device.ts";

@@ -2,7 +2,7 @@
 // the logits of a folder that has the values which its blocks decode to.
 
 import { expect, test } from "vitest";
-import { weightFormats } from "../../kernels/weight-format.ts";
+import { weightFormats } from "../../kernels/packed-formats.ts";
 import { blobFolder } from "../../runtime/model-folder/model-folder.ts";
 import { openModelFolder } from "../../runtime/model-folder/open-folder.ts";
 import { ReferenceDevice } from "../../runtime/reference/device.ts";

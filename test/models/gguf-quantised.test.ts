@@ -3,7 +3,7 @@
 
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { weightFormats } from "../../kernels/weight-format.ts";
+import { weightFormats } from "../../kernels/packed-formats.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
 import { blobFolder, readText } from "../../runtime/model-folder/model-folder.ts";
 import { openModelFolder } from "../../runtime/model-folder/open-folder.ts";

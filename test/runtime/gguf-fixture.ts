@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { numberToF16 } from "../../kernels/half.ts";
-import { weightFormats } from "../../kernels/weight-format.ts";
+import { weightFormats } from "../../kernels/packed-formats.ts";
 import { localFolder } from "../../runtime/model-folder/local-folder.ts";
 import { blobFolder, type ModelFolder, readText } from "../../runtime/model-folder/model-folder.ts";
 import { blobSource } from "../../runtime/weights/byte-source.ts";

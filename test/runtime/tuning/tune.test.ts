@@ -4,8 +4,8 @@
 import { expect, test, vi } from "vitest";
 import { bindingBytes } from "../../../kernels/kernel.ts";
 import { matmulShapes } from "../../../kernels/matmul.ts";
+import { weightFormats } from "../../../kernels/packed-formats.ts";
 import { packedRead } from "../../../kernels/packed-matrix.ts";
-import { weightFormats } from "../../../kernels/weight-format.ts";
 import type { MatmulChoices } from "../../../models/matmul-choice.ts";
 import type { MatrixUse } from "../../../models/matrix-use.ts";
 import { type Device, wholeBuffer } from "../../../runtime/device.ts";

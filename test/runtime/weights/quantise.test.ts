@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { weightFormats } from "../../../kernels/weight-format.ts";
+import { weightFormats } from "../../../kernels/packed-formats.ts";
 import { toFloat32 } from "../../../runtime/weights/dtype.ts";
 import { openCheckpoint } from "../../../runtime/weights/open-checkpoint.ts";
 import { demoFolder } from "../../engine/node-model.ts";
