@@ -74,6 +74,39 @@ describe.skipIf(noChromium)(noChromium ?? "in Chromium", () => {
     return page;
   }
 
+  test("constrained answers, in a worker of the engine's own and in a shared one", {
+    timeout: 60_000,
+  }, async () => {
+    const page = await tab();
+    const schema = {
+      type: "object",
+      properties: { fox: { type: "string", maxLength: 8 }, age: { type: "integer" } },
+      required: ["fox", "age"],
+    };
+    const texts = await page.evaluate(async (schema) => {
+      const answers: string[] = [];
+      for (const shared of [false, true]) {
+        const engine = await open({ shared });
+        const { choices } = await engine.chat.completions.create({
+          messages: [{ role: "user", content: "A fox" }],
+          temperature: 2,
+          max_completion_tokens: 30,
+          response_format: { type: "json_schema", json_schema: { name: "fox", schema } },
+        });
+        answers.push(choices[0].finish_reason, choices[0].message.content ?? "");
+        await engine.close();
+      }
+      return answers;
+    }, schema);
+    for (const [i, text] of texts.entries()) {
+      if (i % 2 === 0) expect(text).toBe("stop");
+      else expect(JSON.parse(text)).toEqual({ fox: expect.any(String), age: expect.any(Number) });
+    }
+    // The worker that knows grammars, and nothing of the kind for pages that ask for none.
+    expect([...server.sent.keys()]).toContain("/dist/worker/constraint-worker.js");
+    await page.close();
+  });
+
   test("ten lines stream on the GPU", { timeout: 60_000 }, async () => {
     const page = await context.newPage();
     const errors: string[] = [];
