@@ -106,6 +106,9 @@ async function bundle() {
       contents,
     })),
   );
+  // A door whose code others share is a chunk, and looks for the engine's script beside it.
+  const path = join(DIST, "chunks", "engine-worker.js");
+  scripts.push({ path, contents: Buffer.from('import "../engine-worker.js";\n') });
   const pages = await Promise.all(
     Object.entries(PAGES).map(async ([name, { entryPoints, files }]) => {
       const { outputFiles } = await build({

@@ -41,8 +41,6 @@ class StructuralWriter {
       }
       case "json_schema":
         return sequence(new SchemaReader(format.json_schema, this.rules).read(), text(end));
-      case "grammar":
-        return sequence(this.#takeIn(parseEbnf(format.grammar)), text(end));
       case "any_text":
         if (end === "") return repeat({ kind: "chars", ranges: ALL_CHARS }, 0);
         return freeUntil(
@@ -89,27 +87,6 @@ class StructuralWriter {
       );
     define(freeUntil(triggers, rest, true, () => this.#newRule()));
     return words;
-  }
-
-  /** With names that no other part of the tag has. @returns Its root. */
-  #takeIn(grammar: Grammar): Expr {
-    const prefix = `grammar ${this.rules.size} `;
-    const renamed = (expr: Expr): Expr => {
-      switch (expr.kind) {
-        case "rule":
-          return rule(prefix + expr.name);
-        case "sequence":
-          return { ...expr, parts: expr.parts.map(renamed) };
-        case "choice":
-          return { ...expr, options: expr.options.map(renamed) };
-        case "repeat":
-          return { ...expr, of: renamed(expr.of) };
-        default:
-          return expr;
-      }
-    };
-    for (const [name, expr] of grammar.rules) this.rules.set(prefix + name, renamed(expr));
-    return rule(`${prefix}root`);
   }
 
   #newRule(): { rule: Expr; define(expr: Expr): void } {

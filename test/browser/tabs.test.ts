@@ -7,6 +7,7 @@ import { buildIfStale } from "../../scripts/build.mjs";
 import type * as Worker_ from "../../worker.ts";
 import { launchChromium, noChromium } from "../harness/chromium.ts";
 import { type PageServer, servePages } from "../harness/page-server.ts";
+import { scale } from "../harness/soak.ts";
 
 const TAB = `<!doctype html><title>tab</title><link rel="icon" href="data:">
 <script type="module">
@@ -74,30 +75,32 @@ describe.skipIf(noChromium)(noChromium ?? "in Chromium", () => {
     return page;
   }
 
-  test("constrained answers, in a worker of the engine's own and in a shared one", {
-    timeout: 60_000,
-  }, async () => {
+  test("constrained answers, in a worker of the engine's own and in a shared one", async () => {
     const page = await tab();
     const schema = {
       type: "object",
       properties: { fox: { type: "string", maxLength: 8 }, age: { type: "integer" } },
       required: ["fox", "age"],
     };
-    const texts = await page.evaluate(async (schema) => {
-      const answers: string[] = [];
-      for (const shared of [false, true]) {
-        const engine = await open({ shared });
-        const { choices } = await engine.chat.completions.create({
-          messages: [{ role: "user", content: "A fox" }],
-          temperature: 2,
-          max_completion_tokens: 30,
-          response_format: { type: "json_schema", json_schema: { name: "fox", schema } },
-        });
-        answers.push(choices[0].finish_reason, choices[0].message.content ?? "");
-        await engine.close();
-      }
-      return answers;
-    }, schema);
+    const kinds = [true, false].slice(0, scale("tabs", 1, 2));
+    const texts = await page.evaluate(
+      async ([schema, kinds]) => {
+        const answers: string[] = [];
+        for (const shared of kinds) {
+          const engine = await open({ shared });
+          const { choices } = await engine.chat.completions.create({
+            messages: [{ role: "user", content: "A fox" }],
+            temperature: 2,
+            max_completion_tokens: 30,
+            response_format: { type: "json_schema", json_schema: { name: "fox", schema } },
+          });
+          answers.push(choices[0].finish_reason, choices[0].message.content ?? "");
+          await engine.close();
+        }
+        return answers;
+      },
+      [schema, kinds] as const,
+    );
     for (const [i, text] of texts.entries()) {
       if (i % 2 === 0) expect(text).toBe("stop");
       else expect(JSON.parse(text)).toEqual({ fox: expect.any(String), age: expect.any(Number) });

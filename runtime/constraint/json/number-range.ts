@@ -139,7 +139,7 @@ function fractions(
   };
   const digits = after(0, low, high);
   const mayBeWhole =
-    (!low || (low.digits === "" && !low.isOpen)) && (!high || high.digits !== "" || !high.isOpen);
+    (!low || (low.digits === "" && !low.isOpen)) && !(high?.digits === "" && high.isOpen);
   const point = digits && sequence(text("."), digits);
   return mayBeWhole ? (point ? optional(point) : text("")) : point;
 }
