@@ -10,7 +10,7 @@ import { bytesOf, type TokenVocabulary } from "./vocabulary.ts";
 import { WayOut } from "./way-out.ts";
 
 /** Kept masks of one grammar, in bytes. */
-const MAX_MASK_BYTES = 16 * 2 ** 20;
+const MAX_MASK_BYTES = 8 * 2 ** 20;
 
 export class TokenGrammar {
   readonly #vocabulary: TokenVocabulary;
