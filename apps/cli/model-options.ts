@@ -104,6 +104,7 @@ export async function openEngine(
     | "layerPlans"
     | "layerRouters"
     | "maxRows"
+    | "name"
     | "onPlan"
     | "onRead"
     | "prefixCache"

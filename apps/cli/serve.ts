@@ -3,19 +3,20 @@
  * from the other; the first Ctrl-C or SIGTERM lets answers end, the second does not.
  */
 import { statSync } from "node:fs";
-import type { Engine } from "../../node.ts";
-import { WeftError } from "../../node.ts";
+import { type EngineApi, WeftError } from "../../node.ts";
 import type { ServeOptions, Server } from "../../server.ts";
 import { defineCommand, log, printJson, type Terminal } from "./command.ts";
-import { modelOptions, openEngine, requiredModel } from "./model-options.ts";
+import { modelOptions } from "./model-options.ts";
 import { type OptionValues, UsageError } from "./option.ts";
 import { bytes, flag, integer, number, text, texts } from "./option-types.ts";
+import { openServed, servedModels } from "./served-models.ts";
 import { readTextFile } from "./text-file.ts";
 
 const MANY = Number.MAX_SAFE_INTEGER;
 
 const options = {
   ...modelOptions,
+  model: texts("[NAME=]M", "as everywhere; NAME=M again for more, loaded as they are used"),
   port: integer(0, 65_535, "to listen at; 0 takes a free one; default 8000"),
   host: text("H", "the address to listen at; default 127.0.0.1, which this machine alone reaches"),
   apiKey: texts(
@@ -42,15 +43,14 @@ export const serve = defineCommand({
   summary: "a model behind OpenAI's HTTP API",
   options,
   run: async (values, terminal) => {
-    requiredModel(values);
+    const { model, maxRows, ...others } = values;
+    const models = servedModels(model);
     const how = serveOptions(values, terminal);
     let begin = () => {};
     const begun = new Promise<void>((resolve) => {
       begin = resolve;
     });
-    const { maxRows } = values;
-    const loading = begun.then(() => openEngine(values, terminal, { maxRows }));
-    const engine = loading.then((loaded) => loaded.engine);
+    const engine = begun.then(() => openServed(models, others, terminal, { maxRows }));
     const server = await listen(engine, how);
     warn(server, how, terminal);
     begin();
@@ -115,7 +115,7 @@ function apiKeys({ apiKey = [], apiKeyFile }: ServeValues, terminal: Terminal): 
 }
 
 /** The packages that serving needs come with it, and not with every command. */
-async function listen(engine: Promise<Engine>, how: ServeOptions): Promise<Server> {
+async function listen(engine: Promise<EngineApi>, how: ServeOptions): Promise<Server> {
   const door = await import("../../server.ts").catch((cause) => {
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code !== "ERR_MODULE_NOT_FOUND") throw cause;
@@ -146,10 +146,10 @@ function warn(
   }
 }
 
-async function tell(engine: Engine, server: Server, values: ServeValues, terminal: Terminal) {
+async function tell(engine: EngineApi, server: Server, values: ServeValues, terminal: Terminal) {
   const { url, host, port } = server;
   const models = (await engine.models.list()).data.map(({ id }) => id);
-  const { adapter, kind: device } = engine.device.info;
+  const { adapter, kind: device } = engine.info.device;
   if (values.json) printJson(terminal, { url, host, port, models, adapter, device });
   else {
     terminal.stdout.write(`${url}\n`);

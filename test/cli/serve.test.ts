@@ -8,7 +8,7 @@ import { afterAll, expect, test } from "vitest";
 import { tinyModel } from "./tiny-model.ts";
 
 const MODEL = tinyModel();
-const SERVE = ["serve", "--model", MODEL, "--device", "reference", "--port", "0"];
+const SERVE = ["serve", "--model", `tiny=${MODEL}`, "--device", "reference", "--port", "0"];
 const WEFT = join(import.meta.dirname, "..", "..", "bin", "weft.mjs");
 
 async function start(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
@@ -60,6 +60,7 @@ test("one JSON object, keys from everywhere, and an end that waits for answers",
     return status;
   });
   expect(await Promise.all(asked)).toEqual([200, 200, 200, 200, 401]);
+  expect(server.models).toEqual(["tiny"]);
   const stream = await server.ask({ max_tokens: 300, stream: true }, "first");
   const text = stream.text();
   const { status, stdout, stderr } = await server.end("SIGTERM");
@@ -72,7 +73,10 @@ test("one JSON object, keys from everywhere, and an end that waits for answers",
 });
 
 test("--drain 0 cuts answers short, says so and ends with 1", async () => {
-  const server = await start(["--drain", "0", "--host", "0.0.0.0"]);
+  const server = await start(["--drain", "0", "--host", "0.0.0.0", "--model", "demo=demo"]);
+  expect(server.models).toEqual(["tiny", "demo"]);
+  const other = await server.ask({ model: "demo", max_tokens: 1 });
+  expect(await other.json()).toMatchObject({ model: "demo", object: "chat.completion" });
   const stream = await server.ask({ max_tokens: 490, stream: true });
   const text = stream.text();
   const { status, stderr } = await server.end("SIGINT");

@@ -33,6 +33,8 @@ describe("refused", () => {
     [["bench"], /unknown command bench; .*bench decode/],
     [["bench", "decoed"], /unknown command bench decoed; did you mean bench decode\?/],
     [["serve"], /--model is missing; add it, for example --model demo/],
+    [["serve", "--model", "demo", "--model", "x"], /--model demo has no name .* --model NAME=demo/],
+    [["serve", "--model", "a=demo", "--model", "a=x"], /--model a=… is given twice/],
     [["serve", "--model", "demo", "--port", "65536"], /--port is "65536", .*from 0 to 65535/],
     [["serve", "--model", "demo", "--api-key-file", "none"], /there is no file none/],
     [["serve", "--model", "demo", "--allow-origin", "x"], /--allow-origin is "x", it must be/],
