@@ -66,4 +66,49 @@ describe("tools", () => {
     expect(pieces.length).toBeGreaterThan(1);
     expect(pieces.join("")).toBe(call.function.arguments);
   });
+
+  describe("forms of answers", () => {
+    const form = (schema: Record<string, unknown>) => ({
+      ...{ model: "demo", messages: [{ role: "user" as const, content: "Write JSON." }] },
+      ...{ temperature: 1, seed: 3, max_completion_tokens: 60 },
+      response_format: {
+        type: "json_schema" as const,
+        json_schema: { name: "person", schema, strict: true },
+      },
+    });
+    const person = {
+      type: "object",
+      properties: { name: { type: "string", maxLength: 8 }, age: { type: "integer" } },
+      required: ["name", "age"],
+      additionalProperties: false,
+    };
+
+    test("hold, as OpenAI's client parses them", async () => {
+      const { choices } = await api.chat.completions.parse(form(person));
+      expect(choices[0].finish_reason).toBe("stop");
+      expect(choices[0].message.parsed).toEqual({
+        name: expect.any(String),
+        age: expect.any(Number),
+      });
+    });
+
+    test("that cannot be held are refused, with the keyword's name", async () => {
+      const odd = { ...person, properties: { name: { not: { type: "string" } } } };
+      const error = await api.chat.completions.create(form(odd)).catch((thrown) => thrown);
+      expect(error).toMatchObject({ status: 400, type: "invalid_request_error" });
+      expect(error.message).toContain('"not"');
+      expect(error.message).not.toMatch(/\/home|node_modules/);
+    });
+
+    test("are streamed with others that have none", async () => {
+      const free = { model: "demo", messages: form(person).messages, max_completion_tokens: 20 };
+      const alone = await api.chat.completions.create({ ...free, temperature: 0 });
+      const [held, other] = await Promise.all([
+        api.chat.completions.stream(form(person)).finalChatCompletion(),
+        api.chat.completions.create({ ...free, temperature: 0 }),
+      ]);
+      expect(Object.keys(JSON.parse(held.choices[0].message.content ?? ""))).toContain("age");
+      expect(other.choices[0].message).toEqual(alone.choices[0].message);
+    });
+  });
 });
