@@ -60,11 +60,44 @@ const odd = fc.oneof(
   fc.jsonValue({ maxDepth: 4 }),
 );
 
+const schemaWords = fc.constantFrom(
+  ...["type", "properties", "items", "enum", "pattern", "minLength", "maximum", "$ref", "anyOf"],
+  ...["not", "required", "additionalProperties", "const", "multipleOf", "minItems", "$defs"],
+);
+const schemaValues = fc.oneof(
+  fc.constantFrom<unknown>(...["object", "string", "integer", "array", "null", "#", "(", "[a-"]),
+  fc.jsonValue({ maxDepth: 2 }),
+);
+const oddSchema = fc.oneof(odd, fc.dictionary(schemaWords, schemaValues, { maxKeys: 4 }));
+const oddText = fc.oneof(
+  fc.string(),
+  fc.constantFrom("(((", "a{1,99999999}", "(a|b)*", "root ::= x"),
+);
+
+/** Fields whose values are little languages. */
+const oddForms = fc.oneof(
+  oddSchema.map((schema) => [
+    "response_format",
+    { type: "json_schema", json_schema: { name: "x", schema, strict: true } },
+  ]),
+  oddText.map((pattern) => ["response_format", { type: "regex", pattern }]),
+  oddText.map((grammar) => ["response_format", { type: "grammar", grammar }]),
+  fc.array(oddText).map((choices) => ["response_format", { type: "choice", choices }]),
+  oddSchema.map((parameters) => [
+    "tools",
+    [{ type: "function", function: { name: "f", parameters, strict: true } }],
+  ]),
+  fc.constantFrom(["tool_choice", "required"], ["tool_choice", "none"]),
+) as fc.Arbitrary<[string, unknown]>;
+
 /** A good request with odd values in some of its fields. */
 const oddBody = (endpoint: string) => {
   const base = REQUESTS[endpoint];
   return fc
-    .array(fc.tuple(fc.constantFrom(...Object.keys(base)), odd), { minLength: 1, maxLength: 3 })
+    .array(fc.oneof(fc.tuple(fc.constantFrom(...Object.keys(base)), odd), oddForms), {
+      minLength: 1,
+      maxLength: 3,
+    })
     .map((changes) => ({ endpoint, body: { ...base, ...Object.fromEntries(changes) } }));
 };
 
