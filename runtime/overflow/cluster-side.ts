@@ -59,7 +59,12 @@ export class ClusterSide {
       const body = this.#body(endpoint, request, ask, models);
       const startMs = performance.now();
       let isFirst = true;
-      for await (const chunk of this.#cluster.chunks(endpoint.path, body, abort.signal)) {
+      for await (const chunk of this.#cluster.chunks(
+        endpoint.path,
+        body,
+        models.kind,
+        abort.signal,
+      )) {
         if (isFirst) this.#counts.firstChunk(performance.now() - startMs);
         if (isFirst) this.circuit.succeed();
         isFirst = false;

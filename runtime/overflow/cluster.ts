@@ -51,12 +51,14 @@ export class Cluster {
   async *chunks(
     path: string,
     body: object,
+    kind: ClusterKind,
     signal: AbortSignal,
   ): AsyncGenerator<Record<string, unknown>, void, undefined> {
     const { connectMs, firstChunkMs, idleMs } = this.#options.timeouts;
     const watch = new Watch(signal);
     try {
-      watch.expect(connectMs, "it did not answer");
+      // Others than vLLM send the head with the first chunk, so that a refusal may have a status.
+      watch.expect(kind === "vllm" ? connectMs : firstChunkMs, "it did not answer");
       const response = await this.#fetch(path, { method: "POST", body, signal: watch.signal });
       const type = response.headers.get("content-type") ?? "nothing";
       if (!response.body || !type.startsWith("text/event-stream")) {

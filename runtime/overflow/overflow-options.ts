@@ -27,9 +27,9 @@ export interface OverflowWhen {
 
 /** Milliseconds. */
 export interface OverflowTimeouts {
-  /** Until the cluster's answer begins, its headers. Default 10,000. */
+  /** Until its list of models comes, and of vLLM the head of an answer. Default 10,000. */
   readonly connectMs?: number;
-  /** From then until its first chunk. Default 60,000. */
+  /** Until the first chunk of an answer: it may have a queue. Default 60,000. */
   readonly firstChunkMs?: number;
   /** Between its bytes. Default 30,000. */
   readonly idleMs?: number;
