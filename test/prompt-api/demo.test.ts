@@ -82,6 +82,33 @@ describe("a session", () => {
     expect(rest).toBe(" pear, wolf");
   });
 
+  test("answers in the form that is asked for", async () => {
+    const session = await create();
+    const schema = {
+      type: "object",
+      properties: { name: { type: "string", maxLength: 12 }, age: { type: "integer" } },
+      required: ["name", "age"],
+      additionalProperties: false,
+    };
+    const text = "Write JSON with the keys name and age. name is Anna, age is 31";
+    const quiet = { responseConstraint: schema, omitResponseConstraintInput: true };
+    expect(JSON.parse(await session.prompt(text, quiet))).toEqual({ name: "Anna", age: 31 });
+    const more = { responseConstraint: schema };
+    expect(await session.measureContextUsage(text, more)).toBeGreaterThan(
+      await session.measureContextUsage(text, quiet),
+    );
+    const pattern = /^(fruit|animal)$/;
+    const word = await (await create()).prompt("What is a wolf?", { responseConstraint: pattern });
+    expect(word).toMatch(pattern);
+    await expect(session.prompt("Hi", { responseConstraint: /a/i })).rejects.toMatchObject({
+      name: "NotSupportedError",
+    });
+    const unknown = { responseConstraint: { type: "string", not: { const: "x" } } };
+    await expect(session.prompt("Hi", unknown)).rejects.toMatchObject({
+      ...{ name: "NotSupportedError", message: expect.stringContaining("not") },
+    });
+  });
+
   test("and its clone go their own ways", async () => {
     const session = await create();
     await session.append("My dog is called Rex.");
