@@ -39,6 +39,8 @@ class StructuralWriter {
         const where = "the pattern of a tool call";
         return sequence(parseRegex(format.pattern, { isSearch: false, write, where }), text(end));
       }
+      case "grammar":
+        return sequence(this.#embedded(format.grammar), text(end));
       case "json_schema":
         return sequence(new SchemaReader(format.json_schema, this.rules).read(), text(end));
       case "any_text":
@@ -60,6 +62,21 @@ class StructuralWriter {
       case "triggered_tags":
         return this.#triggered(format, end);
     }
+  }
+
+  /** Its rules get names of their own. */
+  #embedded(source: string): Expr {
+    const prefix = `${this.rules.size} `;
+    const renamed = (expr: Expr): Expr => {
+      if (expr.kind === "rule") return rule(prefix + expr.name);
+      if (expr.kind === "sequence") return { ...expr, parts: expr.parts.map(renamed) };
+      if (expr.kind === "choice") return { ...expr, options: expr.options.map(renamed) };
+      return expr.kind === "repeat" ? { ...expr, of: renamed(expr.of) } : expr;
+    };
+    for (const [name, expr] of parseEbnf(source).rules) {
+      this.rules.set(prefix + name, renamed(expr));
+    }
+    return rule(`${prefix}root`);
   }
 
   #tag({ begin, content, end }: StructuralTag): Expr {
