@@ -119,13 +119,12 @@ export class LiveSequences {
       const sequence = this.#live.get(sequenceId);
       this.forget(sequenceId, reason === "superseded" ? "aborted" : "finished");
       if (!sequence) continue;
-      const { start, asked, layerTokens } = sequence;
-      if (reason === "superseded") start.onError(supersededError());
-      else if (reason === "length" && asked) {
-        void cutAtLimit(sequence, asked);
-        continue;
-      } else start.onFinish(reason, layerTokens);
-      start.guide?.close();
+      const { start, layerTokens } = sequence;
+      if (reason === "superseded") {
+        start.guide?.close();
+        start.onError(supersededError());
+      } else if (start.guide) void endGuided(sequence, reason);
+      else start.onFinish(reason, layerTokens);
     }
   }
 
@@ -175,14 +174,25 @@ export class LiveSequences {
   }
 }
 
-/** Cut at its limit, an answer may be whole all the same. */
-async function cutAtLimit({ start, layerTokens }: LiveSequence, asked: Promise<Guidance>) {
-  await asked.then(
-    ({ isWhole }) => start.onFinish(isWhole ? "stop" : "length", layerTokens),
-    (error) => start.onError(WeftError.from(error)),
-  );
-  start.guide?.close();
+/** Cut at its limit, an answer may be whole all the same; and a whole one is verified. */
+async function endGuided(
+  { start, asked, layerTokens }: LiveSequence,
+  reason: "stop" | "length",
+): Promise<void> {
+  try {
+    const isWhole = reason === "stop" || ((await asked)?.isWhole ?? false);
+    const fault = isWhole ? await start.guide?.verify?.() : undefined;
+    if (fault !== undefined) throw new WeftError("internal", unfitting(fault));
+    start.onFinish(isWhole ? "stop" : "length", layerTokens);
+  } catch (error) {
+    start.onError(WeftError.from(error));
+  } finally {
+    start.guide?.close();
+  }
 }
+
+const unfitting = (fault: string): string =>
+  `the answer does not fit its schema: ${fault}; this is a fault of Weft, please report it with the schema`;
 
 /** @param guidance An error where the guide cannot go on. */
 type OnGuidance = (sequence: LiveSequence, guidance: Guidance | Error) => void;

@@ -2,16 +2,23 @@
 import type { TokenConstraint } from "../constraint/constraint.ts";
 import type { Guidance, Guide } from "./guide.ts";
 
+/** @returns What is wrong; undefined for nothing. */
+type Judge = (tokenIds: readonly number[]) => Promise<string | undefined>;
+
 export class GrammarGuide implements Guide {
   readonly #constraint: TokenConstraint;
   readonly #mayGive: boolean;
+  readonly #judge: Judge | undefined;
+  readonly #said: number[] = [];
 
   /**
+   * @param judge Of the whole answer, once it has ended.
    * @param mayGive Tokens that must follow need not be sampled; a request that wants logprobs of all
    *   tokens samples them.
    */
-  constructor(constraint: TokenConstraint, mayGive: boolean) {
+  constructor(constraint: TokenConstraint, mayGive: boolean, judge?: Judge) {
     this.#constraint = constraint;
+    this.#judge = judge;
     this.#mayGive = mayGive;
   }
 
@@ -23,8 +30,13 @@ export class GrammarGuide implements Guide {
       given.push(...more);
       allowed = await this.#constraint.advance(more, remaining - given.length);
     }
+    this.#said.push(...tokenIds, ...given);
     const { masks, mayEnd, mustEnd } = allowed;
     return { given, pausesIn: 1, mask: masks.at(0), mustEnd, isWhole: mayEnd };
+  }
+
+  async verify(): Promise<string | undefined> {
+    return this.#judge?.(this.#said);
   }
 
   close(): void {

@@ -12,6 +12,8 @@ export interface Guide {
    * @throws {WeftError} When it cannot go on.
    */
   next(tokenIds: readonly number[], remaining: number): Promise<Guidance> | undefined;
+  /** Of an answer that has ended: what is wrong with it as another judge sees it, undefined for nothing. */
+  verify?(): Promise<string | undefined>;
   close(): void;
 }
 

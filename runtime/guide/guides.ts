@@ -1,4 +1,5 @@
 /** Opens the guides of a request's answers. Owns the compiler of grammars, which comes with the first that needs it. */
+import type { ConstraintSpec } from "../constraint/constraint.ts";
 import type { ConstraintCompiler } from "../constraint/constraint-compiler.ts";
 import type { Port } from "../remote/port.ts";
 import type { GenerateRequest } from "../request.ts";
@@ -48,8 +49,10 @@ export class Guides {
         let guide: Guide | undefined;
         if (constraint) {
           this.#compiler ??= this.#newCompiler();
-          const compiled = await (await this.#compiler).compile(constraint, signal);
-          guide = new GrammarGuide(compiled, topLogprobs === undefined);
+          const compiler = await this.#compiler;
+          const compiled = await compiler.compile(constraint, signal);
+          const judge = (ids: readonly number[]) => this.#judge(compiler, constraint, ids);
+          guide = new GrammarGuide(compiled, topLogprobs === undefined, judge);
         }
         if (thinking) guide = new ThinkingGuide(this.#tokenizer, thinking, guide);
         guides.push(guide!);
@@ -66,6 +69,16 @@ export class Guides {
 
   async close(): Promise<void> {
     (await this.#compiler?.catch(() => undefined))?.close();
+  }
+
+  /** Masks are made of a grammar; that its texts fit the schema is for another to say. */
+  async #judge(
+    compiler: ConstraintCompiler,
+    constraint: ConstraintSpec,
+    ids: readonly number[],
+  ): Promise<string | undefined> {
+    if (constraint.type !== "json_schema") return undefined;
+    return compiler.validate(constraint.schema, this.#tokenizer.decode(ids));
   }
 
   async #newCompiler(): Promise<ConstraintCompiler> {

@@ -61,6 +61,10 @@ export class ThinkingGuide implements Guide {
     return this.#think(isFirst, remaining);
   }
 
+  async verify(): Promise<string | undefined> {
+    return this.#answer?.verify?.();
+  }
+
   close(): void {
     this.#answer?.close();
   }
