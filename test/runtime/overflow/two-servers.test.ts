@@ -87,9 +87,10 @@ describe("a burst beyond what the engine can take at once", () => {
 describe("the death of the cluster", () => {
   test("in mid-answer brings every stream back, and nothing is said twice", async () => {
     const heroes = ["Lily", "Tom", "Mia", "Ben", "Anna", "Max", "Lucy", "Sam"];
-    const stories = heroes
-      .slice(0, scale("overflow", 2, 4))
-      .map((name) => ask(`Tell me a story about a fox named ${name}.`));
+    const stories = heroes.slice(0, scale("overflow", 2, 4)).map((name) => ({
+      ...ask(`Tell me a story about a fox named ${name}.`),
+      max_tokens: scale("overflow", 48, 400),
+    }));
     // While the engine has anything to do, others go there.
     await overflowBeyond(0);
     const busy = new AbortController();
@@ -125,9 +126,9 @@ describe("the death of the cluster", () => {
     for (const [i, text] of texts.entries()) {
       const { choices } = await far.chat.completions.create(stories[i]);
       const whole = choices[0].message.content!;
-      // What was said there stands, and what follows it is a story's rest, which has an end.
+      // What was said there stands, and what follows it is a story's rest.
       expect(text.slice(0, 30)).toBe(whole.slice(0, 30));
-      expect(text).toMatch(/[.!]\s*$/);
+      expect(text.length).toBeGreaterThan(0.5 * whole.length);
       const words = text.split(/\s+/);
       const twice = words.findIndex((word, at) => at > 0 && word === words[at - 1]);
       expect(twice, text).toBe(-1);
