@@ -16,6 +16,7 @@ import type { LayerPlan as StagePlan } from "../scheduler/work-plan.ts";
 import { CalibratedPlans } from "./calibrated-plans.ts";
 import { WeftError } from "./errors.ts";
 import type { ExpertPlan } from "./experts/expert-plan.ts";
+import { Latest } from "./latest.ts";
 import type { LayerPolicy } from "./layer-policy.ts";
 
 export interface ResolvedPolicy {
@@ -43,6 +44,9 @@ const FIELDS: Readonly<Record<LayerPolicy["name"], readonly string[]>> = {
   "prompt-lookup": ["maxDraftTokens", "always"],
 };
 
+/** Requests name layers and thresholds as they like: of the plans made for them, the latest are kept. */
+const MOST_PLANS = 256;
+
 /** What an engine was created with. */
 export interface PolicyLimits {
   readonly spec: DecoderSpec;
@@ -59,9 +63,9 @@ export class LayerPolicies {
   readonly #canExit: boolean;
   #numRouted = 0;
   readonly #calibrated: CalibratedPlans;
-  readonly #plans = new Map<string, StagePlan>();
+  readonly #plans = new Latest<StagePlan>(MOST_PLANS);
   /** By what they draft with: what one request has taught serves the next. */
-  readonly #drafters = new Map<string, Drafter>();
+  readonly #drafters = new Latest<Drafter>(MOST_PLANS);
   /** What runs where nothing is left out and nothing repeated. */
   readonly standard: StagePlan;
 
@@ -184,9 +188,7 @@ export class LayerPolicies {
   }
 
   #drafter(key: string, make: () => Drafter): Drafter {
-    const known = this.#drafters.get(key) ?? make();
-    this.#drafters.set(key, known);
-    return known;
+    return this.#drafters.take(key, make);
   }
 
   #draftWay(plan: LayerPlanSpec) {
@@ -218,9 +220,9 @@ export class LayerPolicies {
   #known(make: () => StagePlan): StagePlan {
     try {
       const plan = make();
-      const known = this.#plans.get(plan.hash) ?? plan;
-      this.#plans.set(plan.hash, known);
-      return known;
+      // Undefined while it is made itself.
+      const { standard } = this as { standard?: StagePlan };
+      return standard?.hash === plan.hash ? standard : this.#plans.take(plan.hash, () => plan);
     } catch (error) {
       return refuse(error instanceof Error ? error.message : String(error));
     }
