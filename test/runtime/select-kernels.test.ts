@@ -4,6 +4,7 @@
 import { expect, test } from "vitest";
 import type { Kernel, KernelCall } from "../../kernels/kernel.ts";
 import { shapeVariants } from "../../kernels/matmul-variants.ts";
+import { bringPackedFormats } from "../../kernels/packed-formats.ts";
 import { rmsNorm } from "../../kernels/rms-norm.ts";
 import { type MatrixUse, matrixKey } from "../../models/matrix-use.ts";
 import type { Device, DeviceInfo, PipelineSpec } from "../../runtime/device.ts";
@@ -11,6 +12,8 @@ import { ReferenceDevice } from "../../runtime/reference/device.ts";
 import { type KernelChoice, selectKernels } from "../../runtime/select-kernels.ts";
 import { requireSound, selfTest } from "../../runtime/self-test.ts";
 import { withTuned } from "../../runtime/tuning/tuned-choices.ts";
+
+bringPackedFormats();
 
 /** Adds `error` to the first output of every kernel whose name matches. */
 function faulty(pattern: RegExp, error: number, subgroupSize?: number, software?: boolean): Device {

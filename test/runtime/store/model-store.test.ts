@@ -57,9 +57,9 @@ describe("a model", () => {
     const [sent, asked] = [server.sentBytes, server.asked.length];
     await expectFiles(await store.open(`${server.url}/m/`), model);
     expect(server.sentBytes - sent).toBeLessThan(40);
-    // Five files, and six that the server does not have.
+    // Five files, and seven that the server does not have.
     expect(server.asked.slice(asked).map(({ range }) => range)).toEqual(
-      Array(11).fill("bytes=0-1"),
+      Array(12).fill("bytes=0-1"),
     );
     expect(files.persisted).toBe(1);
   });
