@@ -3,7 +3,6 @@
  * its metadata when they are opened, the weights are its tensors. Owns when the header is read: once,
  * when the first file is asked for.
  */
-import { bringPackedFormats } from "../../kernels/packed-formats.ts";
 import { WeftError } from "../errors.ts";
 import { type ByteSource, blobSource } from "../weights/byte-source.ts";
 import { GgufCheckpoint } from "../weights/gguf-checkpoint.ts";
@@ -14,8 +13,6 @@ import { ROPE_TENSORS, type RopeLists } from "./gguf-rope.ts";
 import { ggufGenerationConfig, ggufTokenizer, ggufTokenizerConfig } from "./gguf-tokenizer.ts";
 import { GgufVocabulary } from "./gguf-vocabulary.ts";
 import type { ModelFolder } from "./model-folder.ts";
-
-bringPackedFormats();
 
 /** Above any head; the list lies in the file's data, so the header does not bound it. */
 const MAX_ROPE_LIST = 4096;

@@ -2,6 +2,7 @@
  * ggml's blocks of MXFP4, 17 bytes, with the exponent in a halfword as kernels/formats/mxfp4.ts has it;
  * the order of nibbles is the same.
  */
+import { bringPackedFormats } from "../../kernels/packed-formats.ts";
 import type { Bytes } from "./byte-source.ts";
 import type { WeightTensor } from "./checkpoint.ts";
 import { storedBytes } from "./dtype.ts";
@@ -12,6 +13,8 @@ import {
   type StreamOptions,
   streamSpan,
 } from "./stream.ts";
+
+bringPackedFormats();
 
 const FILE_BYTES = 17;
 const BLOCK_BYTES = 18;

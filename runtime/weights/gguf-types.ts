@@ -4,7 +4,10 @@
  * @see https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 
+import { bringPackedFormats } from "../../kernels/packed-formats.ts";
 import type { WeightDtype } from "./dtype.ts";
+
+bringPackedFormats();
 
 export type ScalarTypeName =
   | "u8"

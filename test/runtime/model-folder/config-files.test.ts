@@ -14,6 +14,7 @@ test("the least a model has", async () => {
   expect(await readModelFiles(folder(MINIMAL))).toEqual({
     config: { model_type: "llama" },
     generation: { eosTokenIds: [] },
+    pooling: {},
     tokenizer: { model: {} },
     tokenizerConfig: {},
     chatTemplate: undefined,
@@ -26,6 +27,7 @@ test("all that a model may have", async () => {
       ...MINIMAL,
       "tokenizer_config.json": { eos_token: "x" },
       "chat_template.jinja": "{{ messages }}",
+      "1_Pooling/config.json": { pooling_mode_mean_tokens: true },
       "generation_config.json": {
         eos_token_id: [2, 0],
         do_sample: true,
@@ -48,6 +50,7 @@ test("all that a model may have", async () => {
   expect(files).toMatchObject({
     tokenizerConfig: { eos_token: "x" },
     chatTemplate: "{{ messages }}",
+    pooling: { pooling_mode_mean_tokens: true },
   });
 });
 
