@@ -38,7 +38,7 @@ test("a model that thinks says so apart from its answer", async () => {
 });
 
 test("a budget is kept to the token, and there is an answer in every case", async () => {
-  const numPrompts = scale("thinking", 24, 100);
+  const numPrompts = scale("thinking", 12, 100);
   const budgets = [0, 1, 3, 8, 17, 40];
   const answers = questions(numPrompts).map(async (content, i) => {
     const budget = budgets[i % budgets.length];
