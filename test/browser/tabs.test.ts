@@ -122,7 +122,8 @@ describe.skipIf(noChromium)(noChromium ?? "in Chromium", () => {
     await page.close();
   });
 
-  test("four conversations at once on the GPU have the ids that each has alone", async () => {
+  // In the gate, sixteen in a page's own engine (engine.browser.test.ts).
+  test.runIf(inSoak)("four conversations at once on the GPU, in a worker (in soak)", async () => {
     const page = await tab();
     const { alone, together, most } = await page.evaluate(async () => {
       const engine = await open({});
