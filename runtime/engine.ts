@@ -40,7 +40,6 @@ import {
   checkSignal,
   type GenerateChunk,
   type GenerateRequest,
-  refuse,
 } from "./request.ts";
 import { RequestPolicies } from "./request-policies.ts";
 import { hasPenalties } from "./sampler.ts";
@@ -150,9 +149,9 @@ export class Engine implements HostedEngine {
       for (const id of ids) this.loop.abort(id);
     };
     const named = request.layerPolicy;
-    const policy = named === undefined ? this.#policies.whole : await this.#policies.resolve(named);
+    const policy =
+      named === undefined ? this.#policies.whole : await this.#policies.resolve(named, request.n);
     throwIfAborted(signal);
-    checkAnswers(request, policy);
     const reported = named && policy;
     const answers = new Answers(this.text.tokenizer, request, promptIds, leave, reported);
     const ignoreSignal = onAbort(signal, () => {
@@ -290,13 +289,6 @@ export class Engine implements HostedEngine {
       if (error.code === "request_too_long") this.#telemetry.onReject({ promptIds, scheduling });
       throw error;
     }
-  }
-}
-
-/** @throws {WeftError} `bad_request`. */
-function checkAnswers({ n = 1 }: GenerateRequest, { onRouted }: ResolvedPolicy): void {
-  if (n > 1 && onRouted) {
-    refuse("n", n, "1 beside the layer policy routers, which decides for each answer anew");
   }
 }
 

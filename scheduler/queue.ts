@@ -39,6 +39,11 @@ export class SequenceQueue {
     return this.#numWaiting;
   }
 
+  /** One that runs has tokens to compute now. */
+  get isAnyReady(): boolean {
+    return this.#running.some(({ numReadyTokens }) => numReadyTokens > 0);
+  }
+
   /** All that have not ended, in order of arrival. */
   get live(): Iterable<Sequence> {
     return this.#live.values();
@@ -51,6 +56,13 @@ export class SequenceQueue {
   /** Of those that have not ended. */
   filter(test: (sequence: Sequence) => boolean): Sequence[] {
     return [...this.#live.values()].filter(test);
+  }
+
+  /** Live ones that a pool of so many blocks by KV group can never hold. */
+  neverFitting(capacity: readonly number[]): Sequence[] {
+    return this.filter(({ worstCaseBlocks }) =>
+      worstCaseBlocks.some((needed, group) => needed > capacity[group]),
+    );
   }
 
   /** Live ones that a new request makes pointless: the latest completion of a client wins. */

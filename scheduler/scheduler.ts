@@ -56,13 +56,8 @@ export class Scheduler {
     this.#blocks = new KvBlocks(kvGroups, blockTokens, prefixCache, layerPlan?.keeps);
     const { maxTokensPerPlan, admission, seed } = this.#config;
     this.#holds = new Holds(this.#blocks);
-    this.#admission = new Admission(
-      this.#blocks,
-      this.#holds,
-      maxTokensPerPlan,
-      admission,
-      seededRandom(seed),
-    );
+    const random = seededRandom(seed);
+    this.#admission = new Admission(this.#blocks, this.#holds, maxTokensPerPlan, admission, random);
     const { order, costs, maxRows, maxHostBlocks, forcePreemptionEvery, stages } = this.#config;
     this.#host = new HostBlocks(costs, blockTokens, maxHostBlocks);
     this.#queue = new SequenceQueue(
@@ -97,10 +92,7 @@ export class Scheduler {
     const sequence = new Sequence(request, ticket, nowMs, worstCase, this.#blocks, parent);
     const superseded = this.#queue.supersededBy(sequence);
     this.#queue.add(sequence, nowMs);
-    return superseded.map((other) => {
-      this.#end(other);
-      return endedEvent(other, "superseded", nowMs);
-    });
+    return superseded.map((other) => this.#endFor(other, "superseded"));
   }
 
   /** Ends the sequence, without an event. One that has ended already, or never was, is let be. */
@@ -122,10 +114,7 @@ export class Scheduler {
     this.#host.lose();
     this.#holds.lose();
     this.#blocks.forgetContents(numBlocks);
-    const { capacity } = this.#blocks;
-    const tooLong = this.#queue.filter(({ worstCaseBlocks }) =>
-      worstCaseBlocks.some((needed, group) => needed > capacity[group]),
-    );
+    const tooLong = this.#queue.neverFitting(this.#blocks.capacity);
     for (const sequence of tooLong) this.#end(sequence);
     return tooLong.map(({ id }) => id);
   }
@@ -144,9 +133,7 @@ export class Scheduler {
     const sequence = this.#queue.find(id);
     if (!sequence) return [];
     this.#queue.resume(sequence, tokenIds, pausesAt);
-    if (!sequence.samples.isWhole) return [];
-    this.#end(sequence);
-    return [endedEvent(sequence, "length", this.#nowMs)];
+    return sequence.samples.isWhole ? [this.#endFor(sequence, "length")] : [];
   }
 
   /**
@@ -178,9 +165,8 @@ export class Scheduler {
 
   /** Somebody is ready, nothing is under way that could free memory, and no plan could be made. */
   get #isStuck(): boolean {
-    if (this.numInFlight > 0) return false;
-    const { running } = this.#queue;
-    return running.some(isReady) || this.#queue.next(this.#nowMs) !== undefined;
+    const queue = this.#queue;
+    return this.numInFlight === 0 && (queue.isAnyReady || queue.next(this.#nowMs) !== undefined);
   }
 
   #plan(nowMs: number): WorkPlan | undefined {
@@ -212,9 +198,7 @@ export class Scheduler {
       if (sequence.state === "finished" || kind === "draft") continue;
       drafters.add(sequence.drafter, sampled, round);
       const reason = this.#queue.read(sequence, sampled, round);
-      if (reason === undefined) continue;
-      this.#end(sequence);
-      events.push(endedEvent(sequence, reason, nowMs));
+      if (reason !== undefined) events.push(this.#endFor(sequence, reason));
     }
     drafters.tell(nowMs);
     return events;
@@ -258,8 +242,8 @@ export class Scheduler {
    * weights are read once for all (LAPS's waiting window, as long as it costs nobody anything).
    */
   get wakeMs(): number | undefined {
-    if (this.numWaiting === 0 || this.numInFlight === 0 || this.#queue.running.some(isReady))
-      return undefined;
+    const isMoot = this.numWaiting === 0 || this.numInFlight === 0;
+    if (isMoot || this.#queue.isAnyReady) return undefined;
     const { wakeMs } = this.#inFlight;
     return wakeMs > this.#nowMs ? wakeMs : undefined;
   }
@@ -297,6 +281,11 @@ export class Scheduler {
     return kvMap(this.#blocks, this.#queue.live);
   }
 
+  #endFor(sequence: Sequence, reason: SchedulerEvent["reason"]): SchedulerEvent {
+    this.#end(sequence);
+    return endedEvent(sequence, reason, this.#nowMs);
+  }
+
   #end(sequence: Sequence): void {
     this.#lengths.observeEnd(sequence);
     this.#queue.end(sequence, this.#nowMs);
@@ -304,8 +293,6 @@ export class Scheduler {
     this.#holds.observeEnd(sequence, this.#nowMs);
   }
 }
-
-const isReady = ({ numReadyTokens }: Sequence): boolean => numReadyTokens > 0;
 
 /** @throws {SchedulerError} "bad_config". */
 export function createScheduler(config: SchedulerConfig): Scheduler {

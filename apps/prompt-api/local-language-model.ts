@@ -6,38 +6,18 @@ import type { ChatMessage } from "../../worker.ts";
 import { type Answered, answer, type PromptTool, toolFields } from "./answering.ts";
 import { Conversation } from "./conversation.ts";
 import { CreateMonitor } from "./create-monitor.ts";
-import { destroyedError, domError, domErrorOf, quotaError } from "./dom-errors.ts";
-import { type Availability, availability, type ModelSource, SharedEngine } from "./model-source.ts";
-import { type PromptInput, type PromptMessage, readInitial, readInput } from "./prompt-input.ts";
-import { type ResponseConstraint, responseFormat, told } from "./response-constraint.ts";
-import { readSampling, type Sampling, type SamplingOptions } from "./sampling.ts";
-
-export interface ExpectedContent {
-  readonly type: "text" | "image" | "audio";
-  readonly languages?: readonly string[];
-}
-
-export interface LocalLanguageModelCoreOptions extends ModelSource, SamplingOptions {
-  readonly expectedInputs?: readonly ExpectedContent[];
-  readonly expectedOutputs?: readonly ExpectedContent[];
-  readonly tools?: readonly PromptTool[];
-}
-
-export interface LocalLanguageModelOptions extends LocalLanguageModelCoreOptions {
-  /** What is never forgotten: a system message, examples. */
-  readonly initialPrompts?: readonly PromptMessage[];
-  readonly monitor?: (monitor: CreateMonitor) => void;
-  /** Ends the creation, or the session that came of it. */
-  readonly signal?: AbortSignal;
-}
-
-export interface PromptOptions {
-  /** The answer's form. */
-  readonly responseConstraint?: ResponseConstraint;
-  /** The model is held to it, and not told of it. */
-  readonly omitResponseConstraintInput?: boolean;
-  readonly signal?: AbortSignal;
-}
+import { domError, domErrorOf, quotaError } from "./dom-errors.ts";
+import { type Availability, availability, SharedEngine } from "./model-source.ts";
+import {
+  isText,
+  type LocalLanguageModelCoreOptions,
+  type LocalLanguageModelOptions,
+  type PromptOptions,
+} from "./options.ts";
+import { type PromptInput, readInitial, readInput } from "./prompt-input.ts";
+import { responseFormat, told } from "./response-constraint.ts";
+import { readSampling, type Sampling } from "./sampling.ts";
+import { Turns } from "./turns.ts";
 
 interface Parts {
   readonly shared: SharedEngine;
@@ -55,8 +35,7 @@ const HOLD_MS = 600_000;
 export class LocalLanguageModel extends EventTarget {
   readonly #parts: Omit<Parts, "contextUsage">;
   readonly #session: ReturnType<SharedEngine["engine"]["session"]>;
-  readonly #ending = new AbortController();
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
   #contextUsage: number;
   oncontextoverflow: ((this: LocalLanguageModel, event: Event) => unknown) | null = null;
 
@@ -131,7 +110,9 @@ export class LocalLanguageModel extends EventTarget {
 
   /** @throws {DOMException} `QuotaExceededError`, `NotSupportedError`, `InvalidStateError`, `OperationError`. */
   prompt(input: PromptInput, options: PromptOptions = {}): Promise<string> {
-    return this.#inTurn(options.signal, (signal) => this.#prompt(input, options, () => {}, signal));
+    return this.#turns.take(options.signal, (signal) =>
+      this.#prompt(input, options, () => {}, signal),
+    );
   }
 
   /** Pieces of the answer as they are made. Cancelling it ends the answer, which is then not remembered. */
@@ -144,7 +125,8 @@ export class LocalLanguageModel extends EventTarget {
     return new ReadableStream<string>({
       start: (controller) => {
         const say = (text: string) => controller.enqueue(text);
-        this.#inTurn(reader.signal, (signal) => this.#prompt(input, options, say, signal))
+        this.#turns
+          .take(reader.signal, (signal) => this.#prompt(input, options, say, signal))
           .then(
             () => controller.close(),
             (error) => controller.error(error),
@@ -161,7 +143,7 @@ export class LocalLanguageModel extends EventTarget {
     input: PromptInput,
     { signal }: Pick<PromptOptions, "signal"> = {},
   ): Promise<undefined> {
-    await this.#inTurn(signal, async (stop) => {
+    await this.#turns.take(signal, async (stop) => {
       const { messages, prefix } = readInput(input);
       if (prefix !== undefined)
         throw domError("SyntaxError", "nothing is appended behind a prefix");
@@ -177,7 +159,7 @@ export class LocalLanguageModel extends EventTarget {
 
   /** Tokens that the input would add to what is remembered. */
   measureContextUsage(input: PromptInput, options: PromptOptions = {}): Promise<number> {
-    return this.#guarded(options.signal, async () => {
+    return this.#turns.beside(options.signal, async () => {
       const { messages, prefix } = readInput(input);
       const asked = this.#asked(messages, prefix, options);
       const before = await this.#count([]);
@@ -187,7 +169,7 @@ export class LocalLanguageModel extends EventTarget {
 
   /** Another session that remembers the same, and goes its own way. */
   clone({ signal }: Pick<PromptOptions, "signal"> = {}): Promise<LocalLanguageModel> {
-    return this.#inTurn(signal, async () => {
+    return this.#turns.take(signal, async () => {
       const { shared, conversation, ...rest } = this.#parts;
       const contextUsage = this.#contextUsage;
       const parts = { shared: shared.share(), conversation: conversation.copy(), contextUsage };
@@ -201,8 +183,7 @@ export class LocalLanguageModel extends EventTarget {
   }
 
   #end(reason: unknown): void {
-    if (this.#ending.signal.aborted) return;
-    this.#ending.abort(reason);
+    if (!this.#turns.end(reason)) return;
     void this.#session.release().catch(() => {});
     this.#parts.shared.leave();
   }
@@ -285,34 +266,6 @@ export class LocalLanguageModel extends EventTarget {
   async #hold(): Promise<void> {
     await this.#session.hold(HOLD_MS).catch(() => {});
   }
-
-  /** One after the other, as they were asked. */
-  #inTurn<T>(given: AbortSignal | undefined, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const result = this.#turn.then(() => this.#guarded(given, run));
-    this.#turn = result.catch(() => {});
-    return result;
-  }
-
-  async #guarded<T>(
-    given: AbortSignal | undefined,
-    run: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    if (this.#ending.signal.aborted) throw destroyedError();
-    given?.throwIfAborted();
-    const abort = new AbortController();
-    const stops = [given, this.#ending.signal].filter((signal) => signal !== undefined);
-    const stop = () => abort.abort(stops.find(({ aborted }) => aborted)?.reason);
-    for (const signal of stops) signal.addEventListener("abort", stop, { once: true });
-    try {
-      const value = await run(abort.signal);
-      abort.signal.throwIfAborted();
-      return value;
-    } catch (error) {
-      throw domErrorOf(error, abort.signal);
-    } finally {
-      for (const signal of stops) signal.removeEventListener("abort", stop);
-    }
-  }
 }
 
 /** The answer as it is remembered: with what it was made to begin with. */
@@ -321,6 +274,3 @@ function begunWith(prefix: string | undefined, { messages }: Answered): readonly
   if (prefix === undefined) return messages;
   return [{ ...first, content: prefix + (first.content ?? "") }, ...rest];
 }
-
-const isText = ({ expectedInputs = [], expectedOutputs = [] }: LocalLanguageModelCoreOptions) =>
-  [...expectedInputs, ...expectedOutputs].every(({ type }) => type === "text");
