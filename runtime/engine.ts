@@ -17,7 +17,8 @@ import { type EngineInfo, engineInfo, type HostedEngine } from "./engine-api.ts"
 import type { EngineOptions, EngineSource } from "./engine-options.ts";
 import { type EngineParts, loadFitting, loadParts } from "./engine-parts.ts";
 import { abortError, throwIfAborted, WeftError } from "./errors.ts";
-import { Guides, type OpenGuide } from "./guide/guides.ts";
+import type { Guided } from "./guide/guided.ts";
+import { Guides } from "./guide/guides.ts";
 import type { ResolvedPolicy } from "./layer-policies.ts";
 import type { SequenceStart } from "./live-sequence.ts";
 import type { ModelPlan } from "./load-model.ts";
@@ -54,7 +55,7 @@ import type { IdleTuner } from "./tuning/idle-tuner.ts";
 
 interface EngineStart extends Pick<SequenceStart, "promptIds" | "maxTokens" | "forkOf"> {
   readonly policy: ResolvedPolicy;
-  readonly guide?: OpenGuide;
+  readonly guide?: Guided;
 }
 
 export class Engine implements HostedEngine {
@@ -150,7 +151,7 @@ export class Engine implements HostedEngine {
     };
     const named = request.layerPolicy;
     const policy =
-      named === undefined ? this.#policies.whole : await this.#policies.resolve(named, request.n);
+      named === undefined ? this.#policies.whole : await this.#policies.resolve(named, request);
     throwIfAborted(signal);
     const reported = named && policy;
     const answers = new Answers(this.text.tokenizer, request, promptIds, leave, reported);
@@ -159,7 +160,7 @@ export class Engine implements HostedEngine {
       answers.fail(abortError(signal?.reason));
     });
     this.pace.count(1);
-    let guides: readonly OpenGuide[] = [];
+    let guides: readonly Guided[] = [];
     try {
       guides = await this.#guides.open(request, maxTokens, signal);
       throwIfAborted(signal);
@@ -173,7 +174,7 @@ export class Engine implements HostedEngine {
       }
       yield* answers;
     } finally {
-      for (const { guide } of guides.slice(ids.length)) guide.close();
+      for (const guide of guides.slice(ids.length)) guide.close();
       ignoreSignal();
       this.pace.count(-1);
       this.#tuner?.wake();
@@ -274,12 +275,11 @@ export class Engine implements HostedEngine {
     try {
       checkLength(promptIds.length, maxTokens, this.plan.maxContext, request.maxPromptTokens);
       return this.loop.add({
-        ...{ ...start, ...guide, sampling, scheduling, adapter },
+        ...{ ...start, guide, sampling, scheduling, adapter },
         ...{ layerPlan: policy.layerPlan, alternation: policy.alternation },
         onRouted: policy.onRouted,
-        // Penalties count what was sampled before, and guides say what may follow it; drafts are not.
-        ...(!hasPenalties(sampling) &&
-          !guide && { drafter: policy.drafter, lookup: policy.lookup?.() }),
+        // Penalties count what was sampled before; drafts are not.
+        ...(!hasPenalties(sampling) && { drafter: policy.drafter, lookup: policy.lookup?.() }),
         onToken: (token) => answers.push(index, token),
         onFinish: (reason, layerTokens) => answers.finish(index, reason, layerTokens),
         onError: (error) => answers.fail(error),

@@ -81,8 +81,11 @@ export class LayerPolicies {
     this.standard = this.#planOf({});
   }
 
-  /** @throws {WeftError} `bad_request`. */
-  resolve(policy: LayerPolicy | undefined): ResolvedPolicy {
+  /**
+   * @param isGuided Its answers wait for what a guide says: what drafting saves them tells others nothing.
+   * @throws {WeftError} `bad_request`.
+   */
+  resolve(policy: LayerPolicy | undefined, isGuided = false): ResolvedPolicy {
     const whole = { lossy: false, layersExecuted: countSublayers(this.standard) / 2 };
     if (policy === undefined) return whole;
     this.#check(policy);
@@ -102,9 +105,12 @@ export class LayerPolicies {
       case "early-exit":
         return { ...whole, alternation: this.#exits(policy), lossy: true };
       case "self-speculation":
-        return { ...whole, drafter: this.#selfDrafter(policy) };
+        return { ...whole, drafter: this.#selfDrafter(policy, isGuided) };
       case "prompt-lookup":
-        return { ...whole, drafter: this.#hostDrafter(policy), lookup: () => new PromptLookup() };
+        return {
+          ...{ ...whole, drafter: this.#hostDrafter(policy, isGuided) },
+          lookup: () => new PromptLookup(),
+        };
     }
   }
 
@@ -169,26 +175,23 @@ export class LayerPolicies {
     return { layerPlan, period: Number.POSITIVE_INFINITY };
   }
 
-  #selfDrafter(policy: LayerPolicy & { name: "self-speculation" }): Drafter {
+  #selfDrafter(policy: LayerPolicy & { name: "self-speculation" }, isGuided: boolean): Drafter {
     const { drafts: found = defaultDraft(this.#spec) } = this.#calibrated;
     const { draft = found, always = false } = policy;
-    const plans = Array.isArray(draft) ? draft : [draft];
-    if (plans.length === 0) refuse("draft is an empty list; give a layer plan, or leave it out");
-    const ways = plans.map((plan) => this.#draftWay(plan));
+    const drafts = Array.isArray(draft) ? draft : [draft];
+    if (drafts.length === 0) refuse("draft is an empty list; give a layer plan, or leave it out");
+    const ways = drafts.map((plan) => this.#draftWay(plan));
     const max = this.#mostDrafts(policy);
-    const key = JSON.stringify(["self", ways.map(({ layerPlan }) => layerPlan.hash), max, always]);
-    return this.#drafter(key, () => new SelfDrafter({ ways, max, guarded: !always }));
+    const plans = ways.map(({ layerPlan }) => layerPlan.hash);
+    const key = JSON.stringify(["self", plans, max, always, isGuided]);
+    return this.#drafters.take(key, () => new SelfDrafter({ ways, max, guarded: !always }));
   }
 
-  #hostDrafter(policy: LayerPolicy & { name: "prompt-lookup" }): Drafter {
+  #hostDrafter(policy: LayerPolicy & { name: "prompt-lookup" }, isGuided: boolean): Drafter {
     const max = this.#mostDrafts(policy);
     const { always = false } = policy;
-    const key = JSON.stringify(["host", max, always]);
-    return this.#drafter(key, () => new HostDrafter({ max, guarded: !always }));
-  }
-
-  #drafter(key: string, make: () => Drafter): Drafter {
-    return this.#drafters.take(key, make);
+    const key = JSON.stringify(["host", max, always, isGuided]);
+    return this.#drafters.take(key, () => new HostDrafter({ max, guarded: !always }));
   }
 
   #draftWay(plan: LayerPlanSpec) {

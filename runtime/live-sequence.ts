@@ -1,7 +1,7 @@
 /** One sequence as the step loop sees it: ids, slot, sampling and where its tokens go. */
 import type { Alternation, Drafter, PromptLookup } from "../scheduler/index.ts";
 import type { LayerPlan, SequenceId } from "../scheduler/work-plan.ts";
-import type { Guidance, Guide } from "./guide/guide.ts";
+import type { Guided } from "./guide/guided.ts";
 import type { Pooling } from "./pooling.ts";
 import type { SchedulingOptions } from "./request.ts";
 import type { ResolvedSampling, SampledToken } from "./sampler.ts";
@@ -22,10 +22,8 @@ export interface SequenceStart {
   readonly drafter?: Drafter;
   /** Proposes drafts from what was read so far, for a drafter that asks the host. */
   readonly lookup?: PromptLookup;
-  /** Says what may come next. Its sequence has no drafter. */
-  readonly guide?: Guide;
-  /** What it said of the first token. */
-  readonly guidance?: Guidance;
+  /** Says what may come next. */
+  readonly guide?: Guided;
   /** It is a text that becomes an embedding: nothing of it is sampled. */
   readonly pooling?: Pooling;
   /** Takes the embedding, which ends it. */
@@ -60,10 +58,6 @@ export class LiveSequence {
   /** Sampler slot while it runs. */
   slot: number | undefined;
 
-  /** Of a guided one: what may be sampled next, and what its guide is finding out. */
-  mask: Uint32Array | undefined;
-  asked: Promise<Guidance> | undefined;
-
   /** Drafts for what follows the last token that was read. */
   proposal: readonly number[] = [];
 
@@ -78,17 +72,10 @@ export class LiveSequence {
     return this.ids.length - this.start.promptIds.length;
   }
 
-  /** Tells its guide what was said. */
-  tellGuide(tokenIds: readonly number[]): Promise<Guidance> | undefined {
-    const { guide, maxTokens } = this.start;
-    const asked = guide?.next(tokenIds, maxTokens - this.numRead);
-    this.asked = asked ?? this.asked;
-    return asked;
-  }
-
   /** Tokens that nobody has sampled. @returns Whether the answer ends with the last. */
   give(tokenIds: readonly number[]): boolean {
     this.numSampled += tokenIds.length;
+    this.propose(tokenIds);
     return tokenIds.some((id) => {
       this.ids.push(id);
       return this.start.onToken({ id });

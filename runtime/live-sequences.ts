@@ -5,12 +5,11 @@
 import type { SampledOutcome, SchedulerEvent } from "../scheduler/index.ts";
 import type { LayerPlan, PlannedRow, SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { StepDecisions } from "./decided-layers.ts";
-import { supersededError, WeftError } from "./errors.ts";
-import type { Guidance } from "./guide/guide.ts";
+import { supersededError } from "./errors.ts";
+import type { GuideWord } from "./guide/guided.ts";
 import { LiveSequence, type SequenceStart } from "./live-sequence.ts";
 import type { LoopObserver } from "./loop-observer.ts";
 import { layerTokens, type RowResult } from "./row-samples.ts";
-import { hasPenalties } from "./sampler.ts";
 import type { StepParts } from "./step-parts.ts";
 
 export class LiveSequences {
@@ -88,7 +87,10 @@ export class LiveSequences {
     const left = ran?.get(sequenceId) || spec.layers.length;
     if (sequence) sequence.layerTokens += layerTokens(row, sequence, left);
     const executed = left / spec.layers.length;
-    if (kind === "draft") return { sequenceId, finished: false };
+    if (kind === "draft") {
+      if (sequence) this.#hear(sequence, sequence.start.guide?.tellDrafts(sequence, row));
+      return { sequenceId, finished: false };
+    }
     const tokenIds: number[] = [];
     let finished = false;
     for (const token of tokens) {
@@ -98,20 +100,11 @@ export class LiveSequences {
       if (finished) break;
     }
     if (kind === "verify" && sequence) sequence.numSampled += tokenIds.length;
-    if (sequence && !finished) this.#askGuide(sequence, tokenIds);
     const proposed = sequence?.propose(tokenIds) ?? 0;
+    if (sequence && !finished) this.#hear(sequence, sequence.start.guide?.tell(sequence, tokenIds));
     if (kind === "compute")
       return { sequenceId, finished, executed, tokenId: tokenIds[0], proposed };
     return { sequenceId, finished, tokenIds, proposed };
-  }
-
-  /** @returns Whether the sequence ends with what it is given. */
-  take(sequence: LiveSequence, { given, mask }: Guidance): boolean {
-    sequence.mask = mask;
-    if (given.length === 0) return false;
-    // Penalties count what was sampled; what was given they count with the next slot.
-    if (hasPenalties(sequence.start.sampling)) this.releaseSlot(sequence);
-    return sequence.give(given);
   }
 
   end(events: readonly Pick<SchedulerEvent, "sequenceId" | "reason">[]): void {
@@ -123,17 +116,17 @@ export class LiveSequences {
       if (reason === "superseded") {
         start.guide?.close();
         start.onError(supersededError());
-      } else if (start.guide) void endGuided(sequence, reason);
+      } else if (start.guide) void start.guide.end(sequence, reason);
       else start.onFinish(reason, layerTokens);
     }
   }
 
   /** What its guide finds out comes when the tokens have been committed. */
-  #askGuide(sequence: LiveSequence, tokenIds: readonly number[]): void {
-    sequence.tellGuide(tokenIds)?.then(
-      (guidance) => this.#onGuidance(sequence, guidance),
-      (error) => this.#onGuidance(sequence, error),
-    );
+  #hear(sequence: LiveSequence, asked: Promise<GuideWord | undefined> | undefined): void {
+    const hear = (word: GuideWord | undefined) => {
+      if (word) this.#onGuidance(sequence, word);
+    };
+    asked?.then(hear, hear);
   }
 
   /** Nothing more is delivered. */
@@ -154,15 +147,16 @@ export class LiveSequences {
   forget(id: SequenceId, end: "finished" | "aborted"): void {
     const sequence = this.#live.get(id);
     if (sequence === undefined) return;
-    this.releaseSlot(sequence);
+    this.releaseSlot(id);
     this.#parts.swapped.drop(id);
     this.#live.delete(id);
     this.#observer?.onEnd(id, end, this.#now());
   }
 
   /** Plans in flight may still use what it had: those that get it run later. */
-  releaseSlot(sequence: LiveSequence): void {
-    this.#parts.runner.dropParked(sequence.id);
+  releaseSlot(id: SequenceId): void {
+    const sequence = this.#live.get(id)!;
+    this.#parts.runner.dropParked(id);
     if (sequence.slot !== undefined) this.#parts.sampler.releaseSlot(sequence.slot);
     sequence.slot = undefined;
   }
@@ -174,27 +168,6 @@ export class LiveSequences {
   }
 }
 
-/** Cut at its limit, an answer may be whole all the same; and a whole one is verified. */
-async function endGuided(
-  { start, asked, layerTokens }: LiveSequence,
-  reason: "stop" | "length",
-): Promise<void> {
-  try {
-    const isWhole = reason === "stop" || ((await asked)?.isWhole ?? false);
-    const fault = isWhole ? await start.guide?.verify?.() : undefined;
-    if (fault !== undefined) throw new WeftError("internal", unfitting(fault));
-    start.onFinish(isWhole ? "stop" : "length", layerTokens);
-  } catch (error) {
-    start.onError(WeftError.from(error));
-  } finally {
-    start.guide?.close();
-  }
-}
-
-const unfitting = (fault: string): string =>
-  `the answer does not fit its schema: ${fault}; this is a fault of Weft, please report it with the schema`;
-
-/** @param guidance An error where the guide cannot go on. */
-type OnGuidance = (sequence: LiveSequence, guidance: Guidance | Error) => void;
+type OnGuidance = (sequence: LiveSequence, word: GuideWord) => void;
 
 export type RoutedOutcome = { sequenceId: SequenceId; layerPlan: LayerPlan } | undefined;

@@ -7,7 +7,7 @@ import { countSublayers, stagePlan } from "../models/layer-plan.ts";
 import type { CalibratedPlans } from "./calibrated-plans.ts";
 import type { LayerPolicies, PolicyLimits, ResolvedPolicy } from "./layer-policies.ts";
 import type { LayerPolicy } from "./layer-policy.ts";
-import { refuse } from "./request.ts";
+import { type GenerateRequest, refuse } from "./request.ts";
 
 export class RequestPolicies {
   /** Of requests that name none: all layers, once. */
@@ -24,11 +24,14 @@ export class RequestPolicies {
     this.whole = { lossy: false, layersExecuted: countSublayers(standard) / 2 };
   }
 
-  /** @param n Answers that run it. @throws {WeftError} `bad_request`. */
-  async resolve(policy: LayerPolicy, n = 1): Promise<ResolvedPolicy> {
+  /** @throws {WeftError} `bad_request`. */
+  async resolve(
+    policy: LayerPolicy,
+    { n = 1, constraint, thinking }: GenerateRequest,
+  ): Promise<ResolvedPolicy> {
     const { LayerPolicies } = await import("./layer-policies.ts");
     this.#policies ??= new LayerPolicies(this.#limits, this.#calibrated);
-    const resolved = this.#policies.resolve(policy);
+    const resolved = this.#policies.resolve(policy, (constraint ?? thinking) !== undefined);
     if (n > 1 && resolved.onRouted) {
       refuse("n", n, "1 beside the layer policy routers, which decides for each answer anew");
     }

@@ -28,10 +28,11 @@ export interface RowResult {
  */
 function draftsOf(
   sequence: LiveSequence,
-  { draftsFrom: from, kind, tokens }: PlannedRow,
+  { drafts, kind, tokens }: PlannedRow,
   sampler: Sampler,
 ): StepRow["drafts"] {
-  if (from === undefined) return undefined;
+  if (drafts === undefined) return undefined;
+  const { from } = drafts;
   const { start, proposal } = sequence;
   const slot = sampler.draftTarget(sequence.slot!, 0);
   if (start.lookup) {
@@ -52,20 +53,21 @@ export function stepRow(sequence: LiveSequence, planned: PlannedRow, sampler: Sa
 }
 
 export function samplesOf(sequence: LiveSequence, row: PlannedRow, sampler: Sampler): RowSamples {
-  const { kind, tokens, draftsFrom = 0 } = row;
-  const { drafts, numSampled: first, mask } = sequence;
+  const { kind, tokens } = row;
+  const { drafts, numSampled: first } = sequence;
   const slot = sequence.slot!;
-  const { sampling, pooling } = sequence.start;
+  const { sampling, pooling, guide } = sequence.start;
+  const masks = guide?.masks ?? [];
   if (pooling) return { row, drafts, samples: [] };
   if (kind === "compute") {
     sequence.numSampled += 1;
-    return { row, drafts, samples: [{ slot, sampling, position: first, mask }] };
+    return { row, drafts, samples: [{ slot, sampling, position: first, mask: masks[0] }] };
   }
   // What follows the token before the drafts is the first of the round.
   const samples = Array.from({ length: tokens.to - tokens.from }, (_, i) => {
-    const index = tokens.from + i + 1 - draftsFrom;
+    const index = tokens.from + i + 1 - row.drafts!.from;
     const target = sampler.draftTarget(slot, index);
-    return { slot, sampling, position: first + index, target };
+    return { slot, sampling, position: first + index, target, mask: masks[index] };
   });
   return { row, drafts, samples };
 }

@@ -7,8 +7,7 @@ import type { KvMap, Scheduler } from "../scheduler/index.ts";
 import type { SequenceId, WorkPlan } from "../scheduler/work-plan.ts";
 import type { StepDecisions } from "./decided-layers.ts";
 import { WeftError } from "./errors.ts";
-import { followGuidance } from "./guide/follow-guidance.ts";
-import type { Guidance } from "./guide/guide.ts";
+import type { GuideWord } from "./guide/guided.ts";
 import type { LiveSequence, SequenceStart } from "./live-sequence.ts";
 import { LiveSequences } from "./live-sequences.ts";
 import type { LoopObserver } from "./loop-observer.ts";
@@ -89,14 +88,14 @@ export class StepLoop {
     const { scheduler, now } = this.#options;
     const nowMs = now();
     const { promptIds, maxTokens, scheduling, adapter, forkOf } = start;
-    const { layerPlan, alternation, drafter, guidance, pooling } = start;
+    const { layerPlan, alternation, drafter, guide, pooling } = start;
     const prompt = { numPromptTokens: promptIds.length, promptIds, maxTokens };
     const how = { adapter, layerPlan, alternation, drafter, forkOf };
-    const needs = { pausesAt: guidance && 1, computesAll: pooling !== undefined };
+    const needs = { pausesAt: guide && 1, computesAll: pooling !== undefined };
     const ended = scheduler.add({ ...scheduling, id, ...prompt, ...how, ...needs }, nowMs);
     this.#live.add(id, start, nowMs);
     this.#live.end(ended);
-    if (guidance) this.#follow(this.#live.get(id)!, guidance);
+    if (guide) this.#follow(this.#live.get(id)!, guide.first);
     this.#wake?.();
     return id;
   }
@@ -233,7 +232,7 @@ export class StepLoop {
   async #submit(plan: WorkPlan, epoch: number): Promise<void> {
     const { now, onPlan, observer } = this.#options;
     const { runner, sampler, pooler, copier, swapped } = this.#parts;
-    for (const id of plan.preempted) this.#live.releaseSlot(this.#live.get(id)!);
+    for (const id of plan.preempted) this.#live.releaseSlot(id);
     const rows = plan.rows.map((row) => stepRow(this.#live.started(row), row, sampler));
     const hasSwapped = swapped.out(plan.swapOut);
     // It is waited for once all is recorded, which may be later than it fails.
@@ -273,8 +272,8 @@ export class StepLoop {
     onPlan?.(plan);
   }
 
-  #follow(sequence: LiveSequence, guidance: Guidance | Error): void {
-    followGuidance(this.#options.scheduler, this.#live, sequence, guidance);
+  #follow(sequence: LiveSequence, word: GuideWord): void {
+    sequence.start.guide?.follow(this.#options.scheduler, this.#live, sequence, word);
     this.#wake?.();
   }
 

@@ -92,18 +92,20 @@ export class Planner {
 
   /** As long as its drafter wishes, and tokens, blocks and rows allow; undefined goes on without. */
   #beginRound(sequence: Sequence): DraftRound | undefined {
-    const { drafter, maxTokens, numSampledTokens, numUnreadTokens, rounds } = sequence;
+    const { drafter, samples, numUnreadTokens, rounds } = sequence;
     // What the host proposes follows the last token that it has read.
     const wish = drafter?.next(numUnreadTokens > 0 ? 0 : rounds.proposed);
     if (wish === undefined) return undefined;
     const fitting = sequence.numFittingTokens() - 1;
-    const room = Math.min(this.#draftRoom, fitting, maxTokens - numSampledTokens - 1);
+    const room = Math.min(this.#draftRoom, fitting, samples.draftRoom);
     const tokens = Math.min(wish.tokens, room);
     if (tokens < 1) return undefined;
     const { stages } = this.#config;
-    const drafted = wish.layerPlan ? tokens * stages.planShare(wish.layerPlan) : 0;
-    const executed = drafted + (tokens + 1) * stages.planShare(sequence.plans.own);
-    const round = { ...wish, tokens, executed, numDrafted: 0, isVerifying: false };
+    const draftCost = wish.layerPlan ? tokens * stages.planShare(wish.layerPlan) : 0;
+    // Those of the host it has seen.
+    const isUnseen = wish.layerPlan && samples.passesPause(tokens);
+    const begun = { numDrafted: 0, fitting: isUnseen ? undefined : tokens, isVerifying: false };
+    const round = { ...wish, tokens, draftCost, ...begun };
     sequence.beginRound(round);
     return round;
   }

@@ -157,17 +157,17 @@ export class SequenceQueue {
     round?: DraftRound,
   ): "stop" | "length" | undefined {
     const share = this.#stages.planShare(planOfNextRead(sequence));
-    const executed = round?.executed ?? share * (sampled.executed ?? 1);
-    this.#order.charge(sequence, { sampled: executed });
+    const numTokens = round ? 1 + (round.fitting ?? 0) : (sampled.executed ?? 1);
+    this.#order.charge(sequence, { sampled: (round?.draftCost ?? 0) + share * numTokens });
     return sequence.read(sampled, round);
   }
 
   /** Given tokens are computed as a prompt's are, and paid for like these. */
-  resume(sequence: Sequence, tokenIds: readonly number[], pausesAt: number): void {
+  resume(sequence: Sequence, tokenIds: readonly number[], pausesAt: number, drafts: number): void {
     const share = this.#stages.planShare(sequence.plans.own);
     if (tokenIds.length > 0) this.#order.charge(sequence, { prompt: share * tokenIds.length });
     this.#next = undefined;
-    sequence.samples.resume(tokenIds, pausesAt);
+    sequence.resume(tokenIds, pausesAt, drafts);
   }
 
   /**

@@ -9,6 +9,8 @@ export class Samples {
   readonly #maxTokens: number;
   /** So many may be sampled before the host says more. */
   #pausesAt: number;
+  /** Drafts behind the next sample that it has seen, or will see, before they are verified. */
+  #drafts = 0;
   #count = 0;
   #numRead = 0;
   #numBeforeStart = 0;
@@ -32,6 +34,17 @@ export class Samples {
   /** No more may be sampled, for ever or until the host says so. */
   get isHeldUp(): boolean {
     return this.#count >= Math.min(this.#maxTokens, this.#pausesAt);
+  }
+
+  /** Drafts of a round that would begin now. */
+  get draftRoom(): number {
+    const untilPause = Math.max(this.#pausesAt - this.#count - 1, this.#drafts);
+    return Math.min(untilPause, this.#maxTokens - this.#count - 1);
+  }
+
+  /** A round of so many drafts waits for the host to say which may be verified. */
+  passesPause(drafts: number): boolean {
+    return this.#count + 1 + drafts > this.#pausesAt;
   }
 
   /** All that there may be have been read. */
@@ -64,9 +77,11 @@ export class Samples {
    * The host has said what may follow.
    * @param ids What does, whatever the model says; all that was sampled has been read.
    * @param pausesAt Samples, these included, after which it is to be asked again.
+   * @param drafts That may follow the next sample all the same, and be verified with it.
    */
-  resume(ids: readonly number[], pausesAt: number): void {
+  resume(ids: readonly number[], pausesAt: number, drafts: number): void {
     this.#pausesAt = pausesAt;
+    this.#drafts = drafts;
     if (ids.length === 0) return;
     assert(this.#count === this.#numRead, "tokens are given behind samples that were not read");
     assert(this.#count + ids.length <= this.#maxTokens, "more tokens are given than there may be");

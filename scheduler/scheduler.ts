@@ -123,17 +123,25 @@ export class Scheduler {
    * The host has said what may follow in a sequence that pauses. One that has ended is let be.
    * @param tokenIds Its next tokens, whatever the model would say; computed like those of a prompt.
    * @param pausesAt Tokens sampled, these included, after which it sits out again; by default never.
+   * @param drafts Most that may be verified with the next token, pause or not: those that the host has
+   *   proposed, or any that others make, for which the round then waits until `fit`.
    * @returns Its end, if it may have no more.
    */
   resume(
     id: SequenceId,
     tokenIds: readonly number[] = [],
     pausesAt: number = Number.POSITIVE_INFINITY,
+    drafts = 0,
   ): SchedulerEvent[] {
     const sequence = this.#queue.find(id);
     if (!sequence) return [];
-    this.#queue.resume(sequence, tokenIds, pausesAt);
+    this.#queue.resume(sequence, tokenIds, pausesAt, drafts);
     return sequence.samples.isWhole ? [this.#endFor(sequence, "length")] : [];
+  }
+
+  /** The host has seen the drafts of a round that passes a pause: so many of them may follow. */
+  fit(id: SequenceId, drafts: number): void {
+    this.#queue.find(id)?.rounds.fit(drafts);
   }
 
   /**

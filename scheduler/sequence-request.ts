@@ -23,7 +23,7 @@ export interface SequenceRequest {
   readonly layerPlan?: LayerPlan;
   /** Most tokens behind the prompt run another plan. Not with a drafter or a routed plan. */
   readonly alternation?: Alternation;
-  /** Drafts tokens and verifies them: the same tokens, in fewer passes. Not with `pausesAt`. */
+  /** Drafts tokens and verifies them: the same tokens, in fewer passes. */
   readonly drafter?: Drafter;
   /** Most tokens to sample, at least 1. Nothing is to be scheduled for 0: answer it at once. */
   readonly maxTokens: number;
@@ -90,8 +90,6 @@ export function checkRequest(request: SequenceRequest, lengths: PlanLengths): vo
     refuse(`sequence ${id} has priority "${priority}"; it must be one of ${PRIORITIES.join(", ")}`);
   if (pausesAt !== undefined && !isPositiveInteger(pausesAt))
     refuse(`sequence ${id} pauses at ${pausesAt} tokens; it needs a whole number from 1 on`);
-  if (pausesAt !== undefined && request.drafter)
-    refuse(`sequence ${id} pauses, and drafts what the host has not allowed; leave one out`);
   if (deadlineMs !== undefined && !(deadlineMs > 0))
     refuse(`sequence ${id} has a deadline of ${deadlineMs} ms; it must be above 0`);
   if (outputTokens !== undefined && !(isPositiveInteger(outputTokens) && outputTokens <= maxTokens))

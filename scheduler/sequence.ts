@@ -11,7 +11,7 @@ import { Samples } from "./samples.ts";
 import type { SequenceBlocks } from "./sequence-blocks.ts";
 import { type SequenceRequest, scopeOf } from "./sequence-request.ts";
 import type { Drafter, DraftRound } from "./speculation/round.ts";
-import { Rounds } from "./speculation/rounds.ts";
+import { type RoundRow, Rounds } from "./speculation/rounds.ts";
 import type { ParkedRows } from "./stages.ts";
 import { TokenPlans } from "./token-plans.ts";
 import type { BlockCopy, PlannedRow, SampledOutcome, SequenceId, StageRange } from "./work-plan.ts";
@@ -246,7 +246,7 @@ export class Sequence {
   }
 
   /** The next row of its round. */
-  advanceRound(round: DraftRound): AdvancedRow & Pick<PlannedRow, "kind" | "draftsFrom"> {
+  advanceRound(round: DraftRound): AdvancedRow & RoundRow {
     const row = this.rounds.advance(round, this.#numComputedTokens);
     return { ...row, sample: true, ...this.#tablesAt(row.tokens.from) };
   }
@@ -274,6 +274,12 @@ export class Sequence {
     this.samples.read(tokenIds);
     if (finished) return "stop";
     return this.samples.isWhole ? "length" : undefined;
+  }
+
+  /** The host has said what may follow, and which drafts may. */
+  resume(tokenIds: readonly number[], pausesAt: number, drafts: number): void {
+    this.samples.resume(tokenIds, pausesAt, drafts);
+    this.rounds.propose(drafts);
   }
 
   /** What was computed can be found until its blocks are used for something else. */

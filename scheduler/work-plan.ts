@@ -58,8 +58,8 @@ export interface PlannedRow {
   readonly kind: "compute" | "draft" | "verify";
   /** Sample from the last token's logits; of `verify`, from each token's. */
   readonly sample: boolean;
-  /** Of a round of drafts: the first token that is one. Rows before this one have drafted those before. */
-  readonly draftsFrom?: number;
+  /** Of a round: the tokens that are drafts. Rows before this one have drafted those before. */
+  readonly drafts?: TokenRange;
   /**
    * One block table per KV group, long enough for `tokens.to`. Entry i holds tokens
    * [i·blockTokens, (i+1)·blockTokens); 0 (the trash block) where a window has passed. Empty for a

@@ -10,7 +10,8 @@ export interface TokenConstraint {
    * Takes the tokens said since the last call, and says what may follow.
    * @param remaining Tokens that may still be said, an end token not counted. Near it, only tokens are
    *   admitted after which the answer can still be completed, where it could be at the first call.
-   * @param drafts Guesses that would follow `tokens`; not taken: one more mask for each that fits, in order.
+   * @param drafts Guesses that would follow `tokens`; not taken: one more mask for each that fits, in order, up to
+   *   the first behind which nothing is left to choose.
    * @throws {WeftError} `bad_request` for a token that the last mask did not allow; `worker_failed`.
    */
   advance(

@@ -10,7 +10,8 @@ export interface ForcedTokenizer {
   isSpecial(id: number): boolean;
 }
 
-const MIN_BYTES = 4;
+/** Of forced text; a shorter one is left to the model. */
+export const MIN_FORCED_BYTES = 4;
 /** Texts whose tokens are kept: those of a few schemas. */
 const MAX_KEPT = 1_000;
 /** Ends of text that tokenizers join in different ways: a letter, a digit, a blank, marks of JSON, a line break. */
@@ -26,7 +27,7 @@ export class ForcedTokens {
 
   /** @param mask Of the next token: the first forced one is among its. @returns often none. */
   of(bytes: Uint8Array, mask: Uint32Array): readonly number[] {
-    if (bytes.length < MIN_BYTES) return [];
+    if (bytes.length < MIN_FORCED_BYTES) return [];
     // Without a character that is cut at the end.
     const text = new TextDecoder().decode(bytes, { stream: true });
     const ids = this.#kept.get(text) ?? this.#certain(text);

@@ -1,5 +1,6 @@
 /** One answer on its way through a grammar, in the worker: where it is, what it may say next, what it must. */
 import { WeftError } from "../errors.ts";
+import { MIN_FORCED_BYTES } from "./forced-tokens.ts";
 import type { State } from "./recogniser.ts";
 import type { TokenGrammar } from "./token-grammar.ts";
 import type { TokenVocabulary } from "./vocabulary.ts";
@@ -34,19 +35,25 @@ export class LiveConstraint {
     const mustEnd = this.#hasEnded || grammar.mustEnd(state);
     const masks = [this.#hasEnded ? this.#ends() : grammar.mask(state, remaining)];
     for (const [i, id] of drafts.entries()) {
-      const mask = masks[i];
-      const next = isSet(mask, id) ? grammar.next(state, id) : null;
-      if (next === null || remaining - i - 1 < 0) break;
+      const left = remaining - i - 1;
+      const next = isSet(masks[i], id) ? grammar.next(state, id) : null;
+      if (next === null || left < 0 || !this.#isSampled(next, left)) break;
       state = next;
-      masks.push(grammar.mask(state, remaining - i - 1));
+      masks.push(grammar.mask(state, left));
     }
-    return { masks, forcedBytes: this.#forced(remaining), mayEnd, mustEnd };
+    return { masks, forcedBytes: this.#forced(this.#state, remaining), mayEnd, mustEnd };
+  }
+
+  /** What follows is neither forced nor nothing: with drafts, too, a model is asked only where it would be without. */
+  #isSampled(state: State, remaining: number): boolean {
+    const isForced = this.#forced(state, remaining).length >= MIN_FORCED_BYTES;
+    return !isForced && !this.#grammar.mustEnd(state);
   }
 
   /** Nothing is forced where tokens are scarce: a text can be written with more of them than it needs. */
-  #forced(remaining: number): Uint8Array {
-    const isScarce = this.#state.bytesToEnd > remaining;
-    return this.#hasEnded || isScarce ? new Uint8Array(0) : this.#grammar.forcedBytes(this.#state);
+  #forced(state: State, remaining: number): Uint8Array {
+    const isScarce = state.bytesToEnd > remaining;
+    return this.#hasEnded || isScarce ? new Uint8Array(0) : this.#grammar.forcedBytes(state);
   }
 
   #take(tokens: readonly number[]): void {

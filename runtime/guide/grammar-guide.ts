@@ -1,6 +1,6 @@
 /** A guide that lets an answer say what a grammar allows, token by token. */
 import type { TokenConstraint } from "../constraint/constraint.ts";
-import type { Guidance, Guide } from "./guide.ts";
+import type { Guidance, Guide, Mask } from "./guide.ts";
 
 /** @returns What is wrong; undefined for nothing. */
 type Judge = (tokenIds: readonly number[]) => Promise<string | undefined>;
@@ -32,7 +32,11 @@ export class GrammarGuide implements Guide {
     }
     this.#said.push(...tokenIds, ...given);
     const { masks, mayEnd, mustEnd } = allowed;
-    return { given, pausesIn: 1, mask: masks.at(0), mustEnd, isWhole: mayEnd };
+    return { given, pausesIn: 1, mask: masks.at(0), mayDraft: true, mustEnd, isWhole: mayEnd };
+  }
+
+  async fitting(drafts: readonly number[], remaining: number): Promise<readonly Mask[]> {
+    return (await this.#constraint.advance([], remaining, drafts)).masks.slice(1);
   }
 
   async verify(): Promise<string | undefined> {

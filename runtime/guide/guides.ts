@@ -4,13 +4,8 @@ import type { ConstraintCompiler } from "../constraint/constraint-compiler.ts";
 import type { Port } from "../remote/port.ts";
 import type { GenerateRequest } from "../request.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { Guidance, Guide } from "./guide.ts";
-
-/** A guide, and what it says of the first token. */
-export interface OpenGuide {
-  readonly guide: Guide;
-  readonly guidance: Guidance;
-}
+import type { Guide } from "./guide.ts";
+import type { Guided } from "./guided.ts";
 
 /** Starts the worker that knows grammars. */
 type Dial = () => Port | Promise<Port>;
@@ -40,9 +35,9 @@ export class Guides {
     { constraint, thinking, n = 1, topLogprobs }: GenerateRequest,
     maxTokens: number,
     signal?: AbortSignal,
-  ): Promise<OpenGuide[]> {
+  ): Promise<Guided[]> {
     if (!constraint && !thinking) return [];
-    const { GrammarGuide, ThinkingGuide } = await import("./kinds.ts");
+    const { GrammarGuide, Guided, ThinkingGuide } = await import("./kinds.ts");
     const guides: Guide[] = [];
     try {
       for (let index = 0; index < n; index++) {
@@ -57,10 +52,7 @@ export class Guides {
         if (thinking) guide = new ThinkingGuide(this.#tokenizer, thinking, guide);
         guides.push(guide!);
       }
-      const opened = guides.map(async (guide) => {
-        return { guide, guidance: (await guide.next([], maxTokens))! };
-      });
-      return await Promise.all(opened);
+      return await Promise.all(guides.map((guide) => Guided.begin(guide, maxTokens)));
     } catch (error) {
       for (const guide of guides) guide.close();
       throw error;

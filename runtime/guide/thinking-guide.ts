@@ -5,7 +5,7 @@
  */
 import { Detokenizer } from "../tokenizer/detokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { FREE, type Guidance, type Guide } from "./guide.ts";
+import { FREE, type Guidance, type Guide, type Mask } from "./guide.ts";
 
 /** Plain data. */
 export interface ThinkingOptions {
@@ -59,6 +59,11 @@ export class ThinkingGuide implements Guide {
     }
     if (this.#state === "before") return this.#begin(isFirst, remaining);
     return this.#think(isFirst, remaining);
+  }
+
+  /** Of the answer; nobody asks while it thinks. */
+  async fitting(drafts: readonly number[], remaining: number): Promise<readonly Mask[]> {
+    return (await this.#answer?.fitting?.(drafts, remaining)) ?? [];
   }
 
   async verify(): Promise<string | undefined> {

@@ -11,8 +11,10 @@ export interface DraftWish {
 }
 
 export interface DraftRound extends DraftWish {
-  /** What all its rows execute, in plain tokens: fair shares count it. */
-  readonly executed: number;
+  /** What the rows that draft execute, in plain tokens. */
+  readonly draftCost: number;
+  /** Drafts that are verified: those that the host lets pass, where it is to see them; undefined until then. */
+  fitting: number | undefined;
   /** Planned so far. */
   numDrafted: number;
   /** Its last row is planned: the sequence waits for the outcome. */

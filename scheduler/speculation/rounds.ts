@@ -14,9 +14,19 @@ export class Rounds {
     return this.#current;
   }
 
-  /** The sequence cannot go on before an outcome: of its round, and of any once it was taken back. */
+  /**
+   * The sequence cannot go on before an outcome: of its round, and of any once it was taken back; or before
+   * the host has seen the drafts.
+   */
   isPending(isTakenBack: boolean): boolean {
-    return this.#current?.isVerifying === true || (isTakenBack && this.#numUnread > 0);
+    return (
+      this.#current?.isVerifying === true || this.#isUnseen || (isTakenBack && this.#numUnread > 0)
+    );
+  }
+
+  get #isUnseen(): boolean {
+    const round = this.#current;
+    return round !== undefined && round.fitting === undefined && round.numDrafted === round.tokens;
   }
 
   /** Drafts that the host has for what follows the last token that was read. */
@@ -33,15 +43,22 @@ export class Rounds {
    * The next row: a draft, or all of them to be verified.
    * @param from The token that they follow.
    */
-  advance(round: DraftRound, from: number): Pick<PlannedRow, "tokens" | "kind" | "draftsFrom"> {
-    const draftsFrom = from + 1;
+  advance(round: DraftRound, from: number): RoundRow {
+    const drafts = { from: from + 1, to: from + 1 + round.tokens };
     if (round.layerPlan !== undefined && round.numDrafted < round.tokens) {
       const first = from + round.numDrafted++;
-      return { tokens: { from: first, to: first + 1 }, kind: "draft", draftsFrom };
+      return { tokens: { from: first, to: first + 1 }, kind: "draft", drafts };
     }
     round.isVerifying = true;
     this.#numUnread += 1;
-    return { tokens: { from, to: draftsFrom + round.tokens }, kind: "verify", draftsFrom };
+    assert(round.fitting !== undefined, "drafts are verified that the host has not seen");
+    drafts.to = drafts.from + round.fitting;
+    return { tokens: { from, to: drafts.to }, kind: "verify", drafts };
+  }
+
+  /** The host has seen the drafts of a round that waits for that, and lets so many pass. */
+  fit(drafts: number): void {
+    if (this.#isUnseen) this.#current!.fitting = drafts;
   }
 
   /** Its outcome is known. @returns Whether the sequence was not taken back in between. */
@@ -67,3 +84,5 @@ export class Rounds {
     this.#numUnread = 0;
   }
 }
+
+export type RoundRow = Pick<PlannedRow, "tokens" | "kind" | "drafts">;

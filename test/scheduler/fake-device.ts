@@ -20,7 +20,7 @@ export interface FakeRequest
   readonly stopEvery: number;
   /** So is the sampled id of this number, counted from 1. */
   readonly stopAfter?: number;
-  /** Each token goes through the host before the next. */
+  /** Each token goes through the host before the next, and so do drafts; of some it lets none pass. */
   readonly needsHost?: boolean;
   /** Of one that needs the host: plans that are asked for before the host is done with a token. */
   readonly hostDelay?: number;
@@ -146,11 +146,11 @@ export class FakeDevice {
   }
 
   /** Prompt and samples, and then drafts. */
-  #tokensOf({ sequenceId, tokens, kind, draftsFrom }: PlannedRow): readonly number[] {
+  #tokensOf({ sequenceId, tokens, kind, drafts: round }: PlannedRow): readonly number[] {
     const known = this.#tokens.get(sequenceId)!;
-    if (kind !== "compute" && known.length !== draftsFrom)
-      throw new Error(`drafts from ${draftsFrom} on behind ${known.length} tokens`);
-    if (kind === "draft" && tokens.to === draftsFrom) this.#drafts.set(sequenceId, []);
+    if (kind !== "compute" && known.length !== round?.from)
+      throw new Error(`drafts from ${round?.from} on behind ${known.length} tokens`);
+    if (kind === "draft" && tokens.to === round?.from) this.#drafts.set(sequenceId, []);
     const drafts = kind === "compute" ? [] : this.#drafts.get(sequenceId)!;
     if (known.length + drafts.length < tokens.to)
       throw new Error("row reads a token that was not sampled yet");

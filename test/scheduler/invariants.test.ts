@@ -166,11 +166,7 @@ function served(
     const request = {
       ...one,
       layerPlan: plan === undefined ? undefined : layerPlans[plan],
-      // Whose tokens go through the host one by one, drafts nothing.
-      ...(drafter !== undefined && {
-        drafter: drafters[drafter],
-        ...{ needsHost: false, hostDelay: 0 },
-      }),
+      ...(drafter !== undefined && { drafter: drafters[drafter] }),
     };
     const parent = back && asked.at(-back);
     const placed = parent ? asForkOf(parent, request) : request;
@@ -237,6 +233,8 @@ test("random arrivals, depths, commits and aborts: invariants hold, ids are each
     drafting: 0,
     accepted: 0,
     brokenRounds: 0,
+    seenByHost: 0,
+    acceptedOfSeen: 0,
   };
   fc.assert(
     fc.property(config, policies, requests, drafting, operations, (...drawn) => {
@@ -278,6 +276,9 @@ test("random arrivals, depths, commits and aborts: invariants hold, ids are each
         counts.drafting += Math.sign(progress.numRounds);
         counts.accepted += progress.numAccepted;
         counts.brokenRounds += Math.sign(progress.numBrokenRounds);
+        if (!progress.request.needsHost) continue;
+        counts.seenByHost += Math.sign(progress.numRounds);
+        counts.acceptedOfSeen += progress.numAccepted;
       }
     }),
     { numRuns: scale("scheduler", 400, 40_000) },

@@ -20,9 +20,13 @@ import { ScriptedDrafter } from "./scripted-drafter.ts";
 
 /** Of drafts, as its rows tell it. */
 interface SeenRound {
+  /** Drafts that it is to have. */
+  readonly numDrafts: number;
   numDrafted: number;
   /** As read from the rows that draft, or as the host proposed them. */
   readonly drafts: number[];
+  /** Of the drafts, those that the host lets pass, where it is asked. */
+  numFitting?: number;
   isVerifying: boolean;
 }
 
@@ -75,6 +79,12 @@ interface Progress {
   blockTables: readonly (readonly number[])[];
 }
 
+/** Of drafts, those that the host lets pass: mostly all. */
+const numFitting = (drafts: readonly number[]): number => {
+  const misfit = drafts.findIndex((id) => id % 7 === 0);
+  return misfit < 0 ? drafts.length : misfit;
+};
+
 /** Token ids go to the scheduler only when the configuration says `prefixCache`. */
 export class Serving {
   readonly scheduler: Scheduler;
@@ -87,8 +97,8 @@ export class Serving {
   readonly #untold: number[] = [];
   /** Only more urgent ones than this may start in a plan that took somebody back. */
   #startsAbove = Number.POSITIVE_INFINITY;
-  /** Plans until the host is done with a sequence's last token. */
-  readonly #hostPlans = new Map<number, number>();
+  /** Plans until the host is done with a sequence's last token, or with the drafts of a round. */
+  readonly #hostPlans = new Map<number, { readonly plans: number; readonly round?: SeenRound }>();
   /** Blocks that the host keeps, and whose they are. */
   readonly #kept = new Map<string, number>();
   /** Since `hold`, until `release`. */
@@ -244,11 +254,15 @@ export class Serving {
   }
 
   /** A draft is kept for the row that verifies it; of a round, those stand that were foreseen, and one more. */
-  #read({ row: { sequenceId, kind, tokens }, ids, round }: Sampling): SampledOutcome {
+  #read({ row, ids, round }: Sampling): SampledOutcome {
+    const { sequenceId, kind, tokens } = row;
     const progress = this.progress.get(sequenceId)!;
     const { request, state, answer } = progress;
     if (kind === "draft") {
       round!.drafts.push(ids[0]);
+      const isWhole = round!.drafts.length === row.drafts!.to - row.drafts!.from;
+      if (state === "live" && request.needsHost && isWhole && progress.round === round)
+        this.#hostPlans.set(sequenceId, { plans: request.hostDelay ?? 0, round });
       return { sequenceId, finished: false };
     }
     const differs = ids.findIndex((id, i) => id !== round?.drafts[i]);
@@ -276,7 +290,7 @@ export class Serving {
     }
     const { hostDelay = 0, drafter } = request;
     if (state === "live" && !finished && request.needsHost)
-      this.#hostPlans.set(sequenceId, hostDelay);
+      this.#hostPlans.set(sequenceId, { plans: hostDelay });
     if (drafter instanceof ScriptedDrafter && drafter.asksHost)
       progress.proposal = drafter.propose(answer, progress.ids.length);
     const told = { sequenceId, finished, proposed: progress.proposal.length };
@@ -286,14 +300,28 @@ export class Serving {
 
   /** The host works on all of them at once, and is the slower the more plans it may take. */
   #answerHost(): void {
-    for (const [id, numPlans] of this.#hostPlans) {
-      if (numPlans > 1) {
-        this.#hostPlans.set(id, numPlans - 1);
+    for (const [id, { plans, round }] of this.#hostPlans) {
+      if (plans > 1) {
+        this.#hostPlans.set(id, { plans: plans - 1, round });
         continue;
       }
       this.#hostPlans.delete(id);
-      this.scheduler.resume(id, [], this.progress.get(id)!.numRead + 1);
+      const progress = this.progress.get(id)!;
+      if (!round) this.#resume(id, progress);
+      // Given up meanwhile.
+      else if (progress.round === round) {
+        round.numFitting = numFitting(round.drafts);
+        this.scheduler.fit(id, round.numFitting);
+      }
     }
+  }
+
+  #resume(id: number, progress: Progress): void {
+    const { drafter } = progress.request;
+    const asksHost = drafter instanceof ScriptedDrafter && drafter.asksHost;
+    progress.proposal = progress.proposal.slice(0, numFitting(progress.proposal));
+    const drafts = asksHost ? progress.proposal.length : (drafter?.max ?? 0);
+    this.scheduler.resume(id, [], progress.numRead + 1, drafts);
   }
 
   /** Until nothing is left; `runAhead` plans are made before the oldest is read. */
@@ -329,6 +357,8 @@ export class Serving {
       progress.numBrokenRounds += progress.round ? 1 : 0;
       Object.assign(progress, { numComputed: 0, parked: undefined, blockTables: [] });
       progress.round = undefined;
+      // Nobody waits for what the host says of drafts that are given up.
+      if (this.#hostPlans.get(id)?.round) this.#hostPlans.delete(id);
       progress.numPreemptions += 1;
       this.#untold.push(id);
       if (this.#running.some((other) => this.#isReady(other)))
@@ -347,8 +377,15 @@ export class Serving {
   #isReady(id: number): boolean {
     const { request, numSampled, numRead, round } = this.progress.get(id)!;
     if (this.#hostPlans.has(id) || numSampled === request.maxTokens) return false;
-    if (round?.isVerifying) return false;
+    if (round?.isVerifying || this.#isUnseen(id)) return false;
     return !(request.needsHost || request.drafter?.waitsForHost) || numSampled === numRead;
+  }
+
+  /** Of its round, drafts that the host has yet to let pass. */
+  #isUnseen(id: number): boolean {
+    const { request, round } = this.progress.get(id)!;
+    if (!request.needsHost || !round || round.numFitting !== undefined) return false;
+    return round.numDrafted === round.numDrafts;
   }
 
   /** In turn, also those that start again, whose ids are all known by then. */
@@ -577,13 +614,13 @@ export class Serving {
   }
 
   #checkCompute(row: PlannedRow, progress: Progress): void {
-    const { sequenceId, tokens, sample, stages, layerPlan, draftsFrom } = row;
+    const { sequenceId, tokens, sample, stages, layerPlan, drafts } = row;
     const { request, parked } = progress;
     const numTokens = request.promptTokens.length + progress.numSampled;
     assert.equal(progress.round, undefined, "computes while it drafts");
     for (let token = tokens.from; token < tokens.to; token++)
       assert.equal(layerPlan, this.#planAt(sequenceId, token));
-    assert.equal(draftsFrom, undefined);
+    assert.equal(drafts, undefined);
     assert.equal(tokens.from, progress.numComputed);
     assert(tokens.to > tokens.from && tokens.to <= numTokens, `tokens up to ${tokens.to}`);
     assert.equal(stages.from, parked?.stage ?? 0);
@@ -599,15 +636,17 @@ export class Serving {
 
   /** Drafts one after another from the last token on, and then all of them at once. */
   #checkRound(row: PlannedRow, progress: Progress): void {
-    const { sequenceId, tokens, kind, sample, stages, layerPlan, draftsFrom } = row;
+    const { sequenceId, tokens, kind, sample, stages, layerPlan, drafts } = row;
     const { request, numComputed: from, numSampled, proposal } = progress;
-    progress.round ??= { numDrafted: 0, drafts: [], isVerifying: false };
+    assert(drafts, "a round of no drafts");
+    const total = drafts.to - drafts.from;
+    progress.round ??= { numDrafts: total, numDrafted: 0, drafts: [], isVerifying: false };
     const { round } = progress;
     assert(!round.isVerifying, "goes on before its drafts are read");
     assert(sample && stages.from === 0 && stages.to === this.#numStages);
     assert.equal(progress.parked, undefined);
     assert.equal(from + 1, request.promptTokens.length + numSampled, "drafts behind a gap");
-    assert.equal(draftsFrom, from + 1);
+    assert.equal(drafts.from, from + 1);
     if (kind === "draft") {
       const first = from + round.numDrafted;
       assert.deepEqual(tokens, { from: first, to: first + 1 });
@@ -616,10 +655,13 @@ export class Serving {
       round.numDrafted += 1;
     } else {
       const numDrafts = tokens.to - tokens.from - 1;
-      assert(tokens.from === from && numDrafts > 0, `verifies ${numDrafts} drafts`);
+      assert(tokens.from === from && numDrafts === total, `verifies ${numDrafts} drafts`);
+      assert(numDrafts > 0 || round.numFitting === 0, "verifies nothing");
       assert.equal(layerPlan, this.#planOf(sequenceId));
-      if (round.numDrafted > 0) assert.equal(numDrafts, round.numDrafted);
-      else {
+      if (round.numDrafted > 0) {
+        assert.equal(round.numDrafted, round.numDrafts);
+        assert.equal(numDrafts, request.needsHost ? round.numFitting : round.numDrafted);
+      } else {
         assert.equal(numSampled, progress.numRead, "proposes behind an unread token");
         assert(numDrafts <= proposal.length, `${numDrafts} of ${proposal.length} proposed`);
         round.drafts.push(...proposal.slice(0, numDrafts));

@@ -65,8 +65,8 @@ test("a mask for each draft that fits, and none of them is taken", async () => {
   expect(drafted.masks).toHaveLength(3);
   expect(texts(drafted, 2).sort()).toEqual(["a", "b", "c"]);
   expect(texts(await constraint.advance([], 10))).toEqual(texts(drafted));
-  // As many as are left: the last of them could only be an end.
-  expect((await constraint.advance([a], 2, [b, a, b])).masks).toHaveLength(3);
+  // Up to where nothing is left to choose: behind the third letter there is only an end.
+  expect((await constraint.advance([a], 2, [b, a, b])).masks).toHaveLength(2);
 });
 
 test("text that must come next is given as the tokens that the tokenizer makes of it", async () => {

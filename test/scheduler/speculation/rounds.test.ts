@@ -1,7 +1,13 @@
 // Rounds of drafts, plan by plan: how long they are, and what becomes of one that is interrupted.
 
 import { describe, expect, test } from "vitest";
-import type { SchedulerConfig, WorkPlan } from "../../../scheduler/index.ts";
+import {
+  createScheduler,
+  type SampledOutcome,
+  type SchedulerConfig,
+  type WorkPlan,
+} from "../../../scheduler/index.ts";
+import type { DraftWish } from "../../../scheduler/speculation/round.ts";
 import { expectedIds, type FakeRequest } from "../fake-device.ts";
 import { planOf } from "../layer-plans.ts";
 import { request } from "../plans.ts";
@@ -33,6 +39,24 @@ function spell(plan: WorkPlan | "idle"): string {
 function expectOwnIds(serving: Serving): void {
   for (const { request, ids } of serving.progress.values())
     expect(ids).toEqual(expectedIds(request, CONFIG.kvGroups));
+}
+
+/** One that pauses behind each token, and drafts as wished; outcomes are committed one by one. */
+function paused(wish: DraftWish) {
+  const scheduler = createScheduler(CONFIG);
+  const drafter = fixedDrafter(wish);
+  scheduler.add({ id: 1, numPromptTokens: 10, maxTokens: 9, pausesAt: 1, drafter }, 0);
+  let planId = 0;
+  return {
+    scheduler,
+    next: () => spell(scheduler.schedule(0)),
+    commit: (...outcomes: Partial<SampledOutcome>[]) => {
+      for (const outcome of outcomes) {
+        const sampled = [{ sequenceId: 1, finished: false, ...outcome }];
+        scheduler.commit({ planId: planId++, gpuMs: 1, sampled }, 0);
+      }
+    },
+  };
 }
 
 /** Up to the plan that verifies the first round, which is not read. */
@@ -110,6 +134,67 @@ describe("a round", () => {
     serving.drain();
     expect(serving.progress.get(1)!.numRounds).toBeGreaterThan(0);
     expectOwnIds(serving);
+  });
+
+  test("that passes a pause waits for the host, and verifies the drafts that it lets pass", () => {
+    const { scheduler, next, commit } = paused({ layerPlan, way: 0, tokens: 3 });
+    expect(next()).toBe("1:0-10");
+    commit({ tokenId: 5 });
+    scheduler.resume(1, [], 2, 3);
+    expect([next(), next(), next(), next()]).toEqual([
+      "1:10-11 draft",
+      "1:11-12 draft",
+      "1:12-13 draft",
+      "idle",
+    ]);
+    commit({}, {}, {});
+    expect(next()).toBe("idle");
+    scheduler.fit(1, 1);
+    expect([next(), next()]).toEqual(["1:10-12 verify", "idle"]);
+    commit({ tokenIds: [6, 7] });
+    // Two more than before, where it had paused at one: it waits to be told what follows.
+    expect(next()).toBe("idle");
+    scheduler.resume(1, [], 4);
+    expect([next(), next()]).toEqual(["1:12-13", "idle"]);
+  });
+
+  test("of which the host lets none pass still says one token", () => {
+    const { scheduler, next, commit } = paused({ layerPlan, way: 0, tokens: 1 });
+    next();
+    commit({ tokenId: 5 });
+    scheduler.resume(1, [], 2, 1);
+    expect(next()).toBe("1:10-11 draft");
+    commit({});
+    scheduler.fit(1, 0);
+    expect(next()).toBe("1:10-11 verify");
+    commit({ tokenIds: [6] });
+    expect(next()).toBe("idle");
+  });
+
+  test("of the host's own drafts needs no more than its word, and none passes a pause without", () => {
+    const { scheduler, next, commit } = paused({ layerPlan: undefined, way: 0, tokens: 3 });
+    next();
+    commit({ tokenId: 5, proposed: 3 });
+    scheduler.resume(1, [], 2);
+    expect([next(), next()]).toEqual(["1:10-11", "idle"]);
+    commit({ tokenId: 6, proposed: 3 });
+    scheduler.resume(1, [], 3, 2);
+    expect([next(), next()]).toEqual(["1:11-14 verify", "idle"]);
+    commit({ tokenIds: [7] });
+    // Where nothing is to be asked for a while, drafts go up to the pause.
+    scheduler.resume(1, [], 5);
+    expect([next(), next()]).toEqual(["1:12-14 verify", "idle"]);
+  });
+
+  test("that the host forgets with the device is drafted again", () => {
+    const { scheduler, next, commit } = paused({ layerPlan, way: 0, tokens: 2 });
+    next();
+    commit({ tokenId: 5 });
+    scheduler.resume(1, [], 2, 2);
+    next();
+    scheduler.loseDevice(0);
+    scheduler.fit(1, 2);
+    expect([next(), next()]).toEqual(["1:0-11", "idle"]);
   });
 
   test("of a sequence that is aborted leaves no block behind", () => {
