@@ -5,7 +5,7 @@ import { stagePlan } from "../models/layer-plan.ts";
 import type { SchedulerConfig } from "../scheduler/config.ts";
 import { LearnedCosts, type RooflineProfile, UNKNOWN_DEVICE } from "../scheduler/cost-model.ts";
 import { SchedulerError } from "../scheduler/errors.ts";
-import { createScheduler, type Scheduler } from "../scheduler/scheduler.ts";
+import { Scheduler } from "../scheduler/scheduler.ts";
 import { groupBlockBytes } from "./kv-cache.ts";
 import type { ModelPlan } from "./load-model.ts";
 import { countWeights } from "./placed-weight.ts";
@@ -41,7 +41,7 @@ export function modelScheduler(plan: ModelPlan, options: SchedulerOptions): Sche
   if (!(hostKvBytes >= 0))
     throw new SchedulerError("bad_config", `hostKvBytes is ${hostKvBytes}; it must be 0 or more`);
   const bytesPerBlock = Math.max(...plan.kv.groups.map(groupBlockBytes));
-  return createScheduler({
+  return new Scheduler({
     ...stageConfig(plan),
     blockTokens: plan.kv.blockTokens,
     maxTokensPerPlan: plan.maxTokensPerPlan,

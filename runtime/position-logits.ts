@@ -3,7 +3,7 @@
  * hands out blocks as for any request, so windows and pools behave as when serving; any chunking gives
  * the same bits. Samples nothing, and shares the model with nobody: whatever its cache held is overwritten.
  */
-import { createScheduler } from "../scheduler/index.ts";
+import { Scheduler } from "../scheduler/index.ts";
 import type { LayerPlan, PlannedRow } from "../scheduler/work-plan.ts";
 import { bytesToFloats } from "./device.ts";
 import { throwIfAborted } from "./errors.ts";
@@ -47,7 +47,7 @@ export function* sequenceChunks(
 ): Iterable<PlannedRow> {
   const { kv, maxRows } = plan;
   const maxTokensPerPlan = chunkTokens ?? plan.maxTokensPerPlan;
-  const scheduler = createScheduler({
+  const scheduler = new Scheduler({
     ...stageConfig(plan),
     blockTokens: kv.blockTokens,
     maxTokensPerPlan,

@@ -60,11 +60,17 @@ export class InFlight {
     return this.endMs - Math.max(LEAST_LEAD_MS, LEAD_SHARE * this.#predictedMs);
   }
 
-  /** @param quantumMs What one more is predicted to take. */
-  isFull(maxPlans: number, quantumMs: number): boolean {
+  /**
+   * @param quantumMs What one more is predicted to take.
+   * @param isAwaited Somebody waits for an outcome, and so for every plan before the one that he is in: no
+   *   more than keep the GPU busy until the oldest has been read.
+   */
+  isFull(maxPlans: number, quantumMs: number, isAwaited: boolean): boolean {
     if (this.count < 2) return this.count >= maxPlans;
     const mostMs = 2 * quantumMs + this.#latencyMs;
-    return this.count >= maxPlans || this.#predictedMs + quantumMs > mostMs;
+    if (this.count >= maxPlans || this.#predictedMs + quantumMs > mostMs) return true;
+    const behindOldestMs = this.#predictedMs - this.#plans[0].predictedMs;
+    return isAwaited && behindOldestMs >= this.#latencyMs + LEAST_LEAD_MS;
   }
 
   /** From the end of a plan on the GPU to its commit, as far as that can be told; a running mean. */

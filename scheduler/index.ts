@@ -17,7 +17,7 @@ export * from "./metrics/index.ts";
 export { PRIORITIES, type Priority } from "./priority.ts";
 export { type QueueState, queueDelayMs } from "./queue-delay.ts";
 export { type Random, seededRandom } from "./random.ts";
-export { createScheduler, type Scheduler } from "./scheduler.ts";
+export { Scheduler } from "./scheduler.ts";
 export type { SequenceRequest } from "./sequence-request.ts";
 export * from "./simulator/index.ts";
 export { HostDrafter } from "./speculation/host-drafter.ts";

@@ -39,6 +39,16 @@ export class SequenceQueue {
     return this.#numWaiting;
   }
 
+  /** One that runs can only go on when an outcome has been read. */
+  get isAwaited(): boolean {
+    return this.#running.some(({ waitsForHost }) => waitsForHost);
+  }
+
+  /** The host has read all of one that runs, and is to say what may follow. */
+  get isHostAsked(): boolean {
+    return this.#running.some(({ samples }) => samples.isAsked);
+  }
+
   /** One that runs has tokens to compute now. */
   get isAnyReady(): boolean {
     return this.#running.some(({ numReadyTokens }) => numReadyTokens > 0);

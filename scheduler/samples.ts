@@ -36,6 +36,11 @@ export class Samples {
     return this.#count >= Math.min(this.#maxTokens, this.#pausesAt);
   }
 
+  /** The host knows all there is, and has yet to say what may follow. */
+  get isAsked(): boolean {
+    return this.#count === this.#numRead && this.isHeldUp && this.#count < this.#maxTokens;
+  }
+
   /** Drafts of a round that would begin now. */
   get draftRoom(): number {
     const untilPause = Math.max(this.#pausesAt - this.#count - 1, this.#drafts);

@@ -6,12 +6,7 @@
 import { Admission } from "./admission/admission.ts";
 import { checkAlternation } from "./alternating-tokens.ts";
 import { AnswerLengths } from "./answer-lengths.ts";
-import {
-  checkQuantum,
-  type ResolvedConfig,
-  resolveConfig,
-  type SchedulerConfig,
-} from "./config.ts";
+import { checkQuantum, resolveConfig, type SchedulerConfig } from "./config.ts";
 import { observeParts } from "./cost-model.ts";
 import { endedEvent, type SchedulerEvent } from "./event.ts";
 import { checkFork } from "./forks.ts";
@@ -33,7 +28,7 @@ import { DrafterCommits } from "./speculation/drafter-commits.ts";
 import type { PlanOutcome, SequenceId, WorkPlan } from "./work-plan.ts";
 
 export class Scheduler {
-  readonly #config: ResolvedConfig;
+  readonly #config: ReturnType<typeof resolveConfig>;
   readonly #blocks: KvBlocks;
   readonly #holds: Holds;
   readonly #host: HostBlocks;
@@ -52,19 +47,19 @@ export class Scheduler {
   /** @throws {SchedulerError} "bad_config". */
   constructor(config: SchedulerConfig) {
     this.#config = resolveConfig(config);
-    const { kvGroups, blockTokens, prefixCache, layerPlan } = this.#config;
+    const { kvGroups, blockTokens, prefixCache, layerPlan, maxTokensPerPlan } = this.#config;
+    const { admission, seed, order, costs, maxRows, maxHostBlocks, stages } = this.#config;
     this.#blocks = new KvBlocks(kvGroups, blockTokens, prefixCache, layerPlan?.keeps);
-    const { maxTokensPerPlan, admission, seed } = this.#config;
     this.#holds = new Holds(this.#blocks);
     const random = seededRandom(seed);
     this.#admission = new Admission(this.#blocks, this.#holds, maxTokensPerPlan, admission, random);
-    const { order, costs, maxRows, maxHostBlocks, forcePreemptionEvery, stages } = this.#config;
     this.#host = new HostBlocks(costs, blockTokens, maxHostBlocks);
     this.#queue = new SequenceQueue(
       this.#admission,
       order === "fcfs" ? fcfs() : priorityOrder(costs),
       stages,
     );
+    const { forcePreemptionEvery, quantumMs } = this.#config;
     this.#preemption = new Preemption(this.#queue, this.#host, maxRows, forcePreemptionEvery);
     this.#planner = new Planner(this.#config, {
       queue: this.#queue,
@@ -72,7 +67,7 @@ export class Scheduler {
       holds: this.#holds,
       host: this.#host,
     });
-    this.#quantumMs = this.#config.quantumMs;
+    this.#quantumMs = quantumMs;
   }
 
   /**
@@ -98,7 +93,7 @@ export class Scheduler {
   /** Ends the sequence, without an event. One that has ended already, or never was, is let be. */
   abort(id: SequenceId): void {
     const sequence = this.#queue.find(id);
-    if (sequence !== undefined) this.#end(sequence);
+    if (sequence) this.#end(sequence);
   }
 
   /**
@@ -123,8 +118,8 @@ export class Scheduler {
    * The host has said what may follow in a sequence that pauses. One that has ended is let be.
    * @param tokenIds Its next tokens, whatever the model would say; computed like those of a prompt.
    * @param pausesAt Tokens sampled, these included, after which it sits out again; by default never.
-   * @param drafts Most that may be verified with the next token, pause or not: those that the host has
-   *   proposed, or any that others make, for which the round then waits until `fit`.
+   * @param drafts Most that may be verified with the next token, pause or not: the host's own, or any that
+   *   others make, for which the round then waits until `fit`.
    * @returns Its end, if it may have no more.
    */
   resume(
@@ -167,8 +162,8 @@ export class Scheduler {
     if (this.isFull || this.wakeMs !== undefined) return "idle";
     const plan = this.#plan(nowMs);
     if (plan !== undefined) return plan;
-    if (this.#host.cancelPlan()) return this.schedule(nowMs);
-    return this.#isStuck && this.#holds.break() ? this.schedule(nowMs) : "idle";
+    const mayTryAgain = this.#host.cancelPlan() || (this.#isStuck && this.#holds.break());
+    return mayTryAgain ? this.schedule(nowMs) : "idle";
   }
 
   /** Somebody is ready, nothing is under way that could free memory, and no plan could be made. */
@@ -236,24 +231,25 @@ export class Scheduler {
   }
 
   /**
-   * As many plans wait for their outcome as may. What was submitted cannot be recalled, so whoever
-   * arrives next waits for it: at most two quanta and the completion latency. Two plans may always
-   * wait, even where one takes longer than that, or the GPU would idle while one is read back.
+   * As many plans wait for their outcome as may. What was submitted cannot be recalled, so whoever arrives
+   * next waits for it: at most two quanta and the completion latency. Two plans may always wait, even where
+   * one takes longer than that, or the GPU would idle while one is read back.
    */
   get isFull(): boolean {
-    return this.#inFlight.isFull(this.#config.maxRunAhead, this.#quantumMs);
+    return this.#inFlight.isFull(this.#config.maxRunAhead, this.#quantumMs, this.#queue.isAwaited);
   }
 
   /**
-   * When to ask again, if requests wait and nothing but the clock is missing. A plan of new prompts
-   * alone is not made while the GPU is busy anyway: whoever comes in the meantime goes along, and the
-   * weights are read once for all (LAPS's waiting window, as long as it costs nobody anything).
+   * When to ask again, if nothing but the clock is missing. While the GPU is busy anyway, no plan is made of
+   * new prompts alone: whoever comes meanwhile goes along, and the weights are read once for all (LAPS's
+   * waiting window, as long as it costs nobody anything); nor before the host, once asked, has said what
+   * may follow in an answer.
    */
   get wakeMs(): number | undefined {
-    const isMoot = this.numWaiting === 0 || this.numInFlight === 0;
-    if (isMoot || this.#queue.isAnyReady) return undefined;
     const { wakeMs } = this.#inFlight;
-    return wakeMs > this.#nowMs ? wakeMs : undefined;
+    if (this.numInFlight === 0 || wakeMs <= this.#nowMs) return undefined;
+    const isGathering = this.numWaiting > 0 && !this.#queue.isAnyReady;
+    return isGathering || this.#queue.isHostAsked ? wakeMs : undefined;
   }
 
   /** From the end of a plan on the GPU to its commit, a running mean in milliseconds. */
@@ -300,9 +296,4 @@ export class Scheduler {
     this.#host.drop(sequence);
     this.#holds.observeEnd(sequence, this.#nowMs);
   }
-}
-
-/** @throws {SchedulerError} "bad_config". */
-export function createScheduler(config: SchedulerConfig): Scheduler {
-  return new Scheduler(config);
 }

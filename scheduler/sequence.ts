@@ -36,7 +36,6 @@ export class Sequence {
   readonly worstCaseBlocks: readonly number[];
   readonly blocks: SequenceBlocks;
   readonly samples: Samples;
-  /** Of drafts. */
   readonly rounds = new Rounds();
   /** Whose prompt it has, if it is a fork; that one may have ended. */
   readonly parent: Sequence | undefined;
@@ -125,12 +124,16 @@ export class Sequence {
    * was taken back, until all its samples are read: what it computes again begins with known ids.
    */
   get numReadyTokens(): number {
-    if (this.awaitsCopy || this.plans.isDeciding) return 0;
-    if (this.rounds.isPending(this.state === "waiting")) return 0;
-    const waitsForHost = this.drafter?.waitsForHost || this.state === "waiting";
-    if (this.numUnreadTokens > 0 && waitsForHost) return 0;
-    if (this.samples.isHeldUp) return 0;
+    const isTakenBack = this.state === "waiting";
+    if (this.awaitsCopy || this.plans.isDeciding || this.rounds.isPending(isTakenBack)) return 0;
+    const waitsForHost = this.drafter?.waitsForHost || isTakenBack;
+    if ((this.numUnreadTokens > 0 && waitsForHost) || this.samples.isHeldUp) return 0;
     return this.numTokens - this.#numComputedTokens;
+  }
+
+  /** It has more to say when an outcome has been read. */
+  get waitsForHost(): boolean {
+    return this.numReadyTokens === 0 && this.samples.count < this.maxTokens;
   }
 
   /** Of tokens that are ready, those from one on that run the same. */

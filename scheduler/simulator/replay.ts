@@ -8,7 +8,7 @@ import { type CostModel, LearnedCosts, partsMs, UNKNOWN_DEVICE } from "../cost-m
 import { SchedulerError } from "../errors.ts";
 import { type RequestRecord, requestRecord } from "../metrics/request-record.ts";
 import { type Random, seededRandom } from "../random.ts";
-import { createScheduler, type Scheduler } from "../scheduler.ts";
+import { Scheduler } from "../scheduler.ts";
 import { Stages } from "../stages.ts";
 import type { SampledOutcome, SequenceId, WorkPlan } from "../work-plan.ts";
 import { DueRequests } from "./due-requests.ts";
@@ -123,7 +123,7 @@ class Run {
     this.#stages = new Stages(model.numLayers, this.#costs.mlpShare ?? 0.5);
     // While a plan is being read back, so many of the shortest plans run.
     const shortestMs = this.#costs.predictMs({ numTokens: 1, numKvTokens: 1, numAttended: 1 });
-    this.#scheduler = createScheduler({
+    this.#scheduler = new Scheduler({
       numLayers: model.numLayers,
       kvGroups: [{ kind: "full", numBlocks: numBlocks + 1 }],
       blockTokens: BLOCK_TOKENS,

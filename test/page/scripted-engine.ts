@@ -4,7 +4,7 @@ import type { PageEngine } from "../../apps/page/engine.ts";
 import { shownName } from "../../apps/page/labels.ts";
 import { engineMetrics } from "../../runtime/engine-metrics.ts";
 import { MetricsRecorder } from "../../runtime/metrics-recorder.ts";
-import { createScheduler } from "../../scheduler/index.ts";
+import { Scheduler } from "../../scheduler/index.ts";
 import type {
   ChatCompletionChunk,
   ChatCompletionRequest,
@@ -47,7 +47,7 @@ export class ScriptedEngine {
         const nowMs = performance.now();
         const data = new MetricsRecorder(this.#startMs, 4).data(nowMs);
         const kvGroups = [{ kind: "full", numBlocks: 9 }] as const;
-        return engineMetrics(data, createScheduler({ numLayers: 1, kvGroups }), nowMs);
+        return engineMetrics(data, new Scheduler({ numLayers: 1, kvGroups }), nowMs);
       },
       kvMap: async () => this.map,
       trace: async () => this.trace,

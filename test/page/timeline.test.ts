@@ -8,14 +8,14 @@ import { timelineAt } from "../../apps/page/timeline-drawing.ts";
 import { engineMetrics } from "../../runtime/engine-metrics.ts";
 import type { SequenceStart } from "../../runtime/live-sequence.ts";
 import { Telemetry } from "../../runtime/telemetry.ts";
-import { createScheduler, type WorkPlan } from "../../scheduler/index.ts";
+import { Scheduler, type WorkPlan } from "../../scheduler/index.ts";
 
 class Loop {
   nowMs = 0;
   #planId = 0;
   readonly telemetry = new Telemetry({
     ...{ numStages: 4, model: "test", adapter: "none", now: () => this.nowMs },
-    scheduler: createScheduler({ numLayers: 1, kvGroups: [{ kind: "full", numBlocks: 9 }] }),
+    scheduler: new Scheduler({ numLayers: 1, kvGroups: [{ kind: "full", numBlocks: 9 }] }),
   });
 
   add(id: number, client: string, priority: "interactive" | "background"): void {

@@ -7,7 +7,7 @@ import type { SequenceStart } from "../../runtime/live-sequence.ts";
 import { Ring } from "../../runtime/ring.ts";
 import { Telemetry } from "../../runtime/telemetry.ts";
 import type { TraceSlice } from "../../runtime/trace.ts";
-import { createScheduler, type WorkPlan } from "../../scheduler/index.ts";
+import { Scheduler, type WorkPlan } from "../../scheduler/index.ts";
 
 const START_MS = 5000;
 
@@ -16,7 +16,7 @@ class Loop {
   #planId = 0;
   readonly telemetry = new Telemetry({
     numStages: 4,
-    scheduler: createScheduler({ numLayers: 1, kvGroups: [{ kind: "full", numBlocks: 9 }] }),
+    scheduler: new Scheduler({ numLayers: 1, kvGroups: [{ kind: "full", numBlocks: 9 }] }),
     now: () => this.nowMs,
     model: "test",
     adapter: "none",

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { peakTokens } from "../../scheduler/admission/past-future.ts";
 import {
   type AdmissionName,
-  createScheduler,
+  Scheduler,
   type SchedulerConfig,
   type SequenceRequest,
 } from "../../scheduler/index.ts";
@@ -156,7 +156,7 @@ test("peak of memory: each end with all that end later", () => {
 
 test("latents are kept of every token: whoever answers leaves room for others", () => {
   const kvGroups = [{ kind: "latent" as const, numBlocks: 101 }];
-  const scheduler = createScheduler({ numLayers: 2, kvGroups });
+  const scheduler = new Scheduler({ numLayers: 2, kvGroups });
   scheduler.add({ id: 1, numPromptTokens: 40, maxTokens: 20 }, 0);
   scheduler.schedule(0);
   scheduler.schedule(1);

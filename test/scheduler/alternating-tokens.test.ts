@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { AlternatingTokens } from "../../scheduler/alternating-tokens.ts";
-import { createScheduler, type SchedulerConfig } from "../../scheduler/index.ts";
+import { Scheduler, type SchedulerConfig } from "../../scheduler/index.ts";
 import { expectedIds } from "./fake-device.ts";
 import { alternationOf, planOf } from "./layer-plans.ts";
 import { codeOf, request, spell } from "./plans.ts";
@@ -62,7 +62,7 @@ describe("tokens that may leave off", () => {
 
   test("are charged for what they ran", () => {
     const numFinished = (executed: number) => {
-      const scheduler = createScheduler({ ...CONFIG, maxRows: 1, maxRunAhead: 1 });
+      const scheduler = new Scheduler({ ...CONFIG, maxRows: 1, maxRunAhead: 1 });
       const finished = { a: 0, b: 0 };
       for (let id = 0; id < 80; id++) {
         const client = id % 2 === 0 ? "a" : "b";

@@ -3,7 +3,7 @@
 // missing while somebody could run; the fake device, that no block is read by two.
 
 import { describe, expect, test } from "vitest";
-import { createScheduler, type SchedulerConfig, SchedulerError } from "../../scheduler/index.ts";
+import { Scheduler, type SchedulerConfig, SchedulerError } from "../../scheduler/index.ts";
 import { expectedIds, type FakeRequest } from "./fake-device.ts";
 import { codeOf, request, spell } from "./plans.ts";
 import { Serving } from "./serving.ts";
@@ -116,7 +116,7 @@ describe("a request larger than the pool", () => {
   };
 
   test("is a typed error at once, which says what would fit", () => {
-    const scheduler = createScheduler(config);
+    const scheduler = new Scheduler(config);
     const add = (numPromptTokens: number, maxTokens: number) =>
       scheduler.add({ id: 1, numPromptTokens, maxTokens }, 0);
     expect(() => add(50, 16)).toThrow(SchedulerError);

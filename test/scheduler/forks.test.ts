@@ -2,11 +2,7 @@
 // happens when that cannot be.
 
 import { describe, expect, test } from "vitest";
-import {
-  type AdmissionName,
-  createScheduler,
-  type SchedulerConfig,
-} from "../../scheduler/index.ts";
+import { type AdmissionName, Scheduler, type SchedulerConfig } from "../../scheduler/index.ts";
 import { expectedIds, type FakeRequest } from "./fake-device.ts";
 import { codeOf, request, spell } from "./plans.ts";
 import { Serving } from "./serving.ts";
@@ -368,7 +364,7 @@ test("forks of a completion do not supersede it, and the next completion ends th
 });
 
 test("a fork of another prompt or salt is refused; of nobody, it is a request like others", () => {
-  const scheduler = createScheduler({ ...CONFIG, prefixCache: true });
+  const scheduler = new Scheduler({ ...CONFIG, prefixCache: true });
   const parent = { id: 1, numPromptTokens: 3, promptIds: [5, 6, 7], maxTokens: 4 };
   scheduler.add(parent, 0);
   const fork = { ...parent, id: 2, forkOf: 1 };

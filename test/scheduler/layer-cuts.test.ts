@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from "vitest";
 import {
-  createScheduler,
   type PlanWork,
+  Scheduler,
   type SchedulerConfig,
   type WorkPlan,
 } from "../../scheduler/index.ts";
@@ -125,7 +125,7 @@ describe("beside others", () => {
   test("drafts that are verified in every plan leave it a place", () => {
     const costs = { predictMs: ({ numTokens }: PlanWork) => Math.max(30, numTokens / 4) };
     const config = { ...CONFIG, costs, quantumMs: 40, cutBy: "layers" } as const;
-    const scheduler = createScheduler({ ...config, maxDraftTokens: 8 });
+    const scheduler = new Scheduler({ ...config, maxDraftTokens: 8 });
     const wish = { tokens: 8, layerPlan: undefined, way: 0 };
     const next = (proposed: number) => (proposed > 0 ? wish : undefined);
     const drafter = { ...fixedDrafter(wish), waitsForHost: true, next };

@@ -2,9 +2,9 @@
 
 import { describe, expect, test } from "vitest";
 import {
-  createScheduler,
   type LayerPlan,
   type PlanWork,
+  Scheduler,
   type SchedulerConfig,
   type SequenceRequest,
   type WorkPlan,
@@ -96,11 +96,11 @@ describe("a plan made for another model", () => {
     ["of other KV groups", { runs, keeps: [true], hash }, /has 1 keeps, it needs 2, one per KV/],
     ["that fills too little", { runs, fills: [false], keeps, hash }, /has 1 fills, it needs 6/],
   ])("%s is refused", (_, layerPlan, message) => {
-    const scheduler = createScheduler(CONFIG);
+    const scheduler = new Scheduler(CONFIG);
     const ask = (how: Partial<SequenceRequest>) => () =>
       scheduler.add({ id: 7, numPromptTokens: 3, maxTokens: 3, ...how }, 0);
     const refused = [
-      [() => createScheduler({ ...CONFIG, layerPlan }), "bad_config", /^layerPlan has/],
+      [() => new Scheduler({ ...CONFIG, layerPlan }), "bad_config", /^layerPlan has/],
       [ask({ layerPlan }), "bad_request", /^layerPlan of sequence 7 has/],
       [ask({ alternation: { layerPlan, period: 2 } }), "bad_request", /^alternation of sequence 7/],
     ] as const;

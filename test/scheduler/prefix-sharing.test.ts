@@ -1,7 +1,7 @@
 // Sequences that begin behind what others have computed: when, how far, and with the same ids.
 
 import { describe, expect, test } from "vitest";
-import { createScheduler, type SchedulerConfig } from "../../scheduler/index.ts";
+import { Scheduler, type SchedulerConfig } from "../../scheduler/index.ts";
 import { expectedIds, type FakeRequest } from "./fake-device.ts";
 import { codeOf, NEVER, spell } from "./plans.ts";
 import { Serving } from "./serving.ts";
@@ -83,7 +83,7 @@ describe("a later request", () => {
       [true, undefined],
       [false, promptIds],
     ] as const) {
-      const scheduler = createScheduler({ ...CONFIG, prefixCache });
+      const scheduler = new Scheduler({ ...CONFIG, prefixCache });
       const add = (id: number) =>
         scheduler.add({ id, numPromptTokens: 50, promptIds: ids, maxTokens: 1 }, 0);
       add(1);
@@ -94,7 +94,7 @@ describe("a later request", () => {
   });
 
   test("without the ids of an answer, its prompt is still shared", () => {
-    const scheduler = createScheduler(CONFIG);
+    const scheduler = new Scheduler(CONFIG);
     const run = (id: number, promptIds: number[], tokenIds: (number | undefined)[]) => {
       const maxTokens = tokenIds.length;
       scheduler.add({ id, numPromptTokens: promptIds.length, promptIds, maxTokens }, 0);
@@ -139,7 +139,7 @@ describe("a later request", () => {
   });
 
   test("more promptIds than prompt tokens are refused", () => {
-    const scheduler = createScheduler(CONFIG);
+    const scheduler = new Scheduler(CONFIG);
     const bad = { id: 1, numPromptTokens: 4, promptIds: [1, 2, 3], maxTokens: 1 };
     expect(codeOf(() => scheduler.add(bad, 0))).toBe("bad_request");
   });

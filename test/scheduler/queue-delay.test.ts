@@ -2,10 +2,10 @@
 
 import { describe, expect, test } from "vitest";
 import {
-  createScheduler,
   type PlanWork,
   type Priority,
   queueDelayMs,
+  Scheduler,
   type SequenceRequest,
 } from "../../scheduler/index.ts";
 
@@ -18,7 +18,7 @@ class Clock {
   #numRequests = 0;
 
   constructor(numBlocks = 400) {
-    this.scheduler = createScheduler({
+    this.scheduler = new Scheduler({
       ...{ numLayers: 2, kvGroups: [{ kind: "full", numBlocks }], blockTokens: 16 },
       ...{ maxRows: 4, costs, maxRunAhead: 1 },
     });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
-  createScheduler,
   type PlanWork,
+  Scheduler,
   type SchedulerConfig,
   type WorkPlan,
 } from "../../scheduler/index.ts";
@@ -116,11 +116,11 @@ describe("a host that is slow with a token", () => {
 describe("tokens that the host gives", () => {
   const CONFIG_1 = { numLayers: 1, kvGroups: [{ kind: "full", numBlocks: 20 }] } as const;
   const asked = { id: 1, numPromptTokens: 3, maxTokens: 6, pausesAt: 1 };
-  const commit = (scheduler: ReturnType<typeof createScheduler>, planId: number) =>
+  const commit = (scheduler: Scheduler, planId: number) =>
     scheduler.commit({ planId, gpuMs: 1, sampled: [{ sequenceId: 1, finished: false }] }, 0);
 
   test("are computed like those of a prompt, with what was sampled before, and count", () => {
-    const scheduler = createScheduler(CONFIG_1);
+    const scheduler = new Scheduler(CONFIG_1);
     scheduler.add(asked, 0);
     expect(spell(scheduler.schedule(0))).toBe("1:0-3*");
     expect(scheduler.schedule(0)).toBe("idle");
@@ -136,7 +136,7 @@ describe("tokens that the host gives", () => {
   });
 
   test("end a sequence that may have no more, and come before its first plan too", () => {
-    const scheduler = createScheduler(CONFIG_1);
+    const scheduler = new Scheduler(CONFIG_1);
     scheduler.add(asked, 0);
     expect(scheduler.resume(1, [7, 8], 3)).toEqual([]);
     expect(spell(scheduler.schedule(0))).toBe("1:0-5*");
@@ -147,7 +147,7 @@ describe("tokens that the host gives", () => {
   });
 
   test("come to one that was taken back meanwhile", () => {
-    const scheduler = createScheduler({ ...CONFIG_1, forcePreemptionEvery: 1 });
+    const scheduler = new Scheduler({ ...CONFIG_1, forcePreemptionEvery: 1 });
     scheduler.add(asked, 0);
     expect(spell(scheduler.schedule(0))).toBe("1:0-3*");
     commit(scheduler, 0);
@@ -157,7 +157,7 @@ describe("tokens that the host gives", () => {
   });
 
   test.each([0, 1.5, -1])("a pause at %d is refused", (pausesAt) => {
-    const scheduler = createScheduler(CONFIG_1);
+    const scheduler = new Scheduler(CONFIG_1);
     expect(codeOf(() => scheduler.add({ ...asked, pausesAt }, 0))).toBe("bad_request");
   });
 });
@@ -212,7 +212,7 @@ describe("many sequences", () => {
 
   test("what is in flight takes at most two quanta and the completion latency", () => {
     const costs = { predictMs: ({ numTokens }: PlanWork) => numTokens };
-    const scheduler = createScheduler({ ...CONFIG, costs, quantumMs: 40 });
+    const scheduler = new Scheduler({ ...CONFIG, costs, quantumMs: 40 });
     scheduler.add({ id: 1, numPromptTokens: 1000, maxTokens: 1 }, 0);
     const plan = (nowMs: number) => spell(scheduler.schedule(nowMs));
     expect([plan(0), plan(0), plan(0)]).toEqual(["1:0-40", "1:40-80", "idle"]);
@@ -271,7 +271,7 @@ describe("abort", () => {
   });
 
   test("one that never was is let be", () => {
-    const scheduler = createScheduler(CONFIG);
+    const scheduler = new Scheduler(CONFIG);
     scheduler.abort(7);
     expect(scheduler.schedule(0)).toBe("idle");
   });
@@ -304,7 +304,7 @@ describe("refusals", () => {
     ["an id that is not an integer", { id: Number.NaN }],
     ["an id that is alive", { id: 7 }],
   ])("%s", (_, wrong) => {
-    const scheduler = createScheduler(CONFIG);
+    const scheduler = new Scheduler(CONFIG);
     scheduler.add({ id: 7, numPromptTokens: 1, maxTokens: 1 }, 0);
     const add = () => scheduler.add({ id: 1, numPromptTokens: 3, maxTokens: 3, ...wrong }, 0);
     expect(codeOf(add)).toBe("bad_request");
@@ -324,11 +324,11 @@ describe("refusals", () => {
     ["a window group without a window", { kvGroups: [{ kind: "window", numBlocks: 9 }] }],
     ["a full group with a window", { kvGroups: [{ kind: "full", window: 4, numBlocks: 9 }] }],
   ])("configuration with %s", (_, wrong) => {
-    expect(codeOf(() => createScheduler({ ...CONFIG, ...wrong }))).toBe("bad_config");
+    expect(codeOf(() => new Scheduler({ ...CONFIG, ...wrong }))).toBe("bad_config");
   });
 
   test("an outcome out of order, twice, or of other rows changes nothing", () => {
-    const scheduler = createScheduler(CONFIG);
+    const scheduler = new Scheduler(CONFIG);
     scheduler.add({ id: 1, numPromptTokens: 3, maxTokens: 3 }, 0);
     const commit = (planId: number, ...ids: number[]) => {
       const sampled = ids.map((sequenceId) => ({ sequenceId, finished: true }));

@@ -3,13 +3,12 @@
 
 import assert from "node:assert/strict";
 import {
-  createScheduler,
   type LayerPlan,
   type PlannedRow,
   type PlanWork,
   PRIORITIES,
   type SampledOutcome,
-  type Scheduler,
+  Scheduler,
   type SchedulerConfig,
   type SchedulerEvent,
   type SequenceId,
@@ -113,7 +112,7 @@ export class Serving {
     this.#config = config;
     this.#capacity = config.kvGroups.map(({ numBlocks }) => numBlocks - 1);
     this.#device = new FakeDevice(config.kvGroups, config.blockTokens ?? 32);
-    this.scheduler = createScheduler(config);
+    this.scheduler = new Scheduler(config);
   }
 
   add(request: FakeRequest): void {

@@ -2,7 +2,7 @@
 // it shares its cores; the soak holds them to the figure.
 
 import { expect, test } from "vitest";
-import { createScheduler, type Scheduler } from "../../scheduler/index.ts";
+import { Scheduler } from "../../scheduler/index.ts";
 import { report, scale } from "../harness/soak.ts";
 
 const NUM_WAITING = 1000;
@@ -12,7 +12,7 @@ const isSoak = numBatches > 5;
 
 /** All of them decode, and the others wait: half agents, two thirds with deadlines, of 7 clients. */
 function busy(numRunning: number): Scheduler {
-  const scheduler = createScheduler({
+  const scheduler = new Scheduler({
     numLayers: 28,
     kvGroups: [{ kind: "full", numBlocks: 40 * numRunning + 1 }],
     maxTokensPerPlan: 2048,

@@ -2,7 +2,7 @@
 
 import { engineMetrics } from "../../runtime/engine-metrics.ts";
 import { MetricsRecorder } from "../../runtime/metrics-recorder.ts";
-import { createScheduler } from "../../scheduler/index.ts";
+import { Scheduler } from "../../scheduler/index.ts";
 import type { ChatCompletionChunk, EngineApi } from "../../worker.ts";
 
 export interface Said {
@@ -43,7 +43,7 @@ export class ScriptedEngine {
         const kvGroups = [{ kind: "full", numBlocks: 9 }] as const;
         const nowMs = performance.now();
         const data = new MetricsRecorder(0, 4).data(nowMs);
-        return engineMetrics(data, createScheduler({ numLayers: 1, kvGroups }), nowMs);
+        return engineMetrics(data, new Scheduler({ numLayers: 1, kvGroups }), nowMs);
       },
       models: { list: async () => ({ object: "list", data: [] }) },
     } as unknown as EngineApi;

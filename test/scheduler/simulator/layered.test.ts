@@ -1,7 +1,7 @@
 // Layered against chunked prefill of a mixture of experts, whose weights a chunk reads nearly all of.
 
 import { describe, expect, test } from "vitest";
-import { createScheduler } from "../../../scheduler/index.ts";
+import { Scheduler } from "../../../scheduler/index.ts";
 import { hardwareCosts, streamedBytes } from "../../../scheduler/simulator/hardware.ts";
 import {
   type HardwareName,
@@ -90,7 +90,7 @@ describe("a quarter of the experts on the GPU, the others come from the host", (
 function expertReads(name: Name, numPromptTokens: number): number {
   const profile = hardwareProfiles["desktop-30b-a3b-streamed"];
   const { numLayers } = profile.model;
-  const scheduler = createScheduler({
+  const scheduler = new Scheduler({
     numLayers,
     kvGroups: [{ kind: "full", numBlocks: 1000 }],
     maxRows: 16,

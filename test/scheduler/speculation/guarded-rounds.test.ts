@@ -2,7 +2,7 @@
 // their own, and outcomes trail.
 
 import { describe, expect, test } from "vitest";
-import { createScheduler, SelfDrafter, type WorkPlan } from "../../../scheduler/index.ts";
+import { Scheduler, SelfDrafter, type WorkPlan } from "../../../scheduler/index.ts";
 import { planOf } from "../layer-plans.ts";
 
 const PLAIN_MS = 10;
@@ -31,7 +31,7 @@ class Speculating {
     this.#script = script;
     const ways = [{ layerPlan: planOf(NUM_LAYERS, 0b1100), cost: DRAFT_COST }];
     const drafter = new SelfDrafter({ ways, max: 4 });
-    this.#scheduler = createScheduler({
+    this.#scheduler = new Scheduler({
       numLayers: NUM_LAYERS,
       kvGroups: [{ kind: "full", numBlocks: 1000 }],
       maxRows: numSequences,

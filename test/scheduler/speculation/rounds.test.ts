@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from "vitest";
 import {
-  createScheduler,
   type SampledOutcome,
+  Scheduler,
   type SchedulerConfig,
   type WorkPlan,
 } from "../../../scheduler/index.ts";
@@ -43,7 +43,7 @@ function expectOwnIds(serving: Serving): void {
 
 /** One that pauses behind each token, and drafts as wished; outcomes are committed one by one. */
 function paused(wish: DraftWish) {
-  const scheduler = createScheduler(CONFIG);
+  const scheduler = new Scheduler(CONFIG);
   const drafter = fixedDrafter(wish);
   scheduler.add({ id: 1, numPromptTokens: 10, maxTokens: 9, pausesAt: 1, drafter }, 0);
   let planId = 0;
