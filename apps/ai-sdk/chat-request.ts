@@ -19,17 +19,13 @@ type ToolFields = Pick<LanguageModelV3CallOptions, "tools" | "toolChoice">;
 /** What the AI SDK's own settings say: `providerOptions.weft` does not say it again. */
 const OWN_FIELDS = new Set(["messages", "model", "stream", "n", "tools", "tool_choice"]);
 
-/**
- * @param modelId Of an engine with several models.
- * @throws {WeftError} `bad_request` for a prompt with files.
- */
-export function chatRequest(
-  options: LanguageModelV3CallOptions,
-  modelId: string | undefined,
-): { readonly request: ChatCompletionRequest; readonly warnings: SharedV3Warning[] } {
+/** @throws {WeftError} `bad_request` for a prompt with files. */
+export function chatRequest(options: LanguageModelV3CallOptions): {
+  readonly request: ChatCompletionRequest;
+  readonly warnings: SharedV3Warning[];
+} {
   const warnings: SharedV3Warning[] = [];
   const request = {
-    ...(modelId !== undefined && { model: modelId }),
     messages: chatMessages(options.prompt),
     max_completion_tokens: options.maxOutputTokens,
     temperature: options.temperature,

@@ -5,40 +5,27 @@ import type {
   EmbeddingModelV3Result,
   SharedV3Warning,
 } from "@ai-sdk/provider";
-import type { EngineApi } from "../../worker.ts";
 import { ownOptions, PROVIDER } from "./chat-request.ts";
+import { EngineModel } from "./engine-model.ts";
 import { thrown } from "./outcome.ts";
 
 /** As OpenAI's: the AI SDK cuts longer lists. */
 const MAX_INPUTS = 2048;
 
-export class WeftEmbeddingModel implements EmbeddingModelV3 {
-  readonly specificationVersion = "v3";
-  readonly provider = PROVIDER;
+export class WeftEmbeddingModel extends EngineModel implements EmbeddingModelV3 {
   readonly maxEmbeddingsPerCall = MAX_INPUTS;
   readonly supportsParallelCalls = true;
-  readonly #engine: EngineApi;
-  readonly #modelId: string | undefined;
-
-  constructor(engine: EngineApi, modelId: string | undefined) {
-    this.#engine = engine;
-    this.#modelId = modelId;
-  }
-
-  get modelId(): string {
-    return this.#modelId ?? this.#engine.info.model.id;
-  }
 
   async doEmbed(options: EmbeddingModelV3CallOptions): Promise<EmbeddingModelV3Result> {
     const { values, abortSignal: signal, providerOptions } = options;
     const warnings: SharedV3Warning[] = [];
     const request = {
       ...ownOptions(providerOptions?.[PROVIDER], warnings),
-      ...(this.#modelId !== undefined && { model: this.#modelId }),
+      ...this.asked,
       input: values,
     };
     try {
-      const { data, usage } = await this.#engine.embeddings.create(request, { signal });
+      const { data, usage } = await this.engine.embeddings.create(request, { signal });
       const embeddings = data.map(({ embedding }) => [...embedding]);
       return { embeddings, usage: { tokens: usage.prompt_tokens }, warnings };
     } catch (error) {

@@ -9,27 +9,15 @@ import type {
   LanguageModelV3StreamResult,
   SharedV3Warning,
 } from "@ai-sdk/provider";
-import type { ChatCompletionChunk, EngineApi } from "../../worker.ts";
-import { chatRequest, PROVIDER } from "./chat-request.ts";
+import type { ChatCompletionChunk } from "../../worker.ts";
+import { chatRequest } from "./chat-request.ts";
+import { EngineModel } from "./engine-model.ts";
 import { finishReason, metadataOf, thrown, usageOf } from "./outcome.ts";
 import { PartWriter } from "./part-writer.ts";
 
-export class WeftLanguageModel implements LanguageModelV3 {
-  readonly specificationVersion = "v3";
-  readonly provider = PROVIDER;
+export class WeftLanguageModel extends EngineModel implements LanguageModelV3 {
   /** Pages that the model would read by itself: none. */
   readonly supportedUrls = {};
-  readonly #engine: EngineApi;
-  readonly #modelId: string | undefined;
-
-  constructor(engine: EngineApi, modelId: string | undefined) {
-    this.#engine = engine;
-    this.#modelId = modelId;
-  }
-
-  get modelId(): string {
-    return this.#modelId ?? this.#engine.info.model.id;
-  }
 
   async doGenerate(options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
     const content: LanguageModelV3Content[] = [];
@@ -56,7 +44,8 @@ export class WeftLanguageModel implements LanguageModelV3 {
   }
 
   async #parts(options: LanguageModelV3CallOptions) {
-    const { request, warnings } = chatRequest(options, this.#modelId);
+    const { request: own, warnings } = chatRequest(options);
+    const request = { ...this.asked, ...own };
     const { abortSignal: signal } = options;
     try {
       const streaming = {
@@ -64,7 +53,7 @@ export class WeftLanguageModel implements LanguageModelV3 {
         stream: true,
         stream_options: { include_usage: true },
       } as const;
-      const chunks = await this.#engine.chat.completions.create(streaming, { signal });
+      const chunks = await this.engine.chat.completions.create(streaming, { signal });
       return { stream: partsOf(chunks, options, warnings), request: { body: request } };
     } catch (error) {
       throw thrown(error, signal);
