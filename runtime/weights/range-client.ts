@@ -114,7 +114,9 @@ export class RangeClient {
     if (condition !== undefined && !isCrossOrigin(this.#url)) headers["If-Range"] = condition;
     const response = await this.#fetch(this.#url, { headers, signal, cache: this.#cache });
     alive();
-    switch (response.status) {
+    // A site of one page sends that page for whatever it lacks.
+    const isPage = response.ok && response.headers.get("content-type")?.startsWith("text/html");
+    switch (isPage && transfer.isOpening ? 404 : response.status) {
       case 206:
         return this.#range(response, transfer, alive);
       case 200:
@@ -129,7 +131,7 @@ export class RangeClient {
       case 410:
         throw new WeftError(
           "file_not_found",
-          `${this.name}: the server answered ${response.status}; check the address`,
+          `${this.name}: the server answered ${isPage ? "with a page" : response.status}; check the address`,
         );
       default: {
         const what = `the server answered ${response.status} ${response.statusText}`.trimEnd();

@@ -134,6 +134,14 @@ describe("lies and refusals", () => {
     expect(server.requests).toHaveLength(2);
   });
 
+  test("a site's page is no file of a model", async () => {
+    server.faults = ["page"];
+    await expect(open("/nowhere")).rejects.toMatchObject({
+      code: "file_not_found",
+      message: expect.stringMatching(/nowhere: the server answered with a page; check the address/),
+    });
+  });
+
   test("a hidden Content-Range names the CORS header", async () => {
     server.faults = [{ contentRange: null }];
     await expect(open("/large")).rejects.toMatchObject({

@@ -22,7 +22,11 @@ export type Fault =
   /** As servers without ranges do: 200 and everything; `chunked` leaves Content-Length out. */
   | "whole"
   | "chunked"
+  /** As a site of one page answers what it lacks. */
+  | "page"
   | { contentRange: string | null };
+
+const PAGE = "<!doctype html><div id=app></div>\n";
 
 export async function rangeServer(): Promise<RangeServer> {
   const files = new Map<string, Uint8Array>();
@@ -44,6 +48,10 @@ export async function rangeServer(): Promise<RangeServer> {
     state.requests.push(`${request.method} ${request.url} ${request.headers.range}`);
     const fault = state.faults.shift();
     const file = files.get(decodeURIComponent(pathname));
+    if (fault === "page") {
+      response.writeHead(200, { "Content-Type": "text/html;charset=utf-8" }).end(PAGE);
+      return;
+    }
     if (typeof fault === "object" && "status" in fault) {
       response.writeHead(fault.status).end("a fault");
       return;
