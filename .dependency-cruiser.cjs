@@ -44,7 +44,11 @@ module.exports = {
       "index\\.ts",
     ),
     // A door of an app is all that others see of it.
-    only("server-door-imports-its-app", "^server\\.ts$", "apps/server/", "index\\.ts"),
+    only(
+      "server-door-imports-its-app",
+      "^server(-in-page)?\\.ts$",
+      ...["apps/server/", "server\\.ts", "worker\\.ts"],
+    ),
     only("doors-of-apps", "^(ai-sdk|prompt-api)\\.ts$", "apps/"),
     // The doors are the package's `exports`: the lab and the simulator have one each.
     only(

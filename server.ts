@@ -1,34 +1,16 @@
 /**
  * The door `weft-llm/server`: an engine as OpenAI's HTTP API. `createHandler` runs wherever there are Request
- * and Response; `serve` needs Node. Both need the package `hono`, `serve` also `@hono/node-server`.
+ * and Response; `serve` needs Node. Both need the package `hono`, `serve` also `@hono/node-server`. Bundles for
+ * browsers take server-in-page.ts instead.
  */
 
 import type { ServeOptions, Server } from "./apps/server/listen.ts";
-import { type Peer, routes } from "./apps/server/routes.ts";
-import type { HandlerOptions } from "./apps/server/server-options.ts";
-import { Service } from "./apps/server/service.ts";
-import type { EngineApi } from "./index.ts";
+import type { EngineApi } from "./worker.ts";
 
+export { createHandler } from "./apps/server/handler.ts";
 export type { ServeOptions, Server } from "./apps/server/listen.ts";
 export type { Peer } from "./apps/server/routes.ts";
 export type { HandlerOptions, ServerFault } from "./apps/server/server-options.ts";
-
-/**
- * OpenAI's endpoints as a function: for a service worker, a framework, or tests without a socket.
- *
- * @example
- * const handle = createHandler(engine, { origins: ["https://example.org"] });
- * self.addEventListener("fetch", (event) => event.respondWith(handle(event.request)));
- *
- * @param engine May still be loading: until then callers are told 503.
- * @throws {WeftError} `bad_config`.
- */
-export function createHandler(
-  engine: EngineApi | Promise<EngineApi>,
-  options?: HandlerOptions,
-): (request: Request, peer?: Peer) => Promise<Response> {
-  return routes(new Service(engine, options));
-}
 
 /**
  * Listens, by default at 127.0.0.1:8000 alone.

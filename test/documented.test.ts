@@ -54,6 +54,9 @@ test.each([
   ["worker.ts", ["createEngine", "connectEngine"]],
   ["node.ts", ENGINES],
   ["server.ts", ["createHandler", "serve"]],
+  ["server-in-page.ts", ["createHandler", "serve"]],
+  ["ai-sdk.ts", ["weft"]],
+  ["prompt-api.ts", ["LocalLanguageModel"]],
 ])("%s", (door, names) => {
   const values = exportsOf(resolve(root, door));
   expect([...values.keys()]).toEqual(expect.arrayContaining(names));

@@ -32,6 +32,13 @@ const ANSWER_SHARE = 1 / 8;
 /** So long the engine keeps what it computed of the session, if nobody else needs the memory. */
 const HOLD_MS = 600_000;
 
+/**
+ * A session, made by `create`: `prompt` and `promptStreaming` answer with what was said before in mind.
+ *
+ * @example
+ * const session = await LocalLanguageModel.create({ model: "hf:Qwen/Qwen3-0.6B" });
+ * console.log(await session.prompt("Name three rivers."));
+ */
 export class LocalLanguageModel extends EventTarget {
   readonly #parts: Omit<Parts, "contextUsage">;
   readonly #session: ReturnType<SharedEngine["engine"]["session"]>;

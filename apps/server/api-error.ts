@@ -2,7 +2,7 @@
  * What a caller is told when a request fails: OpenAI's error object and its status, so that OpenAI's clients
  * throw their own classes. Owns the table from Weft's codes; what a caller cannot mend is not told in detail.
  */
-import { WeftError, type WeftErrorCode } from "../../index.ts";
+import { WeftError, type WeftErrorCode } from "../../worker.ts";
 
 export interface ApiErrorDetails {
   /** As OpenAI names it, or Weft's code. */

@@ -1,5 +1,5 @@
 /** An engine's metrics for Prometheus. The names are docs/metrics.md's. */
-import type { EngineMetrics } from "../../index.ts";
+import type { EngineMetrics } from "../../worker.ts";
 import type { Exposition } from "./exposition.ts";
 
 type Totals = EngineMetrics["total"];

@@ -1,5 +1,5 @@
 /** An engine's metrics for whoever asks often: read anew once a second at most, as each reading costs milliseconds. */
-import type { EngineApi, EngineMetrics } from "../../index.ts";
+import type { EngineApi, EngineMetrics } from "../../worker.ts";
 
 const MAX_AGE_MS = 1000;
 /** Who is refused comes back within a minute: what is predicted further ahead is rarely so. */

@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo, Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import { getRequestListener } from "@hono/node-server";
-import { type EngineApi, WeftError } from "../../index.ts";
+import { type EngineApi, WeftError } from "../../worker.ts";
 import { ApiError } from "./api-error.ts";
 import { routes } from "./routes.ts";
 import { type HandlerOptions, LOOPBACK_NAMES } from "./server-options.ts";

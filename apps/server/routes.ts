@@ -4,7 +4,7 @@
  */
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
-import type { CallOptions, EngineApi } from "../../index.ts";
+import type { CallOptions, EngineApi } from "../../worker.ts";
 import { ApiError } from "./api-error.ts";
 import { type Caller, callerFields } from "./caller.ts";
 import { writeEngineMetrics } from "./engine-exposition.ts";

@@ -1,5 +1,5 @@
 /** What a server is told, its defaults and their checks. Owns no sockets: those are listen.ts's. */
-import { WeftError } from "../../index.ts";
+import { WeftError } from "../../worker.ts";
 
 export interface HandlerOptions {
   /**

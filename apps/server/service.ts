@@ -2,7 +2,7 @@
  * What a server is at any moment, whatever brings its requests: loading, ready, draining; who is let in, and
  * what is under way. Owns the ends of requests; the routes are routes.ts's.
  */
-import { type EngineApi, WeftError } from "../../index.ts";
+import { type EngineApi, WeftError } from "../../worker.ts";
 import { ApiError, apiError } from "./api-error.ts";
 import { ApiKeys } from "./api-keys.ts";
 import { type Caller, clientOf } from "./caller.ts";
