@@ -13,9 +13,17 @@ export class CreateMonitor extends EventTarget {
 
   constructor() {
     super();
-    this.addEventListener("downloadprogress", (event) => {
-      this.ondownloadprogress?.(event as DownloadProgressEvent);
-    });
+    this.addEventListener("downloadprogress", (event) => this.ondownloadprogress?.(event));
+  }
+
+  override addEventListener(
+    type: "downloadprogress",
+    listener: (this: CreateMonitor, event: DownloadProgressEvent) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  override addEventListener(...listening: Parameters<EventTarget["addEventListener"]>): void;
+  override addEventListener(type: string, listener: unknown, options?: never): void {
+    super.addEventListener(type, listener as EventListener, options);
   }
 
   /** What comes from the store alone is there already. */
