@@ -24,6 +24,7 @@ export class Service {
   readonly #lifetimes = new Set<Lifetime>();
   #engine: EngineApi | undefined;
   #figures: EngineFigures | undefined;
+  #loadError: WeftError | undefined;
   #state: ServiceState = "loading";
   #onIdle: (() => void) | undefined;
 
@@ -42,8 +43,9 @@ export class Service {
     if (engine instanceof Promise) {
       engine.then(
         (ready) => this.#isReady(ready),
-        () => {
+        (error) => {
           this.#state = "failed";
+          this.#loadError = WeftError.from(error);
         },
       );
     } else this.#isReady(engine);
@@ -53,15 +55,14 @@ export class Service {
     return this.#state;
   }
 
-  /** @throws {ApiError} 503 where it takes no requests. */
+  /** @throws {ApiError} 503 where it takes no requests yet, or no more; {WeftError} of an engine that never came. */
   get engine(): EngineApi {
     if (this.#state === "ready" && this.#engine) return this.#engine;
+    if (this.#state === "failed" && this.#loadError) throw this.#loadError;
     const [what, cure] =
       this.#state === "loading"
         ? ["the model is loading", "ask again soon"]
-        : this.#state === "draining"
-          ? ["the server is being shut down", "ask again when it is back"]
-          : ["the model could not be loaded", "see the server's log"];
+        : ["the server is being shut down", "ask again when it is back"];
     throw new ApiError(503, `${what}; ${cure}`, {
       code: this.#state,
       headers: { "retry-after": "2", connection: "close" },

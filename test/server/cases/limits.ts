@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { WeftError } from "../../../index.ts";
-import { createHandler, type HandlerOptions } from "../../../server.ts";
+import { createHandler, type HandlerOptions, type ServerFault } from "../../../server.ts";
 import { ScriptedEngine } from "../scripted-engine.ts";
 import { CHAT, handler } from "../scripted-handler.ts";
 import { MESSAGES } from "../served.ts";
@@ -118,10 +118,17 @@ describe("what is let in", () => {
       ready(engine.door);
       await Promise.resolve();
       expect(await (await get("/health")).json()).toEqual({ status: "ok" });
-      const failed = createHandler(Promise.reject(new WeftError("no_adapter", "none")));
+      const faults: ServerFault[] = [];
+      const failed = createHandler(Promise.reject(new WeftError("no_adapter", "none")), {
+        onFault: (fault) => faults.push(fault),
+      });
       await Promise.resolve();
       const response = await failed(new Request("http://localhost/health"));
       expect([response.status, await response.json()]).toEqual([503, { status: "failed" }]);
+      const asked = await failed(new Request("http://localhost/v1/models"));
+      expect([asked.status, asked.headers.get("x-should-retry")]).toEqual([500, "false"]);
+      expect((await asked.json()).error.code).toBe("no_adapter");
+      expect(faults).toMatchObject([{ route: "GET /v1/models", error: { message: "none" } }]);
     });
   });
 });
