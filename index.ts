@@ -12,6 +12,7 @@ import { pageUrl } from "./runtime/model-folder/page-url.ts";
 import type { ModelSetOptions } from "./runtime/model-set/model-set-options.ts";
 import { createOverflowing, type WithOverflow } from "./runtime/overflow/create-overflowing.ts";
 import { type Endpoint, engineHost } from "./runtime/remote/connect.ts";
+import { withImports } from "./runtime/service-worker.ts";
 import { browserStore } from "./runtime/store/browser-store.ts";
 
 /**
@@ -39,7 +40,7 @@ export function createEngine(
   const { overflow, ...rest } = options;
   const platform = { ...browserPlatform, isPage: "document" in globalThis };
   const create = () => createOn(platform, rest);
-  return overflow ? createOverflowing(overflow, create) : create();
+  return withImports(overflow ? createOverflowing(overflow, create) : create());
 }
 
 /**

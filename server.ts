@@ -17,7 +17,7 @@ export type { HandlerOptions, ServerFault } from "./apps/server/server-options.t
  *
  * @example
  * const engine = await createEngine({ model: "demo" });
- * const server = await serve(engine, { port: 8000, apiKeys: [process.env.KEY] });
+ * const server = await serve(engine, { port: 8000, apiKeys: process.env.KEYS?.split(",") });
  * console.log(server.url);
  *
  * @throws {WeftError} `bad_config`: an option, or an address that cannot be listened at.

@@ -1,5 +1,6 @@
 /** An engine with a cluster beside it. The code of that is loaded for those who ask for it. */
 import type { EngineApi } from "../engine-api.ts";
+import { withImports } from "../service-worker.ts";
 import type { OverflowOptions } from "./overflow-options.ts";
 
 export interface WithOverflow {
@@ -12,7 +13,7 @@ export async function createOverflowing(
   options: OverflowOptions,
   create: () => Promise<EngineApi>,
 ): Promise<EngineApi> {
-  const { OverflowEngine } = await import("./index.ts");
+  const { OverflowEngine } = await withImports(import("./index.ts"));
   OverflowEngine.check(options);
   return new OverflowEngine(await create(), options);
 }
