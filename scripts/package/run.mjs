@@ -1,6 +1,7 @@
 // Commands and servers of the package's check, each ended with it.
 
 import { spawn, spawnSync } from "node:child_process";
+import { say } from "../setup/state.mjs";
 
 /**
  * @param {string} folder @param {string} command @param {readonly string[]} args
@@ -47,4 +48,10 @@ export async function withServer(folder, args, use) {
   } finally {
     child.kill();
   }
+}
+
+/** @param {string} where @param {string} text */
+export function requireAnswer(where, text) {
+  if (text.trim() === "") throw new Error(`${where}: the program ended without an answer`);
+  say(`${where}: ${JSON.stringify(text.trim())}`);
 }
