@@ -4,6 +4,7 @@
  */
 
 import type { EngineApi } from "./runtime/engine-api.ts";
+import { WeftError } from "./runtime/errors.ts";
 import { createOverflowing, type WithOverflow } from "./runtime/overflow/create-overflowing.ts";
 import type { Port } from "./runtime/remote/port.ts";
 import { RemoteEngine } from "./runtime/remote/remote-engine.ts";
@@ -56,6 +57,15 @@ export async function createEngine(options: WorkerEngineOptions): Promise<Engine
 }
 
 function start(shared: boolean): Worker | SharedWorker {
+  if (typeof (shared ? globalThis.SharedWorker : globalThis.Worker) === "undefined") {
+    throw new WeftError(
+      "worker_failed",
+      `there is no ${shared ? "SharedWorker" : "Worker"} here; ` +
+        (shared
+          ? "leave shared out"
+          : "in Node import weft-llm/node, in a service worker connectEngine"),
+    );
+  }
   // Bundlers find the script by these very expressions.
   return shared
     ? new SharedWorker(new URL("./engine-worker.js", import.meta.url), {

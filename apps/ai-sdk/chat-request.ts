@@ -3,21 +3,15 @@
  * AI SDK asks for; what would change the answer if it were left out is an error.
  */
 import type {
-  JSONValue,
   LanguageModelV3CallOptions,
   LanguageModelV3ToolChoice,
   SharedV3Warning,
 } from "@ai-sdk/provider";
 import type { ChatCompletionRequest } from "../../worker.ts";
 import { chatMessages } from "./chat-messages.ts";
-
-/** The name under which calls give our own options, and answers what the AI SDK has no place for. */
-export const PROVIDER = "weft";
+import { CHAT_FIELDS, ownOptions } from "./own-options.ts";
 
 type ToolFields = Pick<LanguageModelV3CallOptions, "tools" | "toolChoice">;
-
-/** What the AI SDK's own settings say: `providerOptions.weft` does not say it again. */
-const OWN_FIELDS = new Set(["messages", "model", "stream", "n", "tools", "tool_choice"]);
 
 /** @throws {WeftError} `bad_request` for a prompt with files. */
 export function chatRequest(options: LanguageModelV3CallOptions): {
@@ -37,7 +31,7 @@ export function chatRequest(options: LanguageModelV3CallOptions): {
     frequency_penalty: options.frequencyPenalty,
     response_format: responseFormat(options.responseFormat),
     ...toolFields(options, warnings),
-    ...ownOptions(options.providerOptions?.[PROVIDER], warnings),
+    ...ownOptions(options.providerOptions, CHAT_FIELDS, warnings),
   };
   const given = Object.entries(request).filter(([, value]) => value !== undefined);
   return { request: Object.fromEntries(given) as unknown as ChatCompletionRequest, warnings };
@@ -73,19 +67,3 @@ function toolFields({ tools, toolChoice }: ToolFields, warnings: SharedV3Warning
 
 const choiceOf = (choice: LanguageModelV3ToolChoice) =>
   choice.type === "tool" ? { type: "function", function: { name: choice.toolName } } : choice.type;
-
-/** Fields of our requests by their own names: `priority`, `deadline_ms`, `session`, `layer_policy`, … */
-export function ownOptions(
-  options: Readonly<Record<string, JSONValue | undefined>> | undefined,
-  warnings: SharedV3Warning[],
-): Record<string, JSONValue | undefined> {
-  const entries = Object.entries(options ?? {});
-  for (const [name] of entries.filter(([field]) => OWN_FIELDS.has(field))) {
-    warnings.push({
-      type: "unsupported",
-      feature: `providerOptions.${PROVIDER}.${name}`,
-      details: "the AI SDK has a setting of its own for it",
-    });
-  }
-  return Object.fromEntries(entries.filter(([field]) => !OWN_FIELDS.has(field)));
-}

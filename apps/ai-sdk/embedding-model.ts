@@ -5,9 +5,9 @@ import type {
   EmbeddingModelV3Result,
   SharedV3Warning,
 } from "@ai-sdk/provider";
-import { ownOptions, PROVIDER } from "./chat-request.ts";
 import { EngineModel } from "./engine-model.ts";
 import { thrown } from "./outcome.ts";
+import { EMBEDDING_FIELDS, ownOptions } from "./own-options.ts";
 
 /** As OpenAI's: the AI SDK cuts longer lists. */
 const MAX_INPUTS = 2048;
@@ -20,7 +20,7 @@ export class WeftEmbeddingModel extends EngineModel implements EmbeddingModelV3 
     const { values, abortSignal: signal, providerOptions } = options;
     const warnings: SharedV3Warning[] = [];
     const request = {
-      ...ownOptions(providerOptions?.[PROVIDER], warnings),
+      ...ownOptions(providerOptions, EMBEDDING_FIELDS, warnings),
       ...this.asked,
       input: values,
     };

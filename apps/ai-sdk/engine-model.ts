@@ -1,6 +1,8 @@
 /** What all models of the provider have in common: an engine, and which of its models they are. */
 import type { EngineApi } from "../../worker.ts";
-import { PROVIDER } from "./chat-request.ts";
+
+/** The name under which calls give our own options, and answers what the AI SDK has no place for. */
+export const PROVIDER = "weft";
 
 export class EngineModel {
   readonly specificationVersion = "v3";

@@ -7,7 +7,7 @@ import type {
   SharedV3ProviderMetadata,
 } from "@ai-sdk/provider";
 import type { CompletionUsage } from "../../worker.ts";
-import { PROVIDER } from "./chat-request.ts";
+import { PROVIDER } from "./engine-model.ts";
 
 /** OpenAI's: a cluster that requests may overflow to counts what its cache had. */
 interface Cached {

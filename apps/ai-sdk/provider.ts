@@ -24,8 +24,17 @@ export interface WeftProvider extends ProviderV3 {
  * const engine = await createEngine({ model: "https://example.org/Qwen3-0.6B" });
  * const { textStream } = streamText({ model: weft(engine)(), prompt: "Name three rivers." });
  * for await (const text of textStream) console.log(text);
+ *
+ * @throws {WeftError} `bad_request` for what is no engine.
  */
 export function weft(engine: EngineApi): WeftProvider {
+  if (typeof engine?.chat?.completions?.create !== "function") {
+    const actual = (engine as unknown) instanceof Promise ? "a promise" : String(engine);
+    throw new WeftError(
+      "bad_request",
+      `engine is ${actual}, it must be what createEngine has made; await it first`,
+    );
+  }
   const languageModel = (modelId?: string) => new WeftLanguageModel(engine, modelId);
   return Object.assign((modelId?: string) => languageModel(modelId), {
     specificationVersion: "v3" as const,

@@ -13,6 +13,17 @@ export interface PromptTool {
   execute(input: unknown): Promise<string> | string;
 }
 
+/** @throws {TypeError} as browsers do, when a session is created. */
+export function checkTools(tools: readonly PromptTool[]): void {
+  for (const { name, description, inputSchema, execute } of tools) {
+    const isWhole = typeof name === "string" && typeof description === "string";
+    if (isWhole && Object(inputSchema) === inputSchema && typeof execute === "function") continue;
+    throw new TypeError(
+      `the tool ${name} lacks something; a tool has name, description, inputSchema and execute`,
+    );
+  }
+}
+
 export interface Answered {
   /** What was said to the caller, all rounds together. */
   readonly text: string;

@@ -3,7 +3,7 @@
  * browser's own model runs on one of ours. Owns the session; the browser's own is never touched.
  */
 import type { ChatMessage } from "../../worker.ts";
-import { type Answered, answer, type PromptTool, toolFields } from "./answering.ts";
+import { type Answered, answer, checkTools, type PromptTool, toolFields } from "./answering.ts";
 import { Conversation } from "./conversation.ts";
 import { CreateMonitor } from "./create-monitor.ts";
 import { domError, domErrorOf, quotaError } from "./dom-errors.ts";
@@ -69,6 +69,7 @@ export class LocalLanguageModel extends EventTarget {
   static async create(options: LocalLanguageModelOptions = {}): Promise<LocalLanguageModel> {
     const { initialPrompts, monitor, signal, tools = [] } = options;
     signal?.throwIfAborted();
+    checkTools(tools);
     const sampling = readSampling(options);
     const conversation = new Conversation(readInitial(initialPrompts));
     if (!isText(options)) {

@@ -36,9 +36,9 @@ export class SharedEngine {
     monitor: CreateMonitor,
     signal: AbortSignal | undefined,
   ): Promise<SharedEngine> {
-    if (engine !== undefined) return new SharedEngine(engine, false);
+    if (engine !== undefined) return new SharedEngine(checkedEngine(engine), false);
     if (model === undefined) throw new TypeError("give an engine, or a model to create one with");
-    const options = typeof model === "string" ? { model } : model;
+    const options = optionsOf(model);
     const name = nameOf(options);
     if (name) downloading.add(name);
     try {
@@ -67,11 +67,22 @@ export class SharedEngine {
   }
 }
 
+function checkedEngine(engine: EngineApi): EngineApi {
+  if (typeof engine?.session === "function") return engine;
+  throw new TypeError("engine must be what createEngine has made; await it first");
+}
+
+function optionsOf(model: string | WorkerEngineOptions): WorkerEngineOptions {
+  if (typeof model === "string") return { model };
+  if (typeof model === "object" && model !== null) return model;
+  throw new TypeError(`model is ${model}, it must be an address or createEngine's options`);
+}
+
 /** Whether a session could be created, and what it would take. */
 export async function availability({ engine, model }: ModelSource): Promise<Availability> {
   if (engine !== undefined) return "available";
   if (model === undefined) return "unavailable";
-  const options = typeof model === "string" ? { model } : model;
+  const options = optionsOf(model);
   const isReference = "device" in options && options.device === "reference";
   if (!isReference && !(globalThis.navigator as { gpu?: unknown } | undefined)?.gpu) {
     return "unavailable";

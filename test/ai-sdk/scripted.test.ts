@@ -104,13 +104,19 @@ describe("a request", () => {
     };
     const { warnings } = await generateText({
       ...{ model: weft(scripted.engine)(), prompt: "Hi", tools },
-      providerOptions: { weft: { n: 3 } },
+      providerOptions: { weft: { n: 3, prioritty: "agent", min_p: 0.1 }, other: { a: 1 } },
     });
     expect(warnings).toMatchObject([
       { type: "unsupported", feature: "tool other.search" },
       { type: "unsupported", feature: "providerOptions.weft.n" },
+      {
+        ...{ type: "unsupported", feature: "providerOptions.weft.prioritty" },
+        details: expect.stringMatching(/no such field; there are .*priority/),
+      },
     ]);
     expect(scripted.asked[0]).not.toHaveProperty("n");
+    // A cluster that requests overflow to may know it.
+    expect(scripted.asked[0]).toMatchObject({ prioritty: "agent", min_p: 0.1 });
   });
 });
 
@@ -281,6 +287,11 @@ describe("what goes wrong", () => {
     while ((await reader.read()).value?.type !== "text-delta");
     await reader.cancel();
     expect(scripted.numAbandoned).toBe(1);
+  });
+
+  test("an engine that was not awaited is told at once", () => {
+    const engine = Promise.resolve(hello().engine) as never;
+    expect(() => weft(engine)).toThrow(/engine is a promise.*await it first/);
   });
 
   test("there are no images", () => {

@@ -215,6 +215,12 @@ describe("errors", () => {
       name: "NotSupportedError",
     });
     await expect(LocalLanguageModel.create()).rejects.toThrow(TypeError);
+    await expect(create({ engine: Promise.resolve(engine) as never })).rejects.toThrow(/await it/);
+    await expect(create({ tools: [{ name: "look" }] as never })).rejects.toThrow(/and execute/);
+    // Node has no workers of pages.
+    await expect(LocalLanguageModel.create({ model: "demo" })).rejects.toMatchObject({
+      ...{ name: "OperationError", message: expect.stringMatching(/weft-llm\/node/) },
+    });
   });
 
   test("of a tool are the caller's", async () => {
@@ -236,9 +242,7 @@ test("a monitor hears of the beginning and of the end", async () => {
   const loaded: number[] = [];
   await create({
     monitor(monitor) {
-      monitor.addEventListener("downloadprogress", (event) => {
-        loaded.push((event as ProgressEvent).loaded);
-      });
+      monitor.addEventListener("downloadprogress", (event) => loaded.push(event.loaded));
     },
   });
   expect(loaded).toEqual([0, 1]);
