@@ -1,5 +1,7 @@
 /** `<weft-conversation>`: one conversation as a card: messages, what it runs as, and a line to write in. */
 import type { Announcer } from "./announcer.ts";
+import { ANSWER_FORMS } from "./answer-forms.ts";
+import { AnswerOptions } from "./answer-options.ts";
 import { Conversation } from "./conversation.ts";
 import type { PageEngine } from "./engine.ts";
 import { type LayerWay, layerWays } from "./layer-ways.ts";
@@ -32,6 +34,7 @@ export class ConversationView extends HTMLElement {
   );
   readonly #layers = make("select", { name: "layers" });
   readonly #quality = make("p", { class: "quality" });
+  readonly #answer = new AnswerOptions();
   readonly #close = make("button", { type: "button", class: "quiet close" }, "×");
   readonly #clear = make("button", { type: "button", class: "quiet" }, "Clear");
   readonly #turns = make("ol", { class: "turns" });
@@ -61,6 +64,8 @@ export class ConversationView extends HTMLElement {
     this.#text.setAttribute("aria-label", `Message to ${name}`);
     this.#quality.id = `quality-${name}`;
     this.#layers.setAttribute("aria-describedby", this.#quality.id);
+    this.#answer.name = name;
+    this.#answer.onPropose = (question) => this.#propose(question);
     const form = make("form", {}, this.#text, this.#button);
     const settings = make(
       "div",
@@ -73,7 +78,7 @@ export class ConversationView extends HTMLElement {
       make(
         "section",
         { class: "conversation", "aria-labelledby": title.id },
-        ...[header, settings, this.#quality, this.#log, form],
+        ...[header, settings, this.#quality, this.#answer, this.#log, form],
       ),
     );
     form.addEventListener("submit", (event) => {
@@ -113,13 +118,16 @@ export class ConversationView extends HTMLElement {
     this.#draw();
   }
 
-  /** @returns When the answer has ended. Nothing is asked while one is under way. */
+  /** @returns When the answer has ended. Nothing is asked while one is under way, or in a form that is none. */
   async ask(text: string): Promise<void> {
     const engine = this.#engine;
-    if (!engine || this.#conversation.isBusy) return;
+    const wanted = this.#answer.read();
+    if (!engine || !wanted || this.#conversation.isBusy) return;
+    if (this.#text.value.trim() === text) this.#text.value = "";
     const answer = await this.#conversation.send(engine, text, {
       priority: this.#priority.value as Priority,
       ...{ way: this.#way, maxTokens: MAX_TOKENS, systemPrompt: systemPromptOf(this.#modelKey) },
+      answer: wanted,
     });
     const { name, announcer } = this.#setting;
     const said = { finished: "answered", stopped: "stopped", failed: "failed" }[
@@ -142,9 +150,13 @@ export class ConversationView extends HTMLElement {
 
   #submit(): void {
     const text = this.#text.value.trim();
-    if (text === "" || !this.#engine) return;
-    this.#text.value = "";
-    void this.ask(text);
+    if (text !== "") void this.ask(text);
+  }
+
+  /** A message that somebody wrote stays. */
+  #propose(question: string): void {
+    const isOurs = ANSWER_FORMS.some((form) => form.question === this.#text.value);
+    if (this.#text.value.trim() === "" || isOurs) this.#text.value = question;
   }
 
   #showQuality(): void {
@@ -184,10 +196,12 @@ export class ConversationView extends HTMLElement {
     const has = this.#log.querySelector(".suggestions");
     if (!this.#engine) has?.remove();
     if (has || !this.#engine) return;
-    const items = SUGGESTIONS.map((text) => {
-      const button = make("button", { type: "button", class: "quiet" }, text);
+    const items = SUGGESTIONS.map(({ text, with: how, ...options }) => {
+      const note = how !== undefined && make("span", { class: "note" }, ` ${how}`);
+      const button = make("button", { type: "button", class: "quiet" }, text, note);
       button.addEventListener("click", () => {
         this.focus();
+        this.#answer.set(options);
         void this.ask(text);
       });
       return make("li", {}, button);

@@ -17,5 +17,11 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+/** Touches only what has changed. Without a text the element is hidden. */
+export function setText(element: HTMLElement, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+  element.hidden = text === "";
+}
+
 export const options = (choices: readonly (readonly [value: string, text: string])[]) =>
   choices.map(([value, text]) => make("option", { value }, text));

@@ -1,4 +1,5 @@
 /** The models that the page offers by name, and what people may ask each. */
+import type { AnswerForm } from "./answer-forms.ts";
 
 export interface OfferedModel {
   readonly key: string;
@@ -35,13 +36,25 @@ export const MODELS: readonly OfferedModel[] = [
 export const systemPromptOf = (key: string): string | undefined =>
   MODELS.find((model) => model.key === key)?.systemPrompt;
 
+export interface Suggestion {
+  readonly text: string;
+  /** What it shows; said beside it. */
+  readonly with?: string;
+  readonly form?: AnswerForm["key"];
+  readonly tools?: boolean;
+}
+
 /** What the demo models know; a larger one knows it too. */
-export const SUGGESTIONS: readonly string[] = [
-  "Tell me a story about a fox named Lily.",
-  "Sort these words: pear, wolf, apple, lamp",
-  "What is 47 + 38?",
-  "My dog is called Rex. What is my dog called?",
-  "Write JSON with the keys name and age. name is Anna, age is 31",
+export const SUGGESTIONS: readonly Suggestion[] = [
+  { text: "Tell me a story about a fox named Lily." },
+  { text: "Sort these words: pear, wolf, apple, lamp" },
+  { text: "What is 47 + 38?" },
+  { text: "My dog is called Rex. What is my dog called?" },
+  {
+    text: "Write JSON with the keys name, age and color. name is Anna, age is 31, color is red",
+    ...{ with: "by a schema", form: "json_schema" },
+  },
+  { text: "What time is it in Rome?", with: "with tools", tools: true },
 ];
 
 const HEROES = ["fox", "owl", "bear", "cat", "duck", "wolf", "frog", "horse"];

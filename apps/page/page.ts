@@ -12,7 +12,7 @@ async function askByItself(): Promise<void> {
   const [a, b] = page.board.conversations;
   page.board.setLoad(8);
   await new Promise((resolve) => setTimeout(resolve, 3000));
-  await Promise.any([a.ask(SUGGESTIONS[0]), b.ask(SUGGESTIONS[1])]);
+  await Promise.any([a.ask(SUGGESTIONS[0].text), b.ask(SUGGESTIONS[1].text)]);
   Object.assign(globalThis, { pageAnswered: true });
 }
 

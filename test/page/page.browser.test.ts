@@ -39,7 +39,7 @@ const card = (name: string): HTMLElement =>
 const select = (root: ParentNode, name: string) =>
   root.querySelector<HTMLSelectElement>(`select[name=${name}]`)!;
 const write = async (name: string, text: string) => {
-  await userEvent.type(card(name).querySelector("textarea")!, `${text}{Enter}`);
+  await userEvent.type(card(name).querySelector("form textarea")!, `${text}{Enter}`);
 };
 const status = () => page.querySelector(".status")!.textContent;
 const heard = () => page.querySelector("[role=status]")!.textContent;
@@ -86,7 +86,7 @@ describe("conversations", () => {
     await userEvent.click(card("A").querySelector("[type=submit]")!);
     await sees("A", "stopped");
     await sees("A", "half");
-    card("B").querySelector("textarea")!.focus();
+    card("B").querySelector<HTMLElement>("form textarea")!.focus();
     await userEvent.keyboard("{Escape}");
     await sees("B", "stopped");
     expect(engine.of("C").isAborted).toBe(false);
@@ -120,6 +120,69 @@ describe("conversations", () => {
     await write("A", "anew");
     const said = engine.of("A").request.messages.filter(({ role }) => role !== "system");
     expect(said).toEqual([{ role: "user", content: "anew" }]);
+  });
+
+  test("hold an answer to a form, with an example at hand, and tell what is none", async () => {
+    const options = card("A").querySelector("weft-answer-options")!;
+    const text = options.querySelector<HTMLTextAreaElement>("textarea")!;
+    const message = card("A").querySelector<HTMLTextAreaElement>("form textarea")!;
+    document.body.tabIndex = -1;
+    document.body.focus();
+    await reach("Answer: of any form");
+    await userEvent.keyboard("{Enter}");
+    expect(text.hidden).toBe(true);
+    await userEvent.tab();
+    expect(document.activeElement).toBe(select(options, "form"));
+    await userEvent.selectOptions(select(options, "form"), "json_schema");
+    expect(options.textContent).toContain("Answer: JSON of a schema");
+    const { properties } = JSON.parse(text.value);
+    // One Enter asks what goes with the example.
+    for (const name of Object.keys(properties)) expect(message.value).toContain(name);
+    await userEvent.fill(text, '{"type": ');
+    await write("A", "");
+    expect(options.querySelector("[role=alert]")!.textContent).toMatch(/no JSON/);
+    expect(document.activeElement).toBe(text);
+    expect(engine.asked).toHaveLength(0);
+    expect(message.value).not.toBe("");
+    await userEvent.fill(text, '{"type": "integer"}');
+    expect(text.ariaInvalid).toBeNull();
+    await userEvent.selectOptions(select(options, "thinking"), "8");
+    await write("A", "");
+    expect(engine.of("A").request).toMatchObject({
+      response_format: { type: "json_schema", json_schema: { schema: { type: "integer" } } },
+      thinking_budget: 8,
+      tools: undefined,
+    });
+    expect(message.value).toBe("");
+    engine.of("A").fail('the schema\'s keyword "not" at # cannot be enforced');
+    await sees("A", 'the schema\'s keyword "not" at # cannot be enforced');
+    await userEvent.selectOptions(select(options, "form"), "choice");
+    await userEvent.fill(text, "yes\n\nno");
+    await write("A", "{Control>}a{/Control}Is it?");
+    const { response_format, messages } = engine.of("A").request;
+    expect(response_format).toEqual({ type: "choice", choices: ["yes", "no"] });
+    expect(messages.at(-1)!.content).toBe("Is it?");
+  });
+
+  test("show what is thought and called, and fold what is long", async () => {
+    const rome = [...card("A").querySelectorAll<HTMLElement>(".suggestions button")].at(-1)!;
+    await userEvent.click(rome);
+    const thinking = () => [...card("A").querySelectorAll<HTMLDetailsElement>(".thinking")].at(-1)!;
+    engine.of("A").think("I know no clock. ".repeat(20));
+    await sees("A", "I know no clock.");
+    expect(thinking().open).toBe(true);
+    engine.of("A").call("get_time", '{"city": "Rome"}');
+    await sees("A", 'get_time {"city": "Rome"}');
+    expect(thinking().open).toBe(false);
+    engine.of("A").finish("tool_calls");
+    await vi.waitFor(() => expect(engine.of("A").request.messages.at(-1)!.role).toBe("tool"));
+    await sees("A", '{"city": "Rome"} → {"time":"');
+    engine.of("A").think("So");
+    engine.of("A").say("Now.");
+    engine.of("A").finish();
+    await vi.waitFor(() => expect(heard()).toBe("A answered: Now."));
+    expect(thinking().open).toBe(true);
+    expect(card("A").querySelectorAll(".turn")).toHaveLength(3);
   });
 
   test("begin, go on and end with the keyboard alone", async () => {
@@ -283,7 +346,12 @@ describe("axe finds nothing serious", () => {
     engine.of("A").think("how?");
     engine.of("A").say("so");
     engine.of("A").finish();
+    card("A").querySelector<HTMLDetailsElement>("weft-answer-options details")!.open = true;
+    await userEvent.selectOptions(select(card("A"), "form"), "json_schema");
+    await userEvent.fill(card("A").querySelector("weft-answer-options textarea")!, "{");
+    await write("A", "go");
     await write("B", "go");
+    engine.of("B").call("buy", "{}");
     engine.of("B").fail("a fault");
     await sees("B", "a fault");
     for (const details of page.querySelectorAll("details")) details.open = true;

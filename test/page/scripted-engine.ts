@@ -17,10 +17,14 @@ export interface Asked {
   readonly request: ChatCompletionRequest;
   say(word: string): void;
   think(word: string): void;
-  finish(reason?: "stop" | "length"): void;
+  /** A call of a tool, in two pieces. */
+  call(name: string, json: string): void;
+  finish(reason?: FinishReason): void;
   fail(message: string): void;
   readonly isAborted: boolean;
 }
+
+type FinishReason = "stop" | "length" | "tool_calls";
 
 export class ScriptedEngine {
   readonly asked: Asked[] = [];
@@ -65,7 +69,7 @@ export class ScriptedEngine {
     let wake = () => {};
     let failure: Error | undefined;
     let tokens = 0;
-    const push = (delta: ChatDelta, reason: "stop" | "length" | null) => {
+    const push = (delta: ChatDelta, reason: FinishReason | null) => {
       chunks.push(...chunksOf(delta, reason, tokens));
       wake();
     };
@@ -78,6 +82,12 @@ export class ScriptedEngine {
       think(word) {
         tokens += 1;
         push({ reasoning_content: word }, null);
+      },
+      call(name, json) {
+        tokens += 2;
+        const call = { id: `call_${name}`, type: "function", function: { name, arguments: "" } };
+        push({ tool_calls: [{ index: 0, ...call, type: "function" }] }, null);
+        push({ tool_calls: [{ index: 0, function: { arguments: json } }] }, null);
       },
       finish: (reason = "stop") => push({}, reason),
       fail(message) {
@@ -110,7 +120,7 @@ export class ScriptedEngine {
 /** As with `include_usage`. */
 const chunksOf = (
   delta: ChatDelta,
-  reason: "stop" | "length" | null,
+  reason: FinishReason | null,
   tokens: number,
 ): ChatCompletionChunk[] => {
   const object = "chat.completion.chunk" as const;
