@@ -3,22 +3,38 @@
  * /exit and Ctrl-D leave. Piped input is a script: one message per line.
  */
 import { createInterface } from "node:readline";
-import { type ChatMessage, type Engine, type LayerPolicy, WeftError } from "../../node.ts";
+import {
+  type ChatMessage,
+  type Engine,
+  type LayerPolicy,
+  type ResponseFormat,
+  WeftError,
+} from "../../node.ts";
+import { answerFormOf, answerFormOptions } from "./answer-form-option.ts";
+import { AnswerWriter } from "./answer-writer.ts";
 import { defineCommand, log, type Terminal } from "./command.ts";
 import { layerPolicyOf, layerPolicyOptions } from "./layer-policy-option.ts";
 import { modelOptions, openEngine, requiredModel } from "./model-options.ts";
-import { text } from "./option-types.ts";
+import { integer, text } from "./option-types.ts";
 import { type SamplingValues, samplingOptions } from "./sampling-options.ts";
 
 const options = {
   ...modelOptions,
   system: text("T", "the system message"),
+  thinkingTokens: integer(
+    0,
+    Number.MAX_SAFE_INTEGER,
+    "most tokens of thinking, 0 for none; default: the model's own",
+  ),
+  ...answerFormOptions,
   ...samplingOptions,
   ...layerPolicyOptions,
 };
 
 interface Asking extends SamplingValues {
   readonly policy: LayerPolicy | undefined;
+  readonly form: ResponseFormat | undefined;
+  readonly thinkingTokens?: number;
 }
 
 /** The next message may do better. */
@@ -31,10 +47,11 @@ export const chat = defineCommand({
   run: async (values, terminal) => {
     requiredModel(values);
     const { layerPolicy: policy, engineOptions } = layerPolicyOf(values);
+    const form = answerFormOf(values);
     const { engine } = await openEngine(values, terminal, engineOptions);
     try {
       const opening = values.system === undefined ? [] : [message("system", values.system)];
-      return await converse(engine, opening, { ...values, policy }, terminal);
+      return await converse(engine, opening, { ...values, policy, form }, terminal);
     } finally {
       await engine.close();
     }
@@ -99,35 +116,32 @@ async function converse(
 async function answerTo(
   engine: Engine,
   messages: readonly ChatMessage[],
-  { maxTokens, temperature, topK, topP, minP, seed, policy }: Asking,
-  { stdout }: Terminal,
+  { maxTokens, temperature, topK, topP, minP, seed, policy, form, thinkingTokens }: Asking,
+  terminal: Terminal,
   signal: AbortSignal,
 ): Promise<string> {
-  let answer = "";
+  const answer = new AnswerWriter(terminal);
   try {
     const chunks = await engine.chat.completions.create(
       {
         messages,
         stream: true,
         ...{ max_tokens: maxTokens, temperature, top_k: topK, top_p: topP, min_p: minP, seed },
-        layer_policy: policy,
+        ...{ layer_policy: policy, response_format: form, thinking_budget: thinkingTokens },
       },
       { signal },
     );
-    let isThinking = false;
     for await (const { choices } of chunks) {
       const { content = "", reasoning_content: thought = "" } = choices[0].delta;
       // Thoughts are shown and not kept: templates leave those of earlier turns out.
-      if (isThinking && content !== "") stdout.write("\n\n");
-      isThinking = thought !== "" || (isThinking && content === "");
-      answer += content;
-      stdout.write(thought + content);
+      answer.think(thought);
+      answer.say(content);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
   }
-  stdout.write("\n");
-  return answer;
+  answer.end();
+  return answer.text;
 }
 
 const message = (role: string, content: string): ChatMessage => ({ role, content });

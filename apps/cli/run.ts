@@ -1,6 +1,8 @@
 /** `weft run`: one completion, streamed to stdout, or one JSON object. */
 import { type Engine, type GenerateChunk, renderChat } from "../../node.ts";
-import { defineCommand, log, printJson } from "./command.ts";
+import { answerFormOf, answerFormOptions } from "./answer-form-option.ts";
+import { AnswerWriter } from "./answer-writer.ts";
+import { defineCommand, log, printJson, type Terminal } from "./command.ts";
 import { layerPolicyOf, layerPolicyOptions } from "./layer-policy-option.ts";
 import { modelOptions, openEngine, requiredModel } from "./model-options.ts";
 import { required, UsageError } from "./option.ts";
@@ -12,6 +14,7 @@ const options = {
   prompt: text("T", "the text to go on from, or with --chat what the user says"),
   chat: flag("put the prompt through the model's chat template"),
   system: text("T", "with --chat: the system message"),
+  ...answerFormOptions,
   ...samplingOptions,
   ...layerPolicyOptions,
   json: flag("one JSON object on stdout"),
@@ -29,8 +32,8 @@ export const run = defineCommand({
       throw new UsageError("--system is given without --chat; add --chat, or leave it out");
     }
     const { layerPolicy, engineOptions } = layerPolicyOf(values);
+    const form = answerFormOf(values);
     const { engine, loadMs } = await openEngine(values, terminal, engineOptions);
-    let shown = "";
     try {
       const promptTokenIds = chat
         ? renderChat(engine, { messages: conversation(prompt, system) })
@@ -38,19 +41,13 @@ export const run = defineCommand({
       const request = {
         prompt: chat ? promptTokenIds : prompt,
         ...{ maxTokens, temperature, topK, topP, minP, seed },
-        layerPolicy,
+        ...{ layerPolicy, constraint: form && constraintOf(form) },
       };
       const startedMs = performance.now();
-      const chunks = engine.generate(request, { signal: terminal.signal });
-      const show = (piece: string) => {
-        if (json) return;
-        terminal.stdout.write(piece);
-        shown = piece;
-      };
-      const answer = await follow(chunks, show).finally(() => {
-        // Also after an answer that was cut short: the shell's prompt follows.
-        if (shown !== "" && !shown.endsWith("\n")) terminal.stdout.write("\n");
-      });
+      const view = json ? undefined : await viewOf(engine, terminal, chat ? promptTokenIds : null);
+      const asked = { ...request, skipSpecialTokens: view?.skipSpecialTokens };
+      const chunks = engine.generate(asked, { signal: terminal.signal });
+      const answer = await follow(chunks, view?.show ?? (() => {})).finally(view?.end);
       const { adapter, kind: device } = engine.device.info;
       const timing = timingOf(answer, startedMs, loadMs, promptTokenIds.length);
       const { text, tokenIds, finishReason, usage } = answer;
@@ -66,6 +63,37 @@ export const run = defineCommand({
     }
   },
 });
+
+/** As it comes: of a chat, thinking is told apart from what is said. @param chatPrompt Null for a text. */
+async function viewOf(engine: Engine, terminal: Terminal, chatPrompt: readonly number[] | null) {
+  const writer = new AnswerWriter(terminal);
+  if (!chatPrompt) {
+    const show = (piece: string) => writer.say(piece);
+    const end = () => writer.isEmpty || writer.end();
+    return { show, end, skipSpecialTokens: undefined };
+  }
+  const format = await engine.text.chatFormat();
+  const text = engine.text.tokenizer.decode(chatPrompt, { skipSpecialTokens: false });
+  const startsThinking = format.startsThinking(text);
+  const parser = format.parser({ tools: false, startsThinking });
+  const write = (parts: ReturnType<typeof parser.push>) => {
+    for (const part of parts) {
+      if (part.type === "reasoning") writer.think(part.text);
+      else if (part.type === "content") writer.say(part.text);
+    }
+  };
+  return {
+    show: (piece: string) => write(parser.push(piece)),
+    end() {
+      write(parser.flush());
+      if (!writer.isEmpty) writer.end();
+    },
+    skipSpecialTokens: !format.readsSpecialTokens,
+  };
+}
+
+const constraintOf = (form: NonNullable<ReturnType<typeof answerFormOf>>) =>
+  form.type === "json_schema" ? { type: form.type, schema: form.json_schema.schema } : form;
 
 const conversation = (prompt: string, system: string | undefined) => [
   ...(system === undefined ? [] : [{ role: "system", content: system }]),
