@@ -1,9 +1,11 @@
-// Tools through the door of an engine: what the demo model calls, and what it makes of the result.
+// Tools through the door of an engine: what the demo model calls, and what it makes of the result. And what
+// docs/ say that code prints, of tools and of answers of a form.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ChatCompletionRequest } from "../../index.ts";
 import { createEngine, type Engine } from "../../node.ts";
 import { tinyModel } from "../cli/tiny-model.ts";
+import { run, snippetsOf } from "./doc-snippets.ts";
 
 let engine: Engine;
 beforeAll(async () => {
@@ -170,4 +172,9 @@ test("a model that is made to think first calls behind it", async () => {
   expect(message.tool_calls).toHaveLength(1);
   expect(JSON.parse(message.tool_calls![0].function.arguments)).toHaveProperty("city");
   expect(finish_reason).toBe("tool_calls");
+});
+
+test.each(["structured-output.md", "tools.md"].flatMap(snippetsOf))("$name", async (snippet) => {
+  expect(snippet.says).not.toEqual([]);
+  expect(await run(snippet.code, engine)).toEqual(snippet.says);
 });
