@@ -3,12 +3,13 @@
  * from the other; the first Ctrl-C or SIGTERM lets answers end, the second does not.
  */
 import { statSync } from "node:fs";
-import { type EngineApi, WeftError } from "../../node.ts";
+import { type EngineApi, WeftError, withOverflow } from "../../node.ts";
 import type { ServeOptions, Server } from "../../server.ts";
 import { defineCommand, log, printJson, type Terminal } from "./command.ts";
 import { modelOptions } from "./model-options.ts";
 import { type OptionValues, UsageError } from "./option.ts";
 import { bytes, flag, integer, number, text, texts } from "./option-types.ts";
+import { overflowOf, overflowOptions, warnOfOverflow } from "./overflow-option.ts";
 import { openServed, servedModels } from "./served-models.ts";
 import { readTextFile } from "./text-file.ts";
 
@@ -33,6 +34,7 @@ const options = {
   maxCompletionTokens: integer(1, MANY, "of an answer; default what the context holds"),
   timeout: number(0.001, 1e6, "seconds that an answer may take; default 600"),
   drain: number(0, 1e6, "seconds that answers may go on after the first Ctrl-C; default 30"),
+  ...overflowOptions,
   json: flag("one JSON object on stdout, once it listens and the model is loaded"),
 };
 
@@ -46,11 +48,16 @@ export const serve = defineCommand({
     const { model, maxRows, ...others } = values;
     const models = servedModels(model);
     const how = serveOptions(values, terminal);
+    const overflow = overflowOf(values);
     let begin = () => {};
     const begun = new Promise<void>((resolve) => {
       begin = resolve;
     });
-    const engine = begun.then(() => openServed(models, others, terminal, { maxRows }));
+    const engine = begun.then(async () => {
+      if (overflow) void warnOfOverflow(overflow, terminal);
+      const local = await openServed(models, others, terminal, { maxRows });
+      return overflow ? withOverflow(local, overflow) : local;
+    });
     const server = await listen(engine, how);
     warn(server, how, terminal);
     begin();

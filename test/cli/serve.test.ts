@@ -5,6 +5,8 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { createEngine } from "../../node.ts";
+import { serve } from "../../server.ts";
 import { tinyModel } from "./tiny-model.ts";
 
 const MODEL = tinyModel();
@@ -73,10 +75,19 @@ test("one JSON object, keys from everywhere, and an end that waits for answers",
 });
 
 test("--drain 0 cuts answers short, says so and ends with 1", async () => {
-  const server = await start(["--drain", "0", "--host", "0.0.0.0", "--model", "demo=demo"]);
+  const far = await cluster();
+  const more = ["--drain", "0", "--host", "0.0.0.0", "--model", "demo=demo"];
+  const overflow = ["--overflow", far.url, "--overflow-when", "queue=900,model"];
+  const server = await start([...more, ...overflow], { WEFT_OVERFLOW_KEY: "far-key" });
   expect(server.models).toEqual(["tiny", "demo"]);
-  const other = await server.ask({ model: "demo", max_tokens: 1 });
-  expect(await other.json()).toMatchObject({ model: "demo", object: "chat.completion" });
+  const of = async (model: string) => {
+    const answer = await server.ask({ model, max_tokens: 1 });
+    return [answer.status, await answer.json()];
+  };
+  expect(await of("demo")).toMatchObject([200, { model: "demo", object: "chat.completion" }]);
+  expect(await of("far")).toMatchObject([200, { model: "far", object: "chat.completion" }]);
+  expect(await of("farther")).toMatchObject([404, { error: { code: "model_not_found" } }]);
+  expect((await far.engine.metrics()).total.requests).toBe(1);
   const stream = await server.ask({ max_tokens: 490, stream: true });
   const text = stream.text();
   const { status, stderr } = await server.end("SIGINT");
@@ -88,3 +99,14 @@ test("--drain 0 cuts answers short, says so and ends with 1", async () => {
     ),
   });
 });
+
+/** Another server, with another model. */
+async function cluster() {
+  const engine = await createEngine({ model: MODEL, device: "reference", name: "far" });
+  const server = await serve(engine, { port: 0, apiKeys: ["far-key"], drainMs: 0 });
+  afterAll(async () => {
+    await server.close();
+    await engine.close();
+  });
+  return { engine, url: server.url };
+}

@@ -23,6 +23,8 @@ async function run(...args: string[]) {
 }
 
 const CALIBRATE = ["calibrate", "--model", "demo"];
+const SERVE = ["serve", "--model", "demo"];
+const OVERFLOW = [...SERVE, "--overflow", "http://127.0.0.1:9/v1", "--overflow-when"];
 const RUN = ["run", "--model", "demo", "--prompt", "x"];
 
 describe("refused", () => {
@@ -38,6 +40,18 @@ describe("refused", () => {
     [["serve", "--model", "demo", "--port", "65536"], /--port is "65536", .*from 0 to 65535/],
     [["serve", "--model", "demo", "--api-key-file", "none"], /there is no file none/],
     [["serve", "--model", "demo", "--allow-origin", "x"], /--allow-origin is "x", it must be/],
+    [[...SERVE, "--overflow", "cluster:8000"], /--overflow must be an http\(s\) URL with its \/v1/],
+    [[...SERVE, "--overflow", "http://key@c/v1"], /--overflow must be .* as WEFT_OVERFLOW_KEY/],
+    [[...SERVE, "--overflow-model", "m"], /--overflow-model is given without --overflow; add/],
+    [[...SERVE, "--overflow-when", "queue"], /--overflow-when is given without --overflow; add/],
+    [[...OVERFLOW, "qeue=1"], /unknown reason of --overflow-when qeue; did you mean queue\?/],
+    [
+      [...OVERFLOW, ""],
+      /unknown reason of --overflow-when ; Known: queue, deadline, context, model/,
+    ],
+    [[...OVERFLOW, "queue=soon"], /--overflow-when: queue is "soon", it must be milliseconds/],
+    [[...OVERFLOW, "model=big"], /--overflow-when: model takes no value, got "big"/],
+    [[...OVERFLOW, "queue,queue=5"], /--overflow-when has queue twice; leave one out/],
     [["calibrate"], /--model is missing; add it/],
     [[...CALIBRATE, "--tokens", "8"], /--tokens is "8", it must be an integer from 16 to 65536/],
     [[...CALIBRATE, "--out", "nowhere/p.json"], /--out: there is no folder nowhere/],
