@@ -36,7 +36,9 @@ export interface ModelMetrics {
   readonly evictions: number;
   /** Of the latest load, downloads and waiting for room included. */
   readonly loadMs?: number;
-  /** While it is loaded. */
+  /** In all its loads; none before the first. */
+  readonly total?: EngineTotals;
+  /** While it is loaded, and since. */
   readonly engine?: EngineMetrics;
 }
 

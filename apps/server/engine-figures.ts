@@ -15,6 +15,11 @@ export class EngineFigures {
     this.#engine = engine;
   }
 
+  /** Of the model that answers who names none. */
+  get model(): string {
+    return this.#engine.info.model.id;
+  }
+
   /** @throws {WeftError} of an engine that answers nothing any more. */
   read(): Promise<EngineMetrics> {
     const nowMs = performance.now();
@@ -33,16 +38,23 @@ export class EngineFigures {
 
   /**
    * Seconds until who comes now would begin, from what the latest requests took: those before it, over the rows
-   * that serve them. Spread over half as much again, so that not all who are refused come back at once.
+   * that serve them; of several models, the busiest's. Spread over half as much again, so that not all who are refused come back at once.
    */
   get waitS(): number {
     void this.read().catch(() => {});
-    const { now, recent } = this.#latest ?? {};
-    if (now === undefined || recent === undefined) return 1;
+    if (this.#latest === undefined) return 1;
+    const { models } = this.#latest;
+    const loaded = models
+      ? Object.values(models).flatMap(({ engine }) => engine ?? [])
+      : [this.#latest];
+    const waitS = Math.max(0, ...loaded.map((metrics) => this.#waitS(metrics)));
+    return Math.min(MAX_WAIT_S, waitS * (1 + Math.random() / 2));
+  }
+
+  #waitS({ now, recent }: EngineMetrics): number {
     const { e2eMs, queueMs } = recent.requests.overall;
     const serviceMs = Math.max(0, e2eMs.mean - queueMs.mean);
     const rows = Math.max(1, this.#engine.info.maxRows);
-    const waitS = ((now.waiting + 1) * serviceMs) / rows / 1000;
-    return Math.min(MAX_WAIT_S, waitS * (1 + Math.random() / 2));
+    return ((now.waiting + 1) * serviceMs) / rows / 1000;
   }
 }

@@ -11,6 +11,7 @@ import { writeEngineMetrics } from "./engine-exposition.ts";
 import { eventStream } from "./event-stream.ts";
 import { EXPOSITION_TYPE, Exposition } from "./exposition.ts";
 import { type JsonObject, jsonBody } from "./json-body.ts";
+import { writeOverflowMetrics } from "./overflow-exposition.ts";
 import { answersOf, limitFields, type RequestKind } from "./request-limits.ts";
 import type { Service } from "./service.ts";
 
@@ -108,7 +109,7 @@ export function routes(service: Service): (request: Request, peer?: Peer) => Pro
     c.json(await service.engine.models.retrieve(c.req.param("id"))),
   );
   app.get("/health", async (c) => {
-    if (service.state === "ready") await withLimit(service.figures.read());
+    if (service.state === "ready") await withLimit(service.figures?.read());
     const status = service.state === "ready" ? "ok" : service.state;
     return c.json({ status }, status === "ok" ? 200 : 503);
   });
@@ -118,7 +119,11 @@ export function routes(service: Service): (request: Request, peer?: Peer) => Pro
     text.family("gauge", "weft_http_answers", "Answers under way, those that wait included.", [
       [{}, service.gate.inFlight],
     ]);
-    if (service.state === "ready") writeEngineMetrics(text, await service.figures.read());
+    const { figures } = service;
+    // The server's own are told though the engine is silent.
+    const metrics = await withLimit(figures?.read()).catch(() => undefined);
+    if (figures && metrics) writeEngineMetrics(text, metrics, figures.model);
+    if (metrics?.overflow) writeOverflowMetrics(text, metrics.overflow);
     return c.body(text.text, 200, { "content-type": EXPOSITION_TYPE });
   });
   app.notFound((c) => {
@@ -206,7 +211,7 @@ function unknown(c: Asked): ApiError {
 const secondsSince = (ms: number): number => (performance.now() - ms) / 1000;
 
 /** An engine whose thread hangs must not hang the question whether it does. */
-function withLimit<T>(reading: Promise<T>): Promise<T> {
+function withLimit<T>(reading: Promise<T> | undefined): Promise<T | undefined> {
   let timer: ReturnType<typeof setTimeout>;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(

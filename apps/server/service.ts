@@ -69,10 +69,9 @@ export class Service {
     });
   }
 
-  /** @throws {ApiError} 503 while the model loads, {WeftError} of an engine that is no more. */
-  get figures(): EngineFigures {
-    if (this.#figures) return this.#figures;
-    return this.engine && this.#figures!;
+  /** None before the model is loaded. */
+  get figures(): EngineFigures | undefined {
+    return this.#figures;
   }
 
   /**

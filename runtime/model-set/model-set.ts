@@ -41,7 +41,7 @@ export class ModelSet implements HostedEngine {
   readonly #createdMs = Date.now();
   readonly #pages = new Map<object, PageState>();
   readonly #onMove = new Set<(info: EngineInfo) => void>();
-  #lastMetrics: EngineMetrics | undefined;
+  readonly #startMs = performance.now();
 
   private constructor(members: ReadonlyMap<string, SetMember>, budgetBytes: number) {
     const room = new MemoryRoom(budgetBytes);
@@ -87,7 +87,7 @@ export class ModelSet implements HostedEngine {
     const set = new ModelSet(members, budgetBytes);
     try {
       const engine = await set.#main.acquire(signal);
-      set.#lastMetrics = await engine.metrics();
+      await set.#main.figures.read(engine);
       set.#main.release();
       return set;
     } catch (error) {
@@ -134,14 +134,18 @@ export class ModelSet implements HostedEngine {
   async metrics(): Promise<EngineMetrics> {
     const models: Record<string, ModelMetrics> = {};
     for (const slot of this.#slots.values()) {
+      const engine = slot.engine && (await slot.figures.read(slot.engine).catch(() => undefined));
       const { state, bytes, numUsers: users, numWaiting: waiting, loadMs } = slot;
-      const engine = await slot.engine?.metrics();
-      if (slot === this.#main) this.#lastMetrics = engine ?? this.#lastMetrics;
-      const counts = { loads: slot.numLoads, evictions: slot.numEvictions };
-      const known = { ...(loadMs !== undefined && { loadMs }), ...(engine && { engine }) };
-      models[slot.name] = { state, bytes, users, waiting, ...counts, ...known };
+      const { total } = slot.figures;
+      models[slot.name] = {
+        ...{ state, bytes, users, waiting, loads: slot.numLoads, evictions: slot.numEvictions },
+        ...(loadMs !== undefined && { loadMs }),
+        ...(total && { total }),
+        ...(engine && { engine }),
+      };
     }
-    return { ...this.#lastMetrics!, models };
+    const { latest, total } = this.#main.figures;
+    return { ...latest!, uptimeMs: performance.now() - this.#startMs, total: total!, models };
   }
 
   async gauges(model?: string): Promise<EngineGauges> {

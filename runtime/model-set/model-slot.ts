@@ -7,6 +7,7 @@ import type { EngineInfo, HostedEngine } from "../engine-api.ts";
 import { abortError, WeftError } from "../errors.ts";
 import type { ModelState } from "../openai/models.ts";
 import type { MemoryRoom, Tenant } from "./memory-room.ts";
+import { ModelFigures } from "./model-figures.ts";
 
 export interface LoadHow {
   readonly signal: AbortSignal;
@@ -21,6 +22,7 @@ export type LoadModel = (how: LoadHow) => Promise<HostedEngine>;
 export class ModelSlot implements Tenant {
   readonly name: string;
   readonly isPinned: boolean;
+  readonly figures = new ModelFigures();
   readonly #load: LoadModel;
   readonly #room: MemoryRoom;
   readonly #now: () => number;
@@ -148,6 +150,7 @@ export class ModelSlot implements Tenant {
     this.#info = engine?.info ?? this.#info;
     this.#engine = undefined;
     this.numEvictions += 1;
+    if (engine) await this.figures.end(engine);
     await engine?.close().catch(() => {});
     this.bytes = 0;
     this.#gone?.resolve();

@@ -88,6 +88,9 @@ test("--drain 0 cuts answers short, says so and ends with 1", async () => {
   expect(await of("far")).toMatchObject([200, { model: "far", object: "chat.completion" }]);
   expect(await of("farther")).toMatchObject([404, { error: { code: "model_not_found" } }]);
   expect((await far.engine.metrics()).total.requests).toBe(1);
+  const metrics = await (await fetch(new URL("/metrics", server.url))).text();
+  expect(metrics).toMatch(/^weft_overflow_reasons_total\{reason="model"\} 2$/m);
+  expect(metrics).toMatch(/^weft_model_loads_total\{model="demo"\} 1$/m);
   const stream = await server.ask({ max_tokens: 490, stream: true });
   const text = stream.text();
   const { status, stderr } = await server.end("SIGINT");

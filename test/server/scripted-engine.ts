@@ -37,7 +37,7 @@ export class ScriptedEngine {
       return this.#stream(signal);
     };
     return {
-      info: { maxRows: 4 },
+      info: { maxRows: 4, model: { id: "scripted" } },
       chat: { completions: { create } },
       metrics: async () => {
         const kvGroups = [{ kind: "full", numBlocks: 9 }] as const;

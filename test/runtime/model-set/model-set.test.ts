@@ -112,6 +112,26 @@ describe("where not all fit", () => {
     expect(await states(set)).toEqual({ a: "unloaded", b: "ready", c: "ready" });
   });
 
+  test("what a model has done is still known when it is gone, and goes on when it is back", async () => {
+    const set = await openSet([a, b], 60);
+    const requests = async () => {
+      const { total, models } = await set.metrics();
+      return [total.requests, models?.a.total?.requests, models?.b.total?.requests];
+    };
+    await ask(set, "a");
+    await ask(set, "a");
+    expect(await requests()).toEqual([2, 2, undefined]);
+    await ask(set, "b");
+    expect(await requests()).toEqual([2, 2, 1]);
+    await ask(set, "a");
+    expect(await requests()).toEqual([3, 3, 1]);
+    // Nobody has read the figures of this one before it goes.
+    await ask(set, "b");
+    await ask(set, "a");
+    expect(await requests()).toEqual([4, 4, 2]);
+    expect((await set.metrics()).models?.b.engine).toBeUndefined();
+  });
+
   test("one that answers stays, and the newcomer waits", async () => {
     const set = await openSet([a, b], 60);
     const { promise, open } = gate();

@@ -37,12 +37,16 @@ export class ScriptedModel {
   };
 
   #engine(): HostedEngine {
-    const speak = this.#speak.bind(this);
+    let numAnswers = 0;
+    const speak = () => {
+      numAnswers += 1;
+      return this.#speak();
+    };
     const engine = {
       info: { model: { id: this.name, createdMs: 1000 }, maxContext: 64 },
       chat: { completions: { create: async () => speak() } },
       completions: { create: async () => speak() },
-      metrics: async () => ({ uptimeMs: 1 }),
+      metrics: async () => ({ uptimeMs: 1, total: { requests: numAnswers } }),
       gauges: async () => ({ waiting: 0, running: 1, plansInFlight: 0, kv: [], queueMs: {} }),
       onMove: () => () => {},
       pace: { report() {}, leave() {} },
@@ -52,6 +56,7 @@ export class ScriptedModel {
         await Promise.resolve();
         this.isLoaded = false;
         this.numCloses += 1;
+        numAnswers = 0;
       },
     };
     return engine as unknown as HostedEngine;

@@ -2,6 +2,9 @@
 
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test, vi } from "vitest";
+import type { EngineMetrics } from "../../../index.ts";
+import { createHandler } from "../../../server.ts";
+import { ScriptedEngine } from "../scripted-engine.ts";
 import { atRest, client, MESSAGES, type Served, served } from "../served.ts";
 
 describe("/metrics", () => {
@@ -109,10 +112,12 @@ describe("/metrics", () => {
     expect(counts?.find(({ name }) => name.endsWith("_count"))?.value).toBe(3);
     const gaps = families.get("weft_http_chunk_gap_seconds")?.samples;
     expect(gaps?.find(({ name }) => name.endsWith("_count"))?.value).toBeGreaterThan(3);
-    expect(value("weft_requests_total")).toBe(2);
-    expect(value("weft_sampled_tokens_total")).toBe(10);
-    expect(value("weft_kv_used_ratio", { group: "0" })).toBe(0);
-    expect(value("weft_recent_ttft_seconds", { quantile: "0.5" })).toBeGreaterThan(0);
+    const { model } = request;
+    expect(value("weft_requests_total", { model })).toBe(2);
+    expect(value("weft_sampled_tokens_total", { model })).toBe(10);
+    expect(value("weft_kv_used_ratio", { model, group: "0" })).toBe(0);
+    expect(value("weft_recent_ttft_seconds", { model, quantile: "0.5" })).toBeGreaterThan(0);
+    expect(value("weft_predicted_queue_seconds", { model, priority: "agent" })).toBe(0);
   });
 
   test("the engine is asked once a second at most, however often its figures are", async () => {
@@ -124,6 +129,96 @@ describe("/metrics", () => {
 
   test("docs/metrics.md has every name", async () => {
     const docs = readFileSync(new URL("../../../docs/metrics.md", import.meta.url), "utf8");
-    for (const name of (await scrape()).keys()) expect(docs, name).toContain(`\`${name}`);
+    const names = new Set([...(await scrape()).keys(), ...(await scrapeAll()).keys()]);
+    expect(names.size).toBeGreaterThan(50);
+    for (const name of names) expect(docs, name).toContain(`\`${name}\``);
   });
+
+  describe("of several models and a cluster", () => {
+    test("each sample names its model; one that is not loaded has its counters alone", async () => {
+      const families = await scrapeAll();
+      const of = (name: string) =>
+        families.get(name)?.samples.map(({ labels: { model }, value }) => [model, value]);
+      const odd = String.raw`o\"d\\d`;
+      expect(of("weft_requests_total")).toEqual([
+        ["chat", 7],
+        [odd, 5],
+      ]);
+      expect(of("weft_requests_waiting")).toEqual([["chat", 0]]);
+      expect(of("weft_model_loads_total")).toEqual([
+        ["chat", 1],
+        [odd, 3],
+        ["new", 0],
+      ]);
+      expect(of("weft_expert_hits_total")).toEqual([["chat", 75]]);
+      const states = families.get("weft_model_state")?.samples.filter(({ value }) => value === 1);
+      expect(states?.map(({ labels: { model, state } }) => [model, state])).toEqual([
+        ...[
+          ["chat", "ready"],
+          [odd, "unloaded"],
+        ],
+        ["new", "loading"],
+      ]);
+    });
+
+    test("what went to the cluster is told by reason, and how it fares", async () => {
+      const families = await scrapeAll();
+      const of = (name: string) =>
+        families.get(name)?.samples.map(({ labels, value }) => [...Object.values(labels), value]);
+      expect(of("weft_overflow_requests_total")).toEqual([
+        ["local", 40],
+        ["cluster", 9],
+      ]);
+      expect(of("weft_overflow_reasons_total")).toEqual([
+        ...[
+          ["queue", 4],
+          ["deadline", 3],
+          ["context", 2],
+        ],
+        ...[
+          ["model", 1],
+          ["lost", 0],
+        ],
+      ]);
+      expect(of("weft_overflow_moved_total")).toEqual([
+        ["local", 1],
+        ["cluster", 2],
+      ]);
+      expect(of("weft_overflow_cluster_up")).toEqual([[0]]);
+      expect(of("weft_overflow_cluster_wait_seconds")).toEqual([[1.5]]);
+    });
+  });
+
+  /** With all that an engine may have beside it. */
+  async function scrapeAll(): Promise<Map<string, Family>> {
+    const { door } = new ScriptedEngine();
+    const own = await door.metrics();
+    const chat = {
+      ...{ ...own, total: { ...own.total, requests: 7 } },
+      experts: {
+        ...{ slots: 4, poolBytes: 1e6, needed: 100, hitRate: 0.75, uploads: 25, uploadsAhead: 3 },
+        ...{ uploadedBytes: 25e6, hottest: [] },
+      },
+    };
+    const counts = { bytes: 0, users: 0, waiting: 0, loads: 0, evictions: 0 };
+    const metrics = async (): Promise<EngineMetrics> => ({
+      ...chat,
+      models: {
+        chat: { ...counts, state: "ready", loads: 1, loadMs: 9, total: chat.total, engine: chat },
+        'o"d\\d': { ...counts, state: "unloaded", loads: 3, total: { ...own.total, requests: 5 } },
+        new: { ...counts, state: "loading", waiting: 1 },
+      },
+      overflow: {
+        ...{ local: 40, cluster: 9, movedToLocal: 1, movedToCluster: 2, continued: 3 },
+        ...{
+          broken: 0,
+          kept: 5,
+          reasons: { queue: 4, deadline: 3, context: 2, model: 1, lost: 0 },
+        },
+        clusterState: { state: "open", failures: 2, waitMs: 1500, firstChunkMs: 80 },
+      },
+    });
+    const handle = createHandler({ ...door, metrics });
+    return parse(await (await handle(new Request("http://localhost/metrics"))).text());
+  }
 });
