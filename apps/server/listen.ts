@@ -3,11 +3,21 @@
  * what is under way for a while, then nothing.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import { getRequestListener } from "@hono/node-server";
 import { type EngineApi, WeftError } from "../../worker.ts";
 import { ApiError } from "./api-error.ts";
+import {
+  Exchanges,
+  MAX_HEADER_BYTES,
+  MAX_HEADERS,
+  noTunnel,
+  rawResponse,
+  refusalOf,
+  tell,
+  unmetExpectation,
+} from "./broken-http.ts";
 import { routes } from "./routes.ts";
 import { type HandlerOptions, LOOPBACK_NAMES } from "./server-options.ts";
 import { Service } from "./service.ts";
@@ -38,8 +48,6 @@ export interface Server {
   close(): Promise<number>;
 }
 
-const MAX_HEADER_BYTES = 16_384;
-const MAX_HEADERS = 100;
 const IDLE_TIMEOUT_MS = 5_000;
 /** How long the last bytes of ended answers may take. */
 const FLUSH_MS = 1_000;
@@ -53,6 +61,8 @@ export async function listen(
   const { headersTimeoutMs = 10_000, bodyTimeoutMs = 30_000, requestTimeoutMs = 600_000 } = options;
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
+    // Who sends none is told so below, in a body.
+    requireHostHeader: false,
     headersTimeout: headersTimeoutMs,
     // Bodies have their own limit in json-body.ts, with an answer; this one is for what it does not read.
     requestTimeout: headersTimeoutMs + 2 * bodyTimeoutMs,
@@ -92,21 +102,18 @@ export async function listen(
         }).response,
     },
   );
-  const busy = new WeakSet<Socket>();
+  const exchanges = new Exchanges();
   server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
-    const { socket, rawHeaders } = incoming;
-    busy.add(socket);
-    outgoing.once("close", () => busy.delete(socket));
-    if (rawHeaders.length > 2 * MAX_HEADERS) {
-      outgoing.writeHead(431, { "content-type": "application/json", connection: "close" });
-      outgoing.end(JSON.stringify(tooManyHeaders.body));
-    } else void answer(incoming, outgoing);
+    exchanges.begin(incoming, outgoing);
+    const refusal = refusalOf(incoming);
+    if (refusal) tell(outgoing, refusal);
+    else void answer(incoming, outgoing);
   });
-  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-    // Another answer may be half written there.
-    if (!socket.writable || busy.has(socket as Socket)) socket.destroy();
-    else socket.end(rawResponse(brokenRequest(error.code)));
-  });
+  server.on("clientError", ({ code }: NodeJS.ErrnoException, socket) =>
+    exchanges.broken(socket, code),
+  );
+  server.on("connect", (_, socket) => socket.end(rawResponse(noTunnel)));
+  server.on("checkExpectation", (_, outgoing) => tell(outgoing, unmetExpectation));
 
   let closing: Promise<number> | undefined;
   let cut = 0;
@@ -160,34 +167,4 @@ function cannotListen(host: string, port: number, { code, message }: NodeJS.Errn
         ? "this user may not listen there: choose a port from 1024 on"
         : "choose an address of this machine";
   return new WeftError("bad_config", `cannot listen at ${host}, port ${port}: ${message}; ${cure}`);
-}
-
-const tooManyHeaders = new ApiError(431, `there are more than ${MAX_HEADERS} headers; send fewer`, {
-  code: "too_many_headers",
-});
-
-function brokenRequest(code: string | undefined): ApiError {
-  if (code === "HPE_HEADER_OVERFLOW") {
-    const what = `the headers have more than ${MAX_HEADER_BYTES} bytes; send less`;
-    return new ApiError(431, what, { code: "headers_too_large" });
-  }
-  if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
-    return new ApiError(408, "the request came too slowly; send it at once", {
-      code: "request_timeout",
-    });
-  }
-  return new ApiError(400, "this is not HTTP/1.1 as a server can read it; change the request", {
-    code: "bad_request",
-  });
-}
-
-function rawResponse({ status, body }: ApiError): string {
-  const text = JSON.stringify(body);
-  const head = [
-    `HTTP/1.1 ${status} Error`,
-    "content-type: application/json",
-    `content-length: ${new TextEncoder().encode(text).length}`,
-    "connection: close",
-  ];
-  return `${head.join("\r\n")}\r\n\r\n${text}`;
 }

@@ -1,7 +1,7 @@
 /**
  * A grammar over bytes, flat in arrays: what the recogniser walks. A slot is a place in one of a rule's
  * alternatives: before a set of bytes, before a rule, or at the alternative's end.
- * Refuses left recursion, grammars without a finite text, and very large ones.
+ * Refuses left recursion, grammars without a finite text, or none of a length to be had, and very large ones.
  */
 import { WeftError } from "../errors.ts";
 import type { Expr, Grammar } from "./grammar.ts";
@@ -9,6 +9,8 @@ import { type ByteSequence, utf8Ranges } from "./utf8-ranges.ts";
 
 /** About 60 MB of states at worst; a schema of 100 kB has a twentieth. */
 const MAX_SLOTS = 300_000;
+/** Bytes of the shortest text: no context holds more, and to look for the way to its end takes as many states. */
+const MAX_SHORTEST = 1e6;
 
 /** The alternative ends at the slot. */
 export const END = -1;
@@ -33,8 +35,14 @@ export class ByteGrammar {
     for (const [name, expr] of rules) this.#define(this.#ruleIds.get(name)!, expr);
     this.root = this.#ruleIds.get("root")!;
     this.bytesToEnd = this.#measure();
-    if (this.bytesOfRule(this.root) === Number.POSITIVE_INFINITY) {
+    const shortest = this.bytesOfRule(this.root);
+    if (shortest === Number.POSITIVE_INFINITY) {
       throw refusal("it has no finite text: every way through it goes on for ever");
+    }
+    if (shortest > MAX_SHORTEST) {
+      throw refusal(
+        `its shortest text has ${shortest} bytes, above ${MAX_SHORTEST}; make lengths and numbers of items smaller`,
+      );
     }
     this.#refuseLeftRecursion();
   }

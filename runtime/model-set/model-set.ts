@@ -13,7 +13,7 @@ import type { EmbeddingRequest, EmbeddingResponse, EmbeddingsApi } from "../open
 import { type Model, type ModelsApi, modelOf, modelsApi } from "../openai/models.ts";
 import type { SharedRequest } from "../openai/shared-request.ts";
 import type { PageState } from "../pacing/page-state.ts";
-import { type CallOptions, checkSignal, type GenerateRequest } from "../request.ts";
+import { type CallOptions, checkSignal, type GenerateRequest, refuse } from "../request.ts";
 import type { Session } from "../session.ts";
 import type { Trace, TraceOptions } from "../trace.ts";
 import { MemoryRoom } from "./memory-room.ts";
@@ -218,10 +218,11 @@ export class ModelSet implements HostedEngine {
     if (name === undefined || name === null) return this.#main;
     const slot = this.#slots.get(name);
     if (slot) return slot;
+    if (typeof name !== "string") refuse("model", name, "a text");
     const known = [...this.#slots.keys()].map((other) => JSON.stringify(other)).join(", ");
     throw new WeftError(
       "model_not_found",
-      `model is ${JSON.stringify(name)}, this engine has ${known}; name one of them, or leave model out`,
+      `model is ${JSON.stringify(name.slice(0, 80))}, this engine has ${known}; name one of them, or leave model out`,
     );
   }
 

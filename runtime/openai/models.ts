@@ -37,7 +37,7 @@ export function modelsApi(list: () => readonly Model[] | Promise<readonly Model[
       const known = models.map((model) => JSON.stringify(model.id)).join(", ");
       throw new WeftError(
         "model_not_found",
-        `there is no model ${JSON.stringify(id)} here, but ${known}; name one of them`,
+        `there is no model ${JSON.stringify(id.slice(0, 80))} here, but ${known}; name one of them`,
       );
     },
   };

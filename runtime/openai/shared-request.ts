@@ -96,7 +96,7 @@ export function checkModel(asked: unknown, id: string): void {
   if (typeof asked !== "string") refuse("model", asked, "a text");
   throw new WeftError(
     "model_not_found",
-    `model is ${JSON.stringify(asked)}, this engine has ${JSON.stringify(id)}; name that one, or leave model out`,
+    `model is ${JSON.stringify(asked.slice(0, 80))}, this engine has ${JSON.stringify(id)}; name that one, or leave model out`,
   );
 }
 

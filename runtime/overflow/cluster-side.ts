@@ -130,16 +130,16 @@ export class ClusterSide {
 
   /** What the caller is told where nothing else can serve the request. */
   refusal(error: ClusterError): WeftError {
-    const where = `the cluster at ${this.#options.baseURL}`;
+    // The request's own fault is told to callers of a server, too: they need not know where the cluster is.
     if (error.fault === "rejected") {
       return new WeftError(
         error.status === 404 ? "model_not_found" : "bad_request",
-        `${where} refused the request, which cannot be served here: ${error.message}; change the request`,
+        `the cluster refused the request, which cannot be served here: ${error.message}; change the request`,
       );
     }
     return new WeftError(
       "cluster_failed",
-      `${where} failed, and the request cannot be served here: ${error.message}; ` +
+      `the cluster at ${this.#options.baseURL} failed, and the request cannot be served here: ${error.message}; ` +
         "ask again later, or see to the cluster",
     );
   }
@@ -162,7 +162,7 @@ export class ClusterSide {
     const model = clusterModel(named, this.#options.model, models, isLocal);
     if (model !== undefined || named === undefined) return model;
     const known = models.ids.map((id) => JSON.stringify(id)).join(", ") || "no list of models";
-    const message = `it has no model ${JSON.stringify(named)}, but ${known}`;
+    const message = `it has no model ${JSON.stringify(named.slice(0, 80))}, but ${known}`;
     throw new ClusterError("rejected", message, { status: 404 });
   }
 }

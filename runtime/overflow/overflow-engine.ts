@@ -16,7 +16,7 @@ import {
 import type { EmbeddingRequest, EmbeddingResponse, EmbeddingsApi } from "../openai/embeddings.ts";
 import type { ModelsApi } from "../openai/models.ts";
 import type { SharedRequest } from "../openai/shared-request.ts";
-import { type CallOptions, checkSignal, type GenerateRequest } from "../request.ts";
+import { type CallOptions, checkSignal, type GenerateRequest, refuse } from "../request.ts";
 import type { Session } from "../session.ts";
 import type { Trace, TraceOptions } from "../trace.ts";
 import { ClusterError } from "./cluster-error.ts";
@@ -265,6 +265,8 @@ export class OverflowEngine implements EngineApi {
 
   async #hasModel(named: string | undefined): Promise<boolean> {
     if (named === undefined || named === null || named === this.#engine.info.model.id) return true;
+    // It names a model of neither place.
+    if (typeof named !== "string") refuse("model", named, "a text");
     const { data } = await this.#engine.models.list();
     return data.some(({ id }) => id === named);
   }

@@ -265,9 +265,21 @@ test.each(REFUSED)("%j is refused by name", (schema, keyword) => {
   expect(refusal?.message).toMatch(/#\/properties\/a|nowhere|#name|schema\.json/);
 });
 
+/** Each level has the next one twice. */
+function doubled(levels: number): object {
+  const both = (of: string) => ({
+    ...{ type: "object", properties: { x: { $ref: of }, y: { $ref: of } } },
+    ...{ required: ["x", "y"], additionalProperties: false },
+  });
+  const names = Array.from({ length: levels }, (_, i) => `l${i}`);
+  const $defs = Object.fromEntries(names.map((name, i) => [name, both(`#/$defs/l${i + 1}`)]));
+  return { $ref: "#/$defs/l0", $defs: { ...$defs, [`l${levels}`]: { type: "null" } } };
+}
+
 test.each<[string, ConstraintSpec, RegExp]>([
   ["nothing fits", json(false), /no finite text/],
   ["goes on for ever", json({ $ref: "#" }), /no finite text|leads back/],
+  ["doubles thirty times", json(doubled(30)), /its shortest text has \d{11} bytes, above 1000000/],
   [
     "not there",
     { type: "grammar", grammar: 'root ::= "a" b\n' },
