@@ -124,6 +124,10 @@ function checkComputed(header: GgufHeader, metadata: GgufMetadata, name: string)
     .map((suffix) => `${name}.${suffix}`)
     .find((key) => metadata.has(key));
   if (other) throw unsupported(header, other, `${name} without it`);
+  // A model for embeddings that was trained to read in both directions.
+  if (metadata.flag(`${name}.attention.causal`) === false) {
+    throw unsupported(header, `${name}.attention.causal false`, "models that read forwards");
+  }
   const tensor = unknownTensor(header.tensors.keys(), name);
   if (tensor) throw unsupported(header, `a tensor ${tensor}`, `${name} without it`);
 }

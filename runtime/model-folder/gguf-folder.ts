@@ -9,6 +9,7 @@ import { GgufCheckpoint } from "../weights/gguf-checkpoint.ts";
 import { type GgufHeader, readGgufHeader } from "../weights/gguf-header.ts";
 import { readFloat32 } from "../weights/stream.ts";
 import { ggufConfig, ggufLayout } from "./gguf-config.ts";
+import { ggufPooling } from "./gguf-pooling.ts";
 import { ROPE_TENSORS, type RopeLists } from "./gguf-rope.ts";
 import { ggufGenerationConfig, ggufTokenizer, ggufTokenizerConfig } from "./gguf-tokenizer.ts";
 import { GgufVocabulary } from "./gguf-vocabulary.ts";
@@ -77,6 +78,7 @@ const FILES: ReadonlyMap<string, (model: Model) => object> = new Map([
   ["tokenizer.json", ({ vocabulary }) => ggufTokenizer(vocabulary)],
   ["tokenizer_config.json", ({ vocabulary }) => ggufTokenizerConfig(vocabulary)],
   ["generation_config.json", ({ vocabulary }) => ggufGenerationConfig(vocabulary)],
+  ["1_Pooling/config.json", ({ header }) => ggufPooling(header)],
 ]);
 
 async function readModel(

@@ -23,7 +23,7 @@ export interface EmbeddingRequest
   readonly encoding_format?: "float" | "base64" | null;
   /** The first so many, for models that were trained to be cut; normalised again. */
   readonly dimensions?: number | null;
-  /** By default what the model's `1_Pooling/config.json` says, else of the last token. */
+  /** By default what the model's `1_Pooling/config.json` or GGUF's `pooling_type` says, else of the last token. */
   readonly pooling?: Pooling | null;
   /** To length 1, unless this is false. */
   readonly normalize?: boolean | null;

@@ -264,6 +264,12 @@ describe("config.json", () => {
       /attn_logit_softcapping/,
     ],
     [
+      "reading in both directions",
+      { "llama.attention.causal": scalar("bool", false) },
+      "unsupported_model",
+      /llama\.attention\.causal false, Weft computes models that read forwards/,
+    ],
+    [
       "an adapter",
       { "general.type": text("adapter") },
       "unsupported_model",
@@ -279,6 +285,19 @@ describe("config.json", () => {
     const error = await configOf(changes).catch((e) => e);
     expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
     expect(error.message).toMatch(/^m\.gguf /);
+  });
+
+  test.each<[number | undefined, object]>([
+    [undefined, {}],
+    [0, {}],
+    [1, { pooling_mode_mean_tokens: true }],
+    [2, { pooling_mode_cls_token: true }],
+    [3, { pooling_mode_lasttoken: true }],
+    [4, {}],
+  ])("pooling_type %j is sentence-transformers' %j", async (type, pooling) => {
+    const changes = type === undefined ? {} : { "llama.pooling_type": scalar("u32", type) };
+    const folder = folderOf({ "llama.attention.causal": scalar("bool", true), ...changes });
+    expect(JSON.parse(await readText(folder, "1_Pooling/config.json"))).toEqual(pooling);
   });
 
   test("refuses a tensor that nothing reads, for it may matter", async () => {
