@@ -69,7 +69,11 @@ export function handlerSettings(options: HandlerOptions = {}): HandlerSettings {
   for (const key of settings.apiKeys) {
     // What a header can carry; shown by its length alone.
     if (/^[\x21-\x7e]+$/.test(key)) continue;
-    refuse("apiKeys", `a key of ${key.length} characters`, "visible ASCII characters without spaces");
+    refuse(
+      "apiKeys",
+      `a key of ${key.length} characters`,
+      "texts of visible ASCII characters, no spaces",
+    );
   }
   for (const origin of settings.origins) {
     if (origin === "*" || origin === "null" || isOrigin(origin)) continue;

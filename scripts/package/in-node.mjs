@@ -23,10 +23,14 @@ export async function checkInNode(tarball, work) {
   const compilers = [...pinned("typescript", "@types/node"), "@types/json-schema@7.0.15"];
   const folder = project(work, "node", [tarball, ...packages, ...compilers], files());
   checkTypes(folder);
-  const driver = readState()?.drivers.lavapipe;
-  const onGpu = driver ? driverEnvironment(driver) : {};
+  const { lavapipe, swiftshader } = readState()?.drivers ?? {};
   for (const name of ["ten-lines", "in-node", "in-your-program"]) {
-    requireAnswer(`Node, ${name}`, run(folder, process.execPath, [`${name}.mjs`], onGpu));
+    // The first on each driver that there is.
+    const drivers = name === "ten-lines" ? [lavapipe, swiftshader] : [lavapipe];
+    for (const driver of drivers) {
+      const env = driver ? driverEnvironment(driver) : {};
+      requireAnswer(`Node, ${name}`, run(folder, process.execPath, [`${name}.mjs`], env));
+    }
   }
   for (const name of ["ai-sdk", "openai-in-page", "own-thread"]) {
     requireAnswer(`Node, ${name}`, run(folder, process.execPath, [`${name}.mjs`]));
