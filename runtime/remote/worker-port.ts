@@ -30,8 +30,9 @@ function scriptFailure(worker: Worker | SharedWorker): Promise<string> {
       resolve(
         message
           ? `${message} (${filename}:${lineno})`
-          : "its script did not load; the server must serve engine-worker.js of weft-llm beside worker.js, " +
-              "as JavaScript, and the page's Content-Security-Policy must allow it (worker-src)",
+          : "its script did not load; the server must serve engine-worker.js and worker/ of weft-llm's dist/ " +
+              "beside the page's bundle, as JavaScript, and the page's Content-Security-Policy must allow it " +
+              "(worker-src)",
       );
     });
   });

@@ -10,9 +10,22 @@ import { pinned, project } from "./project.mjs";
 import { requireAnswer, run, withServer } from "./run.mjs";
 
 const PORT = 47_311;
-const NAMES = /** @type {const} */ (["in-a-page", "ai-sdk", "openai-in-page", "prompt-api"]);
-const WEBPACK = "5.112.2";
+const NAMES = ["in-a-page", "ai-sdk", "openai-in-page", "prompt-api", "forms"];
 const DEMO = 'location.origin + "/demo"';
+/** The constraints' own worker, started by the engine's and by the page itself. */
+const FORMS = `import { createEngine as createHere } from "weft-llm";
+import { createEngine } from "weft-llm/worker";
+for (const create of [createEngine, createHere]) {
+  const engine = await create({ model: ${DEMO}, device: "reference" });
+  const { choices } = await engine.chat.completions.create({
+    messages: [{ role: "user", content: "A fruit" }],
+    response_format: { type: "choice", choices: ["pear", "apple"] },
+  });
+  document.body.append(choices[0].message.content, " ");
+  await engine.close();
+}
+`;
+const WEBPACK = "5.112.2";
 const END = "[end]";
 
 /**
@@ -116,6 +129,7 @@ function pageFiles(script = '<script type="module" src="/main.js"></script>') {
     "ai-sdk.js": program("ai-sdk", slow),
     "openai-in-page.js": program("openai-in-page", slow),
     "prompt-api.js": program("prompt-api", `{ model: ${slow} }`),
+    "forms.js": FORMS,
     "main.js": `globalThis.show = () => {};
 const programs = { ${NAMES.map((name) => `"${name}": () => import("./${name}.js")`).join(", ")} };
 for (const [name, run] of Object.entries(programs)) {
