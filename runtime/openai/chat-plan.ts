@@ -2,8 +2,9 @@
 import type { ChatFormat, ParserOptions } from "../chat-format/chat-format.ts";
 import { type GenerateRequest, refuse } from "../request.ts";
 import type { ChatCompletionRequest } from "./chat-request.ts";
+import { refuseLongText, refuseManyMessages } from "./long-text.ts";
 import type { PlannedPrompt, PromptHost } from "./planned-prompt.ts";
-import { generateRequest } from "./shared-request.ts";
+import { generateRequest, mostPromptTokens } from "./shared-request.ts";
 
 interface PlanHost extends PromptHost {
   readonly plan: { readonly spec: { readonly vocabSize: number }; readonly maxContext: number };
@@ -15,7 +16,7 @@ export interface ChatPlan {
   readonly reading: ParserOptions;
 }
 
-/** @throws {WeftError} `bad_request`, `chat_template_failed`, `no_chat_template`. */
+/** @throws {WeftError} `bad_request`, `request_too_long`, `chat_template_failed`, `no_chat_template`. */
 export async function planChat(
   engine: PlanHost,
   request: ChatCompletionRequest,
@@ -24,13 +25,17 @@ export async function planChat(
   if (topLogprobs && !request.logprobs) {
     refuse("top_logprobs", topLogprobs, "left out unless logprobs is true");
   }
+  const { maxContext, spec } = engine.plan;
+  const { tokenizer } = engine.text;
+  const mostTokens = mostPromptTokens(request, maxContext);
+  refuseManyMessages(request.messages, mostTokens);
   const format = await engine.text.chatFormat();
   const planned = isPlain(request)
     ? { text: plainText(engine, request, format) }
     : await (await import("./prompt-plan.ts")).planPrompt(engine, request, format);
   const { text, constraint, thinking, goesOn, tools }: PlannedPrompt = planned;
-  const prompt = engine.text.tokenizer.encode(text, { addSpecialTokens: false });
-  const { maxContext, spec } = engine.plan;
+  refuseLongText(text, tokenizer, mostTokens);
+  const prompt = tokenizer.encode(text, { addSpecialTokens: false });
   const maxTokens = maxCompletionTokens ?? request.max_tokens ?? undefined;
   const own = {
     ...{ prompt, maxTokens, constraint, goesOn },

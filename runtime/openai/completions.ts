@@ -8,11 +8,13 @@ import {
   type Usage,
 } from "../request.ts";
 import type { ChatHost } from "./chat.ts";
+import { refuseLongText } from "./long-text.ts";
 import { merged } from "./merged-streams.ts";
 import {
   checkModel,
   checkStreaming,
   generateRequest,
+  mostPromptTokens,
   type SharedRequest,
 } from "./shared-request.ts";
 import { started } from "./started-stream.ts";
@@ -103,14 +105,18 @@ export async function* streamCompletions(
   const prompts = promptsOf(request);
   const { n } = request;
   refuseUnsupported(request);
+  const { spec, maxContext } = engine.plan;
   const requests = prompts.map((prompt) => {
+    if (typeof prompt === "string") {
+      refuseLongText(prompt, engine.text.tokenizer, mostPromptTokens(request, maxContext));
+    }
     const own = {
       prompt,
       // OpenAI's default, which is no answer's length but a safe one.
       maxTokens: request.max_tokens ?? 16,
       topLogprobs: request.logprobs ?? undefined,
     };
-    return generateRequest(request, own, engine.plan.spec.vocabSize, { topLogprobs: "logprobs" });
+    return generateRequest(request, own, spec.vocabSize, { topLogprobs: "logprobs" });
   });
   const head = {
     id: `cmpl-${crypto.randomUUID()}`,

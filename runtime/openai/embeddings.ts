@@ -3,7 +3,13 @@ import type { ModelPlan } from "../load-model.ts";
 import { POOLINGS, type Pooling } from "../pooling.ts";
 import { type CallOptions, refuse, type SchedulingOptions } from "../request.ts";
 import type { TextModel } from "../text-model.ts";
-import { checkModel, generateRequest, type SharedRequest } from "./shared-request.ts";
+import { refuseLongText } from "./long-text.ts";
+import {
+  checkModel,
+  generateRequest,
+  mostPromptTokens,
+  type SharedRequest,
+} from "./shared-request.ts";
 
 export interface EmbeddingRequest
   extends Pick<
@@ -61,7 +67,7 @@ export interface PooledText {
 /** What embeddings need of an engine. */
 export interface EmbeddingHost {
   readonly text: TextModel;
-  readonly plan: Pick<ModelPlan, "spec">;
+  readonly plan: Pick<ModelPlan, "spec" | "maxContext">;
   readonly info: { readonly model: { readonly id: string } };
   /** All of them, or an error that ends them all. */
   embed(texts: readonly PooledText[], options?: CallOptions): Promise<readonly Float32Array[]>;
@@ -82,11 +88,13 @@ export async function createEmbeddings(
   const { encoding_format: encoding, dimensions, normalize, pooling: asked } = request;
   checkOwn(request, plan.spec.hiddenSize);
   const pooling = asked ?? text.pooling;
+  const mostTokens = mostPromptTokens(request, plan.maxContext);
   const texts = inputsOf(request).map((input): PooledText => {
     const checked = generateRequest(request, { prompt: input }, plan.spec.vocabSize, {
       prompt: "input",
     });
     const { prompt, maxPromptTokens, adapter } = checked;
+    if (typeof prompt === "string") refuseLongText(prompt, text.tokenizer, mostTokens);
     const { priority, deadlineMs, client, program, cacheSalt } = checked;
     const scheduling = { priority, deadlineMs, client, program, cacheSalt };
     return {

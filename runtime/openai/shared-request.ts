@@ -83,6 +83,10 @@ export function generateRequest(
   return complete;
 }
 
+/** Of its prompt, as far as the request is right: what is wrong with it is told later. */
+export const mostPromptTokens = ({ max_prompt_tokens: own }: SharedRequest, maxContext: number) =>
+  typeof own === "number" && own > 0 && own < maxContext ? own : maxContext;
+
 /** Of a request as its caller wrote it. @throws {WeftError} `bad_request`. */
 export function checkStreaming(request: SharedRequest): void {
   if (typeof request !== "object" || request === null) refuse("request", request, "an object");

@@ -11,6 +11,7 @@ import "./cases/listening.ts";
 import "./cases/metrics.ts";
 import "./cases/odd-requests.ts";
 import "./cases/openai-client.ts";
+import "./cases/oversized.ts";
 import "./cases/smuggling.ts";
 import { streams } from "./cases/streams.ts";
 import "./cases/tools.ts";
