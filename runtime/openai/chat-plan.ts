@@ -2,7 +2,6 @@
 import type { ChatFormat, ParserOptions } from "../chat-format/chat-format.ts";
 import { type GenerateRequest, refuse } from "../request.ts";
 import type { ChatCompletionRequest } from "./chat-request.ts";
-import { refuseLongText, refuseManyMessages } from "./long-text.ts";
 import type { PlannedPrompt, PromptHost } from "./planned-prompt.ts";
 import { generateRequest, mostPromptTokens } from "./shared-request.ts";
 
@@ -28,13 +27,17 @@ export async function planChat(
   const { maxContext, spec } = engine.plan;
   const { tokenizer } = engine.text;
   const mostTokens = mostPromptTokens(request, maxContext);
-  refuseManyMessages(request.messages, mostTokens);
+  if (Object(request.messages).length > mostTokens) {
+    (await longText()).refuseManyMessages(request.messages, mostTokens);
+  }
   const format = await engine.text.chatFormat();
   const planned = isPlain(request)
     ? { text: plainText(engine, request, format) }
     : await (await import("./prompt-plan.ts")).planPrompt(engine, request, format);
   const { text, constraint, thinking, goesOn, tools }: PlannedPrompt = planned;
-  refuseLongText(text, tokenizer, mostTokens);
+  if (text.length > 4 * mostTokens) {
+    (await longText()).refuseLongText(text, tokenizer, mostTokens);
+  }
   const prompt = tokenizer.encode(text, { addSpecialTokens: false });
   const maxTokens = maxCompletionTokens ?? request.max_tokens ?? undefined;
   const own = {
@@ -50,6 +53,9 @@ export async function planChat(
   const startsThinking = format.startsThinking(text);
   return { generate, format, reading: { tools: tools !== undefined, startsThinking, ...tools } };
 }
+
+/** Few conversations are near the end of their context. */
+const longText = () => import("./long-text.ts");
 
 const BEYOND = [
   ...(["tools", "tool_choice", "parallel_tool_calls", "response_format"] as const),
