@@ -7,9 +7,8 @@ import { expect, test } from "vitest";
 import { answerFormOf } from "../../apps/cli/answer-form-option.ts";
 import { AnswerWriter } from "../../apps/cli/answer-writer.ts";
 import { chat } from "../../apps/cli/chat.ts";
-import { parseOptions } from "../../apps/cli/option.ts";
 import { run } from "../../apps/cli/run.ts";
-import { terminalOf } from "./terminal.ts";
+import { here, terminalOf } from "./terminal.ts";
 import { tinyModel } from "./tiny-model.ts";
 import { weft } from "./weft.ts";
 
@@ -20,16 +19,10 @@ const ONE_TURN = `{%- if messages | length > 1 -%}
 {{- messages[0].content -}}`;
 
 const GREEDY = ["--device", "reference", "--temperature", "0"];
-
-/** In this process. */
-async function here(command: typeof chat, args: readonly string[], input = "") {
-  const { terminal, written } = terminalOf({ input });
-  const values = parseOptions([...args, ...GREEDY], command.options);
-  return { status: await command.run(values, terminal), ...written };
-}
+const DEMO = ["--model", "demo", ...GREEDY];
 
 const talk = (model: string, input: string, ...more: string[]) =>
-  here(chat, ["--model", model, "--max-tokens", "4", ...more], input);
+  here(chat, ["--model", model, ...GREEDY, "--max-tokens", "4", ...more], input);
 
 test("answers each line, /reset forgets, /exit leaves", async () => {
   const { status, stdout, stderr } = await talk(tinyModel(), "Hi\n\n/reset\nHi\n/exit\nHi\n");
@@ -99,14 +92,14 @@ const file = (name: string, content: string): string => {
 
 test("run --chat tells thinking apart, chat keeps to a budget and a form", async () => {
   const sum = "What is 47 + 38?";
-  const { stdout, stderr } = await here(run, ["--model", "demo", "--chat", "--prompt", sum]);
+  const { stdout, stderr } = await here(run, [...DEMO, "--chat", "--prompt", sum]);
   expect(stdout).toBe("47 + 38 = 85\n");
   expect(stderr).toMatch(/^7 \+ 8 = 15.*\n43 tokens/);
   const schema =
     '{"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}';
   const form = ["--schema", file("schema.json", schema)];
   const budget = ["--thinking-tokens", "8", "--max-tokens", "40"];
-  const held = await here(chat, ["--model", "demo", ...form, ...budget], `${sum}\n`);
+  const held = await here(chat, [...DEMO, ...form, ...budget], `${sum}\n`);
   expect(JSON.parse(held.stdout)).toEqual({ sum: expect.any(Number) });
   expect(held.stderr).toMatch(/^7 \+ 8/);
 });

@@ -1,11 +1,16 @@
-// `weft run` as a process, on the reference device.
+// `weft run` on the reference device, as a process where that makes a difference.
 
 import { describe, expect, test } from "vitest";
+import { run } from "../../apps/cli/run.ts";
+import { here } from "./terminal.ts";
 import { GOLDEN, idsOf, tinyModel } from "./tiny-model.ts";
 import { weft, weftJson } from "./weft.ts";
 
 const MODEL = tinyModel();
 const RUN = ["run", "--model", MODEL, "--device", "reference"];
+
+const runJson = async (args: readonly string[]) =>
+  JSON.parse((await here(run, [...RUN.slice(1), ...args, "--json"])).stdout);
 
 test("streams text to stdout and figures to stderr", async () => {
   const { status, stdout, stderr } = await weft([...RUN, "--prompt", "Hello", "--max-tokens", "6"]);
@@ -40,22 +45,20 @@ test("--json prints one object and nothing else", async () => {
 });
 
 test("a figure that cannot be told is null", async () => {
-  const { tokenIds, timing } = await weftJson([...RUN, "--prompt", "Hi", "--max-tokens", "0"]);
+  const { tokenIds, timing } = await runJson(["--prompt", "Hi", "--max-tokens", "0"]);
   expect(tokenIds).toEqual([]);
   expect(timing).toMatchObject({ ttftMs: null, tpotMs: null, decodeTokPerS: null });
 });
 
 test("--chat goes through the template", async () => {
-  const { promptTokenIds } = await weftJson([
-    ...[...RUN, "--chat", "--system", "Be kind", "--prompt", "Hi"],
-    ...["--max-tokens", "1"],
-  ]);
+  const said = ["--chat", "--system", "Be kind", "--prompt", "Hi", "--max-tokens", "1"];
+  const { promptTokenIds } = await runJson(said);
   expect(promptTokenIds).toEqual(idsOf("s:Be kind\nu:Hi\na:"));
 });
 
 test("the same seed gives the same tokens", async () => {
-  const args = [...RUN, "--prompt", "Hi", "--max-tokens", "8", "--temperature", "100", "--seed"];
-  const runs = await Promise.all(["-7", "-7", "8"].map((seed) => weftJson([...args, seed])));
+  const args = ["--prompt", "Hi", "--max-tokens", "8", "--temperature", "100", "--seed"];
+  const runs = await Promise.all(["-7", "-7", "8"].map((seed) => runJson([...args, seed])));
   const [first, again, other] = runs.map(({ tokenIds }) => tokenIds);
   expect(again).toEqual(first);
   expect(other).not.toEqual(first);

@@ -1,11 +1,19 @@
 // A terminal of streams, for commands that run in the test's own process.
 
 import { Readable, Writable } from "node:stream";
-import type { Terminal } from "../../apps/cli/command.ts";
+import type { Command, Terminal } from "../../apps/cli/command.ts";
+import { parseOptions } from "../../apps/cli/option.ts";
 
 export interface Written {
   stdout: string;
   stderr: string;
+}
+
+/** A command without its process. @throws what the command line would tell on stderr. */
+export async function here(command: Command, args: readonly string[], input = "") {
+  const { terminal, written } = terminalOf({ input });
+  const status = await command.run(parseOptions(args, command.options), terminal);
+  return { status, ...written };
 }
 
 /** @param input Written to stdin, which then ends. */
