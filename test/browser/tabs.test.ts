@@ -76,7 +76,9 @@ describe.skipIf(noChromium)(noChromium ?? "in Chromium", () => {
   }
 
   const inSoak = scale("tabs", 0, 1) === 1;
-  test.runIf(inSoak)("constrained answers, in workers of both kinds (in soak)", async () => {
+  /** For a new worker SwiftShader compiles anew. The gate has them in Node and in a page's own engine. */
+  const WHEN = "in soak: SwiftShader compiles for each worker";
+  test.runIf(inSoak)(`constrained answers, both kinds of workers (${WHEN})`, async () => {
     const page = await tab();
     const schema = {
       type: "object",
@@ -122,8 +124,7 @@ describe.skipIf(noChromium)(noChromium ?? "in Chromium", () => {
     await page.close();
   });
 
-  // In the gate, sixteen in a page's own engine (engine.browser.test.ts).
-  test.runIf(inSoak)("four conversations at once on the GPU, in a worker (in soak)", async () => {
+  test.runIf(inSoak)(`four conversations at once on the GPU (${WHEN})`, async () => {
     const page = await tab();
     const { alone, together, most } = await page.evaluate(async () => {
       const engine = await open({});

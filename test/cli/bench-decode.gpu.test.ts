@@ -12,7 +12,7 @@ const MODEL = tinyModel({}, join(GOLDENS, "llama", "f32"));
 const once = test.skipIf(project() === "swiftshader");
 
 once(
-  "a step has the same dispatches for 1, 4 and 16 requests, six per layer without QK-norm",
+  "a step has the same dispatches for 1, 4 and 16 requests, six per layer without QK-norm (not on SwiftShader: 100 s to compile)",
   async () => {
     const { adapter, device, invariant, probes, runs } = await weftJson([
       ...["bench", "decode", "--model", MODEL, "--device", "gpu", "--concurrency", "1,4,16"],

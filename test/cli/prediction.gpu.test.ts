@@ -37,7 +37,7 @@ const folder = mkdtempSync(join(tmpdir(), "weft-prediction-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 test.skipIf(numRounds === 0 || project() !== "lavapipe")(
-  "figures of runs are predicted within a fifth, or as near as equal runs are (a soak, on lavapipe)",
+  "figures of runs are predicted within a fifth, or as near as equal runs are (in soak, on lavapipe: it is timed)",
   async () => {
     const plan = await planModel(new ReferenceDevice(), demoFolder(), { maxRows: 16 });
     await plan.close();

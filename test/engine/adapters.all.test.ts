@@ -90,8 +90,9 @@ const idsOf = async ({ door }: Subject, adapter?: string) =>
   );
 
 // Whose expert a row takes is told by tables; the kernels that read them run on SwiftShader in experts.all.test.ts.
+const WHEN = "on SwiftShader in soak: experts.all.test.ts has the kernels there";
 const isRun = project() !== "swiftshader" || scale("experts", 0, 1) === 1;
-describe.skipIf(!isRun)("requests (on SwiftShader in soak)", () => {
+describe.skipIf(!isRun)(`requests (${WHEN})`, () => {
   let adapted: Subject;
   const opened: Subject[] = [];
 

@@ -50,7 +50,8 @@ const layerDispatches = { qwen3: 7, llama: 6 } as const;
 const isSoak = scale("decode-counts", 0, 1) === 1;
 
 // Counts belong to the WGSL and to the host: one driver shows them, and the other compiles for a minute.
-describe.skipIf(project() === "swiftshader")("a decoded token", () => {
+const WHERE = "not on SwiftShader: counts are the WGSL's and the host's";
+describe.skipIf(project() === "swiftshader")(`a decoded token (${WHERE})`, () => {
   let device: GpuDevice;
   let onPlan: (plan: WorkPlan) => void;
   beforeAll(async () => {
@@ -132,21 +133,24 @@ describe.skipIf(project() === "swiftshader")("a decoded token", () => {
 });
 
 // Times of a machine: printed, and no test of anything.
-test.runIf(isSoak && project() === "lavapipe")("times of a step, one row and eight", async () => {
-  const device = await openGpuDevice(await gpu());
-  try {
-    const stepMs: Record<string, { one: number; eight: number }> = {};
-    for (const [format, quant] of formats) {
-      const rig = await decodeRig(device, { config: wide, quant, maxRows: BATCH });
-      await rig.decode(BATCH, 4);
-      await rig.decode(1, 4);
-      stepMs[format] = { one: await timeStep(rig, 1), eight: await timeStep(rig, BATCH) };
+test.runIf(isSoak && project() === "lavapipe")(
+  "times of a step (in soak: only printed)",
+  async () => {
+    const device = await openGpuDevice(await gpu());
+    try {
+      const stepMs: Record<string, { one: number; eight: number }> = {};
+      for (const [format, quant] of formats) {
+        const rig = await decodeRig(device, { config: wide, quant, maxRows: BATCH });
+        await rig.decode(BATCH, 4);
+        await rig.decode(1, 4);
+        stepMs[format] = { one: await timeStep(rig, 1), eight: await timeStep(rig, BATCH) };
+      }
+      report("decode-counts", { layers: wide.num_hidden_layers, stepMs });
+    } finally {
+      device.destroy();
     }
-    report("decode-counts", { layers: wide.num_hidden_layers, stepMs });
-  } finally {
-    device.destroy();
-  }
-});
+  },
+);
 
 /** Milliseconds, among steps that follow each other. */
 async function timeStep({ decode }: DecodeRig, numSequences: number): Promise<number> {

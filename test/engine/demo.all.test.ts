@@ -66,7 +66,7 @@ describe.each(["demo", "demo-moe"])("the model %s", (model) => {
   );
 
   // tools/goldens/embeddings.py
-  test.runIf(model === "demo")("embeds texts as transformers does", async () => {
+  test.runIf(model === "demo")("embeds as transformers (goldens: dense)", async () => {
     const golden = JSON.parse(readFileSync(path("../fixtures/demo/embeddings.json"), "utf8")) as {
       text: string;
       numTokens: number;

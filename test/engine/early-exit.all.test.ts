@@ -37,7 +37,8 @@ const models = project() === "reference" ? (["demo", "demo-moe"] as const) : (["
 
 // Their kernels run on SwiftShader in test/kernels; layers and rows are packed there elsewhere.
 const isRun = project() !== "swiftshader" || scale("speculation", 0, 1) === 1;
-describe.skipIf(!isRun).each(models)("%s (on SwiftShader in soak)", (name) => {
+const WHEN = "on SwiftShader in soak: test/kernels has its kernels there";
+describe.skipIf(!isRun).each(models)(`%s (${WHEN})`, (name) => {
   let open: OpenEngine;
   let subject: Subject;
   beforeAll(async () => {

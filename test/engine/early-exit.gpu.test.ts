@@ -15,7 +15,7 @@ import { shallowFolder } from "./shallow-folder.ts";
 
 // Counts are the WGSL's: one driver shows them.
 test.skipIf(project() === "swiftshader")(
-  "what a token leaves out loads nothing but what it fills in",
+  "what a token leaves out loads nothing but what it fills in (not on SwiftShader: counts are the WGSL's)",
   async () => {
     const device = await openGpuDevice(await gpu(), { countBytes: true });
     const { runner } = await loadModel(device, shallowFolder(demoFolder(), 3), {

@@ -52,6 +52,7 @@ const openCapped = (experts: EngineOptions["experts"], more: EngineOptions = {})
   open({ ...LIMITS, ...more, experts }, plain.engine.device);
 
 /** What comes and goes is the host's business: lavapipe and the reference device show it in the gate. */
+const WHEN = "on SwiftShader in soak: what comes and goes is the host's business";
 const some = describe.skipIf(project() === "swiftshader" && !isSoak);
 
 beforeAll(async () => {
@@ -65,7 +66,7 @@ const cases = [25, 50, 75].flatMap((percent) =>
   evictions.map((eviction, i) => ({ percent, eviction, isInGate: percent === 25 * (i + 1) })),
 );
 
-some("answers do not change (on SwiftShader in soak)", () => {
+some(`answers do not change (${WHEN})`, () => {
   test.each(cases.filter(({ isInGate }) => isSoak || isInGate))(
     "$percent % of the experts, $eviction",
     async ({ percent, eviction }) => {
@@ -117,7 +118,7 @@ some("answers do not change (on SwiftShader in soak)", () => {
   }, 600_000);
 });
 
-some("a prompt's bytes (on SwiftShader in soak)", () => {
+some(`a prompt's bytes (${WHEN})`, () => {
   const [length, chunk] = isSoak ? [1024, 256] : [160, 40];
   const memoryBytes = 10 * SLOT_BYTES;
   const prompt = randomIds(length, 1);
@@ -146,7 +147,7 @@ some("a prompt's bytes (on SwiftShader in soak)", () => {
   }, 600_000);
 });
 
-some("refused (on SwiftShader in soak)", () => {
+some(`refused (${WHEN})`, () => {
   const opened = (experts: object) => openCapped(experts as EngineOptions["experts"]);
 
   test("less than one token needs, with the least that will do", async () => {

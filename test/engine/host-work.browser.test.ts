@@ -8,7 +8,7 @@ import { report, scale } from "../harness/soak.ts";
 
 // Timed: what else the machine does would fail it, so the gate leaves it out.
 test.runIf(scale("host-work", 0, 1) === 1)(
-  "host work of a step in a page, beside the same GPU calls made bare",
+  "host work of a step in a page, beside the same GPU calls made bare (in soak: it is timed)",
   async () => {
     const rig = await hostRig(await gpu(), 1);
     const work = await measureHostWork(rig, 1, 12, 300, mean);

@@ -12,7 +12,7 @@ const soaked = scale("host-work", 0, 1) === 1;
 
 // Timed: what else the machine does would fail it, so the gate leaves it out.
 test.runIf(soaked && project() === "lavapipe")(
-  "host work of a step, beside the same GPU calls made bare",
+  "host work of a step, beside the same GPU calls made bare (in soak, on lavapipe: it is timed)",
   async () => {
     const folder = mkdtempSync(join(process.cwd(), ".cache", "host-work-"));
     try {

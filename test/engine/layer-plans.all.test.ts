@@ -29,7 +29,7 @@ const PLANS: readonly LayerPlanSpec[] = [
 const isRun = project() !== "swiftshader" || scale("layer-plans", 0, 1) === 1;
 
 describe.skipIf(!isRun).each(["demo", "demo-moe"] as const)(
-  "%s (on SwiftShader in soak)",
+  "%s (on SwiftShader in soak: plans choose calls, whichever the driver)",
   (name) => {
     let model: LoadedModel;
     let plans: LayerPlan[];

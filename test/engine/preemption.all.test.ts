@@ -75,11 +75,11 @@ describe.skipIf(isSlow)(`ids are those of an engine that takes nobody back ${LAB
   });
 });
 
-// Once is enough of the whole suite: on lavapipe, where many plans are in flight.
 const isRepeated = isSlow || project() === "reference";
 
-describe.skipIf(isRepeated)(`the engine suite ${LABEL}`, () =>
-  engineSuite(openEngine, { forcePreemptionEvery: FORCED, otherKv: "i8" }),
+describe.skipIf(isRepeated)(
+  "the engine suite (on lavapipe alone, where many plans are in flight: once is enough)",
+  () => engineSuite(openEngine, { forcePreemptionEvery: FORCED, otherKv: "i8" }),
 );
 
 /** Bits, not only choices. */

@@ -35,9 +35,10 @@ const visible = ({ ids, text, logprobs, usage }: Answered) => ({ ids, text, logp
 // SwiftShader takes twenty seconds for each.
 const storages = project() === "swiftshader" ? (["f32"] as const) : (["f16", "f32"] as const);
 // What is found again is the host's business, and its one kernel, which copies blocks, has tests of its own.
+const WHEN = "on SwiftShader in soak: what is found again is the host's business";
 const isRun = project() !== "swiftshader" || scale("schedules", 0, 1) === 1;
 
-describe.skipIf(!isRun).each(storages)("KV cache in %s (on SwiftShader in soak)", (kv) => {
+describe.skipIf(!isRun).each(storages)(`KV cache in %s (${WHEN})`, (kv) => {
   let cached: Subject;
   let plain: Subject;
 

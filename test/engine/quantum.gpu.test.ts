@@ -16,7 +16,7 @@ const isSoak = numRequests > 16;
 
 /** On SwiftShader a sublayer of one row outlasts a quantum: there is nothing to be cut. */
 test.skipIf(project() === "swiftshader")(
-  "no submission is predicted to take longer than a quantum",
+  "no submission is predicted to take longer than a quantum (not on SwiftShader: a sublayer of one row does)",
   { timeout: scale("smoothness", 120_000, 3_600_000) },
   async () => {
     const plans: WorkPlan[] = [];

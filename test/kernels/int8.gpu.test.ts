@@ -67,7 +67,7 @@ test.each(inSoak ? all : inGate)("%s: every shape gives a row its bits", async (
 });
 
 test.runIf(onSwiftShader)(
-  "a norm and a gate change no bit by being fused (in the gate on SwiftShader)",
+  "a norm and a gate change no bit by being fused (gate: SwiftShader alone, seconds a pipeline)",
   async () => {
     const K = 2304;
     const plain = operands("q4_0", K);
@@ -95,7 +95,7 @@ test.runIf(onSwiftShader)(
 );
 
 test.runIf(inSoak)(
-  "a QKV matrix that rotates gives the bits of one that does not (in soak only)",
+  "a QKV matrix that rotates gives the bits of one that does not (in soak: seconds a pipeline)",
   async () => {
     const shapes = Object.values(int8Shapes);
     const others = await otherRotations(device, "q8_0", shapes, {
@@ -113,12 +113,15 @@ test.runIf(onSwiftShader).each([
   ["x_scales[at] * offset_of(c)", "offset_of(c)"],
   ["(round(", "(trunc("],
   ["x_codes[codes + 0u]", "x_codes[codes ^ 1u]"],
-])("a mutant is found (in the gate on SwiftShader): %s becomes %s", async (was, is) => {
-  const kernel = matmul({ format: "q4_k", shape: "gemv_int8", epilogue: STORE });
-  expect(kernel.wgsl).toContain(was);
-  const mutant: Kernel = { ...kernel, wgsl: kernel.wgsl.replace(was, is) };
-  expect((await runProbe(device, mutant, mutant.probes.at(-1)!)).problem).toMatch(/error/);
-});
+])(
+  "a mutant is found (gate: SwiftShader alone, seconds a pipeline): %s becomes %s",
+  async (was, is) => {
+    const kernel = matmul({ format: "q4_k", shape: "gemv_int8", epilogue: STORE });
+    expect(kernel.wgsl).toContain(was);
+    const mutant: Kernel = { ...kernel, wgsl: kernel.wgsl.replace(was, is) };
+    expect((await runProbe(device, mutant, mutant.probes.at(-1)!)).problem).toMatch(/error/);
+  },
+);
 
 interface Operands {
   readonly K: number;

@@ -25,7 +25,7 @@ const MINE = "test/fixtures/lab/silu-vec4.mjs";
 
 // The command line takes the driver that set-up prefers, so a second project would run the same.
 test.skipIf(project() === "swiftshader")(
-  "weft bench kernels --kernel",
+  "weft bench kernels --kernel (not on SwiftShader: the command takes set-up's driver)",
   { timeout: 60_000 },
   async () => {
     const result = await weftJson([

@@ -17,7 +17,7 @@ const FORMATS = { mlx: "affine4_f16_g32", awq: "zeropoint4_f16_g64", gptq: "zero
 const PROMPT = [5, 17, 3, 99, 42, 8, 130, 77, 1, 64, 23];
 
 // SwiftShader takes a minute for two models; int4.all.test.ts of kernels/ runs the formats there.
-describe.skipIf(project() === "swiftshader")("logits", () => {
+describe.skipIf(project() === "swiftshader")("logits (not on SwiftShader: a minute)", () => {
   let device: Device;
   beforeAll(async () => {
     device = await openDevice("full");

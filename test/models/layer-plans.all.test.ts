@@ -64,8 +64,9 @@ test("there are plans of a dense and of a sparse model", () => {
 
 /** Every plan by the whole prompt; one by chunks, and one by what f16 keeps of keys and values. */
 // A plan chooses calls, whichever the driver; on SwiftShader layer-routers.all.test.ts runs layers apart.
+const WHEN = "on SwiftShader in soak: a plan chooses calls, whichever the driver";
 const isRun = project() !== "swiftshader" || scale("logits", 0, 1) === 1;
-describe.skipIf(!isRun).each(withPlans)("$folder (on SwiftShader in soak)", (fixture) => {
+describe.skipIf(!isRun).each(withPlans)(`$folder (${WHEN})`, (fixture) => {
   let device: Device;
   beforeAll(async () => {
     device = await openDevice("full");

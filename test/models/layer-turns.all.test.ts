@@ -93,7 +93,8 @@ function golden({ logitsFile }: Turns): Float32Array {
 }
 
 // What is new to a driver here are no kernels, but rows of steps.
-describe.skipIf(project() === "swiftshader").each(folders)("%s (not on SwiftShader)", (folder) => {
+const WHERE = "not on SwiftShader: no kernel is new";
+describe.skipIf(project() === "swiftshader").each(folders)(`%s (${WHERE})`, (folder) => {
   let device: Device;
   beforeAll(async () => {
     device = await openDevice("full");

@@ -9,7 +9,7 @@ const seconds = scale("streams", 0, 600);
 const COUNT = 64;
 
 test.skipIf(seconds === 0 || project() === "swiftshader")(
-  `${COUNT} streams for ${seconds} s (in soak, on lavapipe)`,
+  `${COUNT} streams for ${seconds} s (in soak, on lavapipe: ten minutes)`,
   async () => {
     const { createEngineWith } = await import("../../runtime/create-engine.ts");
     const { watchBuffers } = await import("../harness/gpu-buffers.ts");
