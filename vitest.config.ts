@@ -16,6 +16,7 @@ import type { TestProjectInlineConfiguration } from "vitest/config";
 import { defineConfig } from "vitest/config";
 import { driverEnvironment, readState } from "./scripts/setup/state.mjs";
 import { setup } from "./scripts/setup.mjs";
+import { ReferenceLast } from "./test/harness/sequencer.ts";
 import { type AbsentProjects, SummaryReporter } from "./test/harness/summary-reporter.ts";
 
 const soak = process.env.WEFT_SOAK ?? "";
@@ -33,6 +34,9 @@ const projects: TestProjectInlineConfiguration[] = [
       name: "reference",
       include: ["test/**/*.test.ts"],
       exclude: ["test/**/*.{gpu,browser}.test.ts", "test/fixtures/**"],
+      // Most of its files end sooner than a process starts and imports what they share; a file leaves
+      // nothing behind. In a soak, which measures heaps and times, each has its own.
+      isolate: soak !== "",
       provide: { "weft-project": "reference", "weft-soak": soak },
     },
   },
@@ -100,8 +104,10 @@ export default defineConfig({
   test: {
     projects,
     pool: "forks",
-    // A software driver is multi-threaded itself: two files at a time fill two cores and more.
-    maxWorkers: Math.min(2, availableParallelism()),
+    // One more than two cores: files wait, for a driver's answer or a process of their own, a fifth of
+    // their time. In a soak, which may time, there are no more than cores.
+    maxWorkers: Math.min(2, availableParallelism()) + (soak === "" ? 1 : 0),
+    sequence: { sequencer: ReferenceLast },
     testTimeout: soak ? HOUR_MS : 60_000,
     hookTimeout: soak ? HOUR_MS : 60_000,
     reporters: ["default", new SummaryReporter(absent)],
