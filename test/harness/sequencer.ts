@@ -1,5 +1,4 @@
-// In which order the files run. A file costs nothing here that its project's tests do not know: only names
-// and sizes count.
+// In which order test files run.
 
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
