@@ -7,10 +7,23 @@ export async function constraintPort(): Promise<Port> {
     return (await import("./in-thread-port.ts")).inThreadPort();
   }
   // Bundlers find the script by this very expression.
-  return domPort(
-    new Worker(new URL("./constraint-worker.js", import.meta.url), {
-      type: "module",
-      name: "weft-constraints",
-    }),
-  );
+  const worker = new Worker(new URL("./constraint-worker.js", import.meta.url), {
+    type: "module",
+    name: "weft-constraints",
+  });
+  const unloaded = scriptMissing(worker);
+  const port = domPort(worker);
+  return { ...port, gone: Promise.race([unloaded, port.gone]) };
 }
+
+/** A script that is not there, or not allowed, has no message. */
+const scriptMissing = (worker: Worker): Promise<string> =>
+  new Promise((resolve) => {
+    worker.addEventListener("error", ({ message }) => {
+      if (message) return;
+      resolve(
+        "its script did not load; the server must serve constraint-worker.js of weft-llm's dist/worker/, and what " +
+          "it imports, beside the page's bundle",
+      );
+    });
+  });
