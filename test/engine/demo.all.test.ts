@@ -65,8 +65,10 @@ describe.each(["demo", "demo-moe"])("the model %s", (model) => {
     },
   );
 
+  if (model !== "demo") return;
+
   // tools/goldens/embeddings.py
-  test.runIf(model === "demo")("embeds as transformers (goldens: dense)", async () => {
+  test("embeds texts as transformers does", async () => {
     const golden = JSON.parse(readFileSync(path("../fixtures/demo/embeddings.json"), "utf8")) as {
       text: string;
       numTokens: number;
