@@ -1,8 +1,10 @@
 // Validators of answers, generated from the types of the `openai` package. Making them takes a second or two,
 // so they are kept in .cache under the package's version.
 
+import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { Ajv, type ValidateFunction } from "ajv";
 import { VERSION } from "openai/version";
 
@@ -51,13 +53,22 @@ async function schema(): Promise<object> {
   );
   const members = Object.keys(TYPES).map((name, i) => `_${i}: ${name};`);
   writeFileSync(source, `${lines.join("\n")}\nexport interface All { ${members.join(" ")} }\n`);
-  const { createGenerator } = await import("ts-json-schema-generator");
-  const made = createGenerator({
-    ...{ path: source, type: "All", tsconfig: join(ROOT, "tsconfig.json") },
-    ...{ skipTypeCheck: true, additionalProperties: true },
-  }).createSchema("All");
-  writeFileSync(`${source}.json`, JSON.stringify(made));
+  // In a process of its own: seconds in which a server here would answer nobody.
+  await promisify(execFile)(
+    process.execPath,
+    ["--input-type=module", "--eval", GENERATE, source, join(ROOT, "tsconfig.json")],
+    { cwd: ROOT },
+  );
   renameSync(`${source}.json`, path);
   rmSync(source);
-  return made;
+  return JSON.parse(readFileSync(path, "utf8"));
 }
+
+const GENERATE = `
+  import { writeFileSync } from "node:fs";
+  import { createGenerator } from "ts-json-schema-generator";
+  const [, path, tsconfig] = process.argv;
+  const options = { type: "All", skipTypeCheck: true, additionalProperties: true };
+  const schema = createGenerator({ path, tsconfig, ...options }).createSchema("All");
+  writeFileSync(path + ".json", JSON.stringify(schema));
+`;
