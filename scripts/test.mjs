@@ -4,7 +4,7 @@
 // Ends with `N passed, N failed, N skipped`. Each check counts as a test; so does, where CI=true,
 // each project whose driver is absent.
 
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { runVitest } from "./run-vitest.mjs";
 import { ROOT, say } from "./setup/state.mjs";
@@ -28,7 +28,7 @@ const args = process.argv.slice(2);
 
 try {
   await setup({ purpose: "test" });
-  const results = args.length > 0 ? [] : Object.entries(CHECKS).map(check);
+  const results = args.length > 0 ? [] : await Promise.all(Object.entries(CHECKS).map(check));
   const summary = runVitest(args, {}, HUNG_MINUTES);
   const numAbsent = process.env.CI === "true" ? Object.keys(summary.absent).length : 0;
   const passed = summary.passed + results.filter((ok) => ok).length;
@@ -41,12 +41,22 @@ try {
   process.exitCode = 1;
 }
 
-/** @param {[string, string[]]} entry @returns {boolean} */
+/** @param {[string, string[]]} entry @returns {Promise<boolean>} */
 function check([name, [program, ...rest]]) {
-  const result = spawnSync(process.execPath, [join(ROOT, "node_modules", program), ...rest], {
+  const child = spawn(process.execPath, [join(ROOT, "node_modules", program), ...rest], {
     cwd: ROOT,
-    stdio: "inherit",
+    stdio: ["ignore", "pipe", "pipe"],
   });
-  console.log(`${result.status === 0 ? "✓" : "✗"} ${name}`);
-  return result.status === 0;
+  /** @type {Buffer[]} */
+  const said = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (part) => said.push(part));
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (status) => {
+      // As a whole, since others speak meanwhile.
+      process.stdout.write(Buffer.concat(said));
+      console.log(`${status === 0 ? "✓" : "✗"} ${name}`);
+      resolve(status === 0);
+    });
+  });
 }
