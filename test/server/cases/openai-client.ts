@@ -10,9 +10,6 @@ describe("OpenAI's client", () => {
   let api: OpenAI;
   let model: string;
   beforeAll(async () => {
-    // Validators are made once, and all else stands still for seconds: no connection may be idle meanwhile, which
-    // its server would close in the moment that a request goes out on it.
-    await misfits("Model", {});
     main = await served();
     api = client(main.server);
     model = main.engine.info.model.id;
