@@ -30,7 +30,7 @@ test("8 streams at once: no error, and equal shares", async () => {
   const engine = await tinyEngine();
   const figures = await streams(engine, {
     count: 8,
-    seconds: 0.4,
+    seconds: 1,
     maxTokens: 4,
     measuresHeap: false,
   });
