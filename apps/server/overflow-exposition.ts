@@ -1,5 +1,5 @@
 /** What went to a cluster and why, for Prometheus. The names are docs/metrics.md's. */
-import type { OverflowMetrics } from "../../index.ts";
+import type { OverflowMetrics } from "../../worker.ts";
 import type { Exposition } from "./exposition.ts";
 
 export function writeOverflowMetrics(to: Exposition, overflow: OverflowMetrics): void {

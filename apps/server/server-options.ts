@@ -72,7 +72,7 @@ export function handlerSettings(options: HandlerOptions = {}): HandlerSettings {
     refuse(
       "apiKeys",
       `a key of ${key.length} characters`,
-      "texts of visible ASCII characters, no spaces",
+      "visible ASCII characters, without spaces",
     );
   }
   for (const origin of settings.origins) {
