@@ -51,6 +51,8 @@ export class StepLoop {
   #isLost = false;
   #nextId = 1;
   #wake: (() => void) | undefined;
+  /** Something has happened since the scheduler was asked. */
+  #isStirred = false;
   #stopped: Error | undefined;
   /** The last plan's commit: readbacks may come in any order, plans are committed in their own. */
   #committed: Promise<void> = Promise.resolve();
@@ -96,7 +98,7 @@ export class StepLoop {
     this.#live.add(id, start, nowMs);
     this.#live.end(ended);
     if (guide) this.#follow(this.#live.get(id)!, guide.first);
-    this.#wake?.();
+    this.#stir();
     return id;
   }
 
@@ -108,14 +110,14 @@ export class StepLoop {
   /** What was held may be what somebody waits for. */
   release(session: string): void {
     this.#options.scheduler.release(session);
-    this.#wake?.();
+    this.#stir();
   }
 
   /** Frees all that the sequence holds; nothing more is delivered. */
   abort(id: SequenceId): void {
     this.#options.scheduler.abort(id);
     this.#live.abort(id);
-    this.#wake?.();
+    this.#stir();
   }
 
   /** No plan is made until `goOn`. @returns Resolves when all plans in flight have come back. */
@@ -126,7 +128,7 @@ export class StepLoop {
 
   goOn(): void {
     this.#isStill = false;
-    this.#wake?.();
+    this.#stir();
   }
 
   /** Bound on the predicted time of all later plans, in GPU milliseconds. */
@@ -155,7 +157,7 @@ export class StepLoop {
     observer?.onLoss();
     for (const id of scheduler.loseDevice(now(), numBlocks)) this.#live.fail(id, tooLong);
     this.#isLost = false;
-    this.#wake?.();
+    this.#stir();
   }
 
   /** Ends every sequence with the error; the loop does not start again. */
@@ -166,18 +168,26 @@ export class StepLoop {
       this.#options.scheduler.abort(id);
       this.#live.fail(id, error);
     }
-    this.#wake?.();
+    this.#stir();
   }
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
+      this.#isStirred = false;
       if (await this.#step()) {
         await nextTask();
         continue;
       }
+      // Behind the scheduler's "idle", when there was nobody to wake yet.
+      if (this.#isStirred) continue;
       if (this.#waitsForToken()) this.hostWaits += 1;
       await this.#sleep();
     }
+  }
+
+  #stir(): void {
+    this.#isStirred = true;
+    this.#wake?.();
   }
 
   /** Until something happens, or until the scheduler wants to be asked. */
@@ -274,7 +284,7 @@ export class StepLoop {
 
   #follow(sequence: LiveSequence, word: GuideWord): void {
     sequence.start.guide?.follow(this.#options.scheduler, this.#live, sequence, word);
-    this.#wake?.();
+    this.#stir();
   }
 
   #commit(
@@ -291,6 +301,6 @@ export class StepLoop {
     const sampled = results.map((result) => this.#live.deliver(result, decisions?.ran, vectors));
     const committed = { planId: plan.id, gpuMs, sampled, routed };
     this.#live.end(scheduler.commit(committed, now()));
-    this.#wake?.();
+    this.#stir();
   }
 }
