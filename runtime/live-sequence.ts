@@ -68,6 +68,11 @@ export class LiveSequence {
     for (const token of start.promptIds) start.lookup?.push(token);
   }
 
+  /** It runs, and has more to say. */
+  get isGoingOn(): boolean {
+    return this.slot !== undefined && this.numSampled < this.start.maxTokens;
+  }
+
   get numRead(): number {
     return this.ids.length - this.start.promptIds.length;
   }

@@ -30,9 +30,6 @@ export interface StepLoopOptions extends StepParts {
   readonly onDeviceFailure?: (error: WeftError) => boolean;
 }
 
-/** What a device is lost by, and not a fault of the loop. */
-const DEVICE_FAILURES: readonly string[] = ["device_lost", "out_of_memory"];
-
 export class StepLoop {
   /**
    * Times that a running sequence could only go on once the host had read its last token, though
@@ -209,9 +206,7 @@ export class StepLoop {
 
   #waitsForToken(): boolean {
     if (!this.#mayPlan || this.#options.scheduler.isFull) return false;
-    const isGoingOn = ({ slot, numSampled, start }: LiveSequence) =>
-      slot !== undefined && numSampled < start.maxTokens;
-    return [...this.#live].some(isGoingOn);
+    return [...this.#live].some(({ isGoingOn }) => isGoingOn);
   }
 
   /** @returns Whether there was anything to do. An error stops the loop, and is nobody else's. */
@@ -235,8 +230,8 @@ export class StepLoop {
     // Of a device that is gone already.
     if (epoch !== this.#epoch) return;
     const error = WeftError.from(cause);
-    const { onDeviceFailure } = this.#options;
-    if (!DEVICE_FAILURES.includes(error.code) || !onDeviceFailure?.(error)) this.stop(error);
+    const isOfDevice = error.code === "device_lost" || error.code === "out_of_memory";
+    if (!isOfDevice || !this.#options.onDeviceFailure?.(error)) this.stop(error);
   }
 
   async #submit(plan: WorkPlan, epoch: number): Promise<void> {
