@@ -5,7 +5,6 @@ import { loadChatFormat } from "./chat-format/load-chat-format.ts";
 import { WeftError } from "./errors.ts";
 import { type ModelFiles, readModelFiles } from "./model-folder/config-files.ts";
 import type { ModelFolder } from "./model-folder/model-folder.ts";
-import type { Pooling } from "./pooling.ts";
 import type { SamplingOptions } from "./request.ts";
 import type { ResolvedSampling } from "./sampler.ts";
 import { ChatTemplate } from "./tokenizer/chat-template.ts";
@@ -14,8 +13,8 @@ import { Tokenizer } from "./tokenizer/tokenizer.ts";
 export class TextModel {
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
-  /** How the model's texts become embeddings, where a request does not say. */
-  readonly pooling: Pooling;
+  /** How the model's texts become embeddings where a request does not say, in the folder's words. */
+  readonly pooling: ModelFiles["pooling"];
   readonly #generation: ModelFiles["generation"];
   readonly #formatName: ChatFormatName;
   #format: Promise<ChatFormat> | undefined;
@@ -24,7 +23,7 @@ export class TextModel {
   constructor(files: ModelFiles, chatFormat?: ChatFormatName) {
     checkChatFormat(chatFormat);
     this.#generation = files.generation;
-    this.pooling = poolingOf(files.pooling);
+    this.pooling = files.pooling;
     this.tokenizer = new Tokenizer({
       tokenizer: files.tokenizer,
       config: files.tokenizerConfig,
@@ -104,9 +103,3 @@ export class TextModel {
 }
 
 const randomSeed = (): bigint => crypto.getRandomValues(new BigUint64Array(1))[0];
-
-/** As sentence-transformers names them. A model that reads forwards knows most at its last token. */
-function poolingOf(config: ModelFiles["pooling"]): Pooling {
-  if (config.pooling_mode_mean_tokens === true) return "mean";
-  return config.pooling_mode_cls_token === true ? "cls" : "last";
-}

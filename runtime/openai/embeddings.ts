@@ -4,6 +4,7 @@ import { POOLINGS, type Pooling } from "../pooling.ts";
 import { type CallOptions, refuse, type SchedulingOptions } from "../request.ts";
 import type { TextModel } from "../text-model.ts";
 import { refuseLongText } from "./long-text.ts";
+import { modelPooling } from "./model-pooling.ts";
 import {
   checkModel,
   generateRequest,
@@ -29,7 +30,7 @@ export interface EmbeddingRequest
   readonly encoding_format?: "float" | "base64" | null;
   /** The first so many, for models that were trained to be cut; normalised again. */
   readonly dimensions?: number | null;
-  /** By default what the model's `1_Pooling/config.json` or GGUF's `pooling_type` says, else of the last token. */
+  /** By default what the model's `1_Pooling/config.json` or GGUF's `pooling_type` says, or the last token's. */
   readonly pooling?: Pooling | null;
   /** To length 1, unless this is false. */
   readonly normalize?: boolean | null;
@@ -87,7 +88,7 @@ export async function createEmbeddings(
   checkModel(request.model, model);
   const { encoding_format: encoding, dimensions, normalize, pooling: asked } = request;
   checkOwn(request, plan.spec.hiddenSize);
-  const pooling = asked ?? text.pooling;
+  const pooling = asked ?? modelPooling(text.pooling);
   const mostTokens = mostPromptTokens(request, plan.maxContext);
   const texts = inputsOf(request).map((input): PooledText => {
     const checked = generateRequest(request, { prompt: input }, plan.spec.vocabSize, {
