@@ -13,6 +13,7 @@ const NAMES: Readonly<Partial<Record<WeftErrorCode, string>>> = {
   file_not_found: "NetworkError",
   read_failed: "NetworkError",
   quota_exceeded: "QuotaExceededError",
+  request_too_long: "QuotaExceededError",
 };
 
 export function domError(name: string, message: string, cause?: unknown): DOMException {

@@ -5,6 +5,8 @@
 import { WeftError } from "../errors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
+/** Characters that are counted in no time. */
+const FEW = 2 ** 16;
 /** Characters of a token, above which a text is looked at in pieces first. */
 const MANY = 6;
 const PIECE = 2 ** 14;
@@ -17,7 +19,7 @@ export function refuseLongText(
   tokenizer: Pick<Tokenizer, "encode">,
   mostTokens: number,
 ): void {
-  if (text.length <= MANY * mostTokens) return;
+  if (text.length <= Math.max(FEW, MANY * mostTokens)) return;
   let numTokens = 0;
   for (let at = 0; at < text.length; at += PIECE) {
     const piece = text.slice(at, at + PIECE);
