@@ -24,6 +24,8 @@ export interface Track {
   readonly client?: string;
 }
 
+export const ON_DEVICE: Track = { tid: 0, priority: "interactive", numPromptTokens: 0 };
+
 export interface Slice {
   readonly kind: SliceKind;
   readonly track: Track;

@@ -9,7 +9,8 @@ import type { SequenceStart } from "./live-sequence.ts";
 import type { LoopObserver, PlanTimes } from "./loop-observer.ts";
 import type { EngineGauges, EngineMetrics } from "./metrics.ts";
 import { MetricsRecorder, type RequestStart } from "./metrics-recorder.ts";
-import { type Trace, type TraceOptions, TraceRecorder } from "./trace.ts";
+import type { Trace, Traced, TraceOptions } from "./trace.ts";
+import { TraceRecorder } from "./trace-recorder.ts";
 
 export interface TelemetryOptions {
   readonly scheduler: Scheduler;
@@ -28,7 +29,8 @@ export type PlanListener = (plan: WorkPlan, times: PlanTimes & { plannedMs: numb
 export class Telemetry implements LoopObserver {
   readonly #options: TelemetryOptions;
   readonly #metrics: MetricsRecorder;
-  readonly #trace: TraceRecorder;
+  readonly #trace = new TraceRecorder();
+  readonly #startMs: number;
   /** Of plans that were not read back yet, in order. */
   readonly #plannedMs: number[] = [];
   /** When the GPU was done with the last plan that was read back. */
@@ -36,9 +38,8 @@ export class Telemetry implements LoopObserver {
 
   constructor(options: TelemetryOptions) {
     this.#options = options;
-    const startMs = options.now();
-    this.#metrics = new MetricsRecorder(startMs, options.numStages);
-    this.#trace = new TraceRecorder(startMs, options.model, options.adapter);
+    this.#startMs = options.now();
+    this.#metrics = new MetricsRecorder(this.#startMs, options.numStages);
   }
 
   async metrics(): Promise<EngineMetrics> {
@@ -58,8 +59,16 @@ export class Telemetry implements LoopObserver {
     return engineGauges(this.#options.scheduler, this.#options.now());
   }
 
-  trace(options?: TraceOptions): Trace {
-    return this.#trace.snapshot(this.#options.now(), options);
+  async trace(options?: TraceOptions): Promise<Trace> {
+    const traced = this.traced(options);
+    return (await import("./trace.ts")).traceOf(traced);
+  }
+
+  /** What a trace is made of, at this moment. */
+  traced({ sinceMs = Number.NEGATIVE_INFINITY }: TraceOptions = {}): Traced {
+    const { now, model, adapter } = this.#options;
+    const slices = this.#trace.slices(now(), this.#startMs + sinceMs);
+    return { slices, startMs: this.#startMs, model, adapter };
   }
 
   onAdd(id: SequenceId, start: SequenceStart, nowMs: number): void {

@@ -8,6 +8,7 @@ import { timelineAt } from "../../apps/page/timeline-drawing.ts";
 import { engineMetrics } from "../../runtime/engine-metrics.ts";
 import type { SequenceStart } from "../../runtime/live-sequence.ts";
 import { Telemetry } from "../../runtime/telemetry.ts";
+import { traceOf } from "../../runtime/trace.ts";
 import { Scheduler, type WorkPlan } from "../../scheduler/index.ts";
 
 class Loop {
@@ -72,12 +73,12 @@ test("two tabs of one worker have an A each", () => {
   loop.add(1, clientOf("A"), "interactive");
   loop.add(2, "A@other", "interactive");
   loop.nowMs += 10;
-  const lanes = lanesOf(loop.telemetry.trace());
+  const lanes = lanesOf(traceOf(loop.telemetry.traced()));
   expect(lanes.map(({ client }) => client)).toEqual(["A", "A′"]);
 });
 
 test("a lane has its client's requests, and a request its phases", () => {
-  const trace = served().telemetry.trace();
+  const trace = traceOf(served().telemetry.traced());
   const lanes = lanesOf(trace);
   expect(lanes.map(({ client }) => client)).toEqual(["A", "load 2", "load 10"]);
   const [[a], , [story]] = lanes.map(({ requests }) => requests);
@@ -105,7 +106,7 @@ test("a lane has its client's requests, and a request its phases", () => {
 
 test("a pointer is told what lies under it", () => {
   const { nowMs, telemetry } = served();
-  const trace = telemetry.trace();
+  const trace = traceOf(telemetry.traced());
   const lanes = lanesOf(trace);
   const size = { width: 1068, height: 200 };
   const data = { ...size, nowMs: nowMs + 9940, plans: planSlices(trace), lanes };
@@ -120,7 +121,8 @@ test("a pointer is told what lies under it", () => {
 test("rates are means over two seconds, and a plan that lasts longer does not end them", () => {
   const loop = new Loop();
   const rates = new Rates();
-  const look = () => rates.add(engineMetrics(...loop.telemetry.measured), loop.telemetry.trace());
+  const look = () =>
+    rates.add(engineMetrics(...loop.telemetry.measured), traceOf(loop.telemetry.traced()));
   look();
   expect(rates.latest).toBeUndefined();
   loop.add(1, "A", "interactive");
@@ -136,7 +138,7 @@ test("rates are means over two seconds, and a plan that lasts longer does not en
   loop.nowMs += 5000;
   const metrics = engineMetrics(...loop.telemetry.measured);
   const busy = { ...metrics, now: { ...metrics.now, plansInFlight: 1 } };
-  rates.add(busy, loop.telemetry.trace());
+  rates.add(busy, traceOf(loop.telemetry.traced()));
   expect(rates.latest).toMatchObject({ rows: 2 });
   loop.nowMs += 1000;
   look();

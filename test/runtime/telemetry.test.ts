@@ -6,7 +6,7 @@ import { engineMetrics } from "../../runtime/engine-metrics.ts";
 import type { SequenceStart } from "../../runtime/live-sequence.ts";
 import { Ring } from "../../runtime/ring.ts";
 import { Telemetry } from "../../runtime/telemetry.ts";
-import type { TraceSlice } from "../../runtime/trace.ts";
+import { type TraceSlice, traceOf } from "../../runtime/trace.ts";
 import { Scheduler, type WorkPlan } from "../../scheduler/index.ts";
 
 const START_MS = 5000;
@@ -62,9 +62,10 @@ class Loop {
   }
 
   slices(tid: number): TraceSlice[] {
-    return this.telemetry
-      .trace()
-      .traceEvents.filter((event): event is TraceSlice => event.ph === "X" && event.tid === tid);
+    const { traceEvents } = traceOf(this.telemetry.traced());
+    return traceEvents.filter(
+      (event): event is TraceSlice => event.ph === "X" && event.tid === tid,
+    );
   }
 }
 
@@ -179,7 +180,7 @@ describe("a trace of the latest", () => {
   loop.commit(loop.plan([[2, 0, 10]]), START_MS + 20, 10, START_MS + 30);
 
   test("leaves out what ended before, and its track", () => {
-    const { traceEvents } = loop.telemetry.trace({ sinceMs: 10 });
+    const { traceEvents } = traceOf(loop.telemetry.traced({ sinceMs: 10 }));
     const slices = traceEvents.filter((event): event is TraceSlice => event.ph === "X");
     expect(slices.map(({ tid, name, ts }) => [tid, name, ts])).toEqual([
       [0, "1 row", 20_000],
@@ -208,7 +209,7 @@ describe("however much is served, what is kept is bounded", () => {
     expect(recent.submissionMs.n).toBe(1024);
     // Of the latest requests, each served in a millisecond.
     expect(recent.spanMs).toBe(512);
-    const { traceEvents } = loop.telemetry.trace();
+    const { traceEvents } = traceOf(loop.telemetry.traced());
     const slices = traceEvents.filter(({ ph }) => ph === "X");
     expect(slices).toHaveLength(16_384);
     expect(slices.at(-1)).toMatchObject({ name: "prefill", tid: 6000 });
