@@ -67,13 +67,8 @@ export class StepLoop {
   }
 
   get usage(): LoopUsage {
-    const { scheduler } = this.#options;
-    return {
-      sequences: this.#live.size,
-      slots: this.#parts.sampler.numSlotsTaken,
-      kv: scheduler.usage,
-      plans: scheduler.numInFlight,
-    };
+    const { usage: kv, numInFlight: plans } = this.#options.scheduler;
+    return { sequences: this.#live.size, slots: this.#parts.sampler.numSlotsTaken, kv, plans };
   }
 
   kvMap(): KvMap {
@@ -88,10 +83,10 @@ export class StepLoop {
     const nowMs = now();
     const { promptIds, maxTokens, scheduling, adapter, forkOf } = start;
     const { layerPlan, alternation, drafter, guide, pooling } = start;
-    const prompt = { numPromptTokens: promptIds.length, promptIds, maxTokens };
-    const how = { adapter, layerPlan, alternation, drafter, forkOf };
-    const needs = { pausesAt: guide && 1, computesAll: pooling !== undefined };
-    const ended = scheduler.add({ ...scheduling, id, ...prompt, ...how, ...needs }, nowMs);
+    const prompt = { id, numPromptTokens: promptIds.length, promptIds, maxTokens };
+    const how = { adapter, layerPlan, alternation, drafter, forkOf, pausesAt: guide && 1 };
+    const request = { ...scheduling, ...prompt, ...how, computesAll: pooling !== undefined };
+    const ended = scheduler.add(request, nowMs);
     this.#live.add(id, start, nowMs);
     this.#live.end(ended);
     if (guide) this.#follow(this.#live.get(id)!, guide.first);
